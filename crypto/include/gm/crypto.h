@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The door of crypto/: bytes in, bits out.
+ *
+ * Every call may be made from any thread. Nothing here keeps state between calls, allocates memory that
+ * outlives the call, or speaks. Memory is the caller's. What can fail answers with an unset bit.
+ * Call gm_crypto_init() once before anything else.
+ */
+#ifndef GM_CRYPTO_H
+#define GM_CRYPTO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define GM_BATCH_MAX 64u /* jobs in one call; the answer is one uint64_t */
+
+#define GM_ED25519_PUB 32u
+#define GM_ED25519_SEED 32u
+#define GM_ED25519_SIG 64u
+#define GM_ES256_PUB 64u /* x || y, big endian */
+#define GM_ES256_SIG 64u /* r || s, big endian: the COSE form            RFC 9053 §2.1 */
+#define GM_X25519_KEY 32u
+#define GM_CCM_KEY 16u
+#define GM_CCM_NONCE 13u
+#define GM_CCM_TAG 8u
+#define GM_SHA256 32u
+#define GM_BOX_KEY 32u
+#define GM_BOX_NONCE 24u
+#define GM_BOX_TAG 16u
+
+/* false when the crypto libraries cannot start or lack AES-CCM; the program then has to end */
+bool gm_crypto_init(void);
+
+/* ---- Ed25519 ------------------------------------------------------------------------ RFC 8032 */
+
+struct gm_ed25519_job {
+	const uint8_t *pub; /* GM_ED25519_PUB bytes */
+	const uint8_t *sig; /* GM_ED25519_SIG bytes */
+	const uint8_t *msg;
+	size_t msg_len;
+};
+
+/* Verify up to GM_BATCH_MAX signatures: bit i is set where jobs[i] is good; one bad job leaves its
+ * neighbours alone. Accepts what libsodium 1.0.18 accepts: S < L, canonical A and R, neither of small order. */
+uint64_t gm_ed25519_verify(const struct gm_ed25519_job *jobs, unsigned n);
+
+struct gm_ed25519_sign_job {
+	const uint8_t *seed; /* GM_ED25519_SEED bytes, secret */
+	const uint8_t *pub;  /* GM_ED25519_PUB bytes, must belong to seed */
+	const uint8_t *msg;
+	size_t msg_len;
+	uint8_t *sig; /* out: GM_ED25519_SIG bytes */
+};
+
+/* Sign up to GM_BATCH_MAX messages, constant time in seed. Cannot fail. */
+void gm_ed25519_sign(const struct gm_ed25519_sign_job *jobs, unsigned n);
+
+/* Public key of a seed. */
+void gm_ed25519_public(uint8_t pub[static GM_ED25519_PUB], const uint8_t seed[static GM_ED25519_SEED]);
+
+/* ---- ES256 (P-256, SHA-256) ---------------------------------------------------------- RFC 9053 §2.1 */
+
+/* false: not on the curve, or the signature is bad */
+bool gm_es256_verify(const uint8_t pub[static GM_ES256_PUB], const uint8_t sig[static GM_ES256_SIG],
+                     const uint8_t *msg, size_t msg_len);
+/* Key pair and signature, for the development AS and tests. false: the library failed */
+bool gm_es256_keygen(uint8_t pub[static GM_ES256_PUB], uint8_t priv[static 32]);
+bool gm_es256_sign(uint8_t sig[static GM_ES256_SIG], const uint8_t priv[static 32], const uint8_t *msg, size_t msg_len);
+
+/* ---- X25519 ---------------------------------------------------------------------------- RFC 7748 */
+
+/* Shared secret; false where it is all zero (point of small order). */
+bool gm_x25519(uint8_t out[static GM_X25519_KEY], const uint8_t priv[static GM_X25519_KEY],
+               const uint8_t pub[static GM_X25519_KEY]);
+/* Montgomery form of an Ed25519 key; false for y = 1 or y = -1, small order, or a point off the curve.
+ *                                                        draft-ietf-core-oscore-groupcomm §2.5.1 */
+bool gm_ed25519_to_x25519_pub(uint8_t out[static GM_X25519_KEY], const uint8_t pub[static GM_ED25519_PUB]);
+void gm_ed25519_to_x25519_priv(uint8_t out[static GM_X25519_KEY], const uint8_t seed[static GM_ED25519_SEED]);
+
+/* ---- AES-CCM-16-64-128, many messages at once ------------------------------------ RFC 9053 §4.2 */
+
+struct gm_ccm_job {
+	const uint8_t *key;   /* GM_CCM_KEY bytes */
+	const uint8_t *nonce; /* GM_CCM_NONCE bytes */
+	const uint8_t *aad;
+	size_t aad_len;
+	uint8_t *text;   /* sealed or opened in place */
+	size_t text_len; /* plaintext bytes; the tag follows at text + text_len */
+	uint8_t tag_len; /* 8 or 16 */
+};
+
+/* Seal up to GM_BATCH_MAX messages in place; text must have room for the tag. Cannot fail on valid sizes:
+ * text_len < 65,536, aad_len < 65,280. A job outside them leaves its bit unset and its text untouched. */
+uint64_t gm_ccm_seal(const struct gm_ccm_job *jobs, unsigned n);
+
+/* Open up to GM_BATCH_MAX messages in place: bit i is set where the tag of jobs[i] is good.
+ * Where it is not, the text is overwritten with zeros. */
+uint64_t gm_ccm_open(const struct gm_ccm_job *jobs, unsigned n);
+
+/* ---- any COSE AEAD, one message, in place ------------------------------------------- RFC 9053 §4 */
+
+struct gm_aead_info {
+	int alg; /* COSE algorithm: 1, 2, 3, 10..13, 24, 30..33 */
+	uint8_t key_len, nonce_len, tag_len;
+};
+/* NULL: no such algorithm here */
+const struct gm_aead_info *gm_aead_info(int alg);
+
+/* text holds text_len bytes of plaintext and room for the tag behind them. false: bad algorithm or sizes */
+bool gm_aead_seal(int alg, const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
+                  uint8_t *text, size_t text_len);
+/* text holds text_len bytes of plaintext-to-be followed by the tag. false: the tag is bad; text is zeroed */
+bool gm_aead_open(int alg, const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
+                  uint8_t *text, size_t text_len);
+
+/* ---- hashes, MACs, key derivation ---------------------------------------------------------------- */
+
+void gm_sha256(uint8_t out[static GM_SHA256], const uint8_t *msg, size_t len);
+void gm_hmac_sha256(uint8_t out[static GM_SHA256], const uint8_t *key, size_t key_len, const uint8_t *msg, size_t len);
+
+/* HKDF-SHA-256, extract and expand; out_len <= 8160.                                     RFC 5869 */
+void gm_hkdf_sha256(uint8_t *out, size_t out_len, const uint8_t *salt, size_t salt_len, const uint8_t *ikm,
+                    size_t ikm_len, const uint8_t *info, size_t info_len);
+/* The same in two steps, for several outputs from one extract. */
+void gm_hkdf_sha256_extract(uint8_t prk[static GM_SHA256], const uint8_t *salt, size_t salt_len, const uint8_t *ikm,
+                            size_t ikm_len);
+void gm_hkdf_sha256_expand(uint8_t *out, size_t out_len, const uint8_t prk[static GM_SHA256], const uint8_t *info,
+                           size_t info_len);
+
+/* Keyed 64-bit hash for tables that strangers can fill. SipHash-2-4 */
+uint64_t gm_siphash(const uint8_t key[static 16], const uint8_t *msg, size_t len);
+
+/* ---- sealing of stored records: XChaCha20-Poly1305 ----------------------------------------------- */
+
+/* out gets len + GM_BOX_TAG bytes; out may equal msg */
+void gm_box_seal(uint8_t *out, const uint8_t *msg, size_t len, const uint8_t *aad, size_t aad_len,
+                 const uint8_t nonce[static GM_BOX_NONCE], const uint8_t key[static GM_BOX_KEY]);
+/* len counts the tag; out gets len - GM_BOX_TAG bytes. false: forged, or shorter than a tag */
+bool gm_box_open(uint8_t *out, const uint8_t *box, size_t len, const uint8_t *aad, size_t aad_len,
+                 const uint8_t nonce[static GM_BOX_NONCE], const uint8_t key[static GM_BOX_KEY]);
+
+/* ---- small things -------------------------------------------------------------------------------- */
+
+void gm_random(void *out, size_t len); /* from the kernel's generator by way of libsodium */
+/* deterministic stream of a 32-byte seed: the dice of an event */
+void gm_random_from(void *out, size_t len, const uint8_t seed[static 32]);
+void gm_wipe(void *p, size_t len); /* not optimised away */
+bool gm_equal(const void *a, const void *b, size_t len); /* constant time */
+
+#endif
