@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* COSE messages that carry access tokens, RFC 9052 and 9053. Borrowed memory, no allocation, any thread. */
+#ifndef GM_WIRE_COSE_H
+#define GM_WIRE_COSE_H
+
+#include "gm/buf.h"
+
+#define GM_COSE_ENCRYPT0 16
+#define GM_COSE_MAC0 17
+#define GM_COSE_SIGN1 18
+#define GM_CBOR_TAG_CWT 61
+
+/* COSE algorithms */
+#define GM_ALG_EDDSA (-8)
+#define GM_ALG_ED25519 (-19)
+#define GM_ALG_ES256 (-7)
+#define GM_ALG_HMAC_256_64 4
+#define GM_ALG_HMAC_256 5
+#define GM_ALG_CCM_16_64_128 10
+#define GM_ALG_ECDH_SS_HKDF_256 (-27)
+
+#define GM_COSE_KEY_MAX 64u
+
+struct gm_cose_key { /* a trusted key; secret unless for signatures */
+	int32_t alg;  /* any AEAD of gm_aead_info(), HMAC_256, HMAC_256_64, EDDSA (accepts -19 too), ES256 */
+	uint8_t kid_n, key_n;
+	uint8_t kid[16];              /* kid_n == 0: matches any message */
+	uint8_t key[GM_COSE_KEY_MAX]; /* symmetric key, or public key: 32 bytes Ed25519, 64 bytes P-256 */
+};
+
+struct gm_cose { /* one parsed COSE_Encrypt0, COSE_Mac0 or COSE_Sign1, tagged or not */
+	int kind;       /* GM_COSE_* */
+	bool tagged;
+	int32_t alg;    /* from the protected header, else the unprotected one; 0: absent */
+	struct gm_bytes kid; /* p == NULL: absent */
+	struct gm_bytes iv;
+	struct gm_bytes protected_; /* contents of the bstr */
+	struct gm_bytes payload;    /* ciphertext with tag, or payload */
+	struct gm_bytes tag;        /* MAC or signature; empty for Encrypt0 */
+};
+
+/* Accepts an outer CWT tag 61, COSE tags 16, 17, 18, and the untagged form (Encrypt0: 3 elements; of 4 elements the
+ * kind follows from alg). Unknown critical headers (label 2) are refused. TOKEN_PARSE on anything else. */
+GM_NODISCARD enum gm_err gm_cose_decode(struct gm_bytes input, struct gm_cose *msg);
+/* true where key could have protected msg: same class of algorithm and, if both name one, same kid */
+bool gm_cose_key_fits(const struct gm_cose *msg, const struct gm_cose_key *key);
+/* Open or verify; out (cap bytes) gets the payload: decrypted or copied. TOKEN_KEY: does not verify; ROOM. */
+GM_NODISCARD enum gm_err gm_cose_open(const struct gm_cose *msg, const struct gm_cose_key *key, uint8_t *out,
+                                      size_t cap, size_t *out_n);
+
+/* The other direction, for the development AS and tests. `key` holds the symmetric key, the Ed25519 seed (32 bytes) or
+ * the P-256 private key (32 bytes). iv: Encrypt0 only, nonce length of the algorithm. Output is tagged 61(16|17|18(...)).
+ * USAGE: the algorithm is none of gm_cose_key's. */
+GM_NODISCARD enum gm_err gm_cose_protect(struct gm_out *out, const struct gm_cose_key *key, const uint8_t *iv,
+                                         struct gm_bytes payload);
+
+#endif

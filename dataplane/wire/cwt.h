@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CWT claims and the scope of group tokens: RFC 8392, 8747, 9200, 9203, 9237, 9594. Borrowed memory, any thread. */
+#ifndef GM_WIRE_CWT_H
+#define GM_WIRE_CWT_H
+
+#include "gm/buf.h"
+
+struct gm_osc { /* OSCORE_Input_Material                                                   RFC 9203 §3.2.1 */
+	struct gm_bytes id, ms, salt, context_id; /* p == NULL: absent */
+	int32_t version, hkdf, alg;               /* defaults 1, 5, 10 filled in */
+};
+
+struct gm_cwt {
+	struct gm_bytes iss, sub, aud, cti, cnonce; /* p == NULL: absent. aud: text form only */
+	int64_t exp, nbf, iat, exi;                 /* -1: absent */
+	struct gm_bytes scope;                      /* contents of the bstr; outer tag 1668547115 taken off */
+	bool has_osc;
+	struct gm_osc osc;
+	struct gm_bytes cnf_kid; /* p == NULL: cnf is not a kid */
+	int32_t ace_profile;     /* -1: absent */
+};
+
+/* Claims map to struct. Unknown claims are ignored; a float exp (RFC 8392 NumericDate) is accepted, truncated.
+ * TOKEN_CLAIMS: not a map, wrong types, no cnf, no scope, neither exp nor exi. TOKEN_PROFILE: unknown osc parameter, or
+ * an osc without id or ms.                                                        requirements §3.2, §3.4 */
+GM_NODISCARD enum gm_err gm_cwt_decode(struct gm_bytes claims, struct gm_cwt *cwt);
+/* The other direction, for the development AS and tests: every field that is present. */
+void gm_cwt_encode(struct gm_out *out, const struct gm_cwt *cwt);
+
+/* ---- scope: [* [Toid, Tperm]]                                          draft-ietf-ace-key-groupcomm-oscore §3 */
+#define GM_ROLE_REQUESTER 0x02u
+#define GM_ROLE_RESPONDER 0x04u
+#define GM_ROLE_MONITOR 0x08u
+#define GM_ROLE_VERIFIER 0x10u
+#define GM_ROLES_ALL 0x1eu
+
+struct gm_scope_entry {
+	bool admin;           /* bit 0 of Tperm */
+	struct gm_bytes name; /* user entries: group name; admin: the raw CBOR of Toid */
+	uint32_t perm;        /* roles or permissions with bit 0 taken off */
+};
+struct gm_scope_iter {
+	struct gm_in in;
+	uint64_t left;
+};
+/* Checks the whole scope; TOKEN_SCOPE on anything that is not [* [Toid, Tperm]] or has unknown bits. */
+GM_NODISCARD enum gm_err gm_scope_check(struct gm_bytes scope);
+/* Iterate a scope that passed the check. */
+struct gm_scope_iter gm_scope_iter(struct gm_bytes scope);
+bool gm_scope_next(struct gm_scope_iter *it, struct gm_scope_entry *entry);
+/* true where one user entry for group covers all of roles (roles 0: any user entry for group) */
+bool gm_scope_allows(struct gm_bytes scope, struct gm_bytes group, uint32_t roles);
+
+#endif

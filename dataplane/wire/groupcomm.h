@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Payloads of ACE group communication: RFC 9203 §4, RFC 9594, draft-ietf-ace-key-groupcomm-oscore-21 ("KG").
+ * Borrowed memory, no allocation, any thread. */
+#ifndef GM_WIRE_GROUPCOMM_H
+#define GM_WIRE_GROUPCOMM_H
+
+#include "gm/buf.h"
+#include "wire/cwt.h"
+
+#define GM_SID_MAX 7u
+#define GM_GID_MAX 8u
+#define GM_CRED_MAX 2048u
+#define GM_NONCE_MAX 64u /* longest cnonce, nonce1 accepted */
+#define GM_GROUP_NAME_MAX 64u
+#define GM_NODE_NAME_MAX 16u
+#define GM_CRED_FMT_KCWT 13
+#define GM_CRED_FMT_KCCS 14
+
+/* What a group's members have to know beside its secrets. Absent algorithms are 0.      requirements §5.2, §5.7 */
+struct gm_group_params {
+	int32_t hkdf;                       /* 5 */
+	int32_t cred_fmt;                   /* 14 */
+	bool group_mode, pairwise_mode;
+	int32_t gp_enc_alg, sign_alg;       /* with group_mode: 10, -8 */
+	int32_t alg, ecdh_alg;              /* with pairwise_mode: 10, -27 */
+	int32_t sign_kty, sign_crv;         /* 1, 6 */
+	int32_t ecdh_kty, ecdh_crv;         /* 1, 4 */
+};
+/* The defaults of §5.7. */
+struct gm_group_params gm_group_params_default(void);
+
+/* ---- authz-info */
+struct gm_token_request {
+	struct gm_bytes token;  /* p == NULL: absent */
+	struct gm_bytes nonce1, id1;
+	/* labels under which they were asked, 0: not asked: 45; 47 or 92; 48 or 93 */
+	uint8_t sign_info, ecdh_info, kdc_dh_creds;
+};
+/* access_token as byte string or nested COSE object. TOKEN_PARSE: not a map with label 1; RANGE: an info label with another
+ * value than null. Missing nonce1 or id1 is the caller's to judge. */
+GM_NODISCARD enum gm_err gm_token_request_decode(struct gm_bytes payload, struct gm_token_request *request);
+void gm_token_request_encode(struct gm_out *out, const struct gm_token_request *request);
+
+struct gm_token_response {
+	struct gm_bytes nonce2, id2, challenge; /* p == NULL: absent */
+	struct gm_bytes infos; /* raw pairs (label, value) to append */
+	unsigned infos_n;      /* their number */
+};
+void gm_token_response_encode(struct gm_out *out, const struct gm_token_response *response);
+GM_NODISCARD enum gm_err gm_token_response_decode(struct gm_bytes payload, struct gm_token_response *response);
+/* CF 19 {30: code, 31: text} */
+void gm_token_error_encode(struct gm_out *out, int code, const char *text);
+/* AS Request Creation Hints; empty texts are left out                                    RFC 9200 §5.3 */
+void gm_hints_encode(struct gm_out *out, const char *as_uri, const char *audience);
+
+/* One entry of sign_info or ecdh_info for the groups named, which share params.          KG §5.3 */
+void gm_sign_info_entry(struct gm_out *out, const struct gm_bytes *names, unsigned n, const struct gm_group_params *p);
+void gm_ecdh_info_entry(struct gm_out *out, const struct gm_bytes *names, unsigned n, const struct gm_group_params *p);
+
+/* ---- Join */
+enum gm_creds_asked { GM_CREDS_NO, GM_CREDS_NEEDED /* null */, GM_CREDS_ROLES };
+#define GM_ROLE_FILTER_MAX 8u
+
+struct gm_join_request {
+	struct gm_bytes scope;      /* bstr contents, as received */
+	struct gm_bytes group;      /* its name */
+	uint32_t roles;
+	enum gm_creds_asked get_creds;
+	uint8_t role_filter_n;
+	uint8_t role_filter[GM_ROLE_FILTER_MAX];
+	bool has_cred, has_verify;  /* present, possibly empty */
+	struct gm_bytes cred, verify, cnonce, control_uri; /* control_uri.p == NULL: absent */
+};
+/* BAD_JOIN on anything that requirements §4.2 step 3 refuses, but the comparison of names: role sets other than 2, 4, 6, 8,
+ * no cnonce, bad get_creds, duplicate labels. Unknown labels are ignored.                R9594 §4.3.1 */
+GM_NODISCARD enum gm_err gm_join_request_decode(struct gm_bytes payload, struct gm_join_request *request);
+void gm_join_request_encode(struct gm_out *out, const struct gm_join_request *request);
+/* scope of one entry, as in a Join: bytes of [name, roles] */
+void gm_join_scope_encode(struct gm_out *out, struct gm_bytes name, uint32_t roles);
+/* bstr(a) || bstr(b) || bstr(c); c.p == NULL: two parts. The input of a proof of possession. §4.5 */
+void gm_pop_input(struct gm_out *out, struct gm_bytes a, struct gm_bytes b, struct gm_bytes c);
+
+/* 4.00 with what a joiner has to know: 29 sign_info, 31 ecdh_info, [30 kdcchallenge]       §4.3 */
+void gm_join_info_encode(struct gm_out *out, struct gm_bytes name, const struct gm_group_params *p,
+                         struct gm_bytes challenge);
+
+/* Public key of a CCS credential, checked against the group's parameters: format, kty, crv, alg if named, point
+ * valid where pairwise mode is on (§4.4). key: 32 bytes Ed25519 or X25519. BAD_CRED. */
+GM_NODISCARD enum gm_err gm_cred_key(struct gm_bytes cred, const struct gm_group_params *p, uint8_t key[static 32]);
+/* A minimal CCS of an Ed25519 (crv 6) or X25519 (crv 4) key: {[2: subject,] 8: {1: {1: 1, -1: crv, -2: key}}} */
+void gm_ccs_encode(struct gm_out *out, const char *subject, int crv, const uint8_t key[static 32]);
+
+/* Host, port and path of a control URI. Accepts coap://, IP literals only. port 0: default. RANGE: something else. */
+struct gm_uri {
+	uint8_t ip[16]; /* v4-mapped for IPv4 */
+	uint16_t port;
+	struct gm_bytes path; /* with leading slash, percent-encoding refused */
+};
+GM_NODISCARD enum gm_err gm_uri_decode(struct gm_bytes text, struct gm_uri *uri);
+
+/* ---- keying material */
+struct gm_keying { /* one version of a group's keys; secret */
+	const struct gm_group_params *params;
+	struct gm_bytes ms, salt, gid;
+	struct gm_bytes sid;   /* p == NULL: left out */
+	uint64_t num;
+	int64_t exp;           /* epoch seconds */
+	uint64_t exi;          /* seconds left */
+};
+
+struct gm_join_response {
+	struct gm_keying keying;
+	struct gm_bytes kdc_cred, kdc_nonce, kdc_verify;
+	bool has_creds;
+	struct gm_bytes creds; /* raw CBOR of three pairs: 13 creds, 14 peer_roles, 15 peer_identifiers */
+	uint32_t check_interval, expiration_delta; /* group_policies 1 and 2 */
+};
+void gm_join_response_encode(struct gm_out *out, const struct gm_join_response *response);
+
+/* GET /ace-group/G and nodes/N. stale.p != NULL: the superset for notifications of a rekey, raw CBOR array for label 34;
+ * joiners.p != NULL: raw three pairs as in creds above.                                  §2.3, §6.3 */
+void gm_keying_encode(struct gm_out *out, const struct gm_keying *keying, struct gm_bytes stale, struct gm_bytes joiners);
+/* The rekeying message: key has ms, contextId, salt only.                                 §6.2 */
+void gm_rekey_encode(struct gm_out *out, const struct gm_keying *keying, struct gm_bytes stale, struct gm_bytes joiners);
+/* {0: {0: id}} with detail under -2 where text is not empty                               CF 257 */
+void gm_problem_encode(struct gm_out *out, int id, const char *text);
+
+/* Any keying map on the receiving side: Join Response, GET, notification, rekeying message. For the load generator and tests. */
+struct gm_keying_map {
+	int64_t num, exp, exi, gkty, profile; /* -1: absent */
+	struct gm_bytes ms, salt, gid, sid;
+	struct gm_group_params params;        /* what the key object named; the rest 0 */
+	bool has_params;                      /* false: ms, salt, gid only */
+	struct gm_bytes kdc_cred, kdc_nonce, kdc_verify;
+	struct gm_bytes creds, peer_roles, peer_ids, stale; /* raw CBOR arrays; p == NULL: absent */
+	struct gm_bytes policies;
+};
+GM_NODISCARD enum gm_err gm_keying_decode(struct gm_bytes payload, struct gm_keying_map *map);
+
+#endif
