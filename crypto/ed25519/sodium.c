@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ed25519/ed25519.h"
+
+#include <sodium.h>
+#include <string.h>
+
+_Static_assert(crypto_sign_BYTES == GM_ED25519_SIG, "a signature is 64 bytes");
+_Static_assert(crypto_sign_SECRETKEYBYTES == GM_ED25519_SEED + GM_ED25519_PUB, "libsodium's secret key is seed || pub");
+
+static bool always(void)
+{
+	return true;
+}
+
+static uint64_t verify(const struct gm_ed25519_job *jobs, unsigned n)
+{
+	uint64_t good = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct gm_ed25519_job *j = &jobs[i];
+
+		if (crypto_sign_verify_detached(j->sig, j->msg, j->msg_len, j->pub) == 0)
+			good |= UINT64_C(1) << i;
+	}
+	return good;
+}
+
+static void sign(const struct gm_ed25519_sign_job *jobs, unsigned n)
+{
+	uint8_t secret[crypto_sign_SECRETKEYBYTES];
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct gm_ed25519_sign_job *j = &jobs[i];
+
+		memcpy(secret, j->seed, GM_ED25519_SEED);
+		memcpy(secret + GM_ED25519_SEED, j->pub, GM_ED25519_PUB);
+		crypto_sign_detached(j->sig, NULL, j->msg, j->msg_len, secret);
+	}
+	gm_wipe(secret, sizeof(secret));
+}
+
+const struct gm_ed25519_variant gm_ed25519_sodium = {"sodium", always, verify, sign};
+
+void gm_ed25519_public(uint8_t pub[static GM_ED25519_PUB], const uint8_t seed[static GM_ED25519_SEED])
+{
+	uint8_t secret[crypto_sign_SECRETKEYBYTES];
+
+	crypto_sign_seed_keypair(pub, secret, seed);
+	gm_wipe(secret, sizeof(secret));
+}

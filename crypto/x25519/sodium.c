@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <gm/crypto.h>
+
+#include <sodium.h>
+
+bool gm_x25519(uint8_t out[static GM_X25519_KEY], const uint8_t priv[static GM_X25519_KEY],
+               const uint8_t pub[static GM_X25519_KEY])
+{
+	return crypto_scalarmult_curve25519(out, priv, pub) == 0;
+}
+
+/* The map is u = (1 + y) / (1 - y): y = 1 has no image and y = -1 gives 0; both are of small order. */
+bool gm_ed25519_to_x25519_pub(uint8_t out[static GM_X25519_KEY], const uint8_t pub[static GM_ED25519_PUB])
+{
+	return crypto_core_ed25519_is_valid_point(pub) == 1 && crypto_sign_ed25519_pk_to_curve25519(out, pub) == 0;
+}
+
+void gm_ed25519_to_x25519_priv(uint8_t out[static GM_X25519_KEY], const uint8_t seed[static GM_ED25519_SEED])
+{
+	/* reads the seed only, not the public half of libsodium's secret key */
+	crypto_sign_ed25519_sk_to_curve25519(out, seed);
+}
