@@ -26,9 +26,11 @@ struct gm_out {
 	enum gm_err err;
 };
 
+/* p may be NULL where n is 0; what is taken from it still has a p, so that empty differs from absent. */
 static inline struct gm_in gm_in(const void *p, size_t n)
 {
-	return (struct gm_in){.p = p, .end = (const uint8_t *)p + n, .err = GM_E_OK};
+	const uint8_t *start = p ? p : (const void *)"";
+	return (struct gm_in){.p = start, .end = start + n, .err = GM_E_OK};
 }
 
 static inline struct gm_in gm_in_bytes(struct gm_bytes b)
@@ -136,7 +138,7 @@ static inline bool gm_bytes_eq(struct gm_bytes a, struct gm_bytes b)
 /* true where b is the text s */
 static inline bool gm_bytes_is(struct gm_bytes b, const char *s)
 {
-	return b.n == strlen(s) && memcmp(b.p, s, b.n) == 0;
+	return b.n == strlen(s) && (b.n == 0 || memcmp(b.p, s, b.n) == 0);
 }
 
 #endif
