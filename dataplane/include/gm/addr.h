@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GM_ADDR_H
+#define GM_ADDR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define GM_ADDR_TEXT 64u
+
+struct gm_addr { /* a UDP endpoint; IPv4 as ::ffff:a.b.c.d */
+	uint8_t ip[16];
+	uint32_t scope; /* interface index of a link-local address, else 0 */
+	uint16_t port;  /* host order */
+	uint16_t zero;
+};
+
+static inline bool gm_addr_eq(const struct gm_addr *a, const struct gm_addr *b)
+{
+	return memcmp(a->ip, b->ip, 16) == 0 && a->port == b->port && a->scope == b->scope;
+}
+
+/* "[::1]:5683", "127.0.0.1:5683", "::1" (port stays 0). false: not an IP literal. */
+bool gm_addr_parse(struct gm_addr *addr, const char *text);
+/* The same form back; returns buf. */
+const char *gm_addr_text(const struct gm_addr *addr, char buf[static GM_ADDR_TEXT]);
+
+#endif

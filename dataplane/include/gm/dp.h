@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The door of dataplane/: checked events come up, effects go down.
+ *
+ * Events and effects are records in byte rings, one ring up and one down per worker. Each begins with struct gm_rec;
+ * variable parts follow the fixed struct and are named by slices relative to the record's start. Every event is checked:
+ * a REQUEST was opened under its context, is no replay, and its signatures were verified (the verdict is inside).
+ * Nothing that an effect causes leaves before the turn that made it is durable: control/ publishes after commit.
+ */
+#ifndef GM_DP_H
+#define GM_DP_H
+
+#include <stdatomic.h>
+
+#include "gm/addr.h"
+#include "gm/buf.h"
+
+#define GM_WORKERS_MAX 16u
+#define GM_SHARDS 256u
+#define GM_SLOTS_MAX 65536u /* contexts in a shard */
+
+/* shard << 24 | slot << 8 | generation: the Recipient ID that the Group Manager hands out is these four bytes, big endian */
+typedef uint32_t gm_ctx_id;
+#define GM_CTX_SHARD(id) ((unsigned)((id) >> 24))
+#define GM_CTX_SLOT(id) ((unsigned)((id) >> 8 & 0xffffu))
+#define GM_CTX_GEN(id) ((unsigned)((id)&0xffu))
+#define GM_CTX_ID(shard, slot, gen) ((gm_ctx_id)((shard) << 24 | (slot) << 8 | (gen)))
+
+#define GM_ID_LEN_MAX 7u
+#define GM_SEQ_STEP 1024u /* sender sequence numbers leased at once, per shard */
+
+struct gm_rec {
+	uint16_t type;   /* enum gm_ev or gm_eff */
+	uint16_t worker; /* event: from; effect: to */
+	uint32_t len;    /* whole record, bytes */
+};
+
+struct gm_slice { /* part of a record; n == 0 and off == 0: absent */
+	uint32_t off, n;
+};
+
+static inline struct gm_bytes gm_rec_bytes(const void *rec, struct gm_slice s)
+{
+	return (struct gm_bytes){.p = s.off ? (const uint8_t *)rec + s.off : NULL, .n = s.n};
+}
+
+/* ============================================================== events, up */
+
+enum gm_ev {
+	GM_EV_TOKEN = 1,  /* a token POST whose COSE protection was good */
+	GM_EV_REQUEST,    /* a request under a context */
+	GM_EV_LEASE,      /* sequence numbers of a shard run low */
+	GM_EV_DELIVERED,  /* what became of rekeying messages */
+	GM_EV_CLOSED,     /* the one notice of a closing context is done; its keys are wiped in memory */
+	GM_EV_MOVED,      /* a fresh request that needed no decision came from another address */
+	GM_EV_UNOBSERVE,  /* a notification was answered with RST */
+	GM_EV_N
+};
+
+struct gm_ev_token { /* RFC 9200 §5.10.1; decided in core: issuer to scope, bars, bounds */
+	struct gm_rec rec;
+	uint32_t xid;   /* the exchange; comes back in GM_EFF_TOKEN */
+	uint32_t as_id; /* whose key protected it */
+	int64_t exp, nbf, exi; /* -1: absent */
+	struct gm_slice iss, aud, cti, scope, osc_id;
+	uint8_t bad;    /* enum gm_err of the worker's own checks (parse of claims, profile); GM_E_OK: none. Core
+	                 * answers with the first failure in the order of requirements §3.2 */
+	/* labels under which these were asked, 0: not asked */
+	uint8_t sign_info, ecdh_info, kdc_dh_creds;
+};
+
+enum gm_res { /* resource of a request */
+	GM_RES_NONE,     /* no such path */
+	GM_RES_GROUPS,   /* /ace-group */
+	GM_RES_GROUP,    /* /ace-group/G */
+	GM_RES_NODE,     /* /ace-group/G/nodes/N */
+	GM_RES_CREDS,
+	GM_RES_KDC_CRED,
+	GM_RES_POLICIES,
+	GM_RES_NUM,
+	GM_RES_ACTIVE,
+	GM_RES_VERIF_DATA,
+	GM_RES_STALE_SIDS,
+	GM_RES_NODE_CRED,
+	GM_RES_AUTHZ_INFO, /* protected: update of rights */
+	GM_RES_N
+};
+
+enum gm_delivery { GM_DELIVER_POLL, GM_DELIVER_POST, GM_DELIVER_OBSERVE };
+
+/* A context that is still pending becomes durable with the first request that verifies under it. */
+struct gm_ctx_save { /* secret: what a context needs to go on after a restart */
+	gm_ctx_id id;
+	uint8_t send_key[16], recv_key[16], common_iv[13];
+	uint8_t sid_n, sid[GM_ID_LEN_MAX]; /* our Sender ID: the client's ace_client_recipientid */
+	uint8_t challenge[8];              /* N_S, kdcchallenge */
+	struct gm_addr peer;               /* of the latest fresh request */
+};
+
+struct gm_ev_confirm { /* present in a REQUEST while the context is pending */
+	struct gm_ctx_save save;
+	uint32_t as_id;
+	int64_t exp; /* epoch seconds at which the token ends; from exi: counted from its first reception */
+	int64_t exi;
+	struct gm_slice cti, scope, osc_id; /* within the same record */
+};
+
+struct gm_ev_join { /* parsed and verified; core decides in the order of requirements §4.2 */
+	uint8_t parse;  /* enum gm_err: GM_E_OK or GM_E_BAD_JOIN; else nothing below is set */
+	uint8_t cred;   /* enum gm_err: GM_E_OK the credential fits the group; GM_E_BAD_CRED. For present, non-empty credentials */
+	uint8_t pop;    /* enum gm_err: GM_E_OK the proof verifies; GM_E_BAD_POP */
+	uint8_t get_creds; /* enum gm_creds_asked */
+	uint8_t role_filter_n, role_filter[8];
+	uint8_t has_cred, has_verify;
+	uint8_t has_control; /* control_uri present, usable, and its host is the peer's address; else it is ignored */
+	uint16_t control_port;
+	uint32_t roles;
+	uint32_t group_gen;  /* generation of the group view that cred and pop were checked against */
+	struct gm_slice scope, scope_name, client_cred, verify, cnonce, control_path;
+};
+
+#define GM_REQ_CONFIRM 1u   /* .confirm is set */
+#define GM_REQ_MOVED 2u     /* .peer differs from the durable one */
+#define GM_REQ_OBSERVE 4u   /* Observe 0: register; token and piv are set */
+#define GM_REQ_UNOBSERVE 8u /* Observe 1 */
+#define GM_REQ_PAYLOAD 16u  /* the request had a payload */
+
+struct gm_ev_request {
+	struct gm_rec rec;
+	uint32_t xid;
+	gm_ctx_id ctx;
+	uint8_t method; /* CoAP code */
+	uint8_t res;    /* enum gm_res */
+	uint8_t flags;  /* GM_REQ_* */
+	uint8_t bad;    /* enum gm_err: unknown critical option and the like; answered before anything else */
+	int32_t content_format;
+	struct gm_addr peer;
+	struct gm_slice group, node; /* names in the path, as received */
+	struct gm_slice payload;     /* for resources that core parses itself; empty for a Join */
+	uint8_t token_n, token[8], piv_n, piv[5]; /* of this request: what an observation is made of */
+	struct gm_ev_confirm confirm;
+	struct gm_ev_join join; /* POST to GM_RES_GROUP only */
+};
+
+struct gm_ev_lease {
+	struct gm_rec rec;
+	uint32_t shard;
+	uint64_t want; /* exclusive upper end */
+};
+
+enum gm_fate { GM_FATE_CONFIRMED, GM_FATE_LATE };
+struct gm_ev_delivered {
+	struct gm_rec rec;
+	uint32_t group; /* index */
+	uint32_t n;
+	uint64_t version;
+	uint8_t walk_done; /* this worker has no member of the group in flight or waiting any more */
+	struct { uint32_t slot; uint8_t fate, tries; uint16_t zero; } item[]; /* n of them */
+};
+
+struct gm_ev_closed {
+	struct gm_rec rec;
+	gm_ctx_id ctx;
+	uint8_t told; /* the notice was confirmed */
+};
+
+struct gm_ev_moved {
+	struct gm_rec rec;
+	gm_ctx_id ctx;
+	struct gm_addr peer;
+};
+
+struct gm_ev_unobserve {
+	struct gm_rec rec;
+	gm_ctx_id ctx;
+	uint32_t group, slot;
+};
+
+/* ============================================================ effects, down */
+
+enum gm_eff {
+	GM_EFF_TOKEN = 1,
+	GM_EFF_REPLY,   /* answer a request */
+	GM_EFF_JOINED,  /* answer a Join: the worker encodes, signs, seals */
+	GM_EFF_KEYS,    /* answer with the keying map of a group (GET G, GET nodes/N), maybe now observed */
+	GM_EFF_CTX,     /* load, confirm, drop or close a context */
+	GM_EFF_MEMBER,  /* set or remove the mirror of a membership */
+	GM_EFF_GROUP,   /* set or remove the view of a group */
+	GM_EFF_REKEY,   /* start the walk */
+	GM_EFF_EVICT,   /* tell a member that it is out, then remove its mirror */
+	GM_EFF_LEASE,
+	GM_EFF_AS,      /* the table of trusted authorization servers, one row */
+	GM_EFF_READY,   /* everything stored has been sent down: start to serve */
+	GM_EFF_N
+};
+
+struct gm_eff_token {
+	struct gm_rec rec;
+	uint32_t xid;
+	uint8_t err;        /* enum gm_err; GM_E_OK: make the pending context and answer 2.01 */
+	uint8_t challenge;  /* kdcchallenge goes into the answer */
+	uint8_t infos_n;    /* pairs in infos */
+	uint8_t zero;
+	int64_t exp;        /* when the token ends, epoch seconds */
+	uint8_t nonce2[8], n_s[8];
+	struct gm_slice infos; /* raw CBOR pairs */
+};
+
+#define GM_REPLY_SAVE 1u     /* the request changed something: keep the sealed bytes for a repeat */
+#define GM_REPLY_LOCATION 2u /* Location-Path ace-group, group, nodes, node */
+
+struct gm_eff_reply {
+	struct gm_rec rec;
+	uint32_t xid;
+	gm_ctx_id ctx;
+	uint8_t code;  /* CoAP */
+	uint8_t flags; /* GM_REPLY_* */
+	uint16_t zero;
+	int32_t content_format;
+	uint32_t max_age; /* seconds; 0: no option. With 5.03: when to try again */
+	struct gm_slice payload;
+};
+
+struct gm_eff_joined { /* always saved; the mirror of the membership precedes it as GM_EFF_MEMBER */
+	struct gm_rec rec;
+	uint32_t xid;
+	gm_ctx_id ctx;
+	uint32_t group, slot;
+	uint8_t code; /* 2.01 or 2.04 */
+	uint8_t zero[3];
+	uint8_t kdc_nonce[8];
+	struct gm_slice cnonce;
+	struct gm_slice creds; /* raw CBOR of three pairs, absent: get_creds was not sent. May be large */
+	uint8_t *creds_blob;   /* when too large for a ring: malloc()ed, the worker frees it; creds is absent then */
+	size_t creds_blob_n;
+};
+
+struct gm_eff_keys {
+	struct gm_rec rec;
+	uint32_t xid;
+	gm_ctx_id ctx;
+	uint32_t group, slot;
+	uint8_t with_sid;  /* nodes/N */
+	uint8_t observing; /* answer carries Observe; the observation stands in the mirror */
+};
+
+enum gm_ctx_op {
+	GM_CTX_LOAD,    /* from the store; its replay window is unknown: Echo first */
+	GM_CTX_CONFIRM, /* pending no longer */
+	GM_CTX_DROP,    /* wipe now, say nothing */
+	GM_CTX_CLOSE,   /* refuse requests; wipe once pending notices are done, then GM_EV_CLOSED */
+};
+struct gm_eff_ctx {
+	struct gm_rec rec;
+	uint8_t op;
+	uint8_t zero[7];
+	struct gm_ctx_save save; /* LOAD: all; else only id */
+};
+
+struct gm_eff_member {
+	struct gm_rec rec;
+	gm_ctx_id ctx;
+	uint32_t group, slot; /* the member is (group, slot) for ever */
+	uint8_t remove;
+	uint8_t sid_n, sid[GM_ID_LEN_MAX]; /* sid_n 0: monitor */
+	uint8_t delivery;                  /* enum gm_delivery */
+	uint8_t obs_node;                  /* the observation is on nodes/N, else on /ace-group/G */
+	uint8_t obs_token_n, obs_token[8], obs_piv_n, obs_piv[5]; /* DELIVER_OBSERVE */
+	uint8_t node_n;
+	char node[16];
+	uint16_t control_port;        /* DELIVER_POST: the address is the context's peer, this is the port */
+	uint16_t zero;
+	uint32_t roles;
+	struct gm_slice control_path; /* at most 64 bytes */
+};
+
+#define GM_VIEW_CRED_MAX 256u
+struct gm_group_view { /* secret; what a worker needs of a group. Plain data, copied whole */
+	uint32_t index, gen; /* gen moves when params or credential change */
+	uint64_t version;    /* num */
+	uint8_t name_n;
+	char name[64];
+	uint8_t active, gid_n, gid[8], ms_n, ms[32], salt_n, salt[8];
+	int64_t exp;         /* epoch seconds at which the keys end */
+	int32_t hkdf, cred_fmt, gp_enc_alg, sign_alg, alg, ecdh_alg, sign_kty, sign_crv, ecdh_kty, ecdh_crv;
+	uint8_t group_mode, pairwise_mode;
+	uint16_t kdc_cred_n;
+	uint32_t check_interval, expiration_delta;
+	uint8_t kdc_cred[GM_VIEW_CRED_MAX];
+	uint8_t kdc_seed[32], kdc_pub[32]; /* Ed25519 */
+};
+struct gm_eff_group {
+	struct gm_rec rec;
+	uint8_t remove;
+	uint8_t zero[7];
+	struct gm_group_view view; /* remove: only index */
+};
+
+struct gm_eff_rekey { /* the new view went ahead as GM_EFF_GROUP */
+	struct gm_rec rec;
+	uint32_t group;
+	uint32_t zero;
+	uint64_t version;
+	struct gm_slice body_post; /* payload of the POST to control_uri: rekeying message */
+	struct gm_slice body_obs;  /* payload of the notification */
+};
+
+struct gm_eff_evict {
+	struct gm_rec rec;
+	gm_ctx_id ctx;
+	uint32_t group, slot;
+	uint8_t err; /* enum gm_err for the notice: GM_E_EVICTED, GM_E_GROUP_DELETED, GM_E_TOKEN_EXPIRED; GM_E_OK: say nothing */
+};
+
+struct gm_eff_lease {
+	struct gm_rec rec;
+	uint32_t shard;
+	uint64_t until; /* numbers below may be used */
+	uint8_t boot;   /* first after a start: contexts loaded go on at resume */
+	uint64_t resume;
+};
+
+struct gm_eff_as {
+	struct gm_rec rec;
+	uint32_t as_id;
+	uint8_t remove;
+	uint8_t empty_salt_item; /* how a token without salt is read, interop trap 1 */
+	uint8_t kid_n, kid[16];
+	uint8_t key_n, key[64];
+	int32_t alg;
+	uint8_t uri_n, aud_n;
+	char uri[128], aud[128]; /* for creation hints, of the first row */
+};
+
+/* ================================================================= life */
+
+#define GM_HIST 40u /* log2 buckets */
+struct gm_worker_stats { /* written by the worker, read by any thread */
+	_Atomic uint64_t rx, tx, rx_bad, rx_stranger, rx_replay, rx_undecryptable, rx_repeat, rx_hop, hop_drop, up_full;
+	_Atomic uint64_t token_ok, token_bad, requests, replies, reads_local, joins, echo_sent, pending_expired, no_exchange;
+	_Atomic uint64_t rekey_sent, rekey_confirmed, rekey_retransmitted, rekey_late, notices, notices_told;
+	_Atomic uint64_t contexts, contexts_pending, members, inflight, port_tx_failed, port_rx_truncated;
+	_Atomic uint64_t hist_open[GM_HIST], hist_seal[GM_HIST], hist_verify[GM_HIST], hist_sign[GM_HIST]; /* jobs per call */
+	_Atomic uint64_t hist_confirm_us[GM_HIST]; /* first send of a rekeying message to its confirmation */
+};
+
+struct gm_dp_config {
+	const struct gm_port_ops *port;
+	struct gm_addr listen[8];
+	unsigned listen_n;
+	void *port_arg;
+	unsigned workers;      /* 1..GM_WORKERS_MAX */
+	unsigned contexts_max; /* over all shards */
+	unsigned pace;         /* rekeying messages a second over all workers, retransmissions included; 0: no limit */
+	unsigned ack_timeout_ms, retransmit_max; /* RFC 7252 §4.8: 2,000 and 4 */
+	bool no_lease;         /* test builds only: sequence numbers start anew after a restart; shows that the nonce checker sees it */
+	void (*wake_core)(void *arg); /* called by workers when an event waits; any thread */
+	void *wake_arg;
+};
+
+struct gm_dp;
+
+/* Start the workers; returns when all ports are open. They serve after GM_EFF_READY. IO, NO_MEMORY; says why on stderr. */
+GM_NODISCARD enum gm_err gm_dp_start(struct gm_dp **dp, const struct gm_dp_config *config);
+/* Stop and free everything; what is in flight is dropped. */
+void gm_dp_stop(struct gm_dp *dp);
+unsigned gm_dp_owner(const struct gm_dp *dp, gm_ctx_id id); /* worker that owns a context's shard */
+unsigned gm_dp_shard_owner(unsigned shard, unsigned workers);
+/* Core thread: the oldest event of a worker, NULL: none. Good until released. */
+const struct gm_rec *gm_dp_event(struct gm_dp *dp, unsigned worker);
+void gm_dp_event_done(struct gm_dp *dp, unsigned worker);
+/* Core thread: hand down n bytes of records for one worker; returns the bytes taken, whole records only. */
+size_t gm_dp_effects(struct gm_dp *dp, unsigned worker, const uint8_t *records, size_t n);
+void gm_dp_wake(struct gm_dp *dp, unsigned worker); /* after the last of a turn */
+const struct gm_worker_stats *gm_dp_stats(const struct gm_dp *dp, unsigned worker);
+struct gm_addr gm_dp_bound(const struct gm_dp *dp, unsigned listener);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A ring of records between one producing and one consuming thread: lock-free, bounded, records of any length in one
+ * piece, aligned to 8 bytes. Memory is the ring's own. */
+#ifndef GM_RING_H
+#define GM_RING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct gm_ring;
+
+/* cap: bytes, a power of two >= 4,096; a record may be at most half of it, less 8. NULL: out of memory */
+struct gm_ring *gm_ring_new(size_t cap);
+void gm_ring_free(struct gm_ring *ring);
+
+/* Producer: len bytes to fill; NULL when full. One reservation at a time. */
+void *gm_ring_reserve(struct gm_ring *ring, size_t len);
+/* Producer: hand over the reserved record. len may be smaller than reserved. */
+void gm_ring_commit(struct gm_ring *ring, size_t len);
+
+/* Consumer: the oldest record, NULL when empty; good until released. */
+void *gm_ring_peek(struct gm_ring *ring, size_t *len);
+void gm_ring_release(struct gm_ring *ring);
+
+/* Bytes in use, for statistics; any thread. */
+size_t gm_ring_used(const struct gm_ring *ring);
+
+#endif
