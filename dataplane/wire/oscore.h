@@ -12,6 +12,7 @@
 #define GM_OSCORE_PIV_MAX 5u
 #define GM_OSCORE_SEQ_MAX 0xffffffffffull /* 2^40 - 1 */
 #define GM_OSCORE_AAD_MAX 48u
+#define GM_OSCORE_ID_CONTEXT_MAX 255u /* what the length byte of a kid context can say */
 
 struct gm_oscore_id {
 	uint8_t n;
@@ -29,7 +30,8 @@ struct gm_oscore_input { /* what a context is derived from; borrowed            
 	struct gm_bytes id_context; /* p == NULL: absent */
 	struct gm_bytes sid, rid;
 };
-/* RANGE: an ID is longer than GM_OSCORE_ID_MAX, or sid equals rid. HKDF SHA-256, AES-CCM-16-64-128 */
+/* RANGE: an ID is longer than GM_OSCORE_ID_MAX, id_context than its limit, or sid equals rid. HKDF SHA-256,
+ * AES-CCM-16-64-128 */
 GM_NODISCARD enum gm_err gm_oscore_derive(struct gm_oscore_keys *keys, const struct gm_oscore_input *input);
 /* Master Salt of the ACE OSCORE profile: bstr(salt) || bstr(n1) || bstr(n2). salt.p == NULL: the token had none, and
  * the leading item is left out, or is an empty byte string where empty_salt_item is set.       RFC 9203 §4.3 */
@@ -43,8 +45,9 @@ struct gm_oscore_option {
 	bool has_kid, has_kid_context, group; /* group: the Group Flag of Group OSCORE */
 	struct gm_bytes kid, kid_context;     /* borrowed from the message */
 };
-/* OSCORE_OPTION: reserved bits, Partial IV length 6 or 7, or cut short. A Partial IV is minimal or MALFORMED-> OSCORE_OPTION */
+/* OSCORE_OPTION: reserved bits, Partial IV of 6 or 7 bytes or with needless zeros in front, cut short, or bytes left. */
 GM_NODISCARD enum gm_err gm_oscore_option_decode(struct gm_bytes value, struct gm_oscore_option *option);
+/* RANGE, in out: kid_context is longer than 255 bytes. */
 void gm_oscore_option_encode(struct gm_out *out, const struct gm_oscore_option *option);
 
 /* Partial IV of a sequence number, shortest form, at least one byte; returns its length. RFC 8613 §6.1 */

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wire/oscore.h"
+#include "wire/cbor.h"
+
+#define ALG_CCM_16_64_128 10
+#define INFO_MAX (GM_OSCORE_ID_MAX + GM_OSCORE_ID_CONTEXT_MAX + 16u)
+#define MARKER 0xffu
+
+/* flag byte of the option                                                                 RFC 8613 §6.1 */
+#define PIV_LEN 0x07u
+#define HAS_KID 0x08u
+#define HAS_KID_CONTEXT 0x10u
+#define GROUP 0x20u
+#define RESERVED 0xc0u
+
+#define OPTION_MAX 255u /* RFC 8613 §2 */
+
+/* ---- derivation                                                                         RFC 8613 §3.2.1 */
+
+/* info: [id, id_context or nil, alg_aead, type, L] */
+static void expand(uint8_t *key, size_t n, const char *type, struct gm_bytes id, struct gm_bytes id_context,
+                   const uint8_t prk[static GM_SHA256])
+{
+	uint8_t buf[INFO_MAX];
+	struct gm_out info = gm_out(buf, sizeof(buf));
+
+	gm_cbor_put_array(&info, 5);
+	gm_cbor_put_bstr(&info, id.p, id.n);
+	if (id_context.p)
+		gm_cbor_put_bstr(&info, id_context.p, id_context.n);
+	else
+		gm_cbor_put_null(&info);
+	gm_cbor_put_uint(&info, ALG_CCM_16_64_128);
+	gm_cbor_put_text(&info, type);
+	gm_cbor_put_uint(&info, n);
+	gm_hkdf_sha256_expand(key, n, prk, buf, gm_out_len(&info));
+}
+
+static struct gm_oscore_id id_of(struct gm_bytes b)
+{
+	struct gm_oscore_id id = {.n = (uint8_t)b.n};
+	if (b.n)
+		memcpy(id.b, b.p, b.n);
+	return id;
+}
+
+enum gm_err gm_oscore_derive(struct gm_oscore_keys *keys, const struct gm_oscore_input *input)
+{
+	if (input->sid.n > GM_OSCORE_ID_MAX || input->rid.n > GM_OSCORE_ID_MAX ||
+	    input->id_context.n > GM_OSCORE_ID_CONTEXT_MAX || gm_bytes_eq(input->sid, input->rid))
+		return GM_E_RANGE;
+
+	uint8_t prk[GM_SHA256];
+	gm_hkdf_sha256_extract(prk, input->salt.p, input->salt.n, input->ms.p, input->ms.n);
+	expand(keys->send_key, sizeof(keys->send_key), "Key", input->sid, input->id_context, prk);
+	expand(keys->recv_key, sizeof(keys->recv_key), "Key", input->rid, input->id_context, prk);
+	expand(keys->common_iv, sizeof(keys->common_iv), "IV", (struct gm_bytes){0}, input->id_context, prk);
+	gm_wipe(prk, sizeof(prk));
+	keys->sid = id_of(input->sid);
+	keys->rid = id_of(input->rid);
+	return GM_E_OK;
+}
+
+void gm_oscore_ace_salt(struct gm_out *out, struct gm_bytes salt, bool empty_salt_item, struct gm_bytes n1,
+                        struct gm_bytes n2)
+{
+	if (salt.p || empty_salt_item)
+		gm_cbor_put_bstr(out, salt.p, salt.n);
+	gm_cbor_put_bstr(out, n1.p, n1.n);
+	gm_cbor_put_bstr(out, n2.p, n2.n);
+}
+
+/* ---- option */
+
+/* 1 to 5 bytes without leading zeros, but for the number zero itself */
+static bool piv_valid(const uint8_t *piv, size_t n)
+{
+	return n <= GM_OSCORE_PIV_MAX && (n < 2 || piv[0] != 0);
+}
+
+enum gm_err gm_oscore_option_decode(struct gm_bytes value, struct gm_oscore_option *option)
+{
+	struct gm_in in = gm_in_bytes(value);
+	*option = (struct gm_oscore_option){0};
+	if (value.n == 0)
+		return GM_E_OK;
+
+	uint8_t flags = gm_in_u8(&in);
+	struct gm_bytes piv = gm_in_take(&in, flags & PIV_LEN);
+	if (flags & HAS_KID_CONTEXT)
+		option->kid_context = gm_in_take(&in, gm_in_u8(&in));
+	if (flags & HAS_KID)
+		option->kid = gm_in_take(&in, gm_in_left(&in));
+	if (in.err != GM_E_OK || gm_in_left(&in) || (flags & RESERVED) || !piv_valid(piv.p, piv.n))
+		return GM_E_OSCORE_OPTION;
+
+	option->has_kid = flags & HAS_KID;
+	option->has_kid_context = flags & HAS_KID_CONTEXT;
+	option->group = flags & GROUP;
+	option->piv_n = (uint8_t)piv.n;
+	if (piv.n)
+		memcpy(option->piv, piv.p, piv.n);
+	return GM_E_OK;
+}
+
+void gm_oscore_option_encode(struct gm_out *out, const struct gm_oscore_option *option)
+{
+	uint8_t flags = (uint8_t)(option->piv_n | (option->has_kid ? HAS_KID : 0) |
+	                          (option->has_kid_context ? HAS_KID_CONTEXT : 0) | (option->group ? GROUP : 0));
+	if (flags == 0)
+		return; /* an empty value */
+	if (option->kid_context.n > GM_OSCORE_ID_CONTEXT_MAX && out->err == GM_E_OK)
+		out->err = GM_E_RANGE;
+	gm_out_u8(out, flags);
+	gm_out_bytes(out, option->piv, option->piv_n);
+	if (option->has_kid_context) {
+		gm_out_u8(out, (uint8_t)option->kid_context.n);
+		gm_out_bytes(out, option->kid_context.p, option->kid_context.n);
+	}
+	if (option->has_kid)
+		gm_out_bytes(out, option->kid.p, option->kid.n);
+}
+
+/* ---- Partial IV, nonce, AAD */
+
+uint8_t gm_oscore_piv(uint8_t piv[static GM_OSCORE_PIV_MAX], uint64_t seq)
+{
+	uint8_t n = 1;
+	while (n < GM_OSCORE_PIV_MAX && seq >> (8 * n))
+		n++;
+	for (unsigned i = 0; i < n; i++)
+		piv[i] = (uint8_t)(seq >> (8 * (n - 1 - i)));
+	return n;
+}
+
+uint64_t gm_oscore_piv_seq(const uint8_t *piv, uint8_t n)
+{
+	uint64_t seq = 0;
+	for (unsigned i = 0; i < n; i++)
+		seq = seq << 8 | piv[i];
+	return seq;
+}
+
+/* size of ID_PIV, ID_PIV padded to 7 bytes, Partial IV padded to 5 bytes; all of it XOR the Common IV */
+void gm_oscore_nonce(uint8_t nonce[static GM_CCM_NONCE], const uint8_t common_iv[static GM_CCM_NONCE],
+                     const struct gm_oscore_id *id_piv, const uint8_t *piv, uint8_t piv_n)
+{
+	memcpy(nonce, common_iv, GM_CCM_NONCE);
+	nonce[0] ^= id_piv->n;
+	for (unsigned i = 0; i < id_piv->n; i++)
+		nonce[1 + GM_OSCORE_ID_MAX - id_piv->n + i] ^= id_piv->b[i];
+	for (unsigned i = 0; i < piv_n; i++)
+		nonce[GM_CCM_NONCE - piv_n + i] ^= piv[i];
+}
+
+static uint8_t *append(uint8_t *to, const void *p, size_t n)
+{
+	memcpy(to, p, n);
+	return to + n;
+}
+
+/* Written as bytes, since every message needs one and every length in it stays below 24. */
+size_t gm_oscore_aad(uint8_t aad[static GM_OSCORE_AAD_MAX], const struct gm_oscore_id *request_kid,
+                     const uint8_t *request_piv, uint8_t request_piv_n)
+{
+	static const uint8_t structure[] = {0x83, 0x68, 'E', 'n', 'c', 'r', 'y', 'p', 't', '0', 0x40};
+	static const uint8_t external[] = {0x85, 0x01, 0x81, ALG_CCM_16_64_128};
+	const uint8_t bstr = 0x40;
+
+	uint8_t *p = append(aad, structure, sizeof(structure));
+	*p++ = (uint8_t)(bstr | (sizeof(external) + 1u + request_kid->n + 1u + request_piv_n + 1u));
+	p = append(p, external, sizeof(external));
+	*p++ = bstr | request_kid->n;
+	p = append(p, request_kid->b, request_kid->n);
+	*p++ = bstr | request_piv_n;
+	p = append(p, request_piv, request_piv_n);
+	*p++ = bstr;
+	return (size_t)(p - aad);
+}
+
+/* ---- replay window */
+
+#define WINDOW 64u
+
+bool gm_oscore_window_fresh(const struct gm_oscore_window *w, uint64_t seq)
+{
+	if (w->seen == 0 || seq > w->top)
+		return true;
+	uint64_t back = w->top - seq;
+	return back < WINDOW && !(w->seen >> back & 1);
+}
+
+void gm_oscore_window_accept(struct gm_oscore_window *w, uint64_t seq)
+{
+	if (w->seen == 0 || seq > w->top) {
+		uint64_t forward = seq - w->top;
+		w->seen = w->seen && forward < WINDOW ? w->seen << forward | 1 : 1;
+		w->top = seq;
+	} else if (w->top - seq < WINDOW) {
+		w->seen |= UINT64_C(1) << (w->top - seq);
+	}
+}
+
+/* ---- messages */
+
+static void lay_out(struct gm_ccm_job *job, const uint8_t *key, struct gm_oscore_scratch *scratch, size_t aad_len,
+                    uint8_t *text, size_t text_len)
+{
+	*job = (struct gm_ccm_job){
+	    .key = key,
+	    .nonce = scratch->nonce,
+	    .aad = scratch->aad,
+	    .aad_len = aad_len,
+	    .text = text,
+	    .text_len = text_len,
+	    .tag_len = GM_CCM_TAG,
+	};
+}
+
+static void put_outer(struct gm_out *pkt, const struct gm_oscore_outer *outer)
+{
+	uint8_t buf[OPTION_MAX];
+	struct gm_out value = gm_out(buf, sizeof(buf));
+	uint16_t last = 0;
+
+	gm_oscore_option_encode(&value, &outer->option);
+	if (value.err != GM_E_OK && pkt->err == GM_E_OK)
+		pkt->err = value.err;
+	gm_coap_put_head(pkt, outer->type, outer->code, outer->mid, outer->token, outer->token_len);
+	if (outer->has_observe)
+		gm_coap_put_option_uint(pkt, &last, GM_OPT_OBSERVE, outer->observe);
+	gm_coap_put_option(pkt, &last, GM_OPT_OSCORE, buf, gm_out_len(&value));
+	gm_out_u8(pkt, MARKER);
+}
+
+enum gm_err gm_oscore_wrap(const struct gm_oscore_keys *keys, const struct gm_oscore_outer *outer,
+                           const struct gm_oscore_request *request, const struct gm_oscore_id *nonce_id,
+                           const uint8_t *nonce_piv, uint8_t nonce_piv_n, struct gm_bytes plain, struct gm_out *pkt,
+                           struct gm_oscore_scratch *scratch, struct gm_ccm_job *job)
+{
+	put_outer(pkt, outer);
+	uint8_t *text = gm_out_take(pkt, plain.n);
+	gm_out_take(pkt, GM_CCM_TAG);
+	if (pkt->err != GM_E_OK)
+		return pkt->err;
+	if (plain.n)
+		memcpy(text, plain.p, plain.n);
+
+	gm_oscore_nonce(scratch->nonce, keys->common_iv, nonce_id, nonce_piv, nonce_piv_n);
+	size_t aad_len = gm_oscore_aad(scratch->aad, &request->kid, request->piv, request->piv_n);
+	lay_out(job, keys->send_key, scratch, aad_len, text, plain.n);
+	return GM_E_OK;
+}
+
+enum gm_err gm_oscore_unwrap(const struct gm_oscore_keys *keys, struct gm_bytes ciphertext,
+                             const struct gm_oscore_option *option, const struct gm_oscore_request *request,
+                             bool is_request, uint8_t *text, size_t cap, struct gm_oscore_scratch *scratch,
+                             struct gm_ccm_job *job)
+{
+	if (is_request && (option->piv_n == 0 || !option->has_kid))
+		return GM_E_OSCORE_OPTION;
+	if (ciphertext.n <= GM_CCM_TAG) /* the code at least is under the tag */
+		return GM_E_DECRYPT;
+	if (ciphertext.n > cap)
+		return GM_E_ROOM;
+	memcpy(text, ciphertext.p, ciphertext.n);
+
+	/* a Partial IV in the message is the peer's own; without one the nonce is the request's      RFC 8613 §5.2 */
+	if (option->piv_n)
+		gm_oscore_nonce(scratch->nonce, keys->common_iv, &keys->rid, option->piv, option->piv_n);
+	else
+		gm_oscore_nonce(scratch->nonce, keys->common_iv, &request->kid, request->piv, request->piv_n);
+	size_t aad_len = gm_oscore_aad(scratch->aad, &request->kid, request->piv, request->piv_n);
+	lay_out(job, keys->recv_key, scratch, aad_len, text, ciphertext.n - GM_CCM_TAG);
+	return GM_E_OK;
+}
