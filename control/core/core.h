@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Group Manager's decisions: a pure function from (state, event) to (changes, effects).
+ *
+ * One thread. No I/O, no clock, no dice of its own: both come in struct gm_txn, so that a recorded run replays. Changes
+ * go to the store, effects to the workers after the store has them. State in memory moves at once; if the commit fails
+ * the process ends and starts from the store.
+ */
+#ifndef GM_CORE_H
+#define GM_CORE_H
+
+#include "gm/dp.h"
+#include "store/store.h"
+#include "wire/cose.h"
+#include "wire/groupcomm.h"
+
+struct gm_core;
+
+struct gm_effects { /* records for each worker, appended; grows, reset per turn, wiped */
+	struct gm_effect_buf {
+		uint8_t *bytes;
+		size_t n, cap;
+	} to[GM_WORKERS_MAX];
+	unsigned workers;
+};
+/* A zeroed record of size bytes in the buffer of worker, type and len set; good until the next call. */
+void *gm_effects_add(struct gm_effects *e, unsigned worker, enum gm_eff type, size_t size);
+/* Append n bytes to the record added last for worker and return their slice. Invalidates the record pointer. */
+struct gm_slice gm_effects_append(struct gm_effects *e, unsigned worker, const void *p, size_t n);
+void *gm_effects_last(struct gm_effects *e, unsigned worker); /* that record, again */
+void gm_effects_reset(struct gm_effects *e);
+void gm_effects_free(struct gm_effects *e);
+
+struct gm_txn { /* one event's or command's surroundings */
+	int64_t wall_s;      /* epoch seconds */
+	uint64_t mono_ms;
+	uint8_t dice[32];    /* seed, fresh per event */
+	uint32_t dice_used;  /* draws made of it */
+	struct gm_changes *changes;
+	struct gm_effects *effects;
+};
+
+enum gm_backward { GM_BACKWARD_OFF, GM_BACKWARD_WINDOW, GM_BACKWARD_EACH };
+
+struct gm_core_config {
+	unsigned workers;
+	unsigned contexts_max, members_max, groups_max; /* bounds; beyond: FULL, 5.03 */
+	unsigned pending_per_token, pending_s;          /* 4 and 60 */
+	uint32_t rekey_window_ms, rekey_deadline_ms;    /* 1,000 and 5,000 */
+	uint32_t distribution_max_ms;                   /* 30,000 */
+	char audience[128];
+	void (*log)(const char *line); /* one line per decision, logfmt, no secrets; NULL: silent */
+};
+
+struct gm_group_spec { /* what an operator names at creation */
+	char name[GM_GROUP_NAME_MAX + 1];
+	struct gm_group_params params;
+	unsigned max_members;     /* decides the length of Sender IDs: requirements §10.2 */
+	unsigned max_stale_sets;  /* default 16 */
+	enum gm_backward backward;
+	uint32_t rekey_every_s;   /* schedule; 0: none */
+	uint32_t key_lifetime_s;  /* exp of the keying material; renewed by rekey before it ends */
+	bool active;
+};
+struct gm_group_spec gm_group_spec_default(void);
+
+struct gm_core *gm_core_new(const struct gm_core_config *config);
+void gm_core_free(struct gm_core *core);
+
+/* At start: one call per stored record, tables in enum order, then loaded() once; it puts the whole state into effects.
+ * CORRUPT: the record cannot be. */
+GM_NODISCARD enum gm_err gm_core_load(struct gm_core *core, enum gm_table table, struct gm_bytes key, struct gm_bytes value);
+/* Hands state down in portions: true while more is to come (publish effects between calls). */
+bool gm_core_loaded(struct gm_core *core, struct gm_txn *txn);
+
+/* One checked event. Never fails: what is wrong becomes an answer. */
+void gm_core_apply(struct gm_core *core, struct gm_txn *txn, const struct gm_rec *event);
+/* Time has passed: windows, deadlines, expiries, schedules. Call each turn. */
+void gm_core_tick(struct gm_core *core, struct gm_txn *txn);
+/* Milliseconds from txn's mono_ms until tick has something to do; UINT64_MAX: nothing. */
+uint64_t gm_core_next_ms(const struct gm_core *core, uint64_t mono_ms, int64_t wall_s);
+
+/* ---- operator's commands; effects and answers count only after the commit */
+GM_NODISCARD enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn, const struct gm_group_spec *spec);
+GM_NODISCARD enum gm_err gm_core_group_delete(struct gm_core *core, struct gm_txn *txn, const char *name);
+/* compromised: no window, supersedes a rekey in distribution */
+GM_NODISCARD enum gm_err gm_core_rekey(struct gm_core *core, struct gm_txn *txn, const char *group, bool compromised);
+struct gm_evict_spec {
+	const char *group; /* NULL: the device, from all its groups in one turn, with no window */
+	const char *node;  /* node name; for a device: any of its node names as group/node, or "as:<as id>:<osc id in hex>" */
+	bool compromised;  /* skips the window */
+	bool allow_return; /* do not bar */
+};
+GM_NODISCARD enum gm_err gm_core_evict(struct gm_core *core, struct gm_txn *txn, const struct gm_evict_spec *spec,
+                                       unsigned *evicted);
+struct gm_as_spec {
+	char name[64];   /* operator's name */
+	char issuer[128]; /* iss of its tokens; empty: not compared */
+	char uri[128];    /* for creation hints */
+	bool empty_salt_item;
+	struct gm_cose_key key;
+};
+GM_NODISCARD enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struct gm_as_spec *spec);
+/* Removes trust: its contexts are closed and memberships end. */
+GM_NODISCARD enum gm_err gm_core_as_remove(struct gm_core *core, struct gm_txn *txn, const char *name, unsigned *evicted);
+
+/* ---- reading for the operator; callbacks see no secrets */
+struct gm_core_status {
+	unsigned groups, members, contexts, bars, ases, rekeys_pending, rekeys_running;
+	uint64_t tokens_ok, tokens_refused, joins_ok, rejoins, joins_refused, leaves, evictions, expiries, rekeys, confirmed, late;
+};
+void gm_core_status(const struct gm_core *core, struct gm_core_status *status);
+
+struct gm_group_info {
+	const char *name;
+	uint32_t index, members, max_members;
+	uint64_t version;
+	uint8_t gid_n, gid[GM_GID_MAX], sid_len;
+	bool active;
+	const struct gm_group_params *params;
+	enum gm_backward backward;
+	unsigned max_stale_sets, stale_sets, stale_now;
+	uint32_t rekey_every_s, key_lifetime_s;
+	int64_t exp, created, last_rekey;
+	const char *last_reason;
+	unsigned confirmed, late, waiting; /* of the latest version */
+	const char *state;                 /* "idle", "pending", "distributing" */
+};
+struct gm_member_info {
+	const char *group, *node, *as;
+	uint32_t slot;
+	uint8_t sid_n, sid[GM_SID_MAX], osc_id_n, osc_id[32];
+	uint32_t roles;
+	enum gm_delivery delivery;
+	struct gm_addr peer;
+	int64_t joined, token_exp;
+	uint64_t version; /* the latest it confirmed or was handed */
+	bool late;
+	gm_ctx_id ctx;
+};
+struct gm_as_info {
+	const char *name, *issuer, *uri;
+	uint32_t id;
+	int32_t alg;
+	uint8_t kid_n, kid[16];
+};
+/* Each stops when the callback returns false. `group` may be NULL for all. UNKNOWN: no such group. after: skip slots up to and
+ * including this one (for paging), UINT32_MAX: from the start */
+GM_NODISCARD enum gm_err gm_core_groups(const struct gm_core *core, const char *group,
+                                        bool (*each)(void *arg, const struct gm_group_info *info), void *arg);
+GM_NODISCARD enum gm_err gm_core_members(const struct gm_core *core, const char *group, const char *node, uint32_t after,
+                                         bool (*each)(void *arg, const struct gm_member_info *info), void *arg);
+GM_NODISCARD enum gm_err gm_core_ases(const struct gm_core *core, bool (*each)(void *arg, const struct gm_as_info *info),
+                                      void *arg);
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What control/ remembers: tables of sealed records, changed once per turn with one durable write.
+ *
+ * Changes are (table, key, value), gathered by core in a struct gm_changes, grouped by owner: groups and what hangs off
+ * them by group, contexts by shard. commit is begin and finish, so that the next turn can gather while this one becomes
+ * durable. One thread uses a store. Engines are rows of struct gm_store_ops.
+ */
+#ifndef GM_STORE_H
+#define GM_STORE_H
+
+#include "gm/buf.h"
+
+enum gm_table {
+	GM_TABLE_META,   /* key: text. format version, turn number, clock, shard count */
+	GM_TABLE_AS,     /* key: as id u32 */
+	GM_TABLE_GROUP,  /* key: index u32. Parameters, version, Gid, secrets, stale sets */
+	GM_TABLE_MEMBER, /* key: group u32, slot u32 */
+	GM_TABLE_CTX,    /* key: shard u8, slot u16. Context and its token */
+	GM_TABLE_BAR,    /* key: hash of (AS, proof-of-possession key), group index */
+	GM_TABLE_LEASE,  /* key: shard u8 */
+	GM_TABLE_SEEN,   /* key: as id u32. Highest exi sequence number that has ended */
+	GM_TABLE_N
+};
+#define GM_KEY_MAX 48u /* all keys big endian, so that their order is the slots' order */
+
+/* Owners: who may change a record. One engine fences them as a whole, another one by one. */
+#define GM_OWNER_SITE 0u
+#define GM_OWNER_GROUP(index) (0x40000000u | (index))
+#define GM_OWNER_SHARD(shard) (0x80000000u | (shard))
+
+struct gm_change { /* followed by key and value; 8-byte aligned */
+	uint32_t owner;
+	uint8_t table, key_n;
+	uint8_t remove;
+	uint8_t zero;
+	uint32_t value_n;
+	uint8_t bytes[]; /* key, then value */
+};
+
+struct gm_changes { /* grows as needed, reset per turn. Later changes of a key win */
+	uint8_t *bytes;
+	size_t n, cap;
+	unsigned count;
+};
+void gm_changes_put(struct gm_changes *c, uint32_t owner, enum gm_table table, const void *key, size_t key_n,
+                    const void *value, size_t value_n);
+void gm_changes_remove(struct gm_changes *c, uint32_t owner, enum gm_table table, const void *key, size_t key_n);
+const struct gm_change *gm_changes_next(const struct gm_changes *c, const struct gm_change *at); /* NULL: first / end */
+void gm_changes_reset(struct gm_changes *c); /* wipes: values are secret */
+void gm_changes_free(struct gm_changes *c);
+
+enum gm_commit_result {
+	GM_COMMIT_DONE,
+	GM_COMMIT_FENCED,  /* the owner has another master: drop its state and effects */
+	GM_COMMIT_UNKNOWN, /* ask gm_store_turn() whether the turn number is stored */
+	GM_COMMIT_FAILED,  /* the process ends */
+};
+
+struct gm_store;
+
+/* Make a new store in dir (created 0700) and its key file (created 0600, 32 random bytes in hex).
+ * EXISTS: either is there already; nothing is changed. IO. */
+GM_NODISCARD enum gm_err gm_store_init(const char *dir, const char *key_file);
+
+struct gm_store_stats {
+	uint64_t commits, changes, bytes;
+	uint64_t commit_us_last, commit_us_max;
+	uint64_t map_bytes, used_bytes;
+};
+
+/* Open an existing store. UNKNOWN: no store there; STORE_KEY: the key file is missing, readable by others or of another
+ * store; STORE_VERSION; CORRUPT; IO. `why` gets a sentence for the operator. A second process gets BUSY. */
+GM_NODISCARD enum gm_err gm_store_open(struct gm_store **store, const char *dir, const char *key_file, char why[static 256]);
+void gm_store_close(struct gm_store *store);
+
+/* Every record of a table in key order, unsealed; value is good inside the call only. Stops at the first failure of
+ * each(). CORRUPT where a seal does not open: nothing is skipped silently. */
+typedef enum gm_err (*gm_store_each)(void *arg, enum gm_table table, struct gm_bytes key, struct gm_bytes value);
+GM_NODISCARD enum gm_err gm_store_scan(struct gm_store *store, enum gm_table table, gm_store_each each, void *arg);
+
+/* Write all changes and the turn number in one transaction, durable when finish returns DONE. */
+GM_NODISCARD enum gm_err gm_store_begin(struct gm_store *store, const struct gm_changes *changes, uint64_t turn);
+enum gm_commit_result gm_store_finish(struct gm_store *store);
+uint64_t gm_store_turn(struct gm_store *store); /* the last durable turn */
+void gm_store_stats(struct gm_store *store, struct gm_store_stats *stats);
+
+#endif
