@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ACE: tokens (RFC 8392, 9200), the OSCORE profile (RFC 9203), join maps and proofs (RFC 9594 and its OSCORE profile)."""
+"""ACE: tokens (RFC 8392, 9200), the OSCORE profile (RFC 9203), join maps and proofs (RFC 9594)."""
 
 import hmac
 import json

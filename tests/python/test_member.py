@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""member.py against the small Group Manager of fake_gm.py and against a second member."""
+
+import threading
+import unittest
+
+import coap
+import fake_gm
+import member
+from oscore import OscoreError
+
+AS_KEY = {'kid': b'as', 'alg': 'AES-CCM-16-64-128', 'key': bytes(range(16)), 'iss': 'as', 'aud': 'gm'}
+
+
+class MemberAgainstFakeGm(unittest.TestCase):
+
+    def start(self, **options):
+        gm = fake_gm.FakeGm(AS_KEY, **options)
+        gm.start()
+        self.addCleanup(setattr, gm, 'running', False)
+        return gm
+
+    def member(self, gm, delivery='control', port=0, joined=True):
+        lines = []
+        m = member.Member(gm.addr, 'g1', delivery=delivery, emit=lambda **f: lines.append(f), timeout=5.0, port=port)
+        m.lines = lines
+        self.addCleanup(m.endpoint.close)
+        m.mint(AS_KEY)
+        m.authz_info()
+        if joined:
+            m.join()
+            if delivery == 'observe':
+                m.register()
+        return m
+
+    def test_joins_over_block2_and_leaves(self):
+        m = self.member(self.start())
+        self.assertGreater(m.lines[-1]['bytes'], fake_gm.BLOCK_SIZE)
+        m.get_group()
+        m.get_node()
+        self.assertEqual(m.number(), 0)
+        m.leave()
+
+    def test_answers_an_echo_challenge(self):
+        m = self.member(self.start(echo=True))
+        self.assertIn('echo', [line['step'] for line in m.lines])
+
+    def test_keeps_its_node_name_and_changes_its_sender_id_at_a_rejoin(self):
+        m = self.member(self.start())
+        before = m.sid
+        m.join(again=True)
+        self.assertNotEqual(m.sid, before)
+
+    def test_every_delivery_brings_a_rekey_and_drops_the_leaver(self):
+        for delivery in ('control', 'observe', 'poll'):
+            with self.subTest(delivery=delivery):
+                gm = self.start()
+                leaver = self.member(gm)
+                m = self.member(gm, delivery)
+                self.assertIn(leaver.sid, m.creds)
+                leaver.leave()
+                m.wait_rekey(1, 5.0)
+                self.assertEqual((m.version, m.group.gid), (1, gm.gid))
+                self.assertNotIn(leaver.sid, m.creds)
+
+    def test_catches_up_after_missed_rekeys(self):
+        gm = self.start()
+        leaver, m = self.member(gm), self.member(gm)
+        gm.skip_delivery = True
+        leaver.leave()
+        gm.calls.put(gm.rekey)
+        while m.number() < 2:
+            pass
+        gm.skip_delivery = False
+        gm.calls.put(gm.rekey)
+        m.wait_rekey(1, 5.0)
+        self.assertEqual(m.version, 3)
+        self.assertIn('stale-sids', [line['step'] for line in m.lines])
+        self.assertNotIn(leaver.sid, m.creds)
+
+    def test_refuses_what_a_group_manager_must_not_do(self):
+        with self.assertRaisesRegex(member.CheckFailed, 'kdc_cred_verify'):
+            self.member(self.start(flaws=('kdc_proof',)))
+        for flaw, text in (('same_gid', 'change Gid'), ('stale_self', 'called stale')):
+            gm = self.start(flaws=(flaw,))
+            m = self.member(gm)
+            gm.calls.put(gm.rekey)
+            with self.assertRaisesRegex(member.CheckFailed, text):
+                m.wait_rekey(1, 5.0)
+
+    def test_members_talk_in_both_modes(self):
+        gm = self.start()
+        a, b = self.member(gm), self.member(gm)
+        stop = threading.Event()
+        server = threading.Thread(target=lambda: b.endpoint.pump(20.0, stop.is_set), daemon=True)
+        server.start()
+        self.assertEqual(a.ping(b.addr), b.sid)
+        self.assertEqual(a.ping(b.addr, None, b'hello'), b.sid)
+        self.assertEqual(a.ping(b.addr, b.sid), b.sid)
+        self.assertEqual(a.ping(b.addr, b.sid, b'hello'), b.sid)
+        stop.set()
+        a.endpoint.send(coap.Message(type=coap.NON), b.addr)
+        server.join(5.0)
+        modes = [(line['mode'], line['payload']) for line in b.lines if line['step'] == 'served']
+        self.assertEqual(modes, [('group', b'pong'), ('group', b'hello'), ('pairwise', b'pong'),
+                                 ('pairwise', b'hello')])
+
+
+class Endpoints(unittest.TestCase):
+    """The messaging layer, on two sockets."""
+
+    def test_separate_responses_retransmissions_and_duplicates(self):
+        client, server = coap.Endpoint(), coap.Endpoint()
+        self.addCleanup(client.close)
+        self.addCleanup(server.close)
+        served = []
+
+        def later(message, peer):
+            served.append(message.mid)
+            server.send(coap.Message(coap.code('2.05'), [], b'late', token=message.token), peer)
+
+        server.on_request = later
+        stop = threading.Event()
+        thread = threading.Thread(target=lambda: server.pump(10.0, stop.is_set), daemon=True)
+        thread.start()
+        request = coap.Message(coap.GET, coap.path_options('/a'))
+        self.assertEqual(client.request(request, server.addr, 5.0).payload, b'late')
+        client.sock.sendto(request.encode(), server.addr)
+        client.pump(0.2)
+        self.assertEqual(len(served), 1)
+        stop.set()
+        client.send(coap.Message(type=coap.NON), server.addr)
+        thread.join(5.0)
+
+    def test_malformed_messages_are_refused(self):
+        for text in ('', '40', '80010000', '49010000', '4001000011', '40010000ff', '40010000f0', '4000000001',
+                     '40010000d1'):
+            with self.assertRaises(ValueError):
+                coap.Message.decode(bytes.fromhex(text))
+        message = coap.Message(1, [(60, b'x' * 300), (11, b''), (2000, b'y')], b'p', coap.CON, 7, b'tok')
+        self.assertEqual(coap.Message.decode(message.encode()).encode(), message.encode())
+
+    def test_malformed_options_of_oscore_are_refused(self):
+        for text in ('40', '06000000000000', '02', '10', '1902', '010000'):
+            with self.assertRaises(OscoreError):
+                member.decode_option(bytes.fromhex(text))
+
+
+if __name__ == '__main__':
+    unittest.main()
