@@ -10,20 +10,22 @@
 #define LEN_MAX ((size_t)INT_MAX - 64) /* libcrypto counts in int */
 
 /* RFC 9053 §4.1, §4.2, §4.3 */
+/* clang-format off */
 static const struct gm_aead_row rows[] = {
-    {{1, 16, 12, 16}, "AES-128-GCM", false, LEN_MAX},
-    {{2, 24, 12, 16}, "AES-192-GCM", false, LEN_MAX},
-    {{3, 32, 12, 16}, "AES-256-GCM", false, LEN_MAX},
-    {{10, 16, 13, 8}, "AES-128-CCM", true, 65535},
-    {{11, 32, 13, 8}, "AES-256-CCM", true, 65535},
-    {{12, 16, 7, 8}, "AES-128-CCM", true, LEN_MAX},
-    {{13, 32, 7, 8}, "AES-256-CCM", true, LEN_MAX},
-    {{24, 32, 12, 16}, "ChaCha20-Poly1305", false, LEN_MAX},
-    {{30, 16, 13, 16}, "AES-128-CCM", true, 65535},
-    {{31, 32, 13, 16}, "AES-256-CCM", true, 65535},
-    {{32, 16, 7, 16}, "AES-128-CCM", true, LEN_MAX},
-    {{33, 32, 7, 16}, "AES-256-CCM", true, LEN_MAX},
+	{{1, 16, 12, 16}, "AES-128-GCM", false, LEN_MAX},
+	{{2, 24, 12, 16}, "AES-192-GCM", false, LEN_MAX},
+	{{3, 32, 12, 16}, "AES-256-GCM", false, LEN_MAX},
+	{{10, 16, 13, 8}, "AES-128-CCM", true, 65535},
+	{{11, 32, 13, 8}, "AES-256-CCM", true, 65535},
+	{{12, 16, 7, 8}, "AES-128-CCM", true, LEN_MAX},
+	{{13, 32, 7, 8}, "AES-256-CCM", true, LEN_MAX},
+	{{24, 32, 12, 16}, "ChaCha20-Poly1305", false, LEN_MAX},
+	{{30, 16, 13, 16}, "AES-128-CCM", true, 65535},
+	{{31, 32, 13, 16}, "AES-256-CCM", true, 65535},
+	{{32, 16, 7, 16}, "AES-128-CCM", true, LEN_MAX},
+	{{33, 32, 7, 16}, "AES-256-CCM", true, LEN_MAX},
 };
+/* clang-format on */
 
 enum { OPEN = 0, SEAL = 1 }; /* as libcrypto counts directions */
 
@@ -100,8 +102,7 @@ static EVP_CIPHER_CTX *new_context(const struct gm_aead_row *row, int dir)
 }
 
 /* This thread's context with key and nonce in it; NULL: no memory, or libcrypto failed. */
-static EVP_CIPHER_CTX *begin(const struct gm_aead_row *row, int dir, const uint8_t *key,
-                             const uint8_t *nonce)
+static EVP_CIPHER_CTX *begin(const struct gm_aead_row *row, int dir, const uint8_t *key, const uint8_t *nonce)
 {
 	struct contexts *c = my_contexts();
 	if (!c)

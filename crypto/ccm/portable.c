@@ -26,7 +26,8 @@ static uint64_t seal(const struct gm_ccm_job *jobs, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		const struct gm_ccm_job *j = &jobs[i];
 
-		if (fits(j) && gm_evp_seal(gm_aead_row(alg_of(j)), j->key, j->nonce, j->aad, j->aad_len, j->text, j->text_len))
+		if (fits(j) &&
+		    gm_evp_seal(gm_aead_row(alg_of(j)), j->key, j->nonce, j->aad, j->aad_len, j->text, j->text_len))
 			good |= UINT64_C(1) << i;
 	}
 	gm_evp_forget();
@@ -40,7 +41,8 @@ static uint64_t open(const struct gm_ccm_job *jobs, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		const struct gm_ccm_job *j = &jobs[i];
 
-		if (fits(j) && gm_evp_open(gm_aead_row(alg_of(j)), j->key, j->nonce, j->aad, j->aad_len, j->text, j->text_len))
+		if (fits(j) &&
+		    gm_evp_open(gm_aead_row(alg_of(j)), j->key, j->nonce, j->aad, j->aad_len, j->text, j->text_len))
 			good |= UINT64_C(1) << i;
 		else
 			gm_wipe(j->text, j->text_len);

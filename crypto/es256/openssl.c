@@ -85,8 +85,8 @@ static bool der_decode(uint8_t sig[static GM_ES256_SIG], const uint8_t *der, siz
 	return good;
 }
 
-bool gm_es256_verify(const uint8_t pub[static GM_ES256_PUB], const uint8_t sig[static GM_ES256_SIG],
-                     const uint8_t *msg, size_t msg_len)
+bool gm_es256_verify(const uint8_t pub[static GM_ES256_PUB], const uint8_t sig[static GM_ES256_SIG], const uint8_t *msg,
+                     size_t msg_len)
 {
 	uint8_t der[DER_MAX];
 	size_t der_len = der_encode(der, sig);
@@ -118,7 +118,8 @@ bool gm_es256_keygen(uint8_t pub[static GM_ES256_PUB], uint8_t priv[static SIDE]
 	return good;
 }
 
-bool gm_es256_sign(uint8_t sig[static GM_ES256_SIG], const uint8_t priv[static SIDE], const uint8_t *msg, size_t msg_len)
+bool gm_es256_sign(uint8_t sig[static GM_ES256_SIG], const uint8_t priv[static SIDE], const uint8_t *msg,
+                   size_t msg_len)
 {
 	uint8_t der[DER_MAX];
 	size_t der_len = sizeof(der);

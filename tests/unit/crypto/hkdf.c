@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <string.h>
+#include <gm/crypto.h>
+#include "vectors.h"
+
+#define OUT_MAX 8160u
+
+static void start(void)
+{
+	cr_assert(gm_crypto_init());
+}
+
+TestSuite(hkdf, .init = start);
+
+static void check(const json_t *test)
+{
+	static uint8_t okm[OUT_MAX], out[OUT_MAX], again[OUT_MAX];
+	uint8_t ikm[256], salt[256], info[256], prk[GM_SHA256];
+	const long long id = json_integer_value(json_object_get(test, "tcId"));
+	size_t ikm_len = gm_vectors_get(ikm, sizeof(ikm), test, "ikm");
+	size_t salt_len = gm_vectors_get(salt, sizeof(salt), test, "salt");
+	size_t info_len = gm_vectors_get(info, sizeof(info), test, "info");
+	size_t len = gm_vectors_get(okm, sizeof(okm), test, "okm");
+
+	gm_hkdf_sha256(out, len, salt, salt_len, ikm, ikm_len, info, info_len);
+	cr_expect_arr_eq(out, okm, len, "tcId %lld", id);
+	gm_hkdf_sha256_extract(prk, salt, salt_len, ikm, ikm_len);
+	gm_hkdf_sha256_expand(again, len, prk, info, info_len);
+	cr_expect_arr_eq(again, okm, len, "in two steps, tcId %lld", id);
+}
+
+Test(hkdf, derives_as_wycheproof_in_one_step_and_in_two)
+{
+	json_t *file = gm_vectors_load("wycheproof/hkdf_sha256_test.json"), *group, *test;
+	size_t g, t;
+	unsigned n = 0;
+
+	json_array_foreach(json_object_get(file, "testGroups"), g, group) json_array_foreach(
+	    json_object_get(group, "tests"), t, test) if (json_integer_value(json_object_get(test, "size")) <= OUT_MAX)
+	{
+		check(test);
+		n++;
+	}
+	json_decref(file);
+	cr_expect_gt(n, 70);
+}
+
+Test(hkdf, writes_no_more_than_asked)
+{
+	const uint8_t ikm[16] = {1};
+
+	for (size_t len = 0; len < 70; len++) {
+		uint8_t out[80];
+
+		memset(out, 0xa5, sizeof(out));
+		gm_hkdf_sha256(out, len, NULL, 0, ikm, sizeof(ikm), NULL, 0);
+		for (size_t i = len; i < sizeof(out); i++)
+			cr_expect_eq(out[i], 0xa5, "%zu bytes asked, byte %zu written", len, i);
+	}
+}

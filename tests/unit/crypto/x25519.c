@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <string.h>
+#include <gm/crypto.h>
+#include "vectors.h"
+
+static void start(void)
+{
+	cr_assert(gm_crypto_init());
+}
+
+TestSuite(x25519, .init = start);
+
+Test(x25519, agrees_as_wycheproof_and_refuses_the_all_zero_secret)
+{
+	json_t *file = gm_vectors_load("wycheproof/x25519_test.json"), *group, *test;
+	const uint8_t zeros[GM_X25519_KEY] = {0};
+	size_t g, t;
+	unsigned n = 0, refused = 0;
+
+	json_array_foreach(json_object_get(file, "testGroups"), g, group)
+	    json_array_foreach(json_object_get(group, "tests"), t, test)
+	{
+		uint8_t priv[GM_X25519_KEY], pub[GM_X25519_KEY], shared[GM_X25519_KEY], out[GM_X25519_KEY];
+
+		gm_vectors_get(priv, sizeof(priv), test, "private");
+		gm_vectors_get(pub, sizeof(pub), test, "public");
+		gm_vectors_get(shared, sizeof(shared), test, "shared");
+		n++;
+		if (!memcmp(shared, zeros, sizeof(zeros))) {
+			refused++;
+			cr_expect_not(gm_x25519(out, priv, pub));
+			continue;
+		}
+		cr_expect(gm_x25519(out, priv, pub));
+		cr_expect_arr_eq(out, shared, sizeof(out), "tcId %lld",
+		                 json_integer_value(json_object_get(test, "tcId")));
+	}
+	json_decref(file);
+	cr_expect_eq(n, 518);
+	cr_expect_gt(refused, 10);
+}
+
+Test(x25519, maps_both_halves_of_an_ed25519_key_to_the_same_pair)
+{
+	const uint8_t base[GM_X25519_KEY] = {9};
+
+	for (unsigned i = 0; i < 50; i++) {
+		uint8_t seed[GM_ED25519_SEED], pub[GM_ED25519_PUB], x_priv[32], x_pub[32], expected[32];
+
+		gm_random(seed, sizeof(seed));
+		gm_ed25519_public(pub, seed);
+		gm_ed25519_to_x25519_priv(x_priv, seed);
+		cr_expect(gm_ed25519_to_x25519_pub(x_pub, pub));
+		cr_expect(gm_x25519(expected, x_priv, base));
+		cr_expect_arr_eq(x_pub, expected, sizeof(x_pub));
+	}
+}
+
+#define FF28 "ffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+#define ZZ28 "00000000000000000000000000000000000000000000000000000000"
+
+struct refused {
+	const char *pub, *why;
+};
+
+static const struct refused refused[] = {
+    {"01000000" ZZ28, "y = 1"},
+    {"010000" ZZ28 "80", "y = 1, x = -0"},
+    {"eeffff" FF28 "7f", "y = p + 1"},
+    {"eeffff" FF28 "ff", "y = p + 1, x = -0"},
+    {"ecffff" FF28 "7f", "y = -1"},
+    {"ecffff" FF28 "ff", "y = -1, x = -0"},
+    {"00000000" ZZ28, "y = 0, order 4"},
+    {"000000" ZZ28 "80", "y = 0, order 4, the other x"},
+    {"edffff" FF28 "7f", "y = p, order 4"},
+    {"edffff" FF28 "ff", "y = p, order 4, the other x"},
+    {"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05", "order 8"},
+    {"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85", "order 8"},
+    {"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a", "order 8"},
+    {"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa", "order 8"},
+    {"02000000" ZZ28, "y = 2: off the curve"},
+    {"07000000" ZZ28, "y = 7: off the curve"},
+    {"f0ffff" FF28 "7f", "y = p + 3: on the curve, not canonical"},
+};
+
+Test(x25519, refuses_to_map_what_is_not_a_good_ed25519_key)
+{
+	for (unsigned i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		uint8_t pub[GM_ED25519_PUB], out[GM_X25519_KEY];
+
+		cr_assert_eq(gm_hex(pub, sizeof(pub), refused[i].pub), sizeof(pub));
+		cr_expect_not(gm_ed25519_to_x25519_pub(out, pub), "%s", refused[i].why);
+	}
+}
