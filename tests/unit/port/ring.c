@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+
+#include "gm/ring.h"
+
+#define CAP 4096u
+
+static bool put(struct gm_ring *r, size_t len, uint8_t fill)
+{
+	uint8_t *p = gm_ring_reserve(r, len);
+
+	if (!p)
+		return false;
+	cr_assert_eq((uintptr_t)p % 8, 0);
+	memset(p, fill, len);
+	gm_ring_commit(r, len);
+	return true;
+}
+
+static bool got(struct gm_ring *r, size_t len, uint8_t fill)
+{
+	size_t n = 0;
+	uint8_t *p = gm_ring_peek(r, &n);
+	bool good = p && n == len;
+
+	for (size_t i = 0; good && i < len; i++)
+		good = p[i] == fill;
+	gm_ring_release(r);
+	return good;
+}
+
+Test(ring, gives_records_back_in_order)
+{
+	struct gm_ring *r = gm_ring_new(CAP);
+	size_t n;
+
+	cr_expect_null(gm_ring_peek(r, &n));
+	cr_expect(put(r, 1, 1) && put(r, 0, 0) && put(r, 100, 2));
+	cr_expect(got(r, 1, 1));
+	cr_expect(got(r, 0, 0));
+	cr_expect(got(r, 100, 2));
+	cr_expect_null(gm_ring_peek(r, &n));
+	cr_expect_eq(gm_ring_used(r), 0);
+	gm_ring_free(r);
+}
+
+Test(ring, hands_over_nothing_before_commit)
+{
+	struct gm_ring *r = gm_ring_new(CAP);
+	size_t n;
+
+	cr_assert_not_null(gm_ring_reserve(r, 64));
+	cr_expect_null(gm_ring_peek(r, &n));
+	gm_ring_commit(r, 8); /* less than reserved */
+	cr_expect_not_null(gm_ring_peek(r, &n));
+	cr_expect_eq(n, 8);
+	cr_expect_eq(gm_ring_used(r), 16);
+	gm_ring_free(r);
+}
+
+Test(ring, says_full_and_recovers)
+{
+	struct gm_ring *r = gm_ring_new(CAP);
+	unsigned n = 0;
+
+	while (put(r, 56, (uint8_t)n))
+		n++;
+	cr_expect_eq(n, CAP / 64);
+	cr_expect_eq(gm_ring_used(r), CAP);
+	cr_expect(got(r, 56, 0));
+	cr_expect(put(r, 56, 99));
+	cr_expect_not(put(r, 1, 0));
+	for (unsigned i = 1; i < n; i++)
+		cr_expect(got(r, 56, (uint8_t)i));
+	cr_expect(got(r, 56, 99));
+	gm_ring_free(r);
+}
+
+Test(ring, takes_half_of_itself_wherever_it_stands)
+{
+	struct gm_ring *r = gm_ring_new(CAP);
+
+	for (unsigned i = 0; i < 1000; i++) {
+		cr_assert(put(r, i % 97, 1) && got(r, i % 97, 1));
+		cr_assert(put(r, CAP / 2 - 8, (uint8_t)i), "at %u", i);
+		cr_assert(got(r, CAP / 2 - 8, (uint8_t)i), "at %u", i);
+	}
+	cr_expect_null(gm_ring_reserve(r, CAP / 2 - 7));
+	cr_expect_null(gm_ring_reserve(r, SIZE_MAX));
+	gm_ring_free(r);
+}
+
+#define RECORDS 200000u
+
+static void *produce(void *arg)
+{
+	struct gm_ring *r = arg;
+
+	for (uint32_t i = 0; i < RECORDS; i++) {
+		size_t len = 4 + i % 301;
+		uint8_t *p;
+
+		while (!(p = gm_ring_reserve(r, len)))
+			sched_yield();
+		memset(p, (int)i, len);
+		memcpy(p, &i, 4);
+		gm_ring_commit(r, len);
+	}
+	return NULL;
+}
+
+Test(ring, loses_and_mixes_nothing_between_two_threads, .timeout = 60)
+{
+	struct gm_ring *r = gm_ring_new(CAP);
+	pthread_t t;
+	unsigned bad = 0;
+
+	cr_assert_eq(pthread_create(&t, NULL, produce, r), 0);
+	for (uint32_t i = 0; i < RECORDS; i++) {
+		size_t len;
+		uint8_t *p;
+
+		while (!(p = gm_ring_peek(r, &len)))
+			sched_yield();
+		bad += len != 4 + i % 301 || memcmp(p, &i, 4) != 0 || (len > 4 && p[len - 1] != (uint8_t)i);
+		gm_ring_release(r);
+	}
+	pthread_join(t, NULL);
+	cr_expect_eq(bad, 0);
+	gm_ring_free(r);
+}
