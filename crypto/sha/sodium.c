@@ -10,9 +10,10 @@ void gm_sha256(uint8_t out[static GM_SHA256], const uint8_t *msg, size_t len)
 
 void gm_hmac_sha256(uint8_t out[static GM_SHA256], const uint8_t *key, size_t key_len, const uint8_t *msg, size_t len)
 {
+	static const uint8_t none[1]; /* libsodium forbids a NULL key of no bytes */
 	crypto_auth_hmacsha256_state st;
 
-	crypto_auth_hmacsha256_init(&st, key, key_len);
+	crypto_auth_hmacsha256_init(&st, key_len > 0 ? key : none, key_len);
 	crypto_auth_hmacsha256_update(&st, msg, len);
 	crypto_auth_hmacsha256_final(&st, out);
 	gm_wipe(&st, sizeof(st));
