@@ -83,12 +83,6 @@ static inline uint8_t gm_in_u8(struct gm_in *in)
 	return b.n ? b.p[0] : 0;
 }
 
-static inline uint16_t gm_in_u16_be(struct gm_in *in)
-{
-	struct gm_bytes b = gm_in_take(in, 2);
-	return b.n ? (uint16_t)(b.p[0] << 8 | b.p[1]) : 0;
-}
-
 static inline uint64_t gm_in_be(struct gm_in *in, size_t n) /* n <= 8 */
 {
 	struct gm_bytes b = gm_in_take(in, n);
@@ -96,6 +90,11 @@ static inline uint64_t gm_in_be(struct gm_in *in, size_t n) /* n <= 8 */
 	for (size_t i = 0; i < b.n; i++)
 		v = v << 8 | b.p[i];
 	return v;
+}
+
+static inline uint16_t gm_in_u16_be(struct gm_in *in)
+{
+	return (uint16_t)gm_in_be(in, 2);
 }
 
 /* Reserves n bytes to fill in place; NULL on failure. */
