@@ -34,7 +34,7 @@ struct gm_cose { /* one parsed COSE_Encrypt0, COSE_Mac0 or COSE_Sign1, tagged or
 	int32_t alg;    /* from the protected header, else the unprotected one; 0: absent */
 	struct gm_bytes kid; /* p == NULL: absent */
 	struct gm_bytes iv;
-	struct gm_bytes protected_; /* contents of the bstr */
+	struct gm_bytes protected_; /* contents of the bstr; an empty map counts as empty  RFC 9052 §5.3 */
 	struct gm_bytes payload;    /* ciphertext with tag, or payload */
 	struct gm_bytes tag;        /* MAC or signature; empty for Encrypt0 */
 };
@@ -44,13 +44,15 @@ struct gm_cose { /* one parsed COSE_Encrypt0, COSE_Mac0 or COSE_Sign1, tagged or
 GM_NODISCARD enum gm_err gm_cose_decode(struct gm_bytes input, struct gm_cose *msg);
 /* true where key could have protected msg: same class of algorithm and, if both name one, same kid */
 bool gm_cose_key_fits(const struct gm_cose *msg, const struct gm_cose_key *key);
-/* Open or verify; out (cap bytes) gets the payload: decrypted or copied. TOKEN_KEY: does not verify; ROOM. */
+/* Open or verify; out gets the payload: decrypted or copied. cap of msg->payload.n always suffices; a tag to be opened
+ * in place counts. TOKEN_KEY: key does not fit or the message does not verify, out is zeros then or untouched. ROOM: cap is too
+ * small, or a MAC or signature covers more than 8 KiB. */
 GM_NODISCARD enum gm_err gm_cose_open(const struct gm_cose *msg, const struct gm_cose_key *key, uint8_t *out,
                                       size_t cap, size_t *out_n);
 
 /* The other direction, for the development AS and tests. `key` holds the symmetric key, the Ed25519 seed (32 bytes) or
- * the P-256 private key (32 bytes). iv: Encrypt0 only, nonce length of the algorithm. Output is tagged 61(16|17|18(...)).
- * USAGE: the algorithm is none of gm_cose_key's. */
+ * the P-256 private key (32 bytes). iv: Encrypt0 only, nonce length of the algorithm. Output is tagged 61(16|17|18(...))
+ * with all headers protected. USAGE: the algorithm is none of gm_cose_key's, or its key has another size. */
 GM_NODISCARD enum gm_err gm_cose_protect(struct gm_out *out, const struct gm_cose_key *key, const uint8_t *iv,
                                          struct gm_bytes payload);
 

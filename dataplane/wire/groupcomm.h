@@ -16,6 +16,72 @@
 #define GM_CRED_FMT_KCWT 13
 #define GM_CRED_FMT_KCCS 14
 
+enum gm_label { /* ACE Groupcomm Parameters: labels of maps in CF 261                     requirements §5.1 */
+	GM_LABEL_GID = 0,
+	GM_LABEL_GNAME = 1,
+	GM_LABEL_GURI = 2,
+	GM_LABEL_SCOPE = 3,
+	GM_LABEL_GET_CREDS = 4,
+	GM_LABEL_CLIENT_CRED = 5,
+	GM_LABEL_CNONCE = 6,
+	GM_LABEL_GKTY = 7,
+	GM_LABEL_KEY = 8,
+	GM_LABEL_NUM = 9,
+	GM_LABEL_PROFILE = 10,
+	GM_LABEL_EXP = 11,
+	GM_LABEL_EXI = 12,
+	GM_LABEL_CREDS = 13,
+	GM_LABEL_PEER_ROLES = 14,
+	GM_LABEL_PEER_IDENTIFIERS = 15,
+	GM_LABEL_GROUP_POLICIES = 16,
+	GM_LABEL_KDC_CRED = 17,
+	GM_LABEL_KDC_NONCE = 18,
+	GM_LABEL_KDC_CRED_VERIFY = 19,
+	GM_LABEL_REKEYING_SCHEME = 20,
+	GM_LABEL_GROUP_SENDERID = 21, /* top level, in the answer to a Key Renewal */
+	GM_LABEL_CLIENT_CRED_VERIFY = 24,
+	GM_LABEL_CONTROL_URI = 26,
+	GM_LABEL_SIGN_INFO = 29, /* 29 to 32: 4.00 to a Join; not the labels of authz-info */
+	GM_LABEL_KDCCHALLENGE = 30,
+	GM_LABEL_ECDH_INFO = 31,
+	GM_LABEL_KDC_DH_CREDS = 32,
+	GM_LABEL_SIGN_ENC_KEY = 33,
+	GM_LABEL_STALE_NODE_IDS = 34,
+};
+enum gm_key_label { /* Group_OSCORE_Input_Material: the map under GM_LABEL_KEY         requirements §5.2 */
+	GM_KEY_MS = 2,
+	GM_KEY_HKDF = 3,
+	GM_KEY_ALG = 4,
+	GM_KEY_SALT = 5,
+	GM_KEY_CONTEXT_ID = 6,
+	GM_KEY_GROUP_SENDERID = 7,
+	GM_KEY_CRED_FMT = 8,
+	GM_KEY_GP_ENC_ALG = 9,
+	GM_KEY_SIGN_ALG = 10,
+	GM_KEY_SIGN_PARAMS = 11,
+	GM_KEY_ECDH_ALG = 12,
+	GM_KEY_ECDH_PARAMS = 13,
+};
+enum gm_oauth_label { /* maps in CF 19                                                  requirements §5.4 */
+	GM_OAUTH_ACCESS_TOKEN = 1,
+	GM_OAUTH_AS = 1, /* in AS Request Creation Hints */
+	GM_OAUTH_AUDIENCE = 5,
+	GM_OAUTH_ERROR = 30,
+	GM_OAUTH_ERROR_DESCRIPTION = 31,
+	GM_OAUTH_NONCE1 = 40,
+	GM_OAUTH_NONCE2 = 42,
+	GM_OAUTH_CLIENT_RECIPIENTID = 43,
+	GM_OAUTH_SERVER_RECIPIENTID = 44,
+	GM_OAUTH_SIGN_INFO = 45,
+	GM_OAUTH_KDCCHALLENGE = 46,
+	GM_OAUTH_ECDH_INFO = 47,
+	GM_OAUTH_KDC_DH_CREDS = 48,
+	GM_OAUTH_ECDH_INFO_OLD = 92, /* asked by clients older than the registration */
+	GM_OAUTH_KDC_DH_CREDS_OLD = 93,
+};
+#define GM_GKTY_GROUP_OSCORE 1
+#define GM_PROFILE_GROUP_OSCORE_APP 1
+
 /* What a group's members have to know beside its secrets. Absent algorithms are 0.      requirements §5.2, §5.7 */
 struct gm_group_params {
 	int32_t hkdf;                       /* 5 */
@@ -43,7 +109,7 @@ void gm_token_request_encode(struct gm_out *out, const struct gm_token_request *
 
 struct gm_token_response {
 	struct gm_bytes nonce2, id2, challenge; /* p == NULL: absent */
-	struct gm_bytes infos; /* raw pairs (label, value) to append */
+	struct gm_bytes infos; /* raw pairs (label, value): to append; decoded: all pairs, those above among them */
 	unsigned infos_n;      /* their number */
 };
 void gm_token_response_encode(struct gm_out *out, const struct gm_token_response *response);
@@ -90,11 +156,11 @@ GM_NODISCARD enum gm_err gm_cred_key(struct gm_bytes cred, const struct gm_group
 /* A minimal CCS of an Ed25519 (crv 6) or X25519 (crv 4) key: {[2: subject,] 8: {1: {1: 1, -1: crv, -2: key}}} */
 void gm_ccs_encode(struct gm_out *out, const char *subject, int crv, const uint8_t key[static 32]);
 
-/* Host, port and path of a control URI. Accepts coap://, IP literals only. port 0: default. RANGE: something else. */
+/* Host, port and path of a control URI. Accepts coap:// and unicast IP literals only. port 0: default. RANGE: something else. */
 struct gm_uri {
 	uint8_t ip[16]; /* v4-mapped for IPv4 */
 	uint16_t port;
-	struct gm_bytes path; /* with leading slash, percent-encoding refused */
+	struct gm_bytes path; /* with leading slash; "/" where the URI has none; percent-encoding, dot segments refused */
 };
 GM_NODISCARD enum gm_err gm_uri_decode(struct gm_bytes text, struct gm_uri *uri);
 
@@ -135,6 +201,8 @@ struct gm_keying_map {
 	struct gm_bytes creds, peer_roles, peer_ids, stale; /* raw CBOR arrays; p == NULL: absent */
 	struct gm_bytes policies;
 };
+/* Also {21: Sender ID}, the answer to a Key Renewal: sid only. MISSING: no key, or a key without ms or contextId; else the
+ * errors of cbor.h. */
 GM_NODISCARD enum gm_err gm_keying_decode(struct gm_bytes payload, struct gm_keying_map *map);
 
 #endif

@@ -1,0 +1,866 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wire/groupcomm.h"
+
+#include <arpa/inet.h>
+
+#include "gm/crypto.h"
+#include "wire/cbor.h"
+#include "wire/cose.h"
+#include "wire/fields.h"
+
+enum { KTY_OKP = 1, CRV_X25519 = 4, CRV_ED25519 = 6, HKDF_SHA_256 = 5 };
+enum { COSE_KEY_KTY = 1, COSE_KEY_ALG = 3, COSE_KEY_CRV = -1, COSE_KEY_X = -2, COSE_KEY_D = -4 };
+enum { CCS_SUB = 2, CCS_CNF = 8, CNF_COSE_KEY = 1 };
+enum { POLICY_CHECK_INTERVAL = 1, POLICY_EXPIRATION_DELTA = 2 };
+enum { PROBLEM_GROUPCOMM_ERROR = 0, PROBLEM_ERROR_ID = 0, PROBLEM_DETAIL = -2 };
+
+struct gm_group_params gm_group_params_default(void)
+{
+	return (struct gm_group_params){
+		.hkdf = HKDF_SHA_256,
+		.cred_fmt = GM_CRED_FMT_KCCS,
+		.group_mode = true,
+		.pairwise_mode = true,
+		.gp_enc_alg = GM_ALG_CCM_16_64_128,
+		.sign_alg = GM_ALG_EDDSA,
+		.alg = GM_ALG_CCM_16_64_128,
+		.ecdh_alg = GM_ALG_ECDH_SS_HKDF_256,
+		.sign_kty = KTY_OKP,
+		.sign_crv = CRV_ED25519,
+		.ecdh_kty = KTY_OKP,
+		.ecdh_crv = CRV_X25519,
+	};
+}
+
+/* ---- pairs of a map */
+
+static void put_pair_int(struct gm_out *out, int label, int64_t v)
+{
+	gm_cbor_put_int(out, label);
+	gm_cbor_put_int(out, v);
+}
+
+static void put_pair_bytes(struct gm_out *out, int label, struct gm_bytes v)
+{
+	gm_cbor_put_int(out, label);
+	gm_cbor_put_bstr(out, v.p, v.n);
+}
+
+static void put_pair_text(struct gm_out *out, int label, const char *v)
+{
+	gm_cbor_put_int(out, label);
+	gm_cbor_put_text(out, v);
+}
+
+static void put_raw(struct gm_out *out, struct gm_bytes v)
+{
+	if (v.n)
+		gm_out_bytes(out, v.p, v.n);
+}
+
+static bool is_text(const char *s)
+{
+	return s && *s;
+}
+
+/* ---- authz-info */
+
+struct token_fields {
+	struct gm_token_request request;
+	struct gm_bytes token, sign_info, ecdh_info, ecdh_info_old, kdc_dh_creds, kdc_dh_creds_old;
+};
+
+static const struct gm_field token_fields[] = {
+	{GM_OAUTH_ACCESS_TOKEN, GM_FIELD_ITEM, offsetof(struct token_fields, token)},
+	{GM_OAUTH_NONCE1, GM_FIELD_BSTR, offsetof(struct token_fields, request.nonce1)},
+	{GM_OAUTH_CLIENT_RECIPIENTID, GM_FIELD_BSTR, offsetof(struct token_fields, request.id1)},
+	{GM_OAUTH_SIGN_INFO, GM_FIELD_ITEM, offsetof(struct token_fields, sign_info)},
+	{GM_OAUTH_ECDH_INFO, GM_FIELD_ITEM, offsetof(struct token_fields, ecdh_info)},
+	{GM_OAUTH_KDC_DH_CREDS, GM_FIELD_ITEM, offsetof(struct token_fields, kdc_dh_creds)},
+	{GM_OAUTH_ECDH_INFO_OLD, GM_FIELD_ITEM, offsetof(struct token_fields, ecdh_info_old)},
+	{GM_OAUTH_KDC_DH_CREDS_OLD, GM_FIELD_ITEM, offsetof(struct token_fields, kdc_dh_creds_old)},
+};
+
+/* access_token: contents of a byte string, or the nested COSE object as it is */
+static bool read_token(struct gm_bytes item, struct gm_bytes *token)
+{
+	if (!item.p)
+		return false;
+	struct gm_in in = gm_in_bytes(item);
+
+	switch (gm_cbor_peek(&in)) {
+	case GM_CBOR_BSTR:
+		*token = gm_cbor_bstr(&in);
+		return in.err == GM_E_OK;
+	case GM_CBOR_ARRAY:
+	case GM_CBOR_TAG:
+		*token = item;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Notes the label where it was asked with null. */
+static bool read_asked(struct gm_bytes item, uint8_t label, uint8_t *asked)
+{
+	if (!item.p)
+		return true;
+	struct gm_in in = gm_in_bytes(item);
+	*asked = label;
+	return gm_cbor_is_null(&in);
+}
+
+enum gm_err gm_token_request_decode(struct gm_bytes payload, struct gm_token_request *request)
+{
+	*request = (struct gm_token_request){0};
+	if (!payload.n)
+		return GM_E_TOKEN_PARSE;
+	struct gm_in in = gm_in_bytes(payload);
+	struct token_fields f = {0};
+	struct gm_token_request *r = &f.request;
+
+	gm_fields_read(&in, token_fields, GM_FIELDS_N(token_fields), &f);
+	if (gm_cbor_end(&in) != GM_E_OK || !read_token(f.token, &r->token))
+		return GM_E_TOKEN_PARSE;
+	/* the registered label wins where both are asked */
+	if (!read_asked(f.sign_info, GM_OAUTH_SIGN_INFO, &r->sign_info) ||
+	    !read_asked(f.ecdh_info_old, GM_OAUTH_ECDH_INFO_OLD, &r->ecdh_info) ||
+	    !read_asked(f.ecdh_info, GM_OAUTH_ECDH_INFO, &r->ecdh_info) ||
+	    !read_asked(f.kdc_dh_creds_old, GM_OAUTH_KDC_DH_CREDS_OLD, &r->kdc_dh_creds) ||
+	    !read_asked(f.kdc_dh_creds, GM_OAUTH_KDC_DH_CREDS, &r->kdc_dh_creds) || r->nonce1.n > GM_NONCE_MAX)
+		return GM_E_RANGE;
+	*request = *r;
+	return GM_E_OK;
+}
+
+static void put_asked(struct gm_out *out, uint8_t label)
+{
+	if (!label)
+		return;
+	gm_cbor_put_int(out, label);
+	gm_cbor_put_null(out);
+}
+
+void gm_token_request_encode(struct gm_out *out, const struct gm_token_request *r)
+{
+	gm_cbor_put_map(out, (unsigned)(r->token.p != NULL) + (r->nonce1.p != NULL) + (r->id1.p != NULL) +
+	                         (r->sign_info != 0) + (r->ecdh_info != 0) + (r->kdc_dh_creds != 0));
+	if (r->token.p)
+		put_pair_bytes(out, GM_OAUTH_ACCESS_TOKEN, r->token);
+	if (r->nonce1.p)
+		put_pair_bytes(out, GM_OAUTH_NONCE1, r->nonce1);
+	if (r->id1.p)
+		put_pair_bytes(out, GM_OAUTH_CLIENT_RECIPIENTID, r->id1);
+	put_asked(out, r->sign_info);
+	put_asked(out, r->ecdh_info);
+	put_asked(out, r->kdc_dh_creds);
+}
+
+void gm_token_response_encode(struct gm_out *out, const struct gm_token_response *r)
+{
+	gm_cbor_put_map(out, (unsigned)(r->nonce2.p != NULL) + (r->id2.p != NULL) + (r->challenge.p != NULL) + r->infos_n);
+	if (r->nonce2.p)
+		put_pair_bytes(out, GM_OAUTH_NONCE2, r->nonce2);
+	if (r->id2.p)
+		put_pair_bytes(out, GM_OAUTH_SERVER_RECIPIENTID, r->id2);
+	if (r->challenge.p)
+		put_pair_bytes(out, GM_OAUTH_KDCCHALLENGE, r->challenge);
+	put_raw(out, r->infos);
+}
+
+static const struct gm_field response_fields[] = {
+	{GM_OAUTH_NONCE2, GM_FIELD_BSTR, offsetof(struct gm_token_response, nonce2)},
+	{GM_OAUTH_SERVER_RECIPIENTID, GM_FIELD_BSTR, offsetof(struct gm_token_response, id2)},
+	{GM_OAUTH_KDCCHALLENGE, GM_FIELD_BSTR, offsetof(struct gm_token_response, challenge)},
+};
+
+enum gm_err gm_token_response_decode(struct gm_bytes payload, struct gm_token_response *response)
+{
+	*response = (struct gm_token_response){0};
+	if (!payload.n)
+		return GM_E_SHORT;
+	struct gm_in in = gm_in_bytes(payload), pairs = in;
+	struct gm_token_response r = {0};
+
+	gm_fields_read(&in, response_fields, GM_FIELDS_N(response_fields), &r);
+	GM_TRY(gm_cbor_end(&in));
+	r.infos_n = (unsigned)gm_cbor_map(&pairs);
+	r.infos = (struct gm_bytes){pairs.p, gm_in_left(&pairs)};
+	*response = r;
+	return GM_E_OK;
+}
+
+void gm_token_error_encode(struct gm_out *out, int code, const char *text)
+{
+	gm_cbor_put_map(out, 1u + is_text(text));
+	put_pair_int(out, GM_OAUTH_ERROR, code);
+	if (is_text(text))
+		put_pair_text(out, GM_OAUTH_ERROR_DESCRIPTION, text);
+}
+
+void gm_hints_encode(struct gm_out *out, const char *as_uri, const char *audience)
+{
+	gm_cbor_put_map(out, (unsigned)is_text(as_uri) + is_text(audience));
+	if (is_text(as_uri))
+		put_pair_text(out, GM_OAUTH_AS, as_uri);
+	if (is_text(audience))
+		put_pair_text(out, GM_OAUTH_AUDIENCE, audience);
+}
+
+/* id: one name, or an array of several */
+static void put_names(struct gm_out *out, const struct gm_bytes *names, unsigned n)
+{
+	if (n != 1)
+		gm_cbor_put_array(out, n);
+	for (unsigned i = 0; i < n; i++)
+		gm_cbor_put_tstr(out, names[i].p, names[i].n);
+}
+
+/* Capabilities of the algorithm, then of the key type: [kty], [kty, crv]                 RFC 9053 §8 */
+static void put_capabilities(struct gm_out *out, int32_t kty, int32_t crv)
+{
+	gm_cbor_put_array(out, 1);
+	gm_cbor_put_int(out, kty);
+	gm_cbor_put_array(out, 2);
+	gm_cbor_put_int(out, kty);
+	gm_cbor_put_int(out, crv);
+}
+
+void gm_sign_info_entry(struct gm_out *out, const struct gm_bytes *names, unsigned n, const struct gm_group_params *p)
+{
+	gm_cbor_put_array(out, 5);
+	put_names(out, names, n);
+	gm_cbor_put_int(out, p->sign_alg);
+	put_capabilities(out, p->sign_kty, p->sign_crv);
+	gm_cbor_put_int(out, p->cred_fmt);
+}
+
+void gm_ecdh_info_entry(struct gm_out *out, const struct gm_bytes *names, unsigned n, const struct gm_group_params *p)
+{
+	gm_cbor_put_array(out, 5);
+	put_names(out, names, n);
+	gm_cbor_put_int(out, p->ecdh_alg);
+	put_capabilities(out, p->ecdh_kty, p->ecdh_crv);
+	gm_cbor_put_int(out, p->cred_fmt);
+}
+
+/* ---- Join */
+
+struct join_fields {
+	struct gm_join_request request;
+	struct gm_bytes get_creds;
+};
+
+static const struct gm_field join_fields[] = {
+	{GM_LABEL_SCOPE, GM_FIELD_BSTR, offsetof(struct join_fields, request.scope)},
+	{GM_LABEL_GET_CREDS, GM_FIELD_ITEM, offsetof(struct join_fields, get_creds)},
+	{GM_LABEL_CLIENT_CRED, GM_FIELD_BSTR, offsetof(struct join_fields, request.cred)},
+	{GM_LABEL_CNONCE, GM_FIELD_BSTR, offsetof(struct join_fields, request.cnonce)},
+	{GM_LABEL_CLIENT_CRED_VERIFY, GM_FIELD_BSTR, offsetof(struct join_fields, request.verify)},
+	{GM_LABEL_CONTROL_URI, GM_FIELD_TSTR, offsetof(struct join_fields, request.control_uri)},
+};
+
+/* role sets that a Join may ask for; a verifier does not join                            KG §6.1 */
+static const uint32_t join_roles[] = {
+	GM_ROLE_REQUESTER,
+	GM_ROLE_RESPONDER,
+	GM_ROLE_REQUESTER | GM_ROLE_RESPONDER,
+	GM_ROLE_MONITOR,
+};
+
+static bool roles_joinable(uint64_t roles)
+{
+	for (size_t i = 0; i < GM_FIELDS_N(join_roles); i++)
+		if (join_roles[i] == roles)
+			return true;
+	return false;
+}
+
+/* scope: one [name, roles] */
+static bool read_join_scope(struct gm_join_request *r)
+{
+	if (!r->scope.n)
+		return false;
+	struct gm_in in = gm_in_bytes(r->scope);
+
+	if (gm_cbor_array(&in) != 2)
+		return false;
+	r->group = gm_cbor_tstr(&in);
+	uint64_t roles = gm_cbor_uint(&in);
+	r->roles = (uint32_t)roles;
+	return gm_cbor_end(&in) == GM_E_OK && r->group.n && roles_joinable(roles);
+}
+
+/* role_filter: [+ roles] */
+static bool read_role_filter(struct gm_in *in, struct gm_join_request *r)
+{
+	uint64_t n = gm_cbor_array(in);
+
+	if (n == 0 || n > GM_ROLE_FILTER_MAX)
+		return false;
+	for (; n; n--) {
+		uint64_t roles = gm_cbor_uint(in);
+		if (roles == 0 || roles & ~(uint64_t)GM_ROLES_ALL)
+			return false;
+		r->role_filter[r->role_filter_n++] = (uint8_t)roles;
+	}
+	return true;
+}
+
+/* get_creds: null, or [true, [+ roles], []]                                              RFC 9594 §4.3.1 */
+static bool read_get_creds(struct gm_bytes item, struct gm_join_request *r)
+{
+	if (!item.p)
+		return true;
+	struct gm_in in = gm_in_bytes(item);
+
+	r->get_creds = GM_CREDS_NEEDED;
+	if (gm_cbor_is_null(&in))
+		return true;
+	r->get_creds = GM_CREDS_ROLES;
+	return gm_cbor_array(&in) == 3 && gm_cbor_bool(&in) && read_role_filter(&in, r) && gm_cbor_array(&in) == 0 &&
+	       gm_cbor_end(&in) == GM_E_OK;
+}
+
+enum gm_err gm_join_request_decode(struct gm_bytes payload, struct gm_join_request *request)
+{
+	*request = (struct gm_join_request){0};
+	if (!payload.n)
+		return GM_E_BAD_JOIN;
+	struct gm_in in = gm_in_bytes(payload);
+	struct join_fields f = {0};
+	struct gm_join_request *r = &f.request;
+
+	gm_fields_read(&in, join_fields, GM_FIELDS_N(join_fields), &f);
+	if (gm_cbor_end(&in) != GM_E_OK || !read_join_scope(r) || !read_get_creds(f.get_creds, r))
+		return GM_E_BAD_JOIN;
+	if (r->cnonce.n == 0 || r->cnonce.n > GM_NONCE_MAX || r->cred.n > GM_CRED_MAX)
+		return GM_E_BAD_JOIN;
+	r->has_cred = r->cred.p != NULL;
+	r->has_verify = r->verify.p != NULL;
+	*request = *r;
+	return GM_E_OK;
+}
+
+void gm_join_scope_encode(struct gm_out *out, struct gm_bytes name, uint32_t roles)
+{
+	gm_cbor_put_array(out, 2);
+	gm_cbor_put_tstr(out, name.p, name.n);
+	gm_cbor_put_uint(out, roles);
+}
+
+static void put_get_creds(struct gm_out *out, const struct gm_join_request *r)
+{
+	gm_cbor_put_int(out, GM_LABEL_GET_CREDS);
+	if (r->get_creds == GM_CREDS_NEEDED) {
+		gm_cbor_put_null(out);
+		return;
+	}
+	gm_cbor_put_array(out, 3);
+	gm_cbor_put_bool(out, true);
+	gm_cbor_put_array(out, r->role_filter_n);
+	for (unsigned i = 0; i < r->role_filter_n; i++)
+		gm_cbor_put_uint(out, r->role_filter[i]);
+	gm_cbor_put_array(out, 0);
+}
+
+void gm_join_request_encode(struct gm_out *out, const struct gm_join_request *r)
+{
+	gm_cbor_put_map(out, 2u + (r->get_creds != GM_CREDS_NO) + r->has_cred + r->has_verify + (r->control_uri.p != NULL));
+	put_pair_bytes(out, GM_LABEL_SCOPE, r->scope);
+	if (r->get_creds != GM_CREDS_NO)
+		put_get_creds(out, r);
+	if (r->has_cred)
+		put_pair_bytes(out, GM_LABEL_CLIENT_CRED, r->cred);
+	put_pair_bytes(out, GM_LABEL_CNONCE, r->cnonce);
+	if (r->has_verify)
+		put_pair_bytes(out, GM_LABEL_CLIENT_CRED_VERIFY, r->verify);
+	if (r->control_uri.p) {
+		gm_cbor_put_int(out, GM_LABEL_CONTROL_URI);
+		gm_cbor_put_tstr(out, r->control_uri.p, r->control_uri.n);
+	}
+}
+
+void gm_pop_input(struct gm_out *out, struct gm_bytes a, struct gm_bytes b, struct gm_bytes c)
+{
+	gm_cbor_put_bstr(out, a.p, a.n);
+	gm_cbor_put_bstr(out, b.p, b.n);
+	if (c.p)
+		gm_cbor_put_bstr(out, c.p, c.n);
+}
+
+void gm_join_info_encode(struct gm_out *out, struct gm_bytes name, const struct gm_group_params *p,
+                         struct gm_bytes challenge)
+{
+	gm_cbor_put_map(out, (unsigned)p->group_mode + p->pairwise_mode + (challenge.p != NULL));
+	if (p->group_mode) {
+		gm_cbor_put_int(out, GM_LABEL_SIGN_INFO);
+		gm_cbor_put_array(out, 1);
+		gm_sign_info_entry(out, &name, 1, p);
+	}
+	if (challenge.p)
+		put_pair_bytes(out, GM_LABEL_KDCCHALLENGE, challenge);
+	if (p->pairwise_mode) {
+		gm_cbor_put_int(out, GM_LABEL_ECDH_INFO);
+		gm_cbor_put_array(out, 1);
+		gm_ecdh_info_entry(out, &name, 1, p);
+	}
+}
+
+/* ---- credentials */
+
+struct cose_key {
+	int32_t kty, alg, crv;
+	struct gm_bytes x, d;
+};
+
+static const struct gm_field cose_key_fields[] = {
+	{COSE_KEY_KTY, GM_FIELD_INT32, offsetof(struct cose_key, kty)},
+	{COSE_KEY_ALG, GM_FIELD_INT32, offsetof(struct cose_key, alg)},
+	{COSE_KEY_CRV, GM_FIELD_INT32, offsetof(struct cose_key, crv)},
+	{COSE_KEY_X, GM_FIELD_BSTR, offsetof(struct cose_key, x)},
+	{COSE_KEY_D, GM_FIELD_ITEM, offsetof(struct cose_key, d)},
+};
+
+struct wrapped { /* one item below one label */
+	struct gm_bytes item;
+};
+
+static const struct gm_field ccs_fields[] = {{CCS_CNF, GM_FIELD_MAP, offsetof(struct wrapped, item)}};
+static const struct gm_field cnf_fields[] = {{CNF_COSE_KEY, GM_FIELD_MAP, offsetof(struct wrapped, item)}};
+
+/* The map below one label of a map; p == NULL: absent or malformed */
+static struct gm_bytes unwrap(struct gm_bytes map, const struct gm_field *field)
+{
+	struct wrapped w = {0};
+	if (!map.n)
+		return w.item;
+	struct gm_in in = gm_in_bytes(map);
+
+	gm_fields_read(&in, field, 1, &w);
+	return gm_cbor_end(&in) == GM_E_OK ? w.item : (struct gm_bytes){0};
+}
+
+/* CCS: {8: {1: COSE_Key}}, other claims ignored                                          RFC 8747 §3.2 */
+static bool ccs_key(struct gm_bytes cred, struct cose_key *key)
+{
+	struct gm_bytes item = unwrap(unwrap(cred, ccs_fields), cnf_fields);
+	if (!item.p)
+		return false;
+	struct gm_in in = gm_in_bytes(item);
+
+	gm_fields_read(&in, cose_key_fields, GM_FIELDS_N(cose_key_fields), key);
+	return gm_cbor_end(&in) == GM_E_OK;
+}
+
+/* Forms of credential that we can look into. */
+static const struct cred_form {
+	int32_t cred_fmt;
+	bool (*key)(struct gm_bytes cred, struct cose_key *key);
+} cred_forms[] = {
+	{GM_CRED_FMT_KCCS, ccs_key},
+};
+
+/* In a group with pairwise mode an Ed25519 key has to have a Montgomery form.            requirements §4.4 */
+static bool ed25519_usable(const uint8_t *x, const struct gm_group_params *p)
+{
+	uint8_t montgomery[GM_X25519_KEY];
+	return !p->pairwise_mode || gm_ed25519_to_x25519_pub(montgomery, x);
+}
+
+static bool x25519_usable(const uint8_t *x, const struct gm_group_params *p)
+{
+	(void)x;
+	return !p->group_mode; /* cannot sign */
+}
+
+/* Kinds of key that we know. */
+static const struct key_type {
+	int32_t kty, crv;
+	uint8_t x_n;
+	bool (*usable)(const uint8_t *x, const struct gm_group_params *p);
+} key_types[] = {
+	{KTY_OKP, CRV_ED25519, GM_ED25519_PUB, ed25519_usable},
+	{KTY_OKP, CRV_X25519, GM_X25519_KEY, x25519_usable},
+};
+
+static bool key_usable(const struct cose_key *key, const struct gm_group_params *p)
+{
+	for (size_t i = 0; i < GM_FIELDS_N(key_types); i++) {
+		const struct key_type *t = &key_types[i];
+		if (t->kty == key->kty && t->crv == key->crv)
+			return key->x.n == t->x_n && t->usable(key->x.p, p);
+	}
+	return false;
+}
+
+/* The key serves the group's signatures where it signs, else its key agreement. */
+static bool key_fits(const struct cose_key *key, const struct gm_group_params *p)
+{
+	int32_t kty = p->group_mode ? p->sign_kty : p->ecdh_kty;
+	int32_t crv = p->group_mode ? p->sign_crv : p->ecdh_crv;
+	int32_t alg = p->group_mode ? p->sign_alg : p->ecdh_alg;
+	return key->kty == kty && key->crv == crv && (!key->alg || key->alg == alg);
+}
+
+enum gm_err gm_cred_key(struct gm_bytes cred, const struct gm_group_params *p, uint8_t key[static 32])
+{
+	if (cred.n > GM_CRED_MAX)
+		return GM_E_BAD_CRED;
+	for (size_t i = 0; i < GM_FIELDS_N(cred_forms); i++) {
+		struct cose_key k = {0};
+		if (cred_forms[i].cred_fmt != p->cred_fmt)
+			continue;
+		/* a private key in a credential would go to every member */
+		if (!cred_forms[i].key(cred, &k) || k.d.p || !key_fits(&k, p) || !key_usable(&k, p))
+			return GM_E_BAD_CRED;
+		memcpy(key, k.x.p, k.x.n);
+		return GM_E_OK;
+	}
+	return GM_E_BAD_CRED;
+}
+
+void gm_ccs_encode(struct gm_out *out, const char *subject, int crv, const uint8_t key[static 32])
+{
+	gm_cbor_put_map(out, subject ? 2 : 1);
+	if (subject)
+		put_pair_text(out, CCS_SUB, subject);
+	gm_cbor_put_int(out, CCS_CNF);
+	gm_cbor_put_map(out, 1);
+	gm_cbor_put_int(out, CNF_COSE_KEY);
+	gm_cbor_put_map(out, 3);
+	put_pair_int(out, COSE_KEY_KTY, KTY_OKP);
+	put_pair_int(out, COSE_KEY_CRV, crv);
+	put_pair_bytes(out, COSE_KEY_X, (struct gm_bytes){key, 32});
+}
+
+/* ---- control URI */
+
+#define SEGMENT_MAX 255u /* Uri-Path, RFC 7252 §5.10 */
+
+static bool take_prefix(struct gm_in *in, const char *prefix)
+{
+	size_t n = strlen(prefix);
+	if (gm_in_left(in) < n || memcmp(in->p, prefix, n) != 0)
+		return false;
+	in->p += n;
+	return true;
+}
+
+/* Bytes up to one of stops or the end. */
+static struct gm_bytes take_until(struct gm_in *in, const char *stops)
+{
+	const uint8_t *from = in->p;
+	while (in->p < in->end && (*in->p == 0 || !strchr(stops, *in->p)))
+		in->p++;
+	return (struct gm_bytes){from, (size_t)(in->p - from)};
+}
+
+static bool address(int family, struct gm_bytes text, uint8_t *to)
+{
+	char s[INET6_ADDRSTRLEN] = {0};
+	if (text.n >= sizeof s || memchr(text.p, 0, text.n))
+		return false;
+	memcpy(s, text.p, text.n);
+	return inet_pton(family, s, to) == 1;
+}
+
+/* One node: neither multicast nor broadcast nor unspecified, so that nobody has us send to many. */
+static bool unicast(const uint8_t ip[static 16])
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	static const uint8_t none[16];
+
+	if (memcmp(ip, mapped, sizeof mapped) == 0)
+		return ip[12] != 0 && ip[12] < 224;
+	return ip[0] != 0xff && memcmp(ip, none, sizeof none) != 0;
+}
+
+static bool read_host(struct gm_in *in, uint8_t ip[static 16])
+{
+	if (take_prefix(in, "["))
+		return address(AF_INET6, take_until(in, "]/"), ip) && take_prefix(in, "]") && unicast(ip);
+	memset(ip, 0, 10);
+	memset(ip + 10, 0xff, 2);
+	return address(AF_INET, take_until(in, ":/"), ip + 12) && unicast(ip);
+}
+
+static bool read_port(struct gm_in *in, uint16_t *port)
+{
+	if (!take_prefix(in, ":"))
+		return true;
+	struct gm_bytes digits = take_until(in, "/");
+	uint32_t v = 0;
+	for (size_t i = 0; i < digits.n; i++) {
+		if (i == 5 || digits.p[i] < '0' || digits.p[i] > '9')
+			return false;
+		v = v * 10 + (uint32_t)(digits.p[i] - '0');
+	}
+	*port = (uint16_t)v;
+	return v > 0 && v <= UINT16_MAX;
+}
+
+/* pchar without percent-encoding                                                         RFC 3986 §3.3 */
+static bool is_pchar(uint8_t c)
+{
+	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c && strchr("-._~!$&'()*+,;=:@", c));
+}
+
+static bool read_path(struct gm_in *in)
+{
+	while (take_prefix(in, "/")) {
+		struct gm_bytes s = take_until(in, "/");
+		if (s.n > SEGMENT_MAX || (s.n == 1 && s.p[0] == '.') || (s.n == 2 && s.p[0] == '.' && s.p[1] == '.'))
+			return false;
+		for (size_t i = 0; i < s.n; i++)
+			if (!is_pchar(s.p[i]))
+				return false;
+	}
+	return in->p == in->end;
+}
+
+enum gm_err gm_uri_decode(struct gm_bytes text, struct gm_uri *uri)
+{
+	*uri = (struct gm_uri){0};
+	if (!text.n)
+		return GM_E_RANGE;
+	struct gm_in in = gm_in_bytes(text);
+	struct gm_uri u = {0};
+
+	if (!take_prefix(&in, "coap://") || !read_host(&in, u.ip) || !read_port(&in, &u.port))
+		return GM_E_RANGE;
+	u.path = (struct gm_bytes){in.p, gm_in_left(&in)};
+	if (!read_path(&in))
+		return GM_E_RANGE;
+	if (!u.path.n)
+		u.path = (struct gm_bytes){(const uint8_t *)"/", 1};
+	*uri = u;
+	return GM_E_OK;
+}
+
+/* ---- keying material */
+
+static void put_params(struct gm_out *out, int label, int32_t kty, int32_t crv)
+{
+	gm_cbor_put_int(out, label);
+	gm_cbor_put_array(out, 2);
+	put_capabilities(out, kty, crv);
+}
+
+/* Group_OSCORE_Input_Material in full                                                    requirements §4.7 */
+static void put_key(struct gm_out *out, const struct gm_keying *k)
+{
+	const struct gm_group_params *p = k->params;
+
+	gm_cbor_put_int(out, GM_LABEL_KEY);
+	gm_cbor_put_map(out, 5u + (k->sid.p != NULL) + (p->group_mode ? 3u : 0u) + (p->pairwise_mode ? 3u : 0u));
+	put_pair_bytes(out, GM_KEY_MS, k->ms);
+	put_pair_int(out, GM_KEY_HKDF, p->hkdf);
+	if (p->pairwise_mode)
+		put_pair_int(out, GM_KEY_ALG, p->alg);
+	put_pair_bytes(out, GM_KEY_SALT, k->salt);
+	put_pair_bytes(out, GM_KEY_CONTEXT_ID, k->gid);
+	if (k->sid.p)
+		put_pair_bytes(out, GM_KEY_GROUP_SENDERID, k->sid);
+	put_pair_int(out, GM_KEY_CRED_FMT, p->cred_fmt);
+	if (p->group_mode) {
+		put_pair_int(out, GM_KEY_GP_ENC_ALG, p->gp_enc_alg);
+		put_pair_int(out, GM_KEY_SIGN_ALG, p->sign_alg);
+		put_params(out, GM_KEY_SIGN_PARAMS, p->sign_kty, p->sign_crv);
+	}
+	if (p->pairwise_mode) {
+		put_pair_int(out, GM_KEY_ECDH_ALG, p->ecdh_alg);
+		put_params(out, GM_KEY_ECDH_PARAMS, p->ecdh_kty, p->ecdh_crv);
+	}
+}
+
+/* The key object of a rekeying message */
+static void put_fresh_key(struct gm_out *out, const struct gm_keying *k)
+{
+	gm_cbor_put_int(out, GM_LABEL_KEY);
+	gm_cbor_put_map(out, 3);
+	put_pair_bytes(out, GM_KEY_MS, k->ms);
+	put_pair_bytes(out, GM_KEY_SALT, k->salt);
+	put_pair_bytes(out, GM_KEY_CONTEXT_ID, k->gid);
+}
+
+#define KEYING_PAIRS 6u
+#define CREDS_PAIRS 3u /* 13 creds, 14 peer_roles, 15 peer_identifiers */
+
+/* The six pairs that every keying map starts with */
+static void put_keying(struct gm_out *out, const struct gm_keying *k,
+                       void (*key)(struct gm_out *out, const struct gm_keying *k))
+{
+	put_pair_int(out, GM_LABEL_GKTY, GM_GKTY_GROUP_OSCORE);
+	key(out, k);
+	gm_cbor_put_int(out, GM_LABEL_NUM);
+	gm_cbor_put_uint(out, k->num);
+	put_pair_int(out, GM_LABEL_PROFILE, GM_PROFILE_GROUP_OSCORE_APP);
+	put_pair_int(out, GM_LABEL_EXP, k->exp);
+	gm_cbor_put_int(out, GM_LABEL_EXI);
+	gm_cbor_put_uint(out, k->exi);
+}
+
+void gm_join_response_encode(struct gm_out *out, const struct gm_join_response *r)
+{
+	gm_cbor_put_map(out, KEYING_PAIRS + (r->has_creds ? CREDS_PAIRS : 0u) + 4u);
+	put_keying(out, &r->keying, put_key);
+	if (r->has_creds)
+		put_raw(out, r->creds);
+	gm_cbor_put_int(out, GM_LABEL_GROUP_POLICIES);
+	gm_cbor_put_map(out, 2);
+	put_pair_int(out, POLICY_CHECK_INTERVAL, r->check_interval);
+	put_pair_int(out, POLICY_EXPIRATION_DELTA, r->expiration_delta);
+	put_pair_bytes(out, GM_LABEL_KDC_CRED, r->kdc_cred);
+	put_pair_bytes(out, GM_LABEL_KDC_NONCE, r->kdc_nonce);
+	put_pair_bytes(out, GM_LABEL_KDC_CRED_VERIFY, r->kdc_verify);
+}
+
+static void put_stale(struct gm_out *out, struct gm_bytes stale)
+{
+	gm_cbor_put_int(out, GM_LABEL_STALE_NODE_IDS);
+	put_raw(out, stale);
+}
+
+void gm_keying_encode(struct gm_out *out, const struct gm_keying *keying, struct gm_bytes stale, struct gm_bytes joiners)
+{
+	gm_cbor_put_map(out, KEYING_PAIRS + (joiners.p ? CREDS_PAIRS : 0u) + (stale.p != NULL));
+	put_keying(out, keying, put_key);
+	put_raw(out, joiners);
+	if (stale.p)
+		put_stale(out, stale);
+}
+
+void gm_rekey_encode(struct gm_out *out, const struct gm_keying *keying, struct gm_bytes stale, struct gm_bytes joiners)
+{
+	static const uint8_t empty_array = 0x80;
+
+	gm_cbor_put_map(out, KEYING_PAIRS + (joiners.p ? CREDS_PAIRS : 0u) + 1u);
+	put_keying(out, keying, put_fresh_key);
+	put_raw(out, joiners);
+	put_stale(out, stale.p ? stale : (struct gm_bytes){&empty_array, 1});
+}
+
+void gm_problem_encode(struct gm_out *out, int id, const char *text)
+{
+	gm_cbor_put_map(out, 1u + is_text(text));
+	gm_cbor_put_int(out, PROBLEM_GROUPCOMM_ERROR);
+	gm_cbor_put_map(out, 1);
+	put_pair_int(out, PROBLEM_ERROR_ID, id);
+	if (is_text(text))
+		put_pair_text(out, PROBLEM_DETAIL, text);
+}
+
+/* ---- keying maps on the receiving side */
+
+struct keying_fields {
+	struct gm_keying_map map;
+	struct gm_bytes key, sid;
+};
+
+static const struct gm_field keying_fields[] = {
+	{GM_LABEL_GKTY, GM_FIELD_UINT, offsetof(struct keying_fields, map.gkty)},
+	{GM_LABEL_KEY, GM_FIELD_MAP, offsetof(struct keying_fields, key)},
+	{GM_LABEL_NUM, GM_FIELD_UINT, offsetof(struct keying_fields, map.num)},
+	{GM_LABEL_PROFILE, GM_FIELD_UINT, offsetof(struct keying_fields, map.profile)},
+	{GM_LABEL_EXP, GM_FIELD_UINT, offsetof(struct keying_fields, map.exp)},
+	{GM_LABEL_EXI, GM_FIELD_UINT, offsetof(struct keying_fields, map.exi)},
+	{GM_LABEL_CREDS, GM_FIELD_ARRAY, offsetof(struct keying_fields, map.creds)},
+	{GM_LABEL_PEER_ROLES, GM_FIELD_ARRAY, offsetof(struct keying_fields, map.peer_roles)},
+	{GM_LABEL_PEER_IDENTIFIERS, GM_FIELD_ARRAY, offsetof(struct keying_fields, map.peer_ids)},
+	{GM_LABEL_GROUP_POLICIES, GM_FIELD_MAP, offsetof(struct keying_fields, map.policies)},
+	{GM_LABEL_KDC_CRED, GM_FIELD_BSTR, offsetof(struct keying_fields, map.kdc_cred)},
+	{GM_LABEL_KDC_NONCE, GM_FIELD_BSTR, offsetof(struct keying_fields, map.kdc_nonce)},
+	{GM_LABEL_KDC_CRED_VERIFY, GM_FIELD_BSTR, offsetof(struct keying_fields, map.kdc_verify)},
+	{GM_LABEL_GROUP_SENDERID, GM_FIELD_BSTR, offsetof(struct keying_fields, sid)},
+	{GM_LABEL_STALE_NODE_IDS, GM_FIELD_ARRAY, offsetof(struct keying_fields, map.stale)},
+};
+
+struct key_fields {
+	struct gm_bytes ms, salt, gid, sid, sign_params, ecdh_params;
+	struct gm_group_params params;
+};
+
+static const struct gm_field key_fields[] = {
+	{GM_KEY_MS, GM_FIELD_BSTR, offsetof(struct key_fields, ms)},
+	{GM_KEY_HKDF, GM_FIELD_INT32, offsetof(struct key_fields, params.hkdf)},
+	{GM_KEY_ALG, GM_FIELD_INT32, offsetof(struct key_fields, params.alg)},
+	{GM_KEY_SALT, GM_FIELD_BSTR, offsetof(struct key_fields, salt)},
+	{GM_KEY_CONTEXT_ID, GM_FIELD_BSTR, offsetof(struct key_fields, gid)},
+	{GM_KEY_GROUP_SENDERID, GM_FIELD_BSTR, offsetof(struct key_fields, sid)},
+	{GM_KEY_CRED_FMT, GM_FIELD_INT32, offsetof(struct key_fields, params.cred_fmt)},
+	{GM_KEY_GP_ENC_ALG, GM_FIELD_INT32, offsetof(struct key_fields, params.gp_enc_alg)},
+	{GM_KEY_SIGN_ALG, GM_FIELD_INT32, offsetof(struct key_fields, params.sign_alg)},
+	{GM_KEY_SIGN_PARAMS, GM_FIELD_ARRAY, offsetof(struct key_fields, sign_params)},
+	{GM_KEY_ECDH_ALG, GM_FIELD_INT32, offsetof(struct key_fields, params.ecdh_alg)},
+	{GM_KEY_ECDH_PARAMS, GM_FIELD_ARRAY, offsetof(struct key_fields, ecdh_params)},
+};
+
+static int32_t read_small(struct gm_in *in)
+{
+	int64_t v = gm_cbor_int(in);
+	if (v < INT32_MIN || v > INT32_MAX)
+		gm_in_fail(in, GM_E_RANGE);
+	return in->err == GM_E_OK ? (int32_t)v : 0;
+}
+
+/* [[kty], [kty, crv]]; absent stays 0 */
+static enum gm_err read_params(struct gm_bytes item, int32_t *kty, int32_t *crv)
+{
+	if (!item.p)
+		return GM_E_OK;
+	struct gm_in in = gm_in_bytes(item);
+
+	bool ok = gm_cbor_array(&in) == 2 && gm_cbor_array(&in) == 1;
+	*kty = read_small(&in);
+	ok = ok && gm_cbor_array(&in) == 2 && read_small(&in) == *kty;
+	*crv = read_small(&in);
+	GM_TRY(gm_cbor_end(&in));
+	return ok ? GM_E_OK : GM_E_MALFORMED;
+}
+
+static enum gm_err read_key(struct gm_bytes item, struct gm_keying_map *map)
+{
+	struct key_fields k = {0};
+	struct gm_in in = gm_in_bytes(item);
+	struct gm_group_params *p = &k.params;
+
+	gm_fields_read(&in, key_fields, GM_FIELDS_N(key_fields), &k);
+	GM_TRY(gm_cbor_end(&in));
+	if (!k.ms.p || !k.gid.p)
+		return GM_E_MISSING;
+	GM_TRY(read_params(k.sign_params, &p->sign_kty, &p->sign_crv));
+	GM_TRY(read_params(k.ecdh_params, &p->ecdh_kty, &p->ecdh_crv));
+	map->ms = k.ms;
+	map->salt = k.salt;
+	map->gid = k.gid;
+	map->sid = k.sid;
+	map->has_params = p->cred_fmt != 0;
+	p->group_mode = p->sign_alg != 0;
+	p->pairwise_mode = p->ecdh_alg != 0;
+	if (map->has_params && !p->hkdf)
+		p->hkdf = HKDF_SHA_256;
+	map->params = *p;
+	return GM_E_OK;
+}
+
+enum gm_err gm_keying_decode(struct gm_bytes payload, struct gm_keying_map *map)
+{
+	*map = (struct gm_keying_map){0};
+	if (!payload.n)
+		return GM_E_SHORT;
+	struct gm_in in = gm_in_bytes(payload);
+	struct keying_fields f = {.map = {.num = -1, .exp = -1, .exi = -1, .gkty = -1, .profile = -1}};
+
+	gm_fields_read(&in, keying_fields, GM_FIELDS_N(keying_fields), &f);
+	GM_TRY(gm_cbor_end(&in));
+	if (!f.key.p && !f.sid.p)
+		return GM_E_MISSING;
+	if (f.key.p)
+		GM_TRY(read_key(f.key, &f.map));
+	else
+		f.map.sid = f.sid;
+	*map = f.map;
+	return GM_E_OK;
+}
