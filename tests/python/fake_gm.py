@@ -136,7 +136,7 @@ class FakeGm(threading.Thread):
             return self.block(client, coap.unblock(inner.get(coap.BLOCK2))[0])
         base, path = '/ace-group/' + self.name, inner.path()
         if (inner.code, path) == (coap.POST, base):
-            return self.join(cbor2.loads(inner.payload), client)
+            return self.admit(cbor2.loads(inner.payload), client)
         if client.sid is None:
             return self.answer(coap.code('4.03'), {0: {0: 0}}, client, content_format=257)
         if inner.code == coap.DELETE:
@@ -164,7 +164,7 @@ class FakeGm(threading.Thread):
             return self.answer(CONTENT, self.material(client.sid), client)
         return coap.Message(coap.code('4.04'))
 
-    def join(self, body, client):
+    def admit(self, body, client):
         roles = cbor2.loads(body[3])[1]
         peers = [c for c in self.members() if c is not client]
         if body[5]:

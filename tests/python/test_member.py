@@ -12,6 +12,20 @@ from oscore import OscoreError
 AS_KEY = {'kid': b'as', 'alg': 'AES-CCM-16-64-128', 'key': bytes(range(16)), 'iss': 'as', 'aud': 'gm'}
 
 
+def join_group(test, gm, delivery='control'):
+    """A member that has joined; `lines` holds what it reports."""
+    lines = []
+    m = member.Member(gm.addr, 'g1', delivery=delivery, emit=lambda **f: lines.append(f), timeout=5.0)
+    m.lines = lines
+    test.addCleanup(m.endpoint.close)
+    m.mint(AS_KEY)
+    m.authz_info()
+    m.join()
+    if delivery == 'observe':
+        m.register()
+    return m
+
+
 class MemberAgainstFakeGm(unittest.TestCase):
 
     def start(self, **options):
@@ -20,21 +34,8 @@ class MemberAgainstFakeGm(unittest.TestCase):
         self.addCleanup(setattr, gm, 'running', False)
         return gm
 
-    def member(self, gm, delivery='control', port=0, joined=True):
-        lines = []
-        m = member.Member(gm.addr, 'g1', delivery=delivery, emit=lambda **f: lines.append(f), timeout=5.0, port=port)
-        m.lines = lines
-        self.addCleanup(m.endpoint.close)
-        m.mint(AS_KEY)
-        m.authz_info()
-        if joined:
-            m.join()
-            if delivery == 'observe':
-                m.register()
-        return m
-
     def test_joins_over_block2_and_leaves(self):
-        m = self.member(self.start())
+        m = join_group(self, self.start())
         self.assertGreater(m.lines[-1]['bytes'], fake_gm.BLOCK_SIZE)
         m.get_group()
         m.get_node()
@@ -42,11 +43,11 @@ class MemberAgainstFakeGm(unittest.TestCase):
         m.leave()
 
     def test_answers_an_echo_challenge(self):
-        m = self.member(self.start(echo=True))
+        m = join_group(self, self.start(echo=True))
         self.assertIn('echo', [line['step'] for line in m.lines])
 
     def test_keeps_its_node_name_and_changes_its_sender_id_at_a_rejoin(self):
-        m = self.member(self.start())
+        m = join_group(self, self.start())
         before = m.sid
         m.join(again=True)
         self.assertNotEqual(m.sid, before)
@@ -55,8 +56,8 @@ class MemberAgainstFakeGm(unittest.TestCase):
         for delivery in ('control', 'observe', 'poll'):
             with self.subTest(delivery=delivery):
                 gm = self.start()
-                leaver = self.member(gm)
-                m = self.member(gm, delivery)
+                leaver = join_group(self, gm)
+                m = join_group(self, gm, delivery)
                 self.assertIn(leaver.sid, m.creds)
                 leaver.leave()
                 m.wait_rekey(1, 5.0)
@@ -65,7 +66,7 @@ class MemberAgainstFakeGm(unittest.TestCase):
 
     def test_catches_up_after_missed_rekeys(self):
         gm = self.start()
-        leaver, m = self.member(gm), self.member(gm)
+        leaver, m = join_group(self, gm), join_group(self, gm)
         gm.skip_delivery = True
         leaver.leave()
         gm.calls.put(gm.rekey)
@@ -80,17 +81,17 @@ class MemberAgainstFakeGm(unittest.TestCase):
 
     def test_refuses_what_a_group_manager_must_not_do(self):
         with self.assertRaisesRegex(member.CheckFailed, 'kdc_cred_verify'):
-            self.member(self.start(flaws=('kdc_proof',)))
+            join_group(self, self.start(flaws=('kdc_proof',)))
         for flaw, text in (('same_gid', 'change Gid'), ('stale_self', 'called stale')):
             gm = self.start(flaws=(flaw,))
-            m = self.member(gm)
+            m = join_group(self, gm)
             gm.calls.put(gm.rekey)
             with self.assertRaisesRegex(member.CheckFailed, text):
                 m.wait_rekey(1, 5.0)
 
     def test_members_talk_in_both_modes(self):
         gm = self.start()
-        a, b = self.member(gm), self.member(gm)
+        a, b = join_group(self, gm), join_group(self, gm)
         stop = threading.Event()
         server = threading.Thread(target=lambda: b.endpoint.pump(20.0, stop.is_set), daemon=True)
         server.start()
