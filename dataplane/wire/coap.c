@@ -300,11 +300,11 @@ void gm_coap_put_path(struct gm_out *out, uint16_t *last, uint16_t number, const
 	const char *end = path + n;
 	if (n && *path == '/')
 		path++;
-	while (path < end) {
-		const char *slash = memchr(path, '/', (size_t)(end - path));
-		const char *stop = slash ? slash : end;
-		gm_coap_put_option(out, last, number, path, (size_t)(stop - path));
-		path = stop + 1;
+	if (path == end)
+		return;
+	for (const char *slash; path; path = slash ? slash + 1 : NULL) {
+		slash = memchr(path, '/', (size_t)(end - path));
+		gm_coap_put_option(out, last, number, path, (size_t)((slash ? slash : end) - path));
 	}
 }
 
