@@ -15,6 +15,5 @@ void gm_box_seal(uint8_t *out, const uint8_t *msg, size_t len, const uint8_t *aa
 bool gm_box_open(uint8_t *out, const uint8_t *box, size_t len, const uint8_t *aad, size_t aad_len,
                  const uint8_t nonce[static GM_BOX_NONCE], const uint8_t key[static GM_BOX_KEY])
 {
-	return len >= GM_BOX_TAG &&
-	       crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, box, len, aad, aad_len, nonce, key) == 0;
+	return crypto_aead_xchacha20poly1305_ietf_decrypt(out, NULL, NULL, box, len, aad, aad_len, nonce, key) == 0;
 }

@@ -9,10 +9,12 @@ bool gm_x25519(uint8_t out[static GM_X25519_KEY], const uint8_t priv[static GM_X
 	return crypto_scalarmult_curve25519(out, priv, pub) == 0;
 }
 
-/* The map is u = (1 + y) / (1 - y): y = 1 has no image and y = -1 gives 0; both are of small order. */
+/* The map is u = (1 + y) / (1 - y): y = 1 has no image and y = -1 gives 0. libsodium refuses both, being of small
+ * order, and every point outside the prime-order subgroup. That leaves no y >= p: of those 19 none is in the subgroup.
+ */
 bool gm_ed25519_to_x25519_pub(uint8_t out[static GM_X25519_KEY], const uint8_t pub[static GM_ED25519_PUB])
 {
-	return crypto_core_ed25519_is_valid_point(pub) == 1 && crypto_sign_ed25519_pk_to_curve25519(out, pub) == 0;
+	return crypto_sign_ed25519_pk_to_curve25519(out, pub) == 0;
 }
 
 void gm_ed25519_to_x25519_priv(uint8_t out[static GM_X25519_KEY], const uint8_t seed[static GM_ED25519_SEED])

@@ -144,6 +144,7 @@ Test(ccm, writes_nothing_behind_the_tag)
 			size_t end = len + tag_lens[i];
 
 			cr_expect_eq(gm_ccm_seal(&job, 1), 1);
+			cr_expect_not(all(r.sealed + end - 8, 8, GUARD), "seal, %zu bytes: the tag is short", len);
 			cr_expect(all(r.sealed + end, sizeof(r.sealed) - end, GUARD), "seal, %zu bytes", len);
 			cr_expect_eq(gm_ccm_open(&job, 1), 1);
 			cr_expect_arr_eq(r.sealed, r.text, len);
@@ -183,6 +184,23 @@ Test(ccm, leaves_a_job_of_bad_size_untouched_and_seals_the_others)
 	cr_expect(all(big, sizeof(big), GUARD));
 	cr_expect_eq(gm_ccm_open(jobs, 5), 1u << 0 | 1u << 4);
 	cr_expect_arr_eq(r[1].sealed, r[1].text, 4);
+	cr_expect(all(big, 65536, 0), "what was not opened is zeroed");
+	cr_expect(all(big + 65536, sizeof(big) - 65536, GUARD));
+}
+
+Test(ccm, does_not_take_a_length_beyond_32_bits_for_a_short_one)
+{
+	struct row r;
+
+	make(&r, 4, 4);
+	struct gm_ccm_job job = job_of(&r, r.sealed, 8);
+	job.text_len = ((size_t)1 << 32) + 4;
+	cr_expect_eq(gm_ccm_seal(&job, 1), 0);
+	cr_expect_arr_eq(r.sealed, r.text, 4);
+	job.text_len = 4;
+	job.aad_len = ((size_t)1 << 32) + 4;
+	cr_expect_eq(gm_ccm_seal(&job, 1), 0);
+	cr_expect_arr_eq(r.sealed, r.text, 4);
 }
 
 Test(ccm, takes_the_longest_text_and_the_longest_aad)

@@ -29,7 +29,7 @@ Test(util, gives_the_same_dice_for_the_same_seed)
 
 Test(util, throws_different_dice_each_time)
 {
-	uint8_t a[16], b[16];
+	uint8_t a[16] = {0}, b[16] = {0};
 
 	gm_random(a, sizeof(a));
 	gm_random(b, sizeof(b));

@@ -81,7 +81,6 @@ static const struct refused refused[] = {
     {"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa", "order 8"},
     {"02000000" ZZ28, "y = 2: off the curve"},
     {"07000000" ZZ28, "y = 7: off the curve"},
-    {"f0ffff" FF28 "7f", "y = p + 3: on the curve, not canonical"},
 };
 
 Test(x25519, refuses_to_map_what_is_not_a_good_ed25519_key)
@@ -92,4 +91,46 @@ Test(x25519, refuses_to_map_what_is_not_a_good_ed25519_key)
 		cr_assert_eq(gm_hex(pub, sizeof(pub), refused[i].pub), sizeof(pub));
 		cr_expect_not(gm_ed25519_to_x25519_pub(out, pub), "%s", refused[i].why);
 	}
+}
+
+Test(x25519, refuses_to_map_any_y_that_is_not_canonical)
+{
+	for (unsigned y = 0; y < 19; y++)
+		for (unsigned sign = 0; sign < 2; sign++) {
+			uint8_t pub[GM_ED25519_PUB], out[GM_X25519_KEY];
+
+			memset(pub, 0xff, sizeof(pub));
+			pub[0] = (uint8_t)(0xed + y);
+			pub[31] = sign ? 0xff : 0x7f;
+			cr_expect_not(gm_ed25519_to_x25519_pub(out, pub), "y = p + %u, sign %u", y, sign);
+		}
+}
+
+static bool has_flag(const json_t *test, const char *name)
+{
+	json_t *flag;
+	size_t i;
+
+	json_array_foreach(json_object_get(test, "flags"), i,
+	                   flag) if (!strcmp(json_string_value(flag), name)) return true;
+	return false;
+}
+
+Test(x25519, refuses_to_map_a_key_with_a_component_of_small_order)
+{
+	json_t *file = gm_vectors_load("cctv/ed25519vectors.json"), *test;
+	size_t i;
+	unsigned mixed = 0;
+
+	json_array_foreach(file, i, test)
+	{
+		uint8_t pub[GM_ED25519_PUB], out[GM_X25519_KEY];
+
+		gm_vectors_get(pub, sizeof(pub), test, "key");
+		bool bad = has_flag(test, "low_order_component_A") || has_flag(test, "low_order_A");
+		mixed += bad && !has_flag(test, "low_order_A");
+		cr_expect_eq(gm_ed25519_to_x25519_pub(out, pub), !bad, "number %zu", i);
+	}
+	json_decref(file);
+	cr_expect_gt(mixed, 0);
 }
