@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+
+#include "wire/oscore.h"
+#include "vectors.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static struct gm_bytes text(const char *s)
+{
+	return (struct gm_bytes){(const uint8_t *)s, strlen(s)};
+}
+
+static void expect_hex(struct gm_bytes got, const char *hex)
+{
+	uint8_t want[512];
+	size_t n = gm_hex(want, sizeof(want), hex);
+	cr_expect(gm_bytes_eq(got, (struct gm_bytes){want, n}), "want %s", hex);
+}
+
+/* ---- derivation */
+
+static struct gm_oscore_input input_of(const char *sid, const char *rid)
+{
+	return (struct gm_oscore_input){
+	    .ms = text("sixteen secret b"), .salt = text("salt"), .sid = text(sid), .rid = text(rid)};
+}
+
+Test(oscore, derives_mirrored_contexts)
+{
+	struct gm_oscore_keys a, b;
+	struct gm_oscore_input ia = input_of("a", "1234567"), ib = input_of("1234567", "a");
+	cr_assert_eq(gm_oscore_derive(&a, &ia), GM_E_OK);
+	cr_assert_eq(gm_oscore_derive(&b, &ib), GM_E_OK);
+	cr_expect_arr_eq(a.send_key, b.recv_key, GM_CCM_KEY);
+	cr_expect_arr_eq(a.recv_key, b.send_key, GM_CCM_KEY);
+	cr_expect_arr_eq(a.common_iv, b.common_iv, GM_CCM_NONCE);
+	cr_expect_eq(a.sid.n, 1);
+	cr_expect_eq(a.rid.n, 7);
+	cr_expect_arr_eq(a.rid.b, "1234567", 7);
+}
+
+Test(oscore, derives_nothing_for_ids_too_long_or_equal)
+{
+	struct gm_oscore_keys keys;
+	struct gm_oscore_input inputs[] = {input_of("12345678", "a"), input_of("a", "12345678"), input_of("a", "a"),
+	                                   input_of("", "")};
+	for (size_t i = 0; i < COUNT(inputs); i++)
+		cr_expect_eq(gm_oscore_derive(&keys, &inputs[i]), GM_E_RANGE);
+}
+
+Test(oscore, bounds_the_id_context)
+{
+	static const uint8_t context[GM_OSCORE_ID_CONTEXT_MAX + 1];
+	struct gm_oscore_keys keys;
+	struct gm_oscore_input input = input_of("1234567", "a");
+	input.id_context = (struct gm_bytes){context, GM_OSCORE_ID_CONTEXT_MAX};
+	cr_expect_eq(gm_oscore_derive(&keys, &input), GM_E_OK);
+	input.id_context.n++;
+	cr_expect_eq(gm_oscore_derive(&keys, &input), GM_E_RANGE);
+}
+
+Test(oscore, tells_an_empty_id_context_from_none)
+{
+	struct gm_oscore_keys none, empty;
+	struct gm_oscore_input input = input_of("a", "b");
+	cr_assert_eq(gm_oscore_derive(&none, &input), GM_E_OK);
+	input.id_context = text("");
+	cr_assert_eq(gm_oscore_derive(&empty, &input), GM_E_OK);
+	cr_expect_arr_neq(none.send_key, empty.send_key, GM_CCM_KEY);
+}
+
+static void expect_ace_salt(struct gm_bytes salt, bool empty_item, const char *hex)
+{
+	uint8_t b[64];
+	struct gm_out out = gm_out(b, sizeof(b));
+	gm_oscore_ace_salt(&out, salt, empty_item, text("\x01\x02"), text("\x03"));
+	cr_expect_eq(out.err, GM_E_OK);
+	expect_hex(gm_out_result(&out), hex);
+}
+
+Test(oscore, joins_salt_and_nonces_for_the_ace_profile)
+{
+	expect_ace_salt(text("\x09"), false, "41094201024103");
+	expect_ace_salt((struct gm_bytes){0}, false, "4201024103");
+	expect_ace_salt((struct gm_bytes){0}, true, "404201024103");
+	expect_ace_salt(text(""), false, "404201024103");
+}
+
+/* ---- option */
+
+static enum gm_err decode_option(uint8_t b[static 600], const char *hex, struct gm_oscore_option *option)
+{
+	size_t n = gm_hex(b, 600, hex);
+	return gm_oscore_option_decode((struct gm_bytes){b, n}, option);
+}
+
+Test(oscore, reads_and_writes_options)
+{
+	static const struct {
+		const char *hex;
+		uint8_t piv_n;
+		bool has_kid, has_kid_context, group;
+		size_t kid_n, kid_context_n;
+	} options[] = {
+	    {"", 0, false, false, false, 0, 0},
+	    {"0914", 1, true, false, false, 0, 0},
+	    {"091400", 1, true, false, false, 1, 0},
+	    {"0100", 1, false, false, false, 0, 0},
+	    {"05ffffffffff", 5, false, false, false, 0, 0},
+	    {"0d0100000000aabbcc", 5, true, false, false, 3, 0},
+	    {"08aa", 0, true, false, false, 1, 0},
+	    {"19140837cbf3210017a2d3", 1, true, true, false, 0, 8},
+	    {"1000", 0, false, true, false, 0, 0},
+	    {"1901010155aa", 1, true, true, false, 2, 1},
+	    {"39140837cbf3210017a2d325", 1, true, true, true, 1, 8},
+	    {"20", 0, false, false, true, 0, 0},
+	};
+	for (size_t i = 0; i < COUNT(options); i++) {
+		uint8_t b[600], again[600];
+		struct gm_oscore_option o;
+		cr_assert_eq(decode_option(b, options[i].hex, &o), GM_E_OK, "%s", options[i].hex);
+		cr_expect_eq(o.piv_n, options[i].piv_n, "%s", options[i].hex);
+		cr_expect_eq(o.has_kid, options[i].has_kid, "%s", options[i].hex);
+		cr_expect_eq(o.has_kid_context, options[i].has_kid_context, "%s", options[i].hex);
+		cr_expect_eq(o.group, options[i].group, "%s", options[i].hex);
+		cr_expect_eq(o.kid.n, options[i].kid_n, "%s", options[i].hex);
+		cr_expect_eq(o.kid_context.n, options[i].kid_context_n, "%s", options[i].hex);
+
+		struct gm_out out = gm_out(again, sizeof(again));
+		gm_oscore_option_encode(&out, &o);
+		expect_hex(gm_out_result(&out), options[i].hex);
+	}
+}
+
+Test(oscore, refuses_these_options)
+{
+	static const char *const hex[] = {
+	    "40",
+	    "80",             /* reserved bits */
+	    "06010203040506", /* Partial IV of 6 and 7 bytes */
+	    "0701020304050607",
+	    "01",
+	    "05ffffffff", /* cut short */
+	    "10",
+	    "1002aa",
+	    "1901",
+	    "190101",
+	    "0201",
+	    "020001",
+	    "050000000001", /* zeros in front */
+	    "00aa",
+	    "0114aa",
+	    "1001aabb", /* bytes left without kid flag */
+	};
+	for (size_t i = 0; i < COUNT(hex); i++) {
+		uint8_t b[600];
+		struct gm_oscore_option o;
+		cr_expect_eq(decode_option(b, hex[i], &o), GM_E_OSCORE_OPTION, "%s", hex[i]);
+	}
+}
+
+Test(oscore, reads_a_kid_of_any_length)
+{
+	uint8_t b[255] = {0x08};
+	struct gm_oscore_option o;
+	cr_expect_eq(gm_oscore_option_decode((struct gm_bytes){b, sizeof(b)}, &o), GM_E_OK);
+	cr_expect_eq(o.kid.n, 254);
+}
+
+Test(oscore, refuses_to_write_a_kid_context_beyond_its_length_byte)
+{
+	static const uint8_t context[256];
+	uint8_t b[600];
+	struct gm_out out = gm_out(b, sizeof(b));
+	struct gm_oscore_option o = {.has_kid_context = true, .kid_context = {context, sizeof(context)}};
+	gm_oscore_option_encode(&out, &o);
+	cr_expect_eq(out.err, GM_E_RANGE);
+}
+
+/* ---- Partial IV, nonce, AAD */
+
+Test(oscore, writes_partial_ivs_in_their_shortest_form)
+{
+	static const struct {
+		uint64_t seq;
+		const char *hex;
+	} pivs[] = {{0, "00"},
+	            {1, "01"},
+	            {255, "ff"},
+	            {256, "0100"},
+	            {0xffff, "ffff"},
+	            {0x10000, "010000"},
+	            {0x1000000, "01000000"},
+	            {0x100000000, "0100000000"},
+	            {GM_OSCORE_SEQ_MAX, "ffffffffff"}};
+	for (size_t i = 0; i < COUNT(pivs); i++) {
+		uint8_t piv[GM_OSCORE_PIV_MAX];
+		uint8_t n = gm_oscore_piv(piv, pivs[i].seq);
+		expect_hex((struct gm_bytes){piv, n}, pivs[i].hex);
+		cr_expect_eq(gm_oscore_piv_seq(piv, n), pivs[i].seq);
+	}
+}
+
+Test(oscore, mixes_the_longest_id_and_partial_iv_into_the_nonce)
+{
+	uint8_t iv[GM_CCM_NONCE] = {0xff, 0, 0, 0, 0, 0, 0, 0xf0, 0, 0, 0, 0, 0x0f};
+	uint8_t nonce[GM_CCM_NONCE];
+	struct gm_oscore_id id = {7, {1, 2, 3, 4, 5, 6, 7}};
+	gm_oscore_nonce(nonce, iv, &id, (const uint8_t *)"\x11\x12\x13\x14\x15", 5);
+	expect_hex((struct gm_bytes){nonce, sizeof(nonce)}, "f8010203040506f711121314"
+	                                                    "1a");
+}
+
+Test(oscore, fits_the_longest_aad)
+{
+	uint8_t aad[GM_OSCORE_AAD_MAX];
+	struct gm_oscore_id id = {7, {1, 2, 3, 4, 5, 6, 7}};
+	size_t n = gm_oscore_aad(aad, &id, (const uint8_t *)"\x11\x12\x13\x14\x15", 5);
+	expect_hex((struct gm_bytes){aad, n}, "8368456e637279707430"
+	                                      "40"
+	                                      "53"
+	                                      "8501810a"
+	                                      "4701020304050607"
+	                                      "451112131415"
+	                                      "40");
+}
+
+/* ---- replay window */
+
+static bool take(struct gm_oscore_window *w, uint64_t seq)
+{
+	bool fresh = gm_oscore_window_fresh(w, seq);
+	if (fresh)
+		gm_oscore_window_accept(w, seq);
+	return fresh;
+}
+
+Test(oscore, ignores_a_piv_it_has_seen)
+{
+	struct gm_oscore_window w = {0};
+	cr_expect(take(&w, 0));
+	cr_expect_not(take(&w, 0));
+	cr_expect(take(&w, 5));
+	cr_expect(take(&w, 3));
+	cr_expect_not(take(&w, 3));
+	cr_expect_not(take(&w, 5));
+	cr_expect_not(take(&w, 0));
+	cr_expect(take(&w, 4));
+}
+
+Test(oscore, looks_at_the_window_without_changing_it)
+{
+	struct gm_oscore_window w = {0};
+	cr_expect(gm_oscore_window_fresh(&w, 9));
+	cr_expect(gm_oscore_window_fresh(&w, 9));
+	cr_expect_eq(w.seen, 0);
+}
+
+Test(oscore, remembers_sixty_four_numbers)
+{
+	struct gm_oscore_window w = {0};
+	cr_expect(take(&w, 100));
+	cr_expect_not(take(&w, 36)); /* 64 back: left of the window */
+	cr_expect(take(&w, 37));
+	cr_expect_not(take(&w, 37));
+	cr_expect(take(&w, 163)); /* 100 is 63 back now */
+	cr_expect_not(take(&w, 100));
+	cr_expect_not(take(&w, 99));
+	cr_expect(take(&w, 101));
+	cr_expect(take(&w, 227)); /* 163 is 64 back: nothing left to remember */
+	cr_expect_eq(w.seen, 1);
+	cr_expect_not(take(&w, 163));
+	cr_expect(take(&w, GM_OSCORE_SEQ_MAX));
+	cr_expect_not(take(&w, GM_OSCORE_SEQ_MAX));
+	cr_expect_not(take(&w, 227));
+}
+
+Test(oscore, agrees_with_a_list_of_all_numbers_seen)
+{
+	bool seen[4096] = {false};
+	uint64_t top = 0;
+	struct gm_oscore_window w = {0};
+	uint32_t dice = 1;
+	for (unsigned i = 0; i < 20000; i++) {
+		dice = dice * 1664525u + 1013904223u;
+		uint64_t seq = top + (dice >> 24) % 80 < 72 ? 0 : top + (dice >> 24) % 80 - 72;
+		if (seq >= COUNT(seen))
+			break;
+		bool want = !seen[seq] && (seq > top || top - seq < 64);
+		cr_assert_eq(take(&w, seq), want, "%lu after %lu", seq, top);
+		seen[seq] = seen[seq] || want;
+		top = seq > top ? seq : top;
+	}
+	cr_expect_gt(top, 1000);
+}
+
+/* ---- messages */
+
+struct pair { /* client and server, and a message on its way */
+	struct gm_oscore_keys client, server;
+	struct gm_oscore_request request;
+	struct gm_oscore_outer outer;
+	struct gm_oscore_scratch scratch;
+	struct gm_ccm_job job;
+	uint8_t pkt[256], plain[256];
+	struct gm_out out;
+	struct gm_coap msg;
+	struct gm_oscore_option option;
+};
+
+static void setup(struct pair *p)
+{
+	struct gm_oscore_input client = input_of("c", "ss"), server = input_of("ss", "c");
+	cr_assert(gm_crypto_init());
+	*p = (struct pair){0};
+	cr_assert_eq(gm_oscore_derive(&p->client, &client), GM_E_OK);
+	cr_assert_eq(gm_oscore_derive(&p->server, &server), GM_E_OK);
+	p->request = (struct gm_oscore_request){.kid = p->client.sid};
+	p->request.piv_n = gm_oscore_piv(p->request.piv, 7);
+	p->outer = (struct gm_oscore_outer){.type = GM_COAP_CON, .code = GM_COAP_POST, .mid = 9, .token_len = 1};
+	p->outer.option = (struct gm_oscore_option){.piv_n = 1, .piv = {7}, .has_kid = true, .kid = text("c")};
+	p->out = gm_out(p->pkt, sizeof(p->pkt));
+}
+
+static void deliver(struct pair *p, const struct gm_oscore_keys *keys, const struct gm_oscore_id *id,
+                    const uint8_t *piv, uint8_t piv_n, const char *plain)
+{
+	cr_assert_eq(
+	    gm_oscore_wrap(keys, &p->outer, &p->request, id, piv, piv_n, text(plain), &p->out, &p->scratch, &p->job),
+	    GM_E_OK);
+	cr_assert_eq(gm_ccm_seal(&p->job, 1), 1);
+	cr_assert_eq(gm_coap_decode(gm_out_result(&p->out), &p->msg), GM_E_OK);
+	cr_assert_eq(gm_oscore_option_decode(p->msg.oscore, &p->option), GM_E_OK);
+}
+
+static bool receive(struct pair *p, const struct gm_oscore_keys *keys, bool is_request)
+{
+	cr_assert_eq(gm_oscore_unwrap(keys, p->msg.payload, &p->option, &p->request, is_request, p->plain,
+	                              sizeof(p->plain), &p->scratch, &p->job),
+	             GM_E_OK);
+	return gm_ccm_open(&p->job, 1) == 1;
+}
+
+Test(oscore, carries_a_request_and_both_kinds_of_response)
+{
+	struct pair p;
+	setup(&p);
+	deliver(&p, &p.client, &p.client.sid, p.request.piv, p.request.piv_n, "\x01");
+	cr_expect(receive(&p, &p.server, true));
+	cr_expect_eq(p.job.text_len, 1);
+	cr_expect_eq(p.plain[0], 1);
+
+	p.outer.code = GM_COAP(2, 4);
+	p.outer.option = (struct gm_oscore_option){0};
+	p.out = gm_out(p.pkt, sizeof(p.pkt));
+	deliver(&p, &p.server, &p.client.sid, p.request.piv, p.request.piv_n,
+	        "\x45\xff"
+	        "answer");
+	cr_expect_eq(p.msg.oscore.n, 0);
+	cr_expect(receive(&p, &p.client, false));
+	cr_expect(gm_bytes_is((struct gm_bytes){p.plain, p.job.text_len}, "\x45\xff"
+	                                                                  "answer"));
+
+	p.outer.code = GM_COAP(2, 5);
+	p.outer.has_observe = true;
+	p.outer.observe = 3;
+	p.outer.option = (struct gm_oscore_option){.piv_n = 1, .piv = {200}};
+	p.out = gm_out(p.pkt, sizeof(p.pkt));
+	deliver(&p, &p.server, &p.server.sid, (const uint8_t *)"\xc8", 1,
+	        "\x45\xff"
+	        "news");
+	cr_expect(p.msg.has_observe && p.msg.observe == 3);
+	cr_expect(receive(&p, &p.client, false));
+	cr_expect(gm_bytes_is((struct gm_bytes){p.plain, p.job.text_len}, "\x45\xff"
+	                                                                  "news"));
+}
+
+Test(oscore, binds_a_response_to_its_request)
+{
+	struct pair p;
+	setup(&p);
+	p.outer.option = (struct gm_oscore_option){.piv_n = 1, .piv = {200}};
+	deliver(&p, &p.server, &p.server.sid, (const uint8_t *)"\xc8", 1, "\x45");
+	p.request.piv[0] ^= 1;
+	cr_expect_not(receive(&p, &p.client, false));
+	p.request.piv[0] ^= 1;
+	cr_expect(receive(&p, &p.client, false));
+	p.request.kid.b[0] ^= 1;
+	cr_expect_not(receive(&p, &p.client, false));
+}
+
+Test(oscore, leaves_the_received_message_untouched)
+{
+	struct pair p;
+	uint8_t before[256];
+	setup(&p);
+	deliver(&p, &p.client, &p.client.sid, p.request.piv, p.request.piv_n, "\x01");
+	memcpy(before, p.pkt, sizeof(before));
+	cr_expect(receive(&p, &p.server, true));
+	cr_expect_arr_eq(p.pkt, before, sizeof(before));
+}
+
+Test(oscore, says_room_unless_message_and_tag_fit)
+{
+	struct pair p;
+	setup(&p);
+	deliver(&p, &p.client, &p.client.sid, p.request.piv, p.request.piv_n,
+	        "\x01\xff"
+	        "x");
+	size_t need = gm_out_len(&p.out);
+	for (size_t cap = 0; cap <= need; cap++) {
+		p.out = gm_out(p.pkt, cap);
+		cr_expect_eq(gm_oscore_wrap(&p.client, &p.outer, &p.request, &p.client.sid, p.request.piv, 1,
+		                            text("\x01\xff"
+		                                 "x"),
+		                            &p.out, &p.scratch, &p.job),
+		             cap == need ? GM_E_OK : GM_E_ROOM);
+	}
+}
+
+Test(oscore, refuses_to_unwrap_these)
+{
+	struct pair p;
+	setup(&p);
+	deliver(&p, &p.client, &p.client.sid, p.request.piv, p.request.piv_n, "\x01");
+	struct gm_bytes good = p.msg.payload, tag_only = {good.p, GM_CCM_TAG}, none = {0};
+	struct gm_oscore_option no_piv = {.has_kid = true, .kid = p.option.kid}, no_kid = p.option;
+	no_kid.has_kid = false;
+
+	const struct {
+		struct gm_bytes ciphertext;
+		const struct gm_oscore_option *option;
+		size_t cap;
+		enum gm_err err;
+	} cases[] = {
+	    {none, &p.option, 256, GM_E_DECRYPT},     {tag_only, &p.option, 256, GM_E_DECRYPT},
+	    {good, &p.option, good.n - 1, GM_E_ROOM}, {good, &p.option, good.n, GM_E_OK},
+	    {good, &no_piv, 256, GM_E_OSCORE_OPTION}, {good, &no_kid, 256, GM_E_OSCORE_OPTION},
+	};
+	for (size_t i = 0; i < COUNT(cases); i++)
+		cr_expect_eq(gm_oscore_unwrap(&p.server, cases[i].ciphertext, cases[i].option, &p.request, true,
+		                              p.plain, cases[i].cap, &p.scratch, &p.job),
+		             cases[i].err, "%zu", i);
+}
