@@ -9,7 +9,6 @@ struct gm_aead_row {
 	struct gm_aead_info info;
 	const char *cipher; /* libcrypto's name */
 	bool ccm;           /* wants the length of the text before the text */
-	size_t text_max;
 };
 
 /* Fetch the ciphers; false: libcrypto lacks one. Called once by gm_crypto_init(). */
@@ -18,8 +17,8 @@ bool gm_evp_start(void);
 /* NULL: no such algorithm here */
 const struct gm_aead_row *gm_aead_row(int alg);
 
-/* Sizes must fit row. Key schedules stay in this thread's contexts until gm_evp_forget(). After a false
- * answer the text is anything: the caller wipes it. */
+/* Lengths below 2^31 - 64; libcrypto refuses a CCM text too long for its nonce. Key schedules stay in this thread's
+ * contexts until gm_evp_forget(). After a false answer the text is anything: the caller wipes it. */
 bool gm_evp_seal(const struct gm_aead_row *row, const uint8_t *key, const uint8_t *nonce, const uint8_t *aad,
                  size_t aad_len, uint8_t *text, size_t text_len);
 bool gm_evp_open(const struct gm_aead_row *row, const uint8_t *key, const uint8_t *nonce, const uint8_t *aad,
