@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gmd's configuration file: YAML, one mapping, every key optional but audience. gmd.conf(5) explains the keys. */
+#ifndef GM_CTL_CONFIG_H
+#define GM_CTL_CONFIG_H
+
+#include "ctl/log.h"
+#include "gm/dp.h"
+
+#define GM_CONFIG_PATH_MAX 107u /* longest path of a Unix socket */
+#define GM_CONFIG_WHY 512u
+
+struct gm_config {
+	char state_dir[GM_CONFIG_PATH_MAX + 1], key_file[GM_CONFIG_PATH_MAX + 1];
+	char control_socket[GM_CONFIG_PATH_MAX + 1];
+	char control_group[33]; /* name of a Unix group; empty: none */
+	char audience[128];
+	struct gm_addr listen[8];
+	unsigned listen_n;
+	uint32_t workers, contexts_max, members_max, groups_max;
+	uint32_t pace; /* rekeying messages a second; 0: no limit */
+	uint32_t rekey_window_ms, rekey_deadline_ms;
+	uint32_t ack_timeout_ms, retransmit_max;
+	enum gm_log_level log_level;
+	bool test_no_lease; /* test builds only */
+};
+
+/* Read and check. MISSING: the file cannot be read; USAGE: something in it is wrong. `why` gets one line for the operator:
+ * "gmd.conf:3:10: workers: has to be 1 to 16, not 99". */
+GM_NODISCARD enum gm_err gm_config_load(struct gm_config *config, const char *file, char why[static GM_CONFIG_WHY]);
+/* The same from memory; file is only named in messages. */
+GM_NODISCARD enum gm_err gm_config_parse(struct gm_config *config, const char *file, const char *text, size_t n,
+                                         char why[static GM_CONFIG_WHY]);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What travels over the control socket: frames of u32 big-endian length and one CBOR map.
+ *
+ *   request  {"id": uint, "verb": tstr, "args": {tstr: uint | bool | tstr | bstr}}
+ *   answer   {"id": uint, "row": {...}} any number of times, then
+ *            {"id": uint, "end": {...}} or {"id": uint, "error": tstr, "code": tstr}
+ *
+ * `end` of a listing that has more to come holds "after": the request again with that argument goes on from there.
+ * No I/O; one thread.
+ */
+#ifndef GM_CTL_FRAME_H
+#define GM_CTL_FRAME_H
+
+#include "gm/buf.h"
+
+#define GM_CTL_FRAME_MAX (1u << 20) /* bytes behind the length */
+#define GM_CTL_ARGS_MAX 24u
+#define GM_CTL_KEY_MAX 31u
+#define GM_CTL_TEXT_MAX 255u
+
+/* ---- a buffer that grows at its end and is eaten from its start; content is wiped when it goes */
+struct gm_ctl_buf {
+	uint8_t *bytes;
+	size_t at, n, cap; /* [at, n) is filled */
+};
+/* Room for size bytes behind the content, NULL: out of memory. Content may move. */
+uint8_t *gm_ctl_buf_room(struct gm_ctl_buf *buf, size_t size);
+GM_NODISCARD bool gm_ctl_buf_append(struct gm_ctl_buf *buf, const void *p, size_t n);
+void gm_ctl_buf_eat(struct gm_ctl_buf *buf, size_t n);
+void gm_ctl_buf_free(struct gm_ctl_buf *buf);
+
+/* The first whole frame: true, and frame is borrowed until the buffer changes; eat 4 + frame->n bytes afterwards.
+ * *err gets TOO_LARGE where the length cannot be. */
+bool gm_ctl_frame_next(const struct gm_ctl_buf *buf, struct gm_bytes *frame, enum gm_err *err);
+
+/* ---- requests */
+enum gm_ctl_type { GM_CTL_UINT, GM_CTL_BOOL, GM_CTL_TEXT, GM_CTL_BYTES };
+
+struct gm_ctl_arg {
+	char key[GM_CTL_KEY_MAX + 1];
+	enum gm_ctl_type type;
+	uint64_t u;                      /* UINT, BOOL */
+	size_t n;                        /* TEXT, BYTES */
+	char text[GM_CTL_TEXT_MAX + 1];  /* a zero byte follows; TEXT holds none inside */
+};
+struct gm_ctl_request { /* may hold a key: wipe */
+	uint64_t id;
+	char verb[GM_CTL_KEY_MAX + 1];
+	unsigned args_n;
+	struct gm_ctl_arg args[GM_CTL_ARGS_MAX];
+};
+/* MALFORMED, TYPE, RANGE (text too long), DUPLICATE, MISSING; request->id is set if it could be read. */
+GM_NODISCARD enum gm_err gm_ctl_request_decode(struct gm_bytes frame, struct gm_ctl_request *request);
+/* NO_MEMORY */
+GM_NODISCARD enum gm_err gm_ctl_request_append(struct gm_ctl_buf *buf, const struct gm_ctl_request *request);
+const struct gm_ctl_arg *gm_ctl_arg(const struct gm_ctl_request *request, const char *key); /* NULL: absent */
+
+/* ---- answers, written */
+#define GM_CTL_ROW_MAX 16384u
+
+struct gm_ctl_reply {
+	struct gm_ctl_buf *buf; /* frames go here */
+	uint64_t id;
+	bool done;              /* end or error was said */
+	bool no_memory;         /* an answer could not be kept; the connection has to be closed */
+	struct gm_out pairs;    /* of the row in the making */
+	unsigned pairs_n;
+	uint8_t scratch[GM_CTL_ROW_MAX];
+};
+void gm_ctl_reply_init(struct gm_ctl_reply *reply, struct gm_ctl_buf *buf, uint64_t id);
+void gm_ctl_put_uint(struct gm_ctl_reply *reply, const char *key, uint64_t v);
+void gm_ctl_put_int(struct gm_ctl_reply *reply, const char *key, int64_t v);
+void gm_ctl_put_text(struct gm_ctl_reply *reply, const char *key, const char *s); /* NULL: null */
+void gm_ctl_put_bytes(struct gm_ctl_reply *reply, const char *key, const void *p, size_t n);
+void gm_ctl_put_bool(struct gm_ctl_reply *reply, const char *key, bool v);
+void gm_ctl_row(struct gm_ctl_reply *reply); /* the pairs so far are a row */
+void gm_ctl_end(struct gm_ctl_reply *reply); /* the pairs so far go into the end */
+/* Pairs so far are dropped. */
+__attribute__((format(printf, 3, 4))) void gm_ctl_error(struct gm_ctl_reply *reply, enum gm_err err, const char *fmt, ...);
+
+/* ---- answers, read */
+enum gm_ctl_answer_kind { GM_CTL_ROW, GM_CTL_END, GM_CTL_ERROR };
+struct gm_ctl_answer { /* borrowed from the frame */
+	enum gm_ctl_answer_kind kind;
+	uint64_t id;
+	struct gm_bytes pairs;       /* ROW, END: a CBOR map */
+	struct gm_bytes error, code; /* ERROR */
+};
+GM_NODISCARD enum gm_err gm_ctl_answer_decode(struct gm_bytes frame, struct gm_ctl_answer *answer);
+
+#endif

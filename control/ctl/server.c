@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "ctl/log.h"
+#include "gm/crypto.h"
+
+#define READ_SIZE 16384u
+#define PEER_GROUPS_MAX 1024u
+
+struct conn {
+	int fd; /* -1: free */
+	struct gm_ctl_buf in, out;
+	bool closing; /* after out is sent */
+};
+
+struct gm_ctl_server {
+	struct gm_ctl_server_config config;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	int fd;
+	gid_t group;
+	struct conn conns[GM_CTL_CONNS_MAX];
+	struct gm_ctl_request request; /* of the moment; too large for a stack */
+	struct gm_ctl_reply reply;
+};
+
+#define NO_GROUP ((gid_t)-1)
+
+/* ---- listening */
+
+static bool somebody_listens(const struct sockaddr_un *addr)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool alive = fd >= 0 && (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 || errno != ECONNREFUSED);
+
+	if (fd >= 0)
+		close(fd);
+	return alive;
+}
+
+static enum gm_err listen_at(struct gm_ctl_server *server, char why[static 256])
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+	memcpy(addr.sun_path, server->path, sizeof(addr.sun_path));
+	server->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (server->fd < 0)
+		goto failed;
+	mode_t mask = umask(0117); /* 0660 from the start */
+	int bound = bind(server->fd, (struct sockaddr *)&addr, sizeof(addr));
+	if (bound < 0 && errno == EADDRINUSE) {
+		if (somebody_listens(&addr)) {
+			umask(mask);
+			snprintf(why, 256, "%s: in use by another process", server->path);
+			return GM_E_BUSY;
+		}
+		bound = unlink(server->path) == 0 ? bind(server->fd, (struct sockaddr *)&addr, sizeof(addr)) : -1;
+	}
+	umask(mask);
+	if (bound < 0)
+		goto failed;
+	if (server->group != NO_GROUP && chown(server->path, (uid_t)-1, server->group) < 0)
+		gm_log(GM_LOG_WARN, "ctl.group_not_set path=%s reason=\"%s\"", server->path, strerror(errno));
+	if (listen(server->fd, 16) == 0)
+		return GM_E_OK;
+failed:
+	snprintf(why, 256, "%s: %s", server->path, strerror(errno));
+	return GM_E_IO;
+}
+
+static enum gm_err find_group(const char *name, gid_t *gid, char why[static 256])
+{
+	*gid = NO_GROUP;
+	if (!name || !name[0])
+		return GM_E_OK;
+	const struct group *group = getgrnam(name);
+	if (!group) {
+		snprintf(why, 256, "there is no Unix group '%s'", name);
+		return GM_E_UNKNOWN;
+	}
+	*gid = group->gr_gid;
+	return GM_E_OK;
+}
+
+enum gm_err gm_ctl_server_open(struct gm_ctl_server **out, const struct gm_ctl_server_config *config, char why[static 256])
+{
+	struct gm_ctl_server *server = calloc(1, sizeof(*server));
+
+	if (!server) {
+		snprintf(why, 256, "out of memory");
+		return GM_E_NO_MEMORY;
+	}
+	server->config = *config;
+	server->fd = -1;
+	for (unsigned i = 0; i < GM_CTL_CONNS_MAX; i++)
+		server->conns[i].fd = -1;
+	enum gm_err err = find_group(config->group, &server->group, why);
+	if (err == GM_E_OK && (size_t)snprintf(server->path, sizeof(server->path), "%s", config->path) >= sizeof(server->path)) {
+		snprintf(why, 256, "%s: path too long for a socket", config->path);
+		err = GM_E_RANGE;
+	}
+	if (err == GM_E_OK)
+		err = listen_at(server, why);
+	if (err != GM_E_OK) {
+		if (server->fd >= 0)
+			close(server->fd);
+		free(server);
+		return err;
+	}
+	*out = server;
+	return GM_E_OK;
+}
+
+static void conn_close(struct conn *conn)
+{
+	close(conn->fd);
+	gm_ctl_buf_free(&conn->in);
+	gm_ctl_buf_free(&conn->out);
+	*conn = (struct conn){.fd = -1};
+}
+
+void gm_ctl_server_close(struct gm_ctl_server *server)
+{
+	if (!server)
+		return;
+	for (unsigned i = 0; i < GM_CTL_CONNS_MAX; i++)
+		if (server->conns[i].fd >= 0)
+			conn_close(&server->conns[i]);
+	close(server->fd);
+	unlink(server->path);
+	gm_wipe(&server->request, sizeof(server->request));
+	free(server);
+}
+
+/* ---- who may */
+
+static bool in_group(int fd, gid_t group)
+{
+	gid_t groups[PEER_GROUPS_MAX];
+	socklen_t len = sizeof(groups);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
+		return false;
+	for (size_t i = 0; i < len / sizeof(groups[0]); i++)
+		if (groups[i] == group)
+			return true;
+	return false;
+}
+
+static bool allowed(const struct gm_ctl_server *server, int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return false;
+	if (peer.uid == 0 || peer.uid == geteuid())
+		return true;
+	if (server->group != NO_GROUP && (peer.gid == server->group || in_group(fd, server->group)))
+		return true;
+	gm_log(GM_LOG_WARN, "ctl.denied uid=%u gid=%u pid=%d", peer.uid, peer.gid, peer.pid);
+	return false;
+}
+
+/* ---- reading */
+
+static void complain(struct gm_ctl_server *server, struct conn *conn, uint64_t id, enum gm_err err, const char *text)
+{
+	gm_ctl_reply_init(&server->reply, &conn->out, id);
+	gm_ctl_error(&server->reply, err, "%s", text);
+	conn->closing = true;
+}
+
+static void accept_one(struct gm_ctl_server *server)
+{
+	int fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	unsigned i = 0;
+
+	if (fd < 0)
+		return;
+	while (i < GM_CTL_CONNS_MAX && server->conns[i].fd >= 0)
+		i++;
+	if (i == GM_CTL_CONNS_MAX) { /* cannot be polled then, so this is rare */
+		close(fd);
+		return;
+	}
+	struct conn *conn = &server->conns[i];
+	conn->fd = fd;
+	if (!allowed(server, fd))
+		complain(server, conn, 0, GM_E_DENIED, gm_err_info(GM_E_DENIED)->text);
+}
+
+static void read_some(struct conn *conn)
+{
+	uint8_t *room = gm_ctl_buf_room(&conn->in, READ_SIZE);
+	ssize_t n = room ? recv(conn->fd, room, READ_SIZE, 0) : 0;
+
+	if (n > 0)
+		conn->in.n += (size_t)n;
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		conn_close(conn);
+}
+
+static bool waits_for_us(const struct conn *conn)
+{
+	return conn->fd >= 0 && !conn->closing && conn->out.n == 0;
+}
+
+static void handle(struct gm_ctl_server *server, struct conn *conn)
+{
+	struct gm_bytes frame;
+	enum gm_err err;
+
+	if (!gm_ctl_frame_next(&conn->in, &frame, &err)) {
+		if (err != GM_E_OK)
+			complain(server, conn, 0, err, "frame is longer than 1 MiB");
+		return;
+	}
+	err = gm_ctl_request_decode(frame, &server->request);
+	if (err != GM_E_OK) {
+		complain(server, conn, server->request.id, err, gm_err_info(err)->text);
+	} else {
+		gm_ctl_reply_init(&server->reply, &conn->out, server->request.id);
+		server->config.handle(server->config.arg, &server->request, &server->reply);
+		if (server->reply.no_memory)
+			conn->closing = true;
+	}
+	gm_wipe(&server->request, sizeof(server->request));
+	gm_ctl_buf_eat(&conn->in, 4 + frame.n);
+}
+
+unsigned gm_ctl_server_poll(struct gm_ctl_server *server, struct pollfd fds[static GM_CTL_FDS_MAX])
+{
+	unsigned n = 0;
+	bool room = false;
+
+	for (unsigned i = 0; i < GM_CTL_CONNS_MAX; i++) {
+		const struct conn *conn = &server->conns[i];
+		if (conn->fd < 0)
+			room = true;
+		else
+			fds[n++] = (struct pollfd){.fd = conn->fd, .events = conn->out.n ? POLLOUT : POLLIN};
+	}
+	if (room)
+		fds[n++] = (struct pollfd){.fd = server->fd, .events = POLLIN};
+	return n;
+}
+
+static bool readable(const struct pollfd *fds, unsigned n, int fd)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (fds[i].fd == fd)
+			return fds[i].revents != 0;
+	return false;
+}
+
+void gm_ctl_server_receive(struct gm_ctl_server *server, const struct pollfd *fds, unsigned n)
+{
+	for (unsigned i = 0; i < GM_CTL_CONNS_MAX; i++) {
+		struct conn *conn = &server->conns[i];
+		if (waits_for_us(conn) && readable(fds, n, conn->fd))
+			read_some(conn);
+		if (waits_for_us(conn))
+			handle(server, conn);
+	}
+	if (readable(fds, n, server->fd))
+		accept_one(server);
+}
+
+/* ---- writing */
+
+static void send_some(struct conn *conn)
+{
+	while (conn->out.n) {
+		ssize_t n = send(conn->fd, conn->out.bytes + conn->out.at, conn->out.n - conn->out.at, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno != EAGAIN)
+			conn->closing = true;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		gm_ctl_buf_eat(&conn->out, n < 0 ? conn->out.n - conn->out.at : (size_t)n);
+	}
+}
+
+bool gm_ctl_server_flush(struct gm_ctl_server *server)
+{
+	struct gm_bytes frame;
+	enum gm_err err;
+	bool more = false;
+
+	for (unsigned i = 0; i < GM_CTL_CONNS_MAX; i++) {
+		struct conn *conn = &server->conns[i];
+		if (conn->fd < 0)
+			continue;
+		send_some(conn);
+		if (conn->closing && !conn->out.n)
+			conn_close(conn);
+		if (waits_for_us(conn))
+			more |= gm_ctl_frame_next(&conn->in, &frame, &err) || err != GM_E_OK;
+	}
+	return more;
+}

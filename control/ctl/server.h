@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The control socket: frames in, requests to a handler, answers out.
+ *
+ * The caller polls. receive() reads and hands each whole request to the handler, which writes its answer; nothing is sent
+ * before flush(), so that an answer can wait for the commit it reports. A connection whose answer was not taken yet is not
+ * read: a slow reader holds one answer, never a queue. One thread.
+ */
+#ifndef GM_CTL_SERVER_H
+#define GM_CTL_SERVER_H
+
+#include <poll.h>
+
+#include "ctl/frame.h"
+
+#define GM_CTL_CONNS_MAX 32u
+#define GM_CTL_FDS_MAX (GM_CTL_CONNS_MAX + 1)
+
+struct gm_ctl_server;
+
+struct gm_ctl_server_config {
+	const char *path;  /* of the socket; made with mode 0660 */
+	const char *group; /* Unix group allowed beside root and our own uid; empty: none */
+	/* Has to end the reply: gm_ctl_end() or gm_ctl_error(). request is wiped afterwards. */
+	void (*handle)(void *arg, const struct gm_ctl_request *request, struct gm_ctl_reply *reply);
+	void *arg;
+};
+
+/* A dead socket at path is replaced. BUSY: somebody listens there; UNKNOWN: no such group; IO. `why`: a sentence. */
+GM_NODISCARD enum gm_err gm_ctl_server_open(struct gm_ctl_server **server, const struct gm_ctl_server_config *config,
+                                            char why[static 256]);
+void gm_ctl_server_close(struct gm_ctl_server *server); /* removes the socket; NULL is fine */
+/* Fills fds with what to wait for; returns how many. */
+unsigned gm_ctl_server_poll(struct gm_ctl_server *server, struct pollfd fds[static GM_CTL_FDS_MAX]);
+/* fds as polled. A request may wait in a buffer though its socket is quiet: call it each turn. */
+void gm_ctl_server_receive(struct gm_ctl_server *server, const struct pollfd *fds, unsigned n);
+/* Sends what is waiting, as far as the sockets take it. true: a buffered request can be received right away. */
+bool gm_ctl_server_flush(struct gm_ctl_server *server);
+
+#endif
