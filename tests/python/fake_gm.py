@@ -15,6 +15,8 @@ import oscore
 from member import CHANGED, CONTENT, CREATED, DELETED
 
 BLOCK_SIZE = 64
+# Signature algorithm, curve of the credentials, capabilities of the signature key.
+KINDS = {'eddsa': (-8, creds.ED25519, [1, 6]), 'es256': (-7, creds.P256, [2, 1]), 'pairwise': (None, creds.X25519, [])}
 
 
 class Client:
@@ -27,15 +29,17 @@ class Client:
 
 
 class FakeGm(threading.Thread):
-    """`flaws` makes it misbehave: 'kdc_proof', 'same_gid', 'stale_self'. `calls` holds what the thread shall do."""
+    """`kind` is 'eddsa', 'es256' (both modes) or 'pairwise' (pairwise mode only, X25519).
+    `flaws` makes it misbehave: 'kdc_proof', 'same_gid', 'stale_self'. `calls` holds what the thread shall do."""
 
-    def __init__(self, as_key, group='g1', echo=False, flaws=()):
+    def __init__(self, as_key, group='g1', kind='eddsa', echo=False, flaws=()):
         super().__init__(daemon=True)
         self.as_key, self.name, self.echo, self.flaws = as_key, group, echo, flaws
         self.endpoint = coap.Endpoint()
         self.endpoint.on_request = self.serve
         self.addr = self.endpoint.addr
-        self.keys = creds.KeyPair()
+        self.sign_alg, curve, self.caps = KINDS[kind]
+        self.keys = creds.KeyPair(curve)
         self.clients, self.stale, self.version = {}, [set()], 0
         self.calls, self.running, self.next_sid = queue.Queue(), True, 0
         self.skip_delivery = False
@@ -52,8 +56,10 @@ class FakeGm(threading.Thread):
         self.endpoint.close()
 
     def material(self, sid=None):
-        key = {2: self.ms, 3: 5, 5: self.salt, 6: self.gid, 8: 14, 9: 10, 10: -8, 11: [[1], [1, 6]], 4: 10, 12: -27,
-               13: [[1], [1, 4]]}
+        key = {2: self.ms, 3: 5, 5: self.salt, 6: self.gid, 8: 14, 4: 10, 12: -27,
+               13: [[2], [2, 1]] if self.sign_alg == -7 else [[1], [1, 4]]}
+        if self.sign_alg:
+            key.update({9: 10, 10: self.sign_alg, 11: [self.caps[:1], self.caps]})
         if sid:
             key[7] = sid
         return {7: 1, 8: key, 9: self.version, 10: 1, 11: int(time.time()) + 60, 12: 60}
@@ -113,7 +119,11 @@ class FakeGm(threading.Thread):
         n2, id2, challenge = os.urandom(8), os.urandom(4), os.urandom(8)
         salt = ace.master_salt(osc[5], body[40], n2)
         self.clients[id2] = Client(peer, oscore.Context(osc[2], salt, body[43], id2), challenge)
-        reply = {42: n2, 44: id2, 46: challenge, 45: [[self.name, -8, [1], [1, 6], 14]]}
+        reply = {42: n2, 44: id2, 46: challenge}
+        if self.sign_alg:
+            reply[45] = [[self.name, self.sign_alg, self.caps[:1], self.caps, 14]]
+        else:
+            reply[48] = [[self.name, 14, self.keys.cred.raw]]
         return coap.Message(CREATED, [(coap.CONTENT_FORMAT, b'\x13')], cbor2.dumps(reply))
 
     def answer(self, code, body, client, options=(), content_format=261):
@@ -167,14 +177,18 @@ class FakeGm(threading.Thread):
     def admit(self, body, client):
         roles = cbor2.loads(body[3])[1]
         peers = [c for c in self.members() if c is not client]
-        if body[5]:
+        if body.get(5):
             client.cred = creds.PublicCred(body[5])
-            assert client.cred.verify(body[24], ace.client_pop_input(body[3], client.challenge, body[6]))
+            data = ace.client_pop_input(body[3], client.challenge, body[6])
+            assert (client.cred.verify(body[24], data) if self.sign_alg
+                    else body[24] == ace.pop_mac(self.keys.shared_secret(client.cred), data))
         new, self.next_sid = client.sid is None, self.next_sid + 1
         client.sid, client.roles = bytes([self.next_sid]), roles
         client.control = '/' + body[26].split('/', 3)[3] if 26 in body else None
         nonce = os.urandom(8)
-        proof = self.keys.sign(ace.kdc_pop_input(body[6], nonce) + b'x' * ('kdc_proof' in self.flaws))
+        data = ace.kdc_pop_input(body[6], nonce) + b'x' * ('kdc_proof' in self.flaws)
+        proof = (self.keys.sign(data) if self.sign_alg
+                 else ace.pop_mac(self.keys.shared_secret(client.cred), data))
         reply = {**self.material(client.sid), **self.lists(peers), 16: {1: 3600, 2: 0}, 17: self.keys.cred.raw,
                  18: nonce, 19: proof}
         location = coap.path_options('/ace-group/%s/nodes/n%d' % (self.name, self.clients_index(client)),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """OSCORE (RFC 8613): key derivation, the option, and protection of requests, responses and notifications."""
 
+import functools
 from collections import namedtuple
 
 import cbor2
@@ -43,6 +44,7 @@ def _ctr(key, nonce, data):
     return worker.update(data) + worker.finalize()
 
 
+@functools.lru_cache(maxsize=4096)
 def _cipher(alg, key):
     kind = ALGS[alg].kind
     if kind == 'ccm':

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads UDP datagrams from pcap and pcapng captures; writes small pcap files for the tests."""
 
+import functools
 import ipaddress
 import struct
 
@@ -94,6 +95,7 @@ def udp_datagram(packet):
     return (_address(source), ports[0]), (_address(target), ports[1]), payload
 
 
+@functools.lru_cache(maxsize=4096)
 def _address(raw):
     address = ipaddress.ip_address(raw)
     return str(getattr(address, 'ipv4_mapped', None) or address)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """nonce_check.py and tshark_decrypt.py on recorded foreign traffic and on a run of the small Group Manager."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -85,7 +87,8 @@ class Tshark(unittest.TestCase):
         with tempfile.NamedTemporaryFile('w', suffix='.json') as file:
             file.write(json.dumps({**rise_keys(), 'ms': '00' * 16}))
             file.flush()
-            self.assertEqual(tshark_decrypt.main([RISE, file.name]), 1)
+            with contextlib.redirect_stdout(io.StringIO()):
+                self.assertEqual(tshark_decrypt.main([RISE, file.name]), 1)
 
 
 if __name__ == '__main__':

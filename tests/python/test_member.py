@@ -89,22 +89,24 @@ class MemberAgainstFakeGm(unittest.TestCase):
             with self.assertRaisesRegex(member.CheckFailed, text):
                 m.wait_rekey(1, 5.0)
 
-    def test_members_talk_in_both_modes(self):
-        gm = self.start()
-        a, b = join_group(self, gm), join_group(self, gm)
-        stop = threading.Event()
-        server = threading.Thread(target=lambda: b.endpoint.pump(20.0, stop.is_set), daemon=True)
-        server.start()
-        self.assertEqual(a.ping(b.addr), b.sid)
-        self.assertEqual(a.ping(b.addr, None, b'hello'), b.sid)
-        self.assertEqual(a.ping(b.addr, b.sid), b.sid)
-        self.assertEqual(a.ping(b.addr, b.sid, b'hello'), b.sid)
-        stop.set()
-        a.endpoint.send(coap.Message(type=coap.NON), b.addr)
-        server.join(5.0)
-        modes = [(line['mode'], line['payload']) for line in b.lines if line['step'] == 'served']
-        self.assertEqual(modes, [('group', b'pong'), ('group', b'hello'), ('pairwise', b'pong'),
-                                 ('pairwise', b'hello')])
+    def test_members_talk_in_the_modes_of_the_group(self):
+        for kind, modes in (('eddsa', ('group', 'pairwise')), ('es256', ('group', 'pairwise')),
+                            ('pairwise', ('pairwise',))):
+            with self.subTest(kind=kind):
+                gm = self.start(kind=kind)
+                a, b = join_group(self, gm), join_group(self, gm)
+                stop = threading.Event()
+                server = threading.Thread(target=lambda: b.endpoint.pump(20.0, stop.is_set), daemon=True)
+                server.start()
+                for mode in modes:
+                    sid = b.sid if mode == 'pairwise' else None
+                    self.assertEqual(a.ping(b.addr, sid), b.sid)
+                    self.assertEqual(a.ping(b.addr, sid, b'hello'), b.sid)
+                stop.set()
+                a.endpoint.send(coap.Message(type=coap.NON), b.addr)
+                server.join(5.0)
+                served = [(line['mode'], line['payload']) for line in b.lines if line['step'] == 'served']
+                self.assertEqual(served, [(mode, text) for mode in modes for text in (b'pong', b'hello')])
 
 
 class Endpoints(unittest.TestCase):
