@@ -309,9 +309,10 @@ Test(peers, opens_every_frame_between_libcoap_and_aiocoap)
 			cr_expect_not(tap.requests[tap.requests_n - 1].fresh);
 			cr_expect_eq(tap.refused, 1);
 		}
+		if (frames > REPLAY)
+			cr_expect(gm_bytes_is(tap.outer.payload, "Replay detected"));
 	}
 	cr_expect_eq(frames, 28);
 	cr_expect_eq(tap.opened, 24);
-	cr_expect(gm_bytes_is(tap.outer.payload, "Replay detected"));
 	fclose(file);
 }

@@ -334,7 +334,7 @@ Test(coap, keeps_the_first_four_queries)
 	uint16_t last = 0;
 	gm_coap_put_head(&out, GM_COAP_CON, GM_COAP_GET, 1, NULL, 0);
 	for (unsigned i = 0; i < 5; i++)
-		gm_coap_put_option(&out, &last, GM_OPT_URI_QUERY, "12345" + i, 1);
+		gm_coap_put_option(&out, &last, GM_OPT_URI_QUERY, &"12345"[i], 1);
 	cr_expect_eq(decode_out(&f, &out), GM_E_OK);
 	cr_expect_eq(f.msg.query_n, 4);
 	cr_expect(gm_bytes_is(f.msg.query[3], "4"));
