@@ -11,6 +11,7 @@ import cbor2
 import ace
 import coap
 import creds
+import group_oscore
 import oscore
 from member import CHANGED, CONTENT, CREATED, DELETED
 
@@ -104,7 +105,10 @@ class FakeGm(threading.Thread):
         client = self.clients.get(oscore.decode_option(outer.get(coap.OSCORE)).kid)
         if client is None:
             return coap.Message(coap.code('4.01'))
-        inner, exchange = client.context.unprotect_request(outer)
+        try:
+            inner, exchange = client.context.unprotect_request(outer)
+        except oscore.OscoreError:
+            return coap.Message(coap.code('4.01'))
         if self.echo and not client.echoed:
             client.echoed = inner.get(coap.ECHO) == b'fresh'
             if not client.echoed:
@@ -147,6 +151,19 @@ class FakeGm(threading.Thread):
         base, path = '/ace-group/' + self.name, inner.path()
         if (inner.code, path) == (coap.POST, base):
             return self.admit(cbor2.loads(inner.payload), client)
+        if path == base + '/verif-data' and client.sid:
+            return self.answer(coap.code('4.03'), {0: {0: 8}}, client, content_format=257)
+        if path == base + '/verif-data':
+            body = self.material()
+            group = group_oscore.Group(self.ms, self.salt, self.gid, self.keys.cred.raw, sign_alg=self.sign_alg)
+            body[8] = {k: v for k, v in body[8].items() if k not in (2, 5, 13)}
+            return self.answer(CONTENT, {**body, 33: group.sign_enc_key}, client)
+        if path == base + '/kdc-cred':
+            nonce = os.urandom(8)
+            proof = self.keys.sign(ace.kdc_pop_input(cbor2.loads(inner.payload)[6], nonce))
+            return self.answer(CONTENT, {17: self.keys.cred.raw, 18: nonce, 19: proof}, client)
+        if path == base + '/creds':
+            return self.answer(CONTENT, {9: self.version, **self.lists(self.members())}, client)
         if client.sid is None:
             return self.answer(coap.code('4.03'), {0: {0: 0}}, client, content_format=257)
         if inner.code == coap.DELETE:
@@ -160,6 +177,11 @@ class FakeGm(threading.Thread):
                 client.observation = inner.token, exchange
                 options = [(coap.OBSERVE, b'')]
             return self.answer(CONTENT, self.material(), client, options)
+        if inner.code == coap.POST and path.startswith(base + '/nodes/'):
+            self.stale[-1].add(client.sid)
+            self.next_sid += 1
+            client.sid = bytes([self.next_sid])
+            return self.answer(CHANGED, {21: client.sid}, client)
         return self.read(inner, client, path[len(base):])
 
     def read(self, inner, client, rest):
@@ -168,8 +190,6 @@ class FakeGm(threading.Thread):
             return self.answer(CONTENT, sorted(set().union(*missed)), client, content_format=60)
         if rest == '/num':
             return self.answer(CONTENT, self.version, client, content_format=60)
-        if rest == '/creds':
-            return self.answer(CONTENT, {9: self.version, **self.lists(self.members())}, client)
         if rest.startswith('/nodes/'):
             return self.answer(CONTENT, self.material(client.sid), client)
         return coap.Message(coap.code('4.04'))
@@ -180,9 +200,12 @@ class FakeGm(threading.Thread):
         if body.get(5):
             client.cred = creds.PublicCred(body[5])
             data = ace.client_pop_input(body[3], client.challenge, body[6])
-            assert (client.cred.verify(body[24], data) if self.sign_alg
-                    else body[24] == ace.pop_mac(self.keys.shared_secret(client.cred), data))
+            if not (client.cred.verify(body[24], data) if self.sign_alg
+                    else body[24] == ace.pop_mac(self.keys.shared_secret(client.cred), data)):
+                return self.answer(coap.code('4.00'), {0: {0: 3}}, client, content_format=257)
         new, self.next_sid = client.sid is None, self.next_sid + 1
+        if not new:
+            self.stale[-1].add(client.sid)
         client.sid, client.roles = bytes([self.next_sid]), roles
         client.control = '/' + body[26].split('/', 3)[3] if 26 in body else None
         nonce = os.urandom(8)

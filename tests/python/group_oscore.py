@@ -14,17 +14,73 @@ from oscore import (ALGS, OscoreError, ReplayWindow, decode_option, enc_structur
 Exchange = namedtuple('Exchange', 'kid piv kid_context group peer')
 
 
-class Group:
+def xor(a, b):
+    return bytes(x ^ y for x, y in zip(a, b))
+
+
+class Verifier:
+    """What an external signature checker knows of a group: no key that decrypts."""
+
+    def __init__(self, gid, sign_enc_key, gm_cred, alg=10, gp_enc_alg=10, sign_alg=-8, ecdh_alg=-27, hkdf_alg=5):
+        self.gid, self.sign_enc_key, self.gm_cred, self.hkdf_alg = gid, sign_enc_key, gm_cred, hkdf_alg
+        self.alg, self.gp_enc_alg, self.sign_alg, self.ecdh_alg = alg, gp_enc_alg, sign_alg, ecdh_alg
+
+    def external_aad(self, exchange, option, sender_cred):
+        return cbor2.dumps([1, [self.alg, self.gp_enc_alg, self.sign_alg, self.ecdh_alg], exchange.kid, exchange.piv,
+                            b'', exchange.kid_context, option, sender_cred, self.gm_cred])
+
+    def to_be_signed(self, external_aad, ciphertext):
+        """Five elements, as Californium and aiocoap sign."""
+        return cbor2.dumps(['CounterSignature0', b'', b'', external_aad, ciphertext])
+
+    def keystream(self, piv_id, piv, is_request):
+        length = SIGNATURE_LENGTH[self.sign_alg]
+        return hkdf(self.hkdf_alg, piv, self.sign_enc_key, cbor2.dumps([piv_id, self.gid, is_request, length]), length)
+
+    def check(self, exchange, option, cred, owner, piv, is_request, payload):
+        """(external_aad, ciphertext) once the countersignature verifies. `owner` is the SID the PIV belongs to."""
+        length = SIGNATURE_LENGTH[self.sign_alg]
+        if len(payload) < length + ALGS[self.gp_enc_alg].tag + 1:
+            raise OscoreError('too short for a countersignature')
+        ciphertext, masked = payload[:-length], payload[-length:]
+        external = self.external_aad(exchange, option, cred.raw)
+        signature = xor(masked, self.keystream(owner, piv, is_request))
+        if not cred.verify(signature, self.to_be_signed(external, ciphertext)):
+            raise OscoreError('countersignature does not verify')
+        return external, ciphertext
+
+    def verify_request(self, outer, creds):
+        """The exchange of a group mode request, which its responses need."""
+        raw = outer.get(coap.OSCORE)
+        option = decode_option(raw)
+        exchange = Exchange(option.kid, option.piv, option.kid_context, option.group, option.kid)
+        if not option.group or option.kid_context != self.gid or option.kid not in creds:
+            raise OscoreError('not in group mode, or a foreign Gid or Sender ID')
+        self.check(exchange, raw, creds[option.kid], option.kid, option.piv, True, outer.payload)
+        return exchange
+
+    def verify_response(self, outer, exchange, creds):
+        """The responder's Sender ID."""
+        raw = outer.get(coap.OSCORE)
+        option = decode_option(raw)
+        if not option.group or option.kid not in creds:
+            raise OscoreError('not in group mode, or a foreign Sender ID')
+        owner, piv = (option.kid, option.piv) if option.piv else (exchange.kid, exchange.piv)
+        self.check(exchange, raw, creds[option.kid], owner, piv, False, outer.payload)
+        return option.kid
+
+
+class Group(Verifier):
     """The Common Context of one Gid."""
 
     def __init__(self, ms, salt, gid, gm_cred, alg=10, gp_enc_alg=10, sign_alg=-8, ecdh_alg=-27, hkdf_alg=5):
-        self.ms, self.salt, self.gid, self.gm_cred = ms, salt, gid, gm_cred
-        self.alg, self.gp_enc_alg, self.sign_alg, self.ecdh_alg = alg, gp_enc_alg, sign_alg, ecdh_alg
-        self.hkdf_alg = hkdf_alg
+        super().__init__(gid, None, gm_cred, alg, gp_enc_alg, sign_alg, ecdh_alg, hkdf_alg)
+        self.ms, self.salt = ms, salt
         self.main_alg = gp_enc_alg if gp_enc_alg is not None else alg
         iv_length = max(ALGS[a].nonce for a in (alg, gp_enc_alg) if a is not None)
         self.common_iv = self._derive(b'', 'IV', iv_length)
-        self.sign_enc_key = self._derive(b'', 'SEKey', ALGS[gp_enc_alg].key) if gp_enc_alg is not None else None
+        if gp_enc_alg is not None:
+            self.sign_enc_key = self._derive(b'', 'SEKey', ALGS[gp_enc_alg].key)
 
     def _derive(self, identifier, kind, length):
         info = cbor2.dumps([identifier, self.gid, self.main_alg, kind, length])
@@ -41,22 +97,6 @@ class Group:
 
     def nonce(self, alg, piv_id, piv):
         return make_nonce(self.common_iv[:ALGS[alg].nonce], piv_id, piv)
-
-    def external_aad(self, exchange, option, sender_cred):
-        return cbor2.dumps([1, [self.alg, self.gp_enc_alg, self.sign_alg, self.ecdh_alg], exchange.kid, exchange.piv,
-                            b'', exchange.kid_context, option, sender_cred, self.gm_cred])
-
-    def to_be_signed(self, external_aad, ciphertext):
-        """Five elements, as Californium and aiocoap sign."""
-        return cbor2.dumps(['CounterSignature0', b'', b'', external_aad, ciphertext])
-
-    def keystream(self, piv_id, piv, is_request):
-        length = SIGNATURE_LENGTH[self.sign_alg]
-        return hkdf(self.hkdf_alg, piv, self.sign_enc_key, cbor2.dumps([piv_id, self.gid, is_request, length]), length)
-
-
-def xor(a, b):
-    return bytes(x ^ y for x, y in zip(a, b))
 
 
 class Party:
@@ -89,15 +129,8 @@ class Party:
         return ciphertext + xor(signature, group.keystream(owner, piv, is_request))
 
     def _open_group(self, exchange, option, sender, owner, piv, is_request, payload):
-        group, cred = self.group, self._cred(sender)
-        length = SIGNATURE_LENGTH[group.sign_alg]
-        if len(payload) < length + ALGS[group.gp_enc_alg].tag + 1:
-            raise OscoreError('too short for a countersignature')
-        ciphertext, masked = payload[:-length], payload[-length:]
-        external = group.external_aad(exchange, option, cred.raw)
-        if not cred.verify(xor(masked, group.keystream(owner, piv, is_request)),
-                           group.to_be_signed(external, ciphertext)):
-            raise OscoreError('countersignature does not verify')
+        group = self.group
+        external, ciphertext = group.check(exchange, option, self._cred(sender), owner, piv, is_request, payload)
         return open_sealed(group.gp_enc_alg, group.sender_key(sender), group.nonce(group.gp_enc_alg, owner, piv),
                            enc_structure(external), ciphertext)
 

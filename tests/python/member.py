@@ -4,9 +4,12 @@
 
     member.py --gm 127.0.0.1:5683 --as-key as.json --group g1 join get-group wait-rekey:1 serve:10 leave
 
-Steps, done in order: join rejoin get-group get-node num active policies creds kdc-cred stale renew register
-wait-rekey[:COUNT[:SECONDS]] serve:SECONDS expect-evicted[:SECONDS] leave
-ping-group:IP:PORT[:TEXT] ping-pairwise:IP:PORT:SID[:TEXT]   (SID in hex, or * for the only responder)
+Steps, done in order:
+    join rejoin get-group get-node num active policies creds kdc-cred stale:VERSION renew register leave
+    replay  bad-proof  wait-rekey[:COUNT[:SECONDS]]  serve:SECONDS  expect-evicted[:SECONDS]
+    ping-group:IP:PORT[:TEXT]  ping-pairwise:IP:PORT:SID[:TEXT]    (SID in hex, or * for the only responder)
+    call:METHOD:PATH:CODE[:ERROR[:HEX[:FORMAT]]]     any protected request, with the code and error id to expect
+    verif-data  verify:CAPTURE     a signature verifier (token with --roles verifier, no join)
 """
 
 import argparse
@@ -21,9 +24,12 @@ import ace
 import coap
 import creds
 import group_oscore
+import pcap
 from oscore import OscoreError, decode_option
 
 REQUESTER, RESPONDER, MONITOR = 2, 4, 8
+METHODS = {'GET': coap.GET, 'POST': coap.POST, 'PUT': coap.PUT, 'DELETE': coap.DELETE, 'FETCH': coap.FETCH,
+           'PATCH': coap.PATCH, 'IPATCH': coap.IPATCH}
 CHANGED, CREATED, CONTENT, DELETED = (coap.code(c) for c in ('2.04', '2.01', '2.05', '2.02'))
 
 
@@ -38,6 +44,10 @@ def emit_json(**fields):
 def check(condition, what):
     if not condition:
         raise CheckFailed(what)
+
+
+def join_host_port(addr):
+    return ('[%s]:%d' if ':' in addr[0] else '%s:%d') % addr
 
 
 def fields_of(answer, content_format=ace.CF_GROUPCOMM):
@@ -125,7 +135,7 @@ class Member:
         return {'kid': self.context.sender_id.hex(), 'id1': self.context.recipient_id.hex(),
                 'id_context': self.context.id_context.hex() if self.context.id_context else None,
                 'ms': self.osc[2].hex(), 'salt': self.master_salt.hex(), 'alg': self.context.alg,
-                'hkdf': self.context.hkdf_alg, 'member': number, 'addr': '%s:%d' % self.addr}
+                'hkdf': self.context.hkdf_alg, 'member': number, 'addr': join_host_port(self.addr)}
 
     def _exchange(self, method, path, payload, content_format, extra, token=b''):
         """One protected request; repeats it once with the Echo option when the GM asks for that."""
@@ -185,7 +195,7 @@ class Member:
             body[5] = self.keys.cred.raw
             body[24] = self._prove(proof)
         if self.delivery == 'control':
-            body[26] = 'coap://%s:%d%s' % (*self.addr, self.control_path)
+            body[26] = 'coap://%s%s' % (join_host_port(self.addr), self.control_path)
         answer = self.request(coap.POST, self.base, cbor2.dumps(body), ace.CF_GROUPCOMM)
         self._expect(answer, CHANGED if again else CREATED, 'join')
         location = [v.decode() for v in answer.all(coap.LOCATION_PATH)]
@@ -199,6 +209,13 @@ class Member:
         check(old_sid is None or self.party.sid != old_sid or reply[9] != self.version, 're-join kept the Sender ID')
         self.emit(step='rejoin' if again else 'join', node=self.node, version=self.version, gid=self.group.gid,
                   sid=self.sid, peers=sorted(s.hex() for s in self.creds), bytes=len(answer.payload))
+
+    def bad_proof(self):
+        """A Join whose proof is that of another nonce must fail with error 3, and leave no trace."""
+        entry = cbor2.dumps([self.name, self.roles])
+        body = {3: entry, 5: self.keys.cred.raw, 6: os.urandom(8),
+                24: self._prove(ace.client_pop_input(entry, self.challenge, bytes(8)))}
+        self.call(coap.POST, self.base, '4.00', 3, cbor2.dumps(body), ace.CF_GROUPCOMM)
 
     def _prove(self, data):
         return ace.pop_mac(self.keys.shared_secret(self.gm_dh), data) if self.gm_dh else self.keys.sign(data)
@@ -446,6 +463,61 @@ class Member:
             self.take(reply, 'control')
         self.emit(step='renew', sid=self.sid)
 
+    def call(self, method, path, code, error=None, payload=b'', content_format=None):
+        """Any protected request, with the code and the error id that must come back."""
+        answer = self.request(method, path, payload, content_format)
+        self._expect(answer, coap.code(code), '%d %s' % (method, path))
+        if error is not None:
+            check(answer.uint(coap.CONTENT_FORMAT) == ace.CF_PROBLEM, 'an error without problem details')
+            check(ace.problem_id(answer.payload) == error, 'error %s' % ace.problem_id(answer.payload))
+        self.emit(step='call', path=path, code=code, error=error)
+        return answer
+
+    def replay(self):
+        """An old protected request in a new CoAP message must be refused, and without a new sealed answer."""
+        outer, _ = self.context.protect_request(coap.Message(coap.GET, coap.path_options(self.base + '/num')))
+        self.endpoint.request(outer, self.gm, self.timeout)
+        self.number()
+        outer.token = b''
+        answer = self.endpoint.request(outer, self.gm, self.timeout)
+        check(coap.dotted(answer.code) == '4.01' and answer.get(coap.OSCORE) is None,
+              'a replay was answered with %s' % coap.dotted(answer.code))
+        self.emit(step='replay')
+
+    # A signature verifier, which is no member (requirements 7.8).
+
+    def verif_data(self):
+        """Algorithms and Signature Encryption Key, the GM's credential with its proof, and all credentials."""
+        reply = fields_of(self._expect(self.request(coap.GET, self.base + '/verif-data'), CONTENT, 'verif-data'))
+        key = reply[8]
+        check({3, 6, 8, 9, 10, 11} <= set(key) <= {3, 4, 6, 8, 9, 10, 11, 12}, 'verif-data has key %s' % sorted(key))
+        nonce = os.urandom(8)
+        answer = self.request(coap.FETCH, self.base + '/kdc-cred', cbor2.dumps({6: nonce}), ace.CF_GROUPCOMM)
+        self.gm_cred = self._check_kdc_proof(fields_of(self._expect(answer, CONTENT, 'FETCH kdc-cred')), nonce)
+        self.verifier = group_oscore.Verifier(key[6], reply[33], self.gm_cred.raw, key.get(4), key[9], key[10],
+                                              key.get(12), key[3])
+        self.get_creds()
+        self.emit(step='verif-data', version=reply[9], gid=key[6])
+
+    def verify(self, path):
+        """Check every group mode message under our Gid in a capture."""
+        exchanges, count = {}, 0
+        for source, target, data in pcap.udp_datagrams(path):
+            try:
+                message = coap.Message.decode(data)
+                option = decode_option(message.get(coap.OSCORE))
+            except (ValueError, OscoreError):
+                continue
+            if message.is_request() and option.group and option.kid_context == self.verifier.gid:
+                exchanges[source, target, message.token] = self.verifier.verify_request(message, self.creds)
+            elif message.is_response() and option.group and (target, source, message.token) in exchanges:
+                self.verifier.verify_response(message, exchanges[target, source, message.token], self.creds)
+            else:
+                continue
+            count += 1
+        check(count, 'no group mode message in the capture')
+        self.emit(step='verify', messages=count)
+
     def leave(self):
         answer = self.request(coap.DELETE, '%s/nodes/%s' % (self.base, self.node))
         self._expect(answer, DELETED, 'leave')
@@ -505,7 +577,8 @@ def do_step(member, text):
     plain = {'join': member.join, 'rejoin': lambda: member.join(again=True), 'get-group': member.get_group,
              'get-node': member.get_node, 'num': member.number, 'active': member.active, 'policies': member.policies,
              'creds': member.get_creds, 'kdc-cred': member.kdc_cred, 'renew': member.renew,
-             'register': member.register, 'leave': member.leave}
+             'register': member.register, 'leave': member.leave, 'replay': member.replay,
+             'bad-proof': member.bad_proof, 'verif-data': member.verif_data}
     if name in plain:
         plain[name]()
         if name == 'join' and member.delivery == 'observe':
@@ -518,6 +591,12 @@ def do_step(member, text):
         member.pump(float(args[0]))
     elif name == 'expect-evicted':
         check(member.pump(float(args[0]) if args else 30.0, lambda: member.evicted), 'no notice of an eviction')
+    elif name == 'verify':
+        member.verify(':'.join(args))
+    elif name == 'call':
+        error = int(args[3]) if args[3:] and args[3] else None
+        payload = bytes.fromhex(args[4]) if args[4:] else b''
+        member.call(METHODS[args[0]], args[1], args[2], error, payload, int(args[5]) if args[5:] else None)
     elif name == 'ping-group':
         member.ping((args[0], int(args[1])), None, ':'.join(args[2:]).encode())
     elif name == 'ping-pairwise':
@@ -550,7 +629,7 @@ def main(argv=None):
     args = arguments(argv)
     member = Member(args.gm, args.group, args.roles, args.delivery, *args.listen, control_path=args.control_path,
                     timeout=args.timeout)
-    emit_json(step='listen', addr='%s:%d' % member.addr)
+    emit_json(step='listen', addr=join_host_port(member.addr))
     current = 'token'
     try:
         as_key = ace.load_as_key(args.as_key) if args.as_key else None

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """member.py against the small Group Manager of fake_gm.py and against a second member."""
 
+import tempfile
 import threading
 import unittest
 
 import coap
 import fake_gm
+import live
 import member
+import pcap
 from oscore import OscoreError
 
 AS_KEY = {'kid': b'as', 'alg': 'AES-CCM-16-64-128', 'key': bytes(range(16)), 'iss': 'as', 'aud': 'gm'}
@@ -41,6 +44,38 @@ class MemberAgainstFakeGm(unittest.TestCase):
         m.get_node()
         self.assertEqual(m.number(), 0)
         m.leave()
+
+    def test_sees_replays_and_wrong_proofs_refused(self):
+        m = join_group(self, self.start())
+        m.replay()
+        m.bad_proof()
+        m.call(coap.GET, '/ace-group/g1/nothing', '4.04')
+        with self.assertRaisesRegex(member.CheckFailed, '2.05'):
+            m.call(coap.GET, '/ace-group/g1/num', '4.03')
+
+    def test_verifies_captured_group_messages_without_being_a_member(self):
+        gm = self.start()
+        a, b = join_group(self, gm), join_group(self, gm)
+        stop = threading.Event()
+        server = threading.Thread(target=lambda: b.endpoint.pump(20.0, stop.is_set), daemon=True)
+        server.start()
+        a.ping(b.addr)
+        a.ping(b.addr, b.sid)
+        stop.set()
+        a.endpoint.send(coap.Message(type=coap.NON), b.addr)
+        server.join(5.0)
+        verifier = member.Member(gm.addr, 'g1', 16, emit=lambda **f: None, timeout=5.0)
+        self.addCleanup(verifier.endpoint.close)
+        verifier.mint(AS_KEY)
+        verifier.authz_info()
+        verifier.verif_data()
+        ends = {'in': (b.addr, a.addr), 'out': (a.addr, b.addr)}
+        with tempfile.NamedTemporaryFile() as file:
+            pcap.write_pcap(file.name, [(*ends[way], d) for way, peer, d in a.endpoint.log if peer == b.addr])
+            verifier.verify(file.name)
+            verifier.creds[a.sid] = verifier.creds[b.sid]
+            with self.assertRaisesRegex(OscoreError, 'countersignature'):
+                verifier.verify(file.name)
 
     def test_answers_an_echo_challenge(self):
         m = join_group(self, self.start(echo=True))
@@ -107,6 +142,21 @@ class MemberAgainstFakeGm(unittest.TestCase):
                 server.join(5.0)
                 served = [(line['mode'], line['payload']) for line in b.lines if line['step'] == 'served']
                 self.assertEqual(served, [(mode, text) for mode in modes for text in (b'pong', b'hello')])
+
+
+class WholeLife(unittest.TestCase):
+
+    def test_the_live_scene_passes_and_fails(self):
+        for flaws in ((), ('same_gid',)):
+            gm = fake_gm.FakeGm(AS_KEY, flaws=flaws)
+            gm.start()
+            self.addCleanup(setattr, gm, 'running', False)
+            scene = live.Scene(gm.addr, AS_KEY, 'g1', emit=lambda **f: None, reads=False)
+            self.addCleanup(scene.close)
+            if flaws:
+                self.assertRaisesRegex(member.CheckFailed, 'change Gid', scene.run)
+            else:
+                scene.run()
 
 
 class Endpoints(unittest.TestCase):

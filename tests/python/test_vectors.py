@@ -279,6 +279,27 @@ class RecordedGroupTraffic(unittest.TestCase):
                 self.assertTrue(inner.is_response() and inner.code < 0x60)
         self.assertEqual(count, {'group': 10, 'pairwise': 14})
 
+    def test_a_verifier_without_keys_checks_the_group_mode(self):
+        runs = {row['port']: row for row in load('peers/group-oscore-cross.json')}
+        exchanges, count = {}, 0
+        for row in load('peers/group-oscore-cross.wire.jsonl'):
+            frame = coap.Message.decode(H(row['hex']))
+            run = runs[row['dst'] if row['dst'] in runs else row['src']]
+            public = group_oscore.public_creds({H(sid): H(m['ccs']) for sid, m in run['members'].items()})
+            key = self.both(run)[b'\x0a'].group.sign_enc_key
+            verifier = group_oscore.Verifier(H(run['gid']), key, H(run['gm_cred']))
+            if not oscore.decode_option(frame.get(coap.OSCORE)).group:
+                continue
+            if frame.is_request():
+                exchanges[frame.token] = verifier.verify_request(frame, public)
+            elif frame.token in exchanges:
+                verifier.verify_response(frame, exchanges[frame.token], public)
+            count += 1
+            frame.payload = b'x' + frame.payload[1:]
+            with self.assertRaises(oscore.OscoreError):
+                verifier.verify_request(frame, public)
+        self.assertEqual(count, 10)
+
     def both(self, run):
         a = run['algs']
         group = group_oscore.Group(H(run['ms']), H(run['salt']), H(run['gid']), H(run['gm_cred']), a['aead'],
