@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "port/free.h"
+#include "port/util.h"
 
 #define PORTS_MAX 64u
 #define BUFS 1024u
@@ -133,18 +133,11 @@ static bool chance(struct gm_mem_net *net, uint32_t in_a_million)
 	return throw(net) % 1000000 < in_a_million;
 }
 
-static bool any_ip(const uint8_t ip[16])
-{
-	static const uint8_t v4[12] = {[10] = 0xff, [11] = 0xff}, zero[16];
-
-	return memcmp(ip, zero, 16) == 0 || (memcmp(ip, v4, 12) == 0 && memcmp(ip + 12, zero, 4) == 0);
-}
-
 static bool listens(const struct mem_port *port, const struct gm_addr *to)
 {
 	for (unsigned i = 0; i < port->listen_n; i++)
 		if (port->listen[i].port == to->port &&
-		    (any_ip(port->listen[i].ip) || memcmp(port->listen[i].ip, to->ip, 16) == 0))
+		    (gm_is_any(port->listen[i].ip) || memcmp(port->listen[i].ip, to->ip, 16) == 0))
 			return true;
 	return false;
 }
@@ -413,7 +406,7 @@ static struct gm_addr source(const struct mem_port *m, const struct gm_addr *loc
 {
 	struct gm_addr from = m->listen[0];
 
-	if (any_ip(local->ip))
+	if (gm_is_any(local->ip))
 		return from;
 	memcpy(from.ip, local->ip, 16);
 	if (local->port)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A stack of free buffer numbers 0..cap-1. One thread. */
-#ifndef GM_PORT_FREE_H
-#define GM_PORT_FREE_H
+/* What several ports need: a stack of free buffer numbers 0..cap-1 (one thread), and a look at addresses. */
+#ifndef GM_PORT_UTIL_H
+#define GM_PORT_UTIL_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct gm_free {
 	uint32_t *at;
@@ -36,6 +37,21 @@ static inline bool gm_free_get(struct gm_free *f, uint32_t *buf)
 static inline void gm_free_put(struct gm_free *f, uint32_t buf)
 {
 	f->at[f->n++] = buf;
+}
+
+static inline bool gm_is_v4(const uint8_t ip[static 16])
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	return memcmp(ip, mapped, 12) == 0;
+}
+
+/* :: or 0.0.0.0 */
+static inline bool gm_is_any(const uint8_t ip[static 16])
+{
+	static const uint8_t zero[16];
+
+	return memcmp(ip, zero, gm_is_v4(ip) ? 0 : 12) == 0 && memcmp(ip + 12, zero, 4) == 0;
 }
 
 #endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Kernel UDP sockets as ports use them. One AF_INET6 socket carries IPv4 too, with mapped addresses on every face;
+ * where the kernel has no IPv6 an IPv4 listener gets an AF_INET socket. */
+#ifndef GM_UDP_H
+#define GM_UDP_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "gm/addr.h"
+#include "gm/err.h"
+
+struct gm_udp {
+	int fd;
+	bool inet; /* AF_INET */
+	struct gm_addr bound;
+	uint32_t rcvbuf; /* bytes granted */
+};
+
+union gm_udp_name {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+	uint64_t align[4]; /* what follows a name in a buffer stays aligned */
+};
+#define GM_UDP_CONTROL CMSG_SPACE(sizeof(struct in6_pktinfo))
+
+/* Nonblocking, SO_REUSEPORT, told the local address of every datagram. IO: errno says why. */
+GM_NODISCARD enum gm_err gm_udp_open(struct gm_udp *u, const struct gm_addr *listen, unsigned rcvbuf);
+void gm_udp_close(struct gm_udp *u);
+
+/* Which of n sockets sends from local to peer; the first where none fits. */
+unsigned gm_udp_pick(const struct gm_udp *u, unsigned n, const struct gm_addr *local, const struct gm_addr *peer);
+
+socklen_t gm_udp_put_name(const struct gm_udp *u, union gm_udp_name *name, const struct gm_addr *peer);
+struct gm_addr gm_udp_get_name(const union gm_udp_name *name);
+/* Control message that makes local the source; 0 bytes where the kernel chooses. */
+size_t gm_udp_put_source(const struct gm_udp *u, void *control, const struct gm_addr *local);
+/* The address a datagram came to. */
+struct gm_addr gm_udp_get_local(const struct gm_udp *u, void *control, size_t n);
+
+#endif

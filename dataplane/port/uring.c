@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Kernel UDP sockets through io_uring. Each socket has one multishot receive that takes its buffers from a ring shared by
+ * all; a burst of sends is one system call. Completions are reaped into `in` (received, not yet given out) and `tx_free`.
+ *
+ * A multishot receive ends whenever it likes (no buffers, a full completion queue, an error of the socket): every
+ * completion is asked whether more will come, and the receive is armed again as soon as the kernel has a buffer. */
+#include "port/port.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "port/udp.h"
+#include "port/util.h"
+
+#define BUFS 1024u
+#define BUFS_MAX 32768u
+#define RCVBUF (8u << 20)
+#define SQ 256u
+#define RX_BUF 2048u /* result, name, control, data */
+#define REAP 64u
+#define NS_PER_S 1000000000u
+
+enum kind { RECV, SEND, WAKE }; /* what a completion belongs to: user_data is kind << 32 | index */
+
+struct tx_buf { /* the kernel reads all of it until the completion */
+	struct msghdr msg;
+	struct iovec iov;
+	union gm_udp_name name;
+	uint64_t control[GM_UDP_CONTROL / 8];
+	uint8_t data[GM_DGRAM_TX_CAP];
+};
+
+struct received {
+	uint32_t buf;
+	uint16_t socket;
+	int32_t len; /* of the buffer, all parts */
+};
+
+struct uring_port {
+	const struct gm_port_ops *ops;
+	struct io_uring ring;
+	bool ring_open;
+	struct gm_udp udp[GM_LISTEN_MAX];
+	bool armed[GM_LISTEN_MAX];
+	unsigned udp_n;
+
+	struct msghdr rx_form; /* tells the kernel how to divide a receive buffer */
+	struct io_uring_buf_ring *rx_ring;
+	uint8_t (*rx)[RX_BUF];
+	struct received *in; /* circular */
+	uint32_t rx_n, in_head, in_tail, provided;
+
+	struct tx_buf *tx;
+	struct gm_free tx_free;
+
+	int event;
+	uint64_t event_count;
+	_Atomic bool wake_sent;
+	bool wake_armed, woken;
+	struct gm_port_stats stats;
+};
+
+static struct uring_port *uring(const struct gm_port *port)
+{
+	return (struct uring_port *)(uintptr_t)port;
+}
+
+static struct io_uring_sqe *get_sqe(struct uring_port *u)
+{
+	struct io_uring_sqe *sqe;
+
+	while (!(sqe = io_uring_get_sqe(&u->ring)))
+		io_uring_submit(&u->ring);
+	return sqe;
+}
+
+static void name_sqe(struct io_uring_sqe *sqe, enum kind kind, uint32_t index)
+{
+	sqe->user_data = (uint64_t)kind << 32 | index;
+}
+
+static void provide(struct uring_port *u, uint32_t buf, unsigned at)
+{
+	io_uring_buf_ring_add(u->rx_ring, u->rx[buf], RX_BUF, (unsigned short)buf, (int)(u->rx_n - 1), (int)at);
+}
+
+static void provided(struct uring_port *u, unsigned n)
+{
+	io_uring_buf_ring_advance(u->rx_ring, (int)n);
+	u->provided += n;
+}
+
+static void arm(struct uring_port *u)
+{
+	for (uint32_t i = 0; i < u->udp_n && u->provided; i++) {
+		if (u->armed[i])
+			continue;
+		struct io_uring_sqe *sqe = get_sqe(u);
+
+		io_uring_prep_recvmsg_multishot(sqe, u->udp[i].fd, &u->rx_form, 0);
+		sqe->flags |= IOSQE_BUFFER_SELECT;
+		sqe->buf_group = 0;
+		name_sqe(sqe, RECV, i);
+		u->armed[i] = true;
+	}
+	if (!u->wake_armed) {
+		struct io_uring_sqe *sqe = get_sqe(u);
+
+		io_uring_prep_poll_multishot(sqe, u->event, POLLIN);
+		name_sqe(sqe, WAKE, 0);
+		u->wake_armed = true;
+	}
+}
+
+/* ------------------------------------------------------------------ completions */
+
+static void on_recv(struct uring_port *u, const struct io_uring_cqe *cqe)
+{
+	uint32_t i = (uint32_t)cqe->user_data;
+
+	if (cqe->flags & IORING_CQE_F_BUFFER) {
+		u->provided--;
+		u->in[u->in_tail++ & (u->rx_n - 1)] = (struct received){
+			.buf = cqe->flags >> IORING_CQE_BUFFER_SHIFT, .socket = (uint16_t)i, .len = cqe->res};
+	}
+	if (!(cqe->flags & IORING_CQE_F_MORE)) {
+		u->armed[i] = false;
+		u->stats.rx_rearm++;
+	}
+}
+
+static void on_send(struct uring_port *u, const struct io_uring_cqe *cqe)
+{
+	u->stats.tx_failed += cqe->res < 0;
+	gm_free_put(&u->tx_free, (uint32_t)cqe->user_data);
+}
+
+/* Whoever finds wake_sent set does not write; so it is cleared only after the read, and woken is set after both. */
+static void on_wake(struct uring_port *u, const struct io_uring_cqe *cqe)
+{
+	if (!(cqe->flags & IORING_CQE_F_MORE))
+		u->wake_armed = false;
+	if (read(u->event, &u->event_count, sizeof(u->event_count)) == sizeof(u->event_count))
+		atomic_exchange(&u->wake_sent, false);
+	u->woken = true;
+}
+
+static void reap(struct uring_port *u)
+{
+	static void (*const on[])(struct uring_port *, const struct io_uring_cqe *) = {
+		[RECV] = on_recv, [SEND] = on_send, [WAKE] = on_wake};
+	struct io_uring_cqe *cqe[REAP];
+	unsigned n;
+
+	while ((n = io_uring_peek_batch_cqe(&u->ring, cqe, REAP)) > 0) {
+		for (unsigned i = 0; i < n; i++)
+			on[cqe[i]->user_data >> 32](u, cqe[i]);
+		io_uring_cq_advance(&u->ring, n);
+	}
+	arm(u);
+	if (io_uring_sq_ready(&u->ring))
+		io_uring_submit(&u->ring);
+}
+
+/* ------------------------------------------------------------------ opening and closing */
+
+static uint32_t completions_max(const struct uring_port *u)
+{
+	uint32_t n = 4 * SQ;
+
+	while (n < u->rx_n + u->tx_free.cap + REAP)
+		n *= 2;
+	return n;
+}
+
+static bool open_ring(struct uring_port *u)
+{
+	struct io_uring_params params = {
+		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+	                 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE,
+		.cq_entries = completions_max(u)};
+	int r = io_uring_queue_init_params(SQ, &u->ring, &params);
+
+	u->ring_open = r == 0;
+	errno = -r;
+	return u->ring_open;
+}
+
+static bool open_buffers(struct uring_port *u)
+{
+	size_t ring_size = u->rx_n * sizeof(struct io_uring_buf);
+	void *p = mmap(NULL, ring_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return false;
+	u->rx_ring = p;
+	struct io_uring_buf_reg reg = {.ring_addr = (uintptr_t)p, .ring_entries = u->rx_n};
+	int r = io_uring_register_buf_ring(&u->ring, &reg, 0);
+
+	errno = -r;
+	if (r < 0)
+		return false;
+	io_uring_buf_ring_init(u->rx_ring);
+	for (uint32_t i = 0; i < u->rx_n; i++)
+		provide(u, i, i);
+	provided(u, u->rx_n);
+	return true;
+}
+
+static bool open_sockets(struct uring_port *u, const struct gm_port_config *config)
+{
+	unsigned rcvbuf = config->rcvbuf ? config->rcvbuf : RCVBUF;
+
+	u->stats.rcvbuf = UINT32_MAX;
+	for (; u->udp_n < config->listen_n; u->udp_n++) {
+		struct gm_udp *udp = &u->udp[u->udp_n];
+
+		if (gm_udp_open(udp, &config->listen[u->udp_n], rcvbuf) != GM_E_OK)
+			return false;
+		if (udp->rcvbuf < u->stats.rcvbuf)
+			u->stats.rcvbuf = udp->rcvbuf;
+	}
+	return true;
+}
+
+static bool allocate(struct uring_port *u, const struct gm_port_config *config)
+{
+	uint32_t tx_n = config->tx_bufs ? config->tx_bufs : BUFS;
+
+	u->rx_n = config->rx_bufs ? config->rx_bufs : BUFS;
+	if (u->rx_n > BUFS_MAX)
+		u->rx_n = BUFS_MAX;
+	u->rx = calloc(u->rx_n, sizeof(*u->rx));
+	u->in = calloc(u->rx_n, sizeof(*u->in));
+	u->tx = calloc(tx_n, sizeof(*u->tx));
+	return u->rx && u->in && u->tx && gm_free_start(&u->tx_free, tx_n);
+}
+
+/* Nothing of the kernel may look at our memory, or hold a socket's address, after this. */
+static void cancel_all(struct uring_port *u)
+{
+	struct io_uring_sync_cancel_reg all = {
+		.flags = IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY, .fd = -1, .timeout = {.tv_sec = -1, .tv_nsec = -1}};
+
+	io_uring_register_sync_cancel(&u->ring, &all);
+	io_uring_get_events(&u->ring);
+	io_uring_queue_exit(&u->ring);
+}
+
+static void uring_close(struct gm_port *port)
+{
+	struct uring_port *u = uring(port);
+
+	if (u->ring_open)
+		cancel_all(u);
+	for (unsigned i = 0; i < u->udp_n; i++)
+		gm_udp_close(&u->udp[i]);
+	if (u->event >= 0)
+		close(u->event);
+	if (u->rx_ring)
+		munmap(u->rx_ring, u->rx_n * sizeof(struct io_uring_buf));
+	gm_free_end(&u->tx_free);
+	free(u->tx);
+	free(u->in);
+	free(u->rx);
+	free(u);
+}
+
+static enum gm_err uring_open(struct gm_port **port, const struct gm_port_config *config)
+{
+	struct uring_port *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return GM_E_NO_MEMORY;
+	u->ops = &gm_port_uring;
+	u->rx_form = (struct msghdr){.msg_namelen = sizeof(union gm_udp_name), .msg_controllen = GM_UDP_CONTROL};
+	u->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (!allocate(u, config) || u->event < 0 || !open_ring(u) || !open_buffers(u) || !open_sockets(u, config)) {
+		int why = errno;
+
+		uring_close((struct gm_port *)u);
+		errno = why;
+		return GM_E_IO;
+	}
+	reap(u);
+	*port = (struct gm_port *)u;
+	return GM_E_OK;
+}
+
+/* ------------------------------------------------------------------ sending */
+
+static unsigned uring_tx_get(struct gm_port *port, struct gm_dgram *d, unsigned n)
+{
+	struct uring_port *u = uring(port);
+	unsigned i = 0;
+
+	if (u->tx_free.n < n)
+		reap(u);
+	for (uint32_t buf; i < n && gm_free_get(&u->tx_free, &buf); i++)
+		d[i] = (struct gm_dgram){.data = u->tx[buf].data, .cap = GM_DGRAM_TX_CAP, .buf = buf};
+	return i;
+}
+
+static void uring_tx_put(struct gm_port *port, struct gm_dgram *d, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		gm_free_put(&uring(port)->tx_free, d[i].buf);
+}
+
+static void queue_send(struct uring_port *u, const struct gm_dgram *d)
+{
+	const struct gm_udp *udp = &u->udp[gm_udp_pick(u->udp, u->udp_n, &d->local, &d->peer)];
+	struct tx_buf *b = &u->tx[d->buf];
+	struct io_uring_sqe *sqe = get_sqe(u);
+
+	b->iov = (struct iovec){.iov_base = d->data, .iov_len = d->len};
+	b->msg = (struct msghdr){.msg_name = &b->name, .msg_iov = &b->iov, .msg_iovlen = 1};
+	b->msg.msg_namelen = gm_udp_put_name(udp, &b->name, &d->peer);
+	b->msg.msg_controllen = gm_udp_put_source(udp, b->control, &d->local);
+	b->msg.msg_control = b->msg.msg_controllen ? b->control : NULL;
+	io_uring_prep_sendmsg(sqe, udp->fd, &b->msg, 0);
+	name_sqe(sqe, SEND, d->buf);
+}
+
+/* Everything is accepted: a full socket keeps the send in the kernel, and buffers not yet back are the back pressure. */
+static unsigned uring_tx_burst(struct gm_port *port, struct gm_dgram *d, unsigned n)
+{
+	struct uring_port *u = uring(port);
+
+	if (n == 0)
+		return 0;
+	for (unsigned i = 0; i < n; i++)
+		queue_send(u, &d[i]);
+	io_uring_submit(&u->ring);
+	u->stats.tx += n;
+	u->stats.tx_bursts++;
+	return n;
+}
+
+/* ------------------------------------------------------------------ receiving */
+
+static void rx_return(struct uring_port *u, uint32_t buf)
+{
+	provide(u, buf, 0);
+	provided(u, 1);
+}
+
+/* false: was truncated or is no datagram; its buffer has gone back. */
+static bool give_out(struct uring_port *u, const struct received *r, struct gm_dgram *d)
+{
+	uint8_t *at = u->rx[r->buf];
+	struct io_uring_recvmsg_out *out = io_uring_recvmsg_validate(at, r->len, &u->rx_form);
+
+	if (!out || out->flags & MSG_TRUNC) {
+		u->stats.rx_truncated += out != NULL;
+		rx_return(u, r->buf);
+		return false;
+	}
+	unsigned n = io_uring_recvmsg_payload_length(out, r->len, &u->rx_form);
+	uint8_t *name = io_uring_recvmsg_name(out);
+
+	*d = (struct gm_dgram){.data = io_uring_recvmsg_payload(out, &u->rx_form),
+	                       .len = (uint16_t)n,
+	                       .cap = (uint16_t)n,
+	                       .buf = r->buf,
+	                       .peer = gm_udp_get_name((const union gm_udp_name *)(void *)name),
+	                       .local = gm_udp_get_local(&u->udp[r->socket], name + sizeof(union gm_udp_name),
+	                                                 out->controllen)};
+	return true;
+}
+
+static unsigned uring_rx_burst(struct gm_port *port, struct gm_dgram *d, unsigned n)
+{
+	struct uring_port *u = uring(port);
+	unsigned got = 0;
+
+	if (u->in_tail - u->in_head < n)
+		reap(u);
+	while (got < n && u->in_head != u->in_tail)
+		got += give_out(u, &u->in[u->in_head++ & (u->rx_n - 1)], &d[got]);
+	u->stats.rx += got;
+	u->stats.rx_bursts += got > 0;
+	return got;
+}
+
+static void uring_rx_put(struct gm_port *port, struct gm_dgram *d, unsigned n)
+{
+	struct uring_port *u = uring(port);
+
+	for (unsigned i = 0; i < n; i++)
+		provide(u, d[i].buf, i);
+	provided(u, n);
+}
+
+/* ------------------------------------------------------------------ the rest */
+
+static uint64_t uring_now(struct gm_port *port)
+{
+	struct timespec t;
+
+	(void)port;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+static void sleep_until(struct uring_port *u, uint64_t end, uint64_t now)
+{
+	uint64_t ns = end - now;
+	struct __kernel_timespec ts = {.tv_sec = (long long)(ns / NS_PER_S), .tv_nsec = (long long)(ns % NS_PER_S)};
+	struct io_uring_cqe *cqe;
+
+	io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, end == UINT64_MAX ? NULL : &ts, NULL);
+}
+
+/* Completed sends end the kernel's wait but not ours. */
+static void uring_wait(struct gm_port *port, uint64_t timeout_ns)
+{
+	struct uring_port *u = uring(port);
+	uint64_t now = uring_now(port), end = timeout_ns > UINT64_MAX - now ? UINT64_MAX : now + timeout_ns;
+
+	reap(u);
+	while (u->in_head == u->in_tail && !u->woken && now < end) {
+		sleep_until(u, end, now);
+		reap(u);
+		now = uring_now(port);
+	}
+	u->woken = false;
+}
+
+static void uring_wake(struct gm_port *port)
+{
+	struct uring_port *u = uring(port);
+	uint64_t one = 1;
+
+	if (!atomic_exchange(&u->wake_sent, true) && write(u->event, &one, sizeof(one)) < 0)
+		atomic_store(&u->wake_sent, false);
+}
+
+static void uring_stats(const struct gm_port *port, struct gm_port_stats *stats)
+{
+	*stats = uring(port)->stats;
+	stats->tx -= stats->tx_failed;
+}
+
+static struct gm_addr uring_bound(const struct gm_port *port, unsigned i)
+{
+	return uring(port)->udp[i].bound;
+}
+
+const struct gm_port_ops gm_port_uring = {
+	.name = "uring",
+	.open = uring_open,
+	.tx_get = uring_tx_get,
+	.tx_burst = uring_tx_burst,
+	.tx_put = uring_tx_put,
+	.rx_burst = uring_rx_burst,
+	.rx_put = uring_rx_put,
+	.wait = uring_wait,
+	.wake = uring_wake,
+	.stats = uring_stats,
+	.now_ns = uring_now,
+	.bound = uring_bound,
+	.close = uring_close,
+};
