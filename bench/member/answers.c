@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a member makes of the answers to its requests. */
+#include "inside.h"
+
+#include <stdlib.h>
+
+#include "wire/cbor.h"
+#include "wire/fields.h"
+
+/* ---- keys */
+
+static bool keys_from_map(struct gm_member_keys *keys, const struct gm_keying_map *map)
+{
+	*keys = (struct gm_member_keys){.version = (uint64_t)map->num};
+	if (map->num < 0 || !map->ms.n || map->ms.n > sizeof(keys->ms) || !map->gid.n || map->gid.n > sizeof(keys->gid) ||
+	    map->salt.n > sizeof(keys->salt))
+		return false;
+	keys->gid_n = (uint8_t)map->gid.n;
+	keys->ms_n = (uint8_t)map->ms.n;
+	keys->salt_n = (uint8_t)map->salt.n; /* absent: empty                     requirements §6.2 */
+	memcpy(keys->gid, map->gid.p, map->gid.n);
+	memcpy(keys->ms, map->ms.p, map->ms.n);
+	if (map->salt.n)
+		memcpy(keys->salt, map->salt.p, map->salt.n);
+	return true;
+}
+
+void gm_keys_drop(struct gm_member *m)
+{
+	if (!m->has_keys)
+		return;
+	m->prev = m->keys;
+	m->has_prev = true;
+	m->has_keys = false;
+	gm_wipe(&m->keys, sizeof(m->keys));
+}
+
+void gm_keys_install(struct gm_member_env *env, struct gm_member *m)
+{
+	gm_keys_drop(m);
+	m->keys = m->next;
+	m->has_keys = true;
+	m->has_next = false;
+	m->how = m->next_how;
+	m->group_seq = 0;
+	m->installed_ns = env->now_ns;
+	env->stats.rekeys[m->how]++;
+	env->installed(env->arg, m);
+}
+
+bool gm_keys_learn(struct gm_member_env *env, struct gm_member *m, const struct gm_keying_map *map,
+                   enum gm_member_how how, bool rekeying)
+{
+	struct gm_member_keys keys;
+	uint64_t version = m->has_next ? m->next.version : m->has_keys ? m->keys.version : m->prev.version;
+	bool first = !m->has_next && !m->has_keys && !m->has_prev;
+	if (!keys_from_map(&keys, map)) {
+		env->failed(env->arg, m, "keying material cannot be read");
+		return false;
+	}
+	if (!first && keys.version <= version) {
+		env->stats.ignored_versions += keys.version < version;
+		if (m->has_keys && keys.version == m->keys.version &&
+		    (memcmp(keys.ms, m->keys.ms, sizeof(keys.ms)) != 0 || memcmp(keys.gid, m->keys.gid, sizeof(keys.gid)) != 0))
+			env->failed(env->arg, m, "two different keys under one version");
+		return true;
+	}
+	if (m->has_keys && memcmp(keys.gid, m->keys.gid, sizeof(keys.gid)) == 0)
+		env->failed(env->arg, m, "a rekey kept the Gid");
+	if (m->has_keys && memcmp(keys.ms, m->keys.ms, sizeof(keys.ms)) == 0)
+		env->failed(env->arg, m, "a rekey kept the Master Secret");
+	m->next = keys;
+	m->next_how = (uint8_t)how;
+	m->has_next = true;
+	if (rekeying && m->has_keys && keys.version == m->keys.version + 1) {
+		if (!gm_peers_purge(m, map->stale))
+			env->failed(env->arg, m, "stale_node_ids are not an array of byte strings");
+		gm_keys_install(env, m);
+	} else if (first) {
+		gm_keys_install(env, m);
+	} else { /* a step was missed, or no stale set came along */
+		env->stats.gaps++;
+		gm_keys_drop(m);
+		gm_member_plan(env, m, GM_PLAN(GM_OP_STALE));
+	}
+	return true;
+}
+
+/* ---- peers */
+
+static void forget_peer(struct gm_member *m, struct gm_bytes sid)
+{
+	for (uint32_t i = 0; i < m->peers_n; i++)
+		if (gm_bytes_eq((struct gm_bytes){m->peers[i].sid, m->peers[i].sid_n}, sid)) {
+			m->peers[i] = m->peers[--m->peers_n];
+			return;
+		}
+}
+
+bool gm_peers_purge(struct gm_member *m, struct gm_bytes stale)
+{
+	struct gm_in in = gm_in_bytes(stale);
+	for (uint64_t n = gm_cbor_array(&in); n && in.err == GM_E_OK; n--)
+		forget_peer(m, gm_cbor_bstr(&in));
+	return gm_cbor_end(&in) == GM_E_OK;
+}
+
+void gm_peers_forget(struct gm_member *m)
+{
+	free(m->peers);
+	m->peers = NULL;
+	m->peers_n = 0;
+}
+
+/* creds and peer_identifiers, parallel arrays                                    R9594 §4.3.1 */
+static bool peers_from_map(struct gm_member_env *env, struct gm_member *m, const struct gm_keying_map *map)
+{
+	struct gm_in creds = gm_in_bytes(map->creds), ids = gm_in_bytes(map->peer_ids);
+	uint64_t n = gm_cbor_array(&creds);
+	if (gm_cbor_array(&ids) != n || creds.err != GM_E_OK || ids.err != GM_E_OK)
+		return false;
+	gm_peers_forget(m);
+	if (n == 0)
+		return true;
+	m->peers = calloc(n, sizeof(*m->peers));
+	for (uint64_t i = 0; m->peers && i < n; i++) {
+		struct gm_member_peer *p = &m->peers[m->peers_n];
+		struct gm_bytes cred = gm_cbor_bstr(&creds), sid = gm_cbor_bstr(&ids);
+		if (sid.n > sizeof(p->sid) || gm_cred_key(cred, &env->groups[m->group].params, p->pub) != GM_E_OK)
+			return false;
+		memcpy(p->sid, sid.p, sid.n);
+		p->sid_n = (uint8_t)sid.n;
+		m->peers_n++;
+	}
+	return m->peers && gm_cbor_end(&creds) == GM_E_OK && gm_cbor_end(&ids) == GM_E_OK;
+}
+
+/* ---- one function per operation; the code that the exchange ends with */
+
+static uint8_t take_token(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body)
+{
+	struct gm_token_response r;
+	uint8_t salt_bytes[64];
+	struct gm_out salt = gm_out(salt_bytes, sizeof(salt_bytes));
+	if (msg->code != GM_COAP(2, 1))
+		return msg->code;
+	if (gm_token_response_decode(body, &r) != GM_E_OK || !r.nonce2.p || !r.id2.p) {
+		env->failed(env->arg, m, "token response cannot be read");
+		return 0;
+	}
+	gm_oscore_ace_salt(&salt, (struct gm_bytes){m->token_salt, sizeof(m->token_salt)}, false,
+	                   (struct gm_bytes){m->nonce1, sizeof(m->nonce1)}, r.nonce2);
+	struct gm_oscore_input input = {
+	        .ms = {m->token_ms, sizeof(m->token_ms)},
+	        .salt = gm_out_result(&salt),
+	        .sid = r.id2,
+	        .rid = {m->id1, m->id1_n},
+	};
+	if (salt.err != GM_E_OK || gm_oscore_derive(&m->oscore, &input) != GM_E_OK) {
+		env->failed(env->arg, m, "no OSCORE context from the token response");
+		return 0;
+	}
+	if (r.challenge.n > sizeof(m->challenge) || (!r.challenge.n && m->roles != GM_ROLE_MONITOR)) {
+		env->failed(env->arg, m, "token response without kdcchallenge");
+		return 0;
+	}
+	m->challenge_n = (uint8_t)r.challenge.n;
+	if (r.challenge.n)
+		memcpy(m->challenge, r.challenge.p, r.challenge.n);
+	m->seq = 0;
+	m->window = (struct gm_oscore_window){0};
+	m->has_context = true;
+	m->observing = false;
+	if (m->state == GM_MEMBER_NEW)
+		m->state = GM_MEMBER_TOKEN;
+	env->context(env->arg, m, input.ms, input.salt);
+	return msg->code;
+}
+
+/* 4.00 with a fresh kdcchallenge: sign anew and ask again.                        KG §6.2 */
+static bool rechallenged(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body)
+{
+	struct gm_bytes challenge = {0};
+	static const struct gm_field fields[] = {{30, GM_FIELD_BSTR, 0}};
+	if (msg->code != GM_COAP(4, 0) || msg->content_format != GM_CF_GROUPCOMM || m->ex.challenge_tries)
+		return false;
+	struct gm_in in = gm_in_bytes(body);
+	if (gm_fields_read(&in, fields, 1, &challenge) == 0 || !challenge.n || challenge.n > sizeof(m->challenge))
+		return false;
+	m->challenge_n = (uint8_t)challenge.n;
+	memcpy(m->challenge, challenge.p, challenge.n);
+	m->ex.challenge_tries++;
+	gm_pending_sign(env, m);
+	return true;
+}
+
+static uint8_t take_join(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body)
+{
+	if (rechallenged(env, m, msg, body))
+		return 0;
+	if (msg->code != GM_COAP(2, 1) && msg->code != GM_COAP(2, 4)) {
+		gm_exchange_end(env, m, msg->code);
+		return 0;
+	}
+	gm_pending_verify(env, m, msg, body); /* goes on in gm_join_verified() */
+	return 0;
+}
+
+static const char *join_map_fault(struct gm_member_env *env, struct gm_member *m, const struct gm_keying_map *map)
+{
+	struct gm_member_group *g = &env->groups[m->group];
+	if (map->gkty != 1 || map->profile != 1 || map->exi < 0)
+		return "join response lacks gkty, profile or exi";
+	if (memcmp(&map->params, &g->params, sizeof(g->params)) != 0)
+		return "group parameters differ between members";
+	if (!gm_bytes_eq(map->kdc_cred, (struct gm_bytes){g->kdc_cred, g->kdc_cred_n}))
+		return "credential of the Group Manager differs between members";
+	if (map->sid.n > GM_SID_MAX || (m->roles == GM_ROLE_MONITOR) != (map->sid.n == 0))
+		return "join response has a wrong Sender ID";
+	if (m->want_creds != (map->creds.p != NULL) || m->want_creds != (map->peer_ids.p != NULL))
+		return "join response and get_creds disagree";
+	return NULL;
+}
+
+void gm_join_verified(struct gm_member_env *env, struct gm_member *m, uint8_t code, const char *node, size_t node_n,
+                      struct gm_bytes body, bool good)
+{
+	struct gm_keying_map map;
+	struct gm_member_keys keys;
+	const char *fault = "kdc_cred_verify does not verify";
+	if (good)
+		fault = gm_keying_decode(body, &map) != GM_E_OK || !keys_from_map(&keys, &map) ? "join response cannot be read" :
+		                                                                                join_map_fault(env, m, &map);
+	if (!fault && (node_n == 0 || node_n > GM_NODE_NAME_MAX))
+		fault = "join response without a node name in its location";
+	if (!fault && m->node_n && code == GM_COAP(2, 4) && (m->node_n != node_n || memcmp(m->node, node, node_n) != 0))
+		fault = "re-join changed the node name";
+	if (!fault && m->sid_n && code == GM_COAP(2, 4) && gm_bytes_eq(map.sid, (struct gm_bytes){m->sid, m->sid_n}) &&
+	    m->has_keys && m->keys.version == keys.version)
+		fault = "re-join kept the Sender ID";
+	if (!fault && m->has_keys && keys.version < m->keys.version)
+		fault = "re-join went back to an older version";
+	if (!fault && map.creds.p && !peers_from_map(env, m, &map))
+		fault = "creds and peer_identifiers cannot be read";
+	if (fault) {
+		env->failed(env->arg, m, fault);
+		gm_exchange_end(env, m, 0);
+		return;
+	}
+	m->node_n = (uint8_t)node_n;
+	memcpy(m->node, node, node_n);
+	m->node[node_n] = 0;
+	m->sid_n = (uint8_t)map.sid.n;
+	if (map.sid.n)
+		memcpy(m->sid, map.sid.p, map.sid.n);
+	m->rejoined = code == GM_COAP(2, 4);
+	m->state = GM_MEMBER_IN;
+	m->told = false;
+	m->next = keys;
+	m->next_how = GM_HOW_JOIN;
+	m->group_seq = 0; /* new Sender ID, new Sender Context */
+	if (m->has_keys && m->keys.version != keys.version && !m->want_creds) { /* re-join across a rekey */
+		m->has_next = true;
+		gm_keys_drop(m);
+		m->plan = (uint8_t)(m->plan | GM_PLAN(GM_OP_STALE));
+	} else if (!m->has_keys || m->keys.version != keys.version) {
+		gm_keys_install(env, m);
+	}
+	gm_exchange_end(env, m, code);
+}
+
+static uint8_t take_keys(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body)
+{
+	struct gm_keying_map map;
+	if (msg->code != GM_COAP(2, 5))
+		return msg->code;
+	if (gm_keying_decode(body, &map) != GM_E_OK || !gm_keys_learn(env, m, &map, GM_HOW_POLL, false)) {
+		env->failed(env->arg, m, "answer to GET cannot be read");
+		return 0;
+	}
+	if (m->ex.op == GM_OP_NODE && !gm_bytes_eq(map.sid, (struct gm_bytes){m->sid, m->sid_n}))
+		env->failed(env->arg, m, "GET nodes/N shows another Sender ID");
+	if (m->ex.op != GM_OP_NODE && map.sid.n)
+		env->failed(env->arg, m, "GET of the group shows a Sender ID");
+	if (m->ex.op == GM_OP_OBSERVE && msg->has_observe) {
+		m->observing = true;
+		m->obs_top = 0;
+		m->obs_request = m->ex.request;
+		memcpy(m->obs_token, m->ex.token, sizeof(m->obs_token));
+	}
+	return msg->code;
+}
+
+static uint8_t take_stale(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body)
+{
+	/* 4.00: nothing newer than what we named; without payload: purge everything    KG §11.3.1 */
+	m->purged = msg->code != GM_COAP(2, 5) || body.n == 0;
+	if (m->purged)
+		gm_peers_forget(m);
+	else if (!gm_peers_purge(m, body))
+		env->failed(env->arg, m, "stale-sids cannot be read");
+	if (m->has_next)
+		gm_keys_install(env, m);
+	return msg->code;
+}
+
+static uint8_t take_creds(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body)
+{
+	static const struct gm_field fields[] = {
+	        {9, GM_FIELD_UINT, offsetof(struct gm_keying_map, num)},
+	        {13, GM_FIELD_ARRAY, offsetof(struct gm_keying_map, creds)},
+	        {15, GM_FIELD_ARRAY, offsetof(struct gm_keying_map, peer_ids)},
+	};
+	struct gm_keying_map map = {0};
+	struct gm_in in = gm_in_bytes(body);
+	if (msg->code != GM_COAP(2, 5))
+		return msg->code;
+	gm_fields_read(&in, fields, GM_FIELDS_N(fields), &map);
+	if (in.err != GM_E_OK || !peers_from_map(env, m, &map)) {
+		env->failed(env->arg, m, "creds cannot be read");
+		return 0;
+	}
+	return msg->code;
+}
+
+static uint8_t take_leave(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body)
+{
+	(void)env;
+	(void)body;
+	if (msg->code != GM_COAP(2, 2))
+		return msg->code;
+	gm_keys_drop(m);
+	gm_peers_forget(m);
+	m->state = GM_MEMBER_LEFT;
+	m->node_n = m->sid_n = 0;
+	m->observing = false;
+	return msg->code;
+}
+
+void gm_answer_take(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body)
+{
+	static uint8_t (*const take[GM_OP_N])(struct gm_member_env *, struct gm_member *, const struct gm_coap *,
+	                                      struct gm_bytes) = {
+	        [GM_OP_TOKEN] = take_token, [GM_OP_OBSERVE] = take_keys, [GM_OP_GROUP] = take_keys,
+	        [GM_OP_NODE] = take_keys,   [GM_OP_STALE] = take_stale,  [GM_OP_CREDS] = take_creds,
+	        [GM_OP_LEAVE] = take_leave,
+	};
+	if (m->ex.op == GM_OP_JOIN)
+		(void)take_join(env, m, msg, body);
+	else
+		gm_exchange_end(env, m, take[m->ex.op](env, m, msg, body));
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "askey.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "gm/crypto.h"
+#include "wire/cbor.h"
+#include "wire/cwt.h"
+
+static const struct algorithm {
+	const char *name;
+	int32_t alg;
+	uint8_t key_n, pub_n;
+} algorithms[] = {
+        {"AES-CCM-16-64-128", GM_ALG_CCM_16_64_128, 16, 0},
+        {"HMAC256", GM_ALG_HMAC_256, 32, 0},
+        {"EdDSA", GM_ALG_EDDSA, 32, 32},
+        {"ES256", GM_ALG_ES256, 32, 64},
+};
+
+static const struct algorithm *find_algorithm(const char *name)
+{
+	for (size_t i = 0; name && i < sizeof(algorithms) / sizeof(algorithms[0]); i++)
+		if (strcasecmp(algorithms[i].name, name) == 0)
+			return &algorithms[i];
+	return NULL;
+}
+
+static const char *algorithm_name(int32_t alg)
+{
+	for (size_t i = 0; i < sizeof(algorithms) / sizeof(algorithms[0]); i++)
+		if (algorithms[i].alg == alg)
+			return algorithms[i].name;
+	return "";
+}
+
+static bool copy_text(char *to, size_t cap, const char *from)
+{
+	return from && (size_t)snprintf(to, cap, "%s", from) < cap;
+}
+
+enum gm_err gm_askey_generate(struct gm_askey *key, const char *alg, const char *iss, const char *aud)
+{
+	const struct algorithm *a = find_algorithm(alg);
+	*key = (struct gm_askey){0};
+	if (!a || !copy_text(key->iss, sizeof(key->iss), iss) || !copy_text(key->aud, sizeof(key->aud), aud))
+		return GM_E_USAGE;
+	key->mint.alg = a->alg;
+	key->mint.kid_n = 4;
+	gm_random(key->mint.kid, key->mint.kid_n);
+	key->mint.key_n = a->key_n;
+	key->pub_n = a->pub_n;
+	gm_random(key->mint.key, a->key_n);
+	if (a->alg == GM_ALG_EDDSA)
+		gm_ed25519_public(key->pub, key->mint.key);
+	if (a->alg == GM_ALG_ES256 && !gm_es256_keygen(key->pub, key->mint.key))
+		return GM_E_IO;
+	return GM_E_OK;
+}
+
+static void set_hex(json_t *o, const char *name, const uint8_t *p, size_t n)
+{
+	char text[2 * 64 + 1];
+	for (size_t i = 0; i < n; i++)
+		snprintf(text + 2 * i, 3, "%02x", p[i]);
+	text[2 * n] = 0;
+	json_object_set_new(o, name, json_string(text));
+	gm_wipe(text, sizeof(text));
+}
+
+enum gm_err gm_askey_save(const struct gm_askey *key, const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno == EEXIST ? GM_E_EXISTS : GM_E_IO;
+	json_t *o = json_object();
+	set_hex(o, "kid", key->mint.kid, key->mint.kid_n);
+	json_object_set_new(o, "alg", json_string(algorithm_name(key->mint.alg)));
+	set_hex(o, key->pub_n ? "priv" : "key", key->mint.key, key->mint.key_n);
+	if (key->pub_n)
+		set_hex(o, "pub", key->pub, key->pub_n);
+	json_object_set_new(o, "iss", json_string(key->iss));
+	json_object_set_new(o, "aud", json_string(key->aud));
+	bool ok = json_dumpfd(o, fd, JSON_INDENT(1)) == 0 && write(fd, "\n", 1) == 1;
+	json_decref(o);
+	return close(fd) == 0 && ok ? GM_E_OK : GM_E_IO;
+}
+
+static size_t get_hex(const json_t *o, const char *name, uint8_t *to, size_t cap)
+{
+	const char *text = json_string_value(json_object_get(o, name));
+	size_t n = text ? strlen(text) / 2 : 0;
+	if (!text || strlen(text) % 2 || n > cap)
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		unsigned v;
+		if (sscanf(text + 2 * i, "%2x", &v) != 1)
+			return 0;
+		to[i] = (uint8_t)v;
+	}
+	return n;
+}
+
+enum gm_err gm_askey_load(struct gm_askey *key, const char *path)
+{
+	json_error_t why;
+	json_t *o = json_load_file(path, 0, &why);
+	*key = (struct gm_askey){0};
+	if (!o)
+		return access(path, R_OK) == 0 ? GM_E_MALFORMED : GM_E_IO;
+	const struct algorithm *a = find_algorithm(json_string_value(json_object_get(o, "alg")));
+	bool ok = a && copy_text(key->iss, sizeof(key->iss), json_string_value(json_object_get(o, "iss"))) &&
+	          copy_text(key->aud, sizeof(key->aud), json_string_value(json_object_get(o, "aud")));
+	if (ok) {
+		key->mint.alg = a->alg;
+		key->mint.kid_n = (uint8_t)get_hex(o, "kid", key->mint.kid, sizeof(key->mint.kid));
+		key->mint.key_n = (uint8_t)get_hex(o, a->pub_n ? "priv" : "key", key->mint.key, sizeof(key->mint.key));
+		key->pub_n = (uint8_t)get_hex(o, "pub", key->pub, sizeof(key->pub));
+		ok = key->mint.key_n == a->key_n && key->pub_n == a->pub_n;
+	}
+	json_decref(o);
+	return ok ? GM_E_OK : GM_E_MALFORMED;
+}
+
+enum gm_err gm_askey_mint(struct gm_minted *minted, const struct gm_askey *key, struct gm_bytes scope, int64_t exp)
+{
+	uint8_t claims[GM_TOKEN_MAX], cti[8], iv[GM_CCM_NONCE];
+	struct gm_out payload = gm_out(claims, sizeof(claims)), out = gm_out(minted->token, sizeof(minted->token));
+	gm_random(minted->osc_id, sizeof(minted->osc_id));
+	gm_random(minted->ms, sizeof(minted->ms));
+	gm_random(minted->salt, sizeof(minted->salt));
+	gm_random(cti, sizeof(cti));
+	gm_random(iv, sizeof(iv));
+	struct gm_cwt cwt = {
+	        .iss = {(const uint8_t *)key->iss, strlen(key->iss)},
+	        .aud = {(const uint8_t *)key->aud, strlen(key->aud)},
+	        .cti = {cti, sizeof(cti)},
+	        .exp = exp,
+	        .nbf = -1,
+	        .iat = -1,
+	        .exi = -1,
+	        .scope = scope,
+	        .has_osc = true,
+	        .osc = {.id = {minted->osc_id, sizeof(minted->osc_id)}, .ms = {minted->ms, sizeof(minted->ms)},
+	                .salt = {minted->salt, sizeof(minted->salt)}, .version = 1, .hkdf = 5, .alg = 10},
+	        .ace_profile = 2,
+	};
+	gm_cwt_encode(&payload, &cwt);
+	if (payload.err != GM_E_OK)
+		return payload.err;
+	enum gm_err err = gm_cose_protect(&out, &key->mint, iv, gm_out_result(&payload));
+	minted->token_n = gm_out_len(&out);
+	gm_wipe(claims, sizeof(claims));
+	return err;
+}
+
+void gm_scope_put(struct gm_out *out, const char *name, uint32_t roles)
+{
+	gm_cbor_put_array(out, 2);
+	gm_cbor_put_text(out, name);
+	gm_cbor_put_uint(out, roles);
+}
+
+uint32_t gm_roles_parse(const char *text)
+{
+	static const struct { const char *name; uint32_t role; } roles[] = {
+	        {"requester", GM_ROLE_REQUESTER}, {"responder", GM_ROLE_RESPONDER},
+	        {"monitor", GM_ROLE_MONITOR}, {"verifier", GM_ROLE_VERIFIER},
+	};
+	uint32_t bits = 0;
+	while (*text) {
+		size_t n = strcspn(text, ","), i;
+		for (i = 0; i < 4; i++)
+			if (strlen(roles[i].name) == n && strncmp(roles[i].name, text, n) == 0)
+				break;
+		if (i == 4)
+			return 0;
+		bits |= roles[i].role;
+		text += n + (text[n] == ',');
+	}
+	return bits;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The key of a development Authorization Server, and the tokens it mints. */
+#ifndef GM_ASKEY_H
+#define GM_ASKEY_H
+
+#include "gm/buf.h"
+#include "wire/cose.h"
+
+#define GM_TOKEN_MAX 512u
+
+struct gm_askey {
+	struct gm_cose_key mint; /* secret: symmetric key, Ed25519 seed or P-256 private key */
+	uint8_t pub_n, pub[64];  /* 0: symmetric */
+	char iss[128], aud[128];
+};
+
+/* alg: "AES-CCM-16-64-128", "HMAC256", "EdDSA" or "ES256". USAGE: another. */
+GM_NODISCARD enum gm_err gm_askey_generate(struct gm_askey *key, const char *alg, const char *iss, const char *aud);
+/* A JSON file, 0600; an existing one is not replaced. IO, EXISTS. */
+GM_NODISCARD enum gm_err gm_askey_save(const struct gm_askey *key, const char *path);
+/* IO: cannot be read; MALFORMED: not such a file. */
+GM_NODISCARD enum gm_err gm_askey_load(struct gm_askey *key, const char *path);
+
+struct gm_minted {
+	uint8_t osc_id[8], ms[16], salt[8];
+	uint8_t token[GM_TOKEN_MAX];
+	size_t token_n;
+};
+/* A token for one client, with fresh id, Master Secret and salt. scope: contents of the claim. ROOM. */
+GM_NODISCARD enum gm_err gm_askey_mint(struct gm_minted *minted, const struct gm_askey *key, struct gm_bytes scope,
+                                       int64_t exp);
+/* Adds one user entry to a scope that is being written: [name, roles]; the caller writes the array's head. */
+void gm_scope_put(struct gm_out *out, const char *name, uint32_t roles);
+/* "requester,responder" to bits; 0: not understood */
+uint32_t gm_roles_parse(const char *text);
+
+#endif

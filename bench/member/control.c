@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The member as a CoAP server: rekeying messages and the notice of eviction at control_uri. */
+#include "inside.h"
+
+#include "wire/cbor.h"
+
+void gm_member_evicted(struct gm_member_env *env, struct gm_member *m)
+{
+	env->stats.notices++;
+	m->told = true;
+	m->state = GM_MEMBER_EVICTED;
+	m->observing = false;
+	gm_keys_drop(m);
+}
+
+static bool is_control_path(const struct gm_member_env *env, const struct gm_member *m, const struct gm_coap *msg)
+{
+	return msg->path_n == 3 && gm_bytes_is(msg->path[0], "ace-group") &&
+	       gm_bytes_is(msg->path[1], env->groups[m->group].name) && gm_bytes_is(msg->path[2], "node");
+}
+
+static uint8_t rekeying_message(struct gm_member_env *env, struct gm_member *m, struct gm_bytes payload)
+{
+	struct gm_keying_map map;
+	if (gm_keying_decode(payload, &map) != GM_E_OK || map.gkty != 1 || map.profile != 1 || map.exi < 0 || !map.stale.p) {
+		env->failed(env->arg, m, "rekeying message cannot be read");
+		return GM_COAP(4, 0);
+	}
+	if (map.has_params || map.sid.p)
+		env->failed(env->arg, m, "rekeying message says more than ms, contextId and salt");
+	return gm_keys_learn(env, m, &map, GM_HOW_POST, true) ? GM_COAP(2, 4) : GM_COAP(4, 0);
+}
+
+static uint8_t decide(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *inner)
+{
+	if (inner->unknown_critical)
+		return GM_COAP(4, 2);
+	if (!is_control_path(env, m, inner))
+		return GM_COAP(4, 4);
+	if (inner->code == GM_COAP_POST)
+		return rekeying_message(env, m, inner->payload);
+	if (inner->code != GM_COAP_DELETE)
+		return GM_COAP(4, 5);
+	gm_member_evicted(env, m);
+	return GM_COAP(2, 2);
+}
+
+/* One plaintext per nonce: this answer is the only one under the request's, a repeat gets its bytes. */
+static void answer(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, const struct gm_addr *to,
+                   const struct gm_oscore_option *option, const struct gm_oscore_request *request, uint8_t code)
+{
+	uint8_t bytes[64];
+	struct gm_out pkt = gm_out(bytes, sizeof(bytes));
+	struct gm_oscore_scratch scratch;
+	struct gm_ccm_job job;
+	struct gm_oscore_outer outer = {
+	        .type = msg->type == GM_COAP_CON ? GM_COAP_ACK : GM_COAP_NON,
+	        .code = GM_COAP(2, 4),
+	        .mid = msg->type == GM_COAP_CON ? msg->mid : m->next_mid++,
+	        .token_len = msg->token_len,
+	};
+	memcpy(outer.token, msg->token, msg->token_len);
+	if (gm_oscore_wrap(&m->oscore, &outer, request, &request->kid, request->piv, request->piv_n,
+	                   (struct gm_bytes){&code, 1}, &pkt, &scratch, &job) == GM_E_OK &&
+	    gm_ccm_seal(&job, 1) == 1)
+		gm_member_answer(env, m, to, msg->mid, option, gm_out_result(&pkt));
+}
+
+void gm_control_request(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
+                        const struct gm_addr *from)
+{
+	uint8_t text[GM_MEMBER_PKT_MAX];
+	struct gm_oscore_option option;
+	struct gm_coap inner;
+	bool joining = m->ex.active && m->ex.op == GM_OP_JOIN;
+	if (!m->has_context || joining || gm_oscore_option_decode(msg->oscore, &option) != GM_E_OK)
+		return; /* while a Join is open its answer comes first; the Group Manager will repeat this */
+	if (!option.has_kid || !gm_bytes_eq(option.kid, (struct gm_bytes){m->oscore.rid.b, m->oscore.rid.n})) {
+		env->stats.undecryptable++;
+		return;
+	}
+	uint64_t seq = gm_oscore_piv_seq(option.piv, option.piv_n);
+	struct gm_oscore_request request = {.kid = m->oscore.rid, .piv_n = option.piv_n};
+	memcpy(request.piv, option.piv, option.piv_n);
+	if (!gm_oscore_window_fresh(&m->window, seq)) {
+		env->stats.duplicates++;
+		return;
+	}
+	size_t n = gm_member_open(m, msg, &option, &request, true, text, sizeof(text));
+	if (!n || gm_coap_decode_inner((struct gm_bytes){text, n}, &inner) != GM_E_OK) {
+		env->stats.undecryptable++;
+		return;
+	}
+	gm_oscore_window_accept(&m->window, seq);
+	uint8_t code = decide(env, m, &inner);
+	gm_wipe(text, sizeof(text));
+	answer(env, m, msg, from, &option, &request, code);
+}

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fleet.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "sockets.h"
+#include "wire/cbor.h"
+
+#define RETRY_MS 1000u
+#define FAILURES_SHOWN 20u
+
+enum due_kind { DUE_EXCHANGE, DUE_RETRY, DUE_N };
+struct gm_due {
+	uint64_t at_ms;
+	uint32_t index;
+	uint32_t kind;
+};
+
+/* ---- series */
+
+static void *grow(void *p, size_t *cap, size_t n, size_t size)
+{
+	if (n < *cap)
+		return p;
+	*cap = *cap ? *cap * 2 : 1024;
+	p = realloc(p, *cap * size);
+	if (!p) {
+		perror("gmload");
+		exit(1);
+	}
+	return p;
+}
+
+void gm_series_add(struct gm_series *s, uint64_t ns)
+{
+	s->ns = grow(s->ns, &s->cap, s->n, sizeof(*s->ns));
+	s->ns[s->n++] = ns;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return (x > y) - (x < y);
+}
+
+void gm_series_sort(struct gm_series *s)
+{
+	if (s->n)
+		qsort(s->ns, s->n, sizeof(*s->ns), by_value);
+}
+
+double gm_series_at(const struct gm_series *s, unsigned permille)
+{
+	if (!s->n)
+		return 0;
+	size_t at = (s->n * permille + 999) / 1000;
+	return (double)s->ns[at ? at - 1 : 0] / 1e6;
+}
+
+void gm_series_free(struct gm_series *s)
+{
+	free(s->ns);
+	*s = (struct gm_series){0};
+}
+
+/* ---- timers: a heap; an entry counts only while it says what the member's row says */
+
+static void heap_push(struct gm_fleet *f, struct gm_due d)
+{
+	f->heap = grow(f->heap, &f->heap_cap, f->heap_n, sizeof(*f->heap));
+	size_t i = f->heap_n++;
+	for (; i && f->heap[(i - 1) / 2].at_ms > d.at_ms; i = (i - 1) / 2)
+		f->heap[i] = f->heap[(i - 1) / 2];
+	f->heap[i] = d;
+}
+
+static struct gm_due heap_pop(struct gm_fleet *f)
+{
+	struct gm_due top = f->heap[0], last = f->heap[--f->heap_n];
+	size_t i = 0;
+	for (size_t c = 1; c < f->heap_n; c = 2 * i + 1) {
+		if (c + 1 < f->heap_n && f->heap[c + 1].at_ms < f->heap[c].at_ms)
+			c++;
+		if (f->heap[c].at_ms >= last.at_ms)
+			break;
+		f->heap[i] = f->heap[c];
+		i = c;
+	}
+	f->heap[i] = last;
+	return top;
+}
+
+static void set_due(struct gm_fleet *f, uint32_t index, enum due_kind kind, uint64_t at_ms)
+{
+	f->due[index * DUE_N + kind] = at_ms;
+	if (at_ms)
+		heap_push(f, (struct gm_due){at_ms, index, kind});
+}
+
+/* ---- what members ask of their surroundings */
+
+static void flush_out(struct gm_fleet *f)
+{
+	unsigned done = 0;
+	while (done < f->out_n) {
+		unsigned n = f->ops->tx_burst(f->port, f->out + done, f->out_n - done);
+		if (n == 0)
+			f->ops->wait(f->port, 1000000); /* the kernel is behind: let completions come */
+		done += n;
+	}
+	if (f->out_have > f->out_n)
+		f->ops->tx_put(f->port, f->out + f->out_n, f->out_have - f->out_n);
+	f->out_n = f->out_have = 0;
+}
+
+static void on_send(void *arg, struct gm_member *m, const struct gm_addr *to, const uint8_t *p, size_t n)
+{
+	struct gm_fleet *f = arg;
+	if (f->out_n == f->out_have) {
+		flush_out(f);
+		while ((f->out_have = f->ops->tx_get(f->port, f->out, GM_PORT_BURST)) == 0)
+			f->ops->wait(f->port, 1000000);
+	}
+	struct gm_dgram *d = &f->out[f->out_n];
+	if (n > d->cap)
+		return;
+	f->out_n++;
+	memcpy(d->data, p, n);
+	d->len = (uint16_t)n;
+	d->peer = *to;
+	d->local = m->addr;
+}
+
+static void on_timer(void *arg, struct gm_member *m, uint64_t at_ms)
+{
+	set_due(arg, m->index, DUE_EXCHANGE, at_ms);
+}
+
+static void write_ack(struct gm_fleet *f, const struct gm_member *m)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	fprintf(f->acks, "{\"time\":%lld.%03ld,\"member\":%u,\"group\":\"%s\",\"node\":\"%s\",\"sid\":\"", (long long)now.tv_sec,
+	        now.tv_nsec / 1000000, m->index, f->groups[m->group].name, m->node);
+	for (unsigned i = 0; i < m->sid_n; i++)
+		fprintf(f->acks, "%02x", m->sid[i]);
+	fprintf(f->acks, "\",\"gid\":\"");
+	for (unsigned i = 0; i < m->keys.gid_n; i++)
+		fprintf(f->acks, "%02x", m->keys.gid[i]);
+	fprintf(f->acks, "\",\"version\":%llu,\"rejoin\":%s}\n", (unsigned long long)m->keys.version,
+	        m->rejoined ? "true" : "false");
+	fflush(f->acks);
+}
+
+static bool worth_retrying(uint8_t code)
+{
+	return code == 0 || code == GM_COAP(5, 3) || code == GM_COAP(4, 29) || code == GM_COAP(4, 1);
+}
+
+static void run_member_done(struct gm_fleet *f, struct gm_member *m, uint8_t code)
+{
+	if (code >> 5 != 2 && worth_retrying(code) && m->tries < f->run.tries && !(f->stop && f->stop(f->stop_arg))) {
+		m->tries++;
+		if (code == GM_COAP(4, 1))
+			m->has_context = false; /* the context is gone: post the token again */
+		set_due(f, m->index, DUE_RETRY, f->env.now_ns / 1000000u + RETRY_MS);
+		return;
+	}
+	m->counted = false;
+	f->run.active--;
+	if (code >> 5 == 2)
+		f->run.ok++;
+	else
+		f->run.failed++;
+}
+
+static void on_done(void *arg, struct gm_member *m, enum gm_member_op op, uint8_t code, uint64_t took_ns)
+{
+	struct gm_fleet *f = arg;
+	f->answers[op][code]++;
+	if (code >> 5 == 2)
+		gm_series_add(&f->took[op], took_ns);
+	if (op == GM_OP_JOIN && code >> 5 == 2 && f->acks)
+		write_ack(f, m);
+	if (m->counted && m->plan == 0)
+		run_member_done(f, m, code);
+}
+
+static void put_hex(FILE *file, const char *name, const uint8_t *p, size_t n)
+{
+	fprintf(file, "\"%s\":\"", name);
+	for (size_t i = 0; i < n; i++)
+		fprintf(file, "%02x", p[i]);
+	fprintf(file, "\",");
+}
+
+void gm_fleet_write_context(FILE *file, const struct gm_fleet *f, const struct gm_fleet_context *c)
+{
+	char addr[GM_ADDR_TEXT];
+	fputc('{', file);
+	put_hex(file, "kid", c->kid.b, c->kid.n);
+	put_hex(file, "id1", c->id1.b, c->id1.n);
+	fprintf(file, "\"id_context\":null,");
+	put_hex(file, "ms", c->ms, sizeof(c->ms));
+	put_hex(file, "salt", c->salt, c->salt_n);
+	fprintf(file, "\"alg\":10,\"hkdf\":5,\"member\":%u,\"addr\":\"%s\"}\n", c->index,
+	        gm_addr_text(&f->members[c->index].addr, addr));
+}
+
+static void on_context(void *arg, struct gm_member *m, struct gm_bytes ms, struct gm_bytes salt)
+{
+	struct gm_fleet *f = arg;
+	f->contexts = grow(f->contexts, &f->contexts_cap, f->contexts_n, sizeof(*f->contexts));
+	struct gm_fleet_context *c = &f->contexts[f->contexts_n++];
+	*c = (struct gm_fleet_context){.index = m->index, .kid = m->oscore.sid, .id1 = m->oscore.rid};
+	memcpy(c->ms, ms.p, sizeof(c->ms));
+	c->salt_n = (uint8_t)salt.n;
+	memcpy(c->salt, salt.p, salt.n);
+	if (f->keys) {
+		gm_fleet_write_context(f->keys, f, c);
+		fflush(f->keys);
+	}
+}
+
+/* All members of a group hold the same keys under the same version. */
+static void on_installed(void *arg, struct gm_member *m)
+{
+	struct gm_fleet *f = arg;
+	struct gm_member_keys *known = &f->versions[m->group][m->keys.version % GM_FLEET_VERSIONS];
+	if (known->ms_n == 0 || known->version < m->keys.version)
+		*known = m->keys;
+	else if (known->version == m->keys.version && memcmp(known, &m->keys, sizeof(*known)) != 0)
+		gm_fleet_fail(f, m, "members of one group hold different keys under one version");
+}
+
+static void on_failed(void *arg, struct gm_member *m, const char *reason)
+{
+	gm_fleet_fail(arg, m, reason);
+}
+
+void gm_fleet_fail(struct gm_fleet *f, const struct gm_member *m, const char *reason)
+{
+	if (f->checks_failed++ >= FAILURES_SHOWN)
+		return;
+	if (m)
+		fprintf(stderr, "check failed: member %u (%s/%s): %s\n", m->index, f->groups[m->group].name,
+		        m->node_n ? m->node : "-", reason);
+	else
+		fprintf(stderr, "check failed: %s\n", reason);
+}
+
+/* ---- life */
+
+static const struct gm_port_ops *find_port(const char *name, bool v4)
+{
+	(void)v4;
+	(void)name;
+	return &gm_port_sockets;
+}
+
+enum gm_err gm_fleet_open(struct gm_fleet *f, const struct gm_addr *server, uint16_t port, uint32_t capacity,
+                          const char *port_name)
+{
+	static const uint8_t v4_any[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	*f = (struct gm_fleet){.capacity = capacity};
+	f->v4 = memcmp(server->ip, v4_any, 12) == 0;
+	if (!f->v4 && f->capacity > GM_SOCKETS_MAX)
+		f->capacity = GM_SOCKETS_MAX;
+	f->env = (struct gm_member_env){.arg = f, .send = on_send, .timer = on_timer, .done = on_done,
+	                                .context = on_context, .installed = on_installed, .failed = on_failed,
+	                                .server = *server, .groups = f->groups};
+	f->members = calloc(f->capacity, sizeof(*f->members));
+	f->due = calloc(f->capacity * DUE_N, sizeof(*f->due));
+	if (!f->members || !f->due)
+		return GM_E_NO_MEMORY;
+	GM_TRY(gm_member_env_init(&f->env));
+	unsigned sockets = f->v4 ? 1 : f->capacity;
+	struct gm_port_config config = {.listen_n = 1, .arg = &sockets};
+	f->ops = find_port(port_name, f->v4);
+	memcpy(config.listen[0].ip, f->v4 ? v4_any : server->ip, 16);
+	config.listen[0].port = port;
+	f->first = config.listen[0];
+	if (f->v4)
+		f->first.ip[12] = 127, f->first.ip[13] = 1;
+	if (f->ops->open(&f->port, &config) != GM_E_OK) {
+		fprintf(stderr, "gmload: port %u cannot be opened: %s\n", port, strerror(errno));
+		return GM_E_IO;
+	}
+	f->env.now_ns = f->ops->now_ns(f->port);
+	return GM_E_OK;
+}
+
+void gm_fleet_close(struct gm_fleet *f)
+{
+	flush_out(f);
+	f->ops->close(f->port);
+	for (uint32_t i = 0; i < f->members_n; i++) {
+		free(f->members[i].token);
+		gm_member_clear(&f->members[i]);
+	}
+	for (unsigned op = 0; op < GM_OP_N; op++)
+		gm_series_free(&f->took[op]);
+	gm_member_env_free(&f->env);
+	free(f->members);
+	free(f->due);
+	free(f->heap);
+	free(f->contexts);
+}
+
+int gm_fleet_group(struct gm_fleet *f, const char *name)
+{
+	unsigned i;
+	for (i = 0; i < f->env.groups_n; i++)
+		if (strcmp(f->groups[i].name, name) == 0)
+			return (int)i;
+	if (i == GM_FLEET_GROUPS || strlen(name) > GM_GROUP_NAME_MAX)
+		return -1;
+	memcpy(f->groups[i].name, name, strlen(name) + 1);
+	f->env.groups_n++;
+	return (int)i;
+}
+
+struct gm_member *gm_fleet_add(struct gm_fleet *f, const struct gm_askey *as, int group, uint8_t roles, bool post,
+                               int64_t exp)
+{
+	uint8_t scope_bytes[128];
+	struct gm_minted minted;
+	struct gm_out scope = gm_out(scope_bytes, sizeof(scope_bytes));
+	uint32_t index = f->members_n;
+	if (index == f->capacity)
+		return NULL;
+	gm_cbor_put_array(&scope, 1);
+	gm_scope_put(&scope, f->groups[group].name, roles);
+	if (gm_askey_mint(&minted, as, gm_out_result(&scope), exp) != GM_E_OK)
+		return NULL;
+	struct gm_addr addr = f->first;
+	if (f->v4) {
+		addr.ip[14] = (uint8_t)(index >> 8);
+		addr.ip[15] = (uint8_t)index;
+	} else {
+		addr.port = (uint16_t)(addr.port + index);
+	}
+	struct gm_member *m = &f->members[index];
+	gm_member_init(m, index, &addr, (uint16_t)group, roles, post);
+	m->token = malloc(minted.token_n);
+	if (!m->token)
+		return NULL;
+	memcpy(m->token, minted.token, minted.token_n);
+	m->token_n = (uint16_t)minted.token_n;
+	memcpy(m->osc_id, minted.osc_id, sizeof(m->osc_id));
+	memcpy(m->token_ms, minted.ms, sizeof(m->token_ms));
+	memcpy(m->token_salt, minted.salt, sizeof(m->token_salt));
+	f->members_n++;
+	return m;
+}
+
+/* ---- the loop */
+
+static struct gm_member *member_at(struct gm_fleet *f, const struct gm_addr *local)
+{
+	uint32_t i = f->v4 ? (uint32_t)(local->ip[14] << 8 | local->ip[15]) : (uint32_t)(local->port - f->first.port);
+	return i < f->members_n && (!f->v4 || (local->ip[12] == 127 && local->ip[13] == 1)) ? &f->members[i] : NULL;
+}
+
+static unsigned receive(struct gm_fleet *f)
+{
+	struct gm_dgram d[GM_PORT_BURST];
+	unsigned n = f->ops->rx_burst(f->port, d, GM_PORT_BURST);
+	f->env.now_ns = f->ops->now_ns(f->port);
+	for (unsigned i = 0; i < n; i++) {
+		struct gm_member *m = member_at(f, &d[i].local);
+		if (m)
+			gm_member_receive(&f->env, m, (struct gm_bytes){d[i].data, d[i].len}, &d[i].peer);
+	}
+	if (n)
+		f->ops->rx_put(f->port, d, n);
+	return n;
+}
+
+static void try_again(struct gm_fleet *f, struct gm_member *m)
+{
+	bool token = m->has_context ? f->run.plan & GM_PLAN(GM_OP_TOKEN) && m->state == GM_MEMBER_NEW : true;
+	unsigned plan = f->run.plan & ~GM_PLAN(GM_OP_TOKEN);
+	gm_member_plan(&f->env, m, plan | (token ? GM_PLAN(GM_OP_TOKEN) : 0));
+}
+
+static void fire_timers(struct gm_fleet *f)
+{
+	uint64_t now = f->env.now_ns / 1000000u;
+	while (f->heap_n && f->heap[0].at_ms <= now) {
+		struct gm_due d = heap_pop(f);
+		uint64_t *due = &f->due[d.index * DUE_N + d.kind];
+		if (*due != d.at_ms)
+			continue;
+		*due = 0;
+		if (d.kind == DUE_EXCHANGE)
+			gm_member_timeout(&f->env, &f->members[d.index]);
+		else
+			try_again(f, &f->members[d.index]);
+	}
+}
+
+void gm_fleet_turn(struct gm_fleet *f, uint64_t timeout_ms)
+{
+	f->env.now_ns = f->ops->now_ns(f->port);
+	gm_member_flush(&f->env);
+	flush_out(f);
+	uint64_t now = f->env.now_ns / 1000000u, ms = timeout_ms;
+	if (f->heap_n)
+		ms = f->heap[0].at_ms <= now ? 0 : f->heap[0].at_ms - now < ms ? f->heap[0].at_ms - now : ms;
+	unsigned n = receive(f);
+	if (n == 0 && ms) {
+		f->ops->wait(f->port, ms == UINT64_MAX ? UINT64_MAX : ms * 1000000u);
+		n = receive(f);
+	}
+	while (n == GM_PORT_BURST) {
+		gm_member_flush(&f->env);
+		flush_out(f);
+		n = receive(f);
+	}
+	fire_timers(f);
+	gm_member_flush(&f->env);
+	flush_out(f);
+}
+
+size_t gm_fleet_run(struct gm_fleet *f, const uint32_t *list, size_t n, unsigned plan, unsigned window, unsigned tries)
+{
+	f->run = (struct gm_fleet_run){.list = list, .n = n, .plan = plan, .window = window, .tries = tries};
+	while (f->run.next < n || f->run.active) {
+		f->env.now_ns = f->ops->now_ns(f->port);
+		while (f->run.next < n && f->run.active < window && !(f->stop && f->stop(f->stop_arg))) {
+			struct gm_member *m = &f->members[list[f->run.next++]];
+			m->counted = true;
+			m->tries = 0;
+			f->run.active++;
+			gm_member_plan(&f->env, m, plan);
+		}
+		if (f->stop && f->stop(f->stop_arg) && !f->run.active)
+			break;
+		gm_fleet_turn(f, 100);
+	}
+	return f->run.ok;
+}
+
+void gm_fleet_reset_times(struct gm_fleet *f)
+{
+	for (unsigned op = 0; op < GM_OP_N; op++)
+		f->took[op].n = 0;
+	memset(f->answers, 0, sizeof(f->answers));
+}

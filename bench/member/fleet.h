@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Members by the thousand: a port, timers, a window of exchanges, measurements. One thread. */
+#ifndef GM_FLEET_H
+#define GM_FLEET_H
+
+#include <stdio.h>
+
+#include "askey.h"
+#include "member.h"
+#include "port/port.h"
+
+#define GM_FLEET_MAX 65536u
+#define GM_FLEET_GROUPS 64u
+#define GM_FLEET_VERSIONS 32u /* versions of a group remembered for checks */
+
+struct gm_series { /* measured times; grows */
+	uint64_t *ns;
+	size_t n, cap;
+};
+void gm_series_add(struct gm_series *s, uint64_t ns);
+void gm_series_sort(struct gm_series *s);
+/* permille 500: median; 1,000: maximum; the series is sorted; 0 where it is empty. Milliseconds. */
+double gm_series_at(const struct gm_series *s, unsigned permille);
+void gm_series_free(struct gm_series *s);
+
+struct gm_fleet_context { /* an OSCORE context that was made; secret */
+	uint32_t index;
+	struct gm_oscore_id kid, id1; /* Sender ID of the member, of the Group Manager */
+	uint8_t ms[16], salt_n, salt[47];
+};
+
+struct gm_fleet_run { /* members that carry out a plan, a window at a time */
+	const uint32_t *list;
+	size_t n, next;
+	unsigned plan, window, tries;
+	size_t active, ok, failed;
+};
+
+struct gm_fleet {
+	struct gm_member_env env;
+	struct gm_member_group groups[GM_FLEET_GROUPS];
+	struct gm_member_keys versions[GM_FLEET_GROUPS][GM_FLEET_VERSIONS]; /* by version modulo */
+	const struct gm_port_ops *ops;
+	struct gm_port *port;
+	struct gm_addr first; /* of member 0 */
+	bool v4;
+	struct gm_member *members; /* GM_FLEET_MAX of them, zeroed until used */
+	uint32_t members_n, capacity;
+	struct gm_dgram out[GM_PORT_BURST];
+	unsigned out_n, out_have;
+
+	struct gm_due *heap; /* timers */
+	size_t heap_n, heap_cap;
+	uint64_t *due; /* by member: its exchange's, then its retry's */
+
+	struct gm_fleet_run run;
+	struct gm_series took[GM_OP_N];
+	uint64_t answers[GM_OP_N][256]; /* by CoAP code; 0: none came */
+	struct gm_fleet_context *contexts;
+	size_t contexts_n, contexts_cap;
+	FILE *keys, *acks;
+	unsigned checks_failed;
+	bool tolerant;        /* no answer is not worth a line */
+	bool (*stop)(void *); /* ends a run early where it says true */
+	void *stop_arg;
+};
+
+/* server decides the family; port: of the members. IO with a line on stderr. */
+GM_NODISCARD enum gm_err gm_fleet_open(struct gm_fleet *f, const struct gm_addr *server, uint16_t port,
+                                       uint32_t capacity, const char *port_name);
+void gm_fleet_close(struct gm_fleet *f);
+/* Index of the group; a new one is added. -1: too many. */
+int gm_fleet_group(struct gm_fleet *f, const char *name);
+/* A new member with a token of its own; NULL: no room. */
+struct gm_member *gm_fleet_add(struct gm_fleet *f, const struct gm_askey *as, int group, uint8_t roles, bool post,
+                               int64_t exp);
+/* Once around: signatures, sending, waiting up to timeout_ms, receiving, timers. */
+void gm_fleet_turn(struct gm_fleet *f, uint64_t timeout_ms);
+/* Have every listed member carry out plan; returns when all are done. Refusals with 5.03 and silence are tried again, up
+ * to tries times. The answer: how many succeeded. */
+size_t gm_fleet_run(struct gm_fleet *f, const uint32_t *list, size_t n, unsigned plan, unsigned window, unsigned tries);
+void gm_fleet_reset_times(struct gm_fleet *f);
+/* One failed check: counted, told on stderr. m may be NULL. */
+void gm_fleet_fail(struct gm_fleet *f, const struct gm_member *m, const char *reason);
+void gm_fleet_write_context(FILE *file, const struct gm_fleet *f, const struct gm_fleet_context *c);
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Signatures wait here for each other, so that crypto/ gets them in batches. */
+#include "inside.h"
+
+#include <stdlib.h>
+
+#define INPUT_MAX 256u
+
+struct check { /* an answered Join; keeps the answer until the verdict */
+	struct gm_member *m;
+	uint8_t *body;
+	size_t body_n, input_n;
+	uint8_t code, node_n;
+	char node[GM_NODE_NAME_MAX];
+	uint8_t sig[GM_ED25519_SIG], input[INPUT_MAX];
+	const uint8_t *pub;
+};
+
+struct gm_member_pending {
+	unsigned signs_n, checks_n;
+	struct gm_member *signs[GM_BATCH_MAX];
+	struct check checks[GM_BATCH_MAX];
+};
+
+enum gm_err gm_member_env_init(struct gm_member_env *env)
+{
+	env->pending = calloc(1, sizeof(*env->pending));
+	return env->pending ? GM_E_OK : GM_E_NO_MEMORY;
+}
+
+void gm_member_env_free(struct gm_member_env *env)
+{
+	for (unsigned i = 0; i < env->pending->checks_n; i++)
+		free(env->pending->checks[i].body);
+	free(env->pending);
+	env->pending = NULL;
+}
+
+static void sign_waiting(struct gm_member_env *env)
+{
+	struct gm_member_pending *p = env->pending;
+	struct gm_ed25519_sign_job jobs[GM_BATCH_MAX];
+	struct gm_member *members[GM_BATCH_MAX];
+	uint8_t inputs[GM_BATCH_MAX][INPUT_MAX], scope[96];
+	unsigned n = p->signs_n;
+	p->signs_n = 0;
+	for (unsigned i = 0; i < n; i++) {
+		struct gm_member *m = members[i] = p->signs[i];
+		const char *name = env->groups[m->group].name;
+		struct gm_out s = gm_out(scope, sizeof(scope)), out = gm_out(inputs[i], INPUT_MAX);
+		gm_join_scope_encode(&s, (struct gm_bytes){(const uint8_t *)name, strlen(name)}, m->roles);
+		gm_pop_input(&out, gm_out_result(&s), (struct gm_bytes){m->challenge, m->challenge_n},
+		             (struct gm_bytes){m->cnonce, sizeof(m->cnonce)});
+		jobs[i] = (struct gm_ed25519_sign_job){m->seed, m->pub, inputs[i], gm_out_len(&out), m->pop};
+	}
+	gm_ed25519_sign(jobs, n);
+	for (unsigned i = 0; i < n; i++)
+		if (members[i]->ex.active && members[i]->ex.op == GM_OP_JOIN)
+			gm_exchange_send(env, members[i]);
+}
+
+static void check_waiting(struct gm_member_env *env)
+{
+	struct gm_member_pending *p = env->pending;
+	struct gm_ed25519_job jobs[GM_BATCH_MAX];
+	static _Thread_local struct check checks[GM_BATCH_MAX]; /* a verdict may put new ones into the queue */
+	unsigned n = p->checks_n;
+	p->checks_n = 0;
+	memcpy(checks, p->checks, n * sizeof(checks[0]));
+	for (unsigned i = 0; i < n; i++)
+		jobs[i] = (struct gm_ed25519_job){checks[i].pub, checks[i].sig, checks[i].input, checks[i].input_n};
+	uint64_t good = gm_ed25519_verify(jobs, n);
+	for (unsigned i = 0; i < n; i++) {
+		struct check *c = &checks[i];
+		if (c->m->ex.active && c->m->ex.op == GM_OP_JOIN)
+			gm_join_verified(env, c->m, c->code, c->node, c->node_n, (struct gm_bytes){c->body, c->body_n}, good >> i & 1);
+		gm_wipe(c->body, c->body_n);
+		free(c->body);
+	}
+}
+
+void gm_member_flush(struct gm_member_env *env)
+{
+	while (env->pending->signs_n || env->pending->checks_n) {
+		if (env->pending->checks_n)
+			check_waiting(env);
+		if (env->pending->signs_n)
+			sign_waiting(env);
+	}
+}
+
+void gm_pending_sign(struct gm_member_env *env, struct gm_member *m)
+{
+	if (env->pending->signs_n == GM_BATCH_MAX)
+		sign_waiting(env);
+	env->pending->signs[env->pending->signs_n++] = m;
+}
+
+/* The first member of a group takes its parameters and the Group Manager's credential from the answer. */
+static bool know_group(struct gm_member_group *g, const struct gm_keying_map *map)
+{
+	if (g->known)
+		return true;
+	if (!map->has_params || !map->kdc_cred.n || map->kdc_cred.n > sizeof(g->kdc_cred) ||
+	    gm_cred_key(map->kdc_cred, &map->params, g->kdc_pub) != GM_E_OK)
+		return false;
+	g->params = map->params;
+	g->kdc_cred_n = (uint16_t)map->kdc_cred.n;
+	memcpy(g->kdc_cred, map->kdc_cred.p, map->kdc_cred.n);
+	g->known = true;
+	return true;
+}
+
+void gm_pending_verify(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body)
+{
+	struct gm_keying_map map;
+	struct gm_member_group *g = &env->groups[m->group];
+	const struct gm_bytes *node = &msg->location[3];
+	if (gm_keying_decode(body, &map) != GM_E_OK || map.kdc_verify.n != GM_ED25519_SIG || !map.kdc_nonce.n ||
+	    msg->location_n != 4 || node->n > GM_NODE_NAME_MAX || !know_group(g, &map)) {
+		env->failed(env->arg, m, "join response cannot be read");
+		gm_exchange_end(env, m, 0);
+		return;
+	}
+	if (env->pending->checks_n == GM_BATCH_MAX)
+		check_waiting(env);
+	struct check *c = &env->pending->checks[env->pending->checks_n];
+	struct gm_out input = gm_out(c->input, sizeof(c->input));
+	*c = (struct check){.m = m, .code = msg->code, .node_n = (uint8_t)node->n, .pub = g->kdc_pub, .body_n = body.n};
+	gm_pop_input(&input, (struct gm_bytes){m->cnonce, sizeof(m->cnonce)}, map.kdc_nonce, (struct gm_bytes){0});
+	c->input_n = gm_out_len(&input);
+	memcpy(c->sig, map.kdc_verify.p, GM_ED25519_SIG);
+	memcpy(c->node, node->p, node->n);
+	c->body = malloc(body.n);
+	if (!c->body) {
+		gm_exchange_end(env, m, 0);
+		return;
+	}
+	memcpy(c->body, body.p, body.n);
+	env->timer(env->arg, m, 0);
+	free(m->ex.pkt); /* answered: repeats of the answer find nothing any more */
+	m->ex.pkt = NULL;
+	env->pending->checks_n++;
+}
