@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sourced by bash scripts that run a gmd on loopback: counted checks, a directory, the daemon, a capture, the end of it all.
+# shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+passed=0 failed=0 skipped=0
+dir="" build="" port="" gmd_pid="" load_pid="" capture_pid=""
+
+# ---- checks: one line each, counted
+
+if [ -t 1 ]; then good=$'\e[32m✓\e[0m' bad=$'\e[31m✗\e[0m'; else good='✓' bad='✗'; fi
+pass() { passed=$((passed + 1)); printf '  %s %s\n' "$good" "$*"; }
+fail() { failed=$((failed + 1)); printf '  %s %s\n' "$bad" "$*"; }
+skip() { skipped=$((skipped + 1)); printf '  - %s\n' "$*"; }
+say() { printf '%s\n' "$*"; }
+tally() { printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"; }
+
+# check WHAT COMMAND...: its output goes to check.log; a failure shows the end of it.
+check() {
+	local what=$1
+	shift
+	if "$@" >"$dir/check.log" 2>&1; then
+		pass "$what"
+	else
+		fail "$what"
+		tail -n 5 "$dir/check.log" | sed 's/^/      /'
+		return 1
+	fi
+}
+
+# A step without which the rest makes no sense.
+must() { check "$@" || give_up; }
+
+give_up() {
+	show_logs
+	tally
+	exit 1
+}
+
+show_logs() {
+	local log
+	for log in "$dir"/*.log; do
+		[ -s "$log" ] || continue
+		say "---- last lines of ${log##*/}"
+		tail -n 12 "$log" | cut -c 1-200
+	done
+}
+
+# until_true SECONDS COMMAND...: tries it every 50 ms.
+until_true() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.05
+	done
+}
+
+# ---- the programs
+
+# Uses GM_BUILD as it is; otherwise installs packages and builds into build/fast.
+programs() {
+	build=${GM_BUILD:-}
+	if [ -z "$build" ]; then
+		build=$root/build/fast
+		must 'packages are installed' "$root/deploy/install.sh" build
+		[ -e "$build/build.ninja" ] || must 'configured' cmake -S "$root" --preset fast -DGM_TESTS=OFF
+		must "built in ${build#"$root"/}" cmake --build "$build" -j "$(nproc)" --target gmd gmctl gmas gmload
+	fi
+	build=$(realpath "$build")
+}
+
+# ---- a directory, a port
+
+begin() {
+	dir=$(mktemp -d "${TMPDIR:-/tmp}/gmd.XXXXXX")
+	trap finish EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+}
+
+finish() {
+	local status=$? pid
+	trap '' INT TERM
+	for pid in $load_pid $gmd_pid $capture_pid; do
+		kill "$pid" 2>/dev/null
+	done
+	for pid in $load_pid $gmd_pid $capture_pid; do
+		until_true 5 gone "$pid" || kill -9 "$pid" 2>/dev/null
+		wait "$pid" 2>/dev/null
+	done
+	if [ -n "${KEEP:-}" ]; then say "kept: $dir"; else rm -rf "$dir"; fi
+	exit $status
+}
+
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# Sets port: a UDP port of 127.0.0.1 that nobody uses now.
+choose_port() {
+	local inodes
+	while :; do
+		port=$((20000 + RANDOM % 12000))
+		inodes=$(printf ':%04X ' "$port")
+		grep -q "$inodes" /proc/net/udp /proc/net/udp6 2>/dev/null || return 0
+	done
+}
+
+# ---- gmd
+
+# write_config WORKERS [LINE...]: more lines of YAML
+write_config() {
+	local workers=$1
+	shift
+	cat >"$dir/gmd.conf" <<-END
+		audience: gm.example
+		listen: ["127.0.0.1:$port"]
+		workers: $workers
+		state_dir: $dir/state
+		key_file: $dir/store.key
+		control_socket: $dir/gmd.sock
+	END
+	[ $# = 0 ] || printf '%s\n' "$@" >>"$dir/gmd.conf"
+}
+
+gmctl() { "$build/gmctl" --socket "$dir/gmd.sock" "$@"; }
+
+start_gmd() {
+	"$build/gmd" --config "$dir/gmd.conf" >>"$dir/gmd.log" 2>&1 &
+	gmd_pid=$!
+	until_true 30 answering
+}
+
+answering() {
+	gone "$gmd_pid" || gmctl status
+}
+
+kill_gmd() {
+	kill -9 "$gmd_pid" 2>/dev/null
+	wait "$gmd_pid" 2>/dev/null
+	gmd_pid=""
+}
+
+stop_gmd() {
+	local status
+	kill "$gmd_pid" && wait "$gmd_pid"
+	status=$?
+	gmd_pid=""
+	return $status
+}
+
+# field NAME: a member of the JSON object on stdin
+field() { sed -n "s/.*\"$1\": *\"\{0,1\}\([^,\"}]*\).*/\1/p" | head -n 1; }
+
+# ---- a capture of all packets of the port
+
+can_capture() {
+	command -v dumpcap >/dev/null && dumpcap -D 2>/dev/null | grep -q '\blo\b'
+}
+
+# start_capture FILE: pcap of UDP on the port, both directions
+start_capture() {
+	dumpcap -q -P -i lo -B 64 -f "udp port $port" -w "$1" >"$dir/capture.log" 2>&1 &
+	capture_pid=$!
+	until_true 10 test -s "$1"
+}
+
+stop_capture() {
+	sleep 1 # what is in the kernel's buffer
+	kill -INT "$capture_pid" && wait "$capture_pid"
+	capture_pid=""
+}
