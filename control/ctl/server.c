@@ -215,6 +215,15 @@ static bool waits_for_us(const struct conn *conn)
 	return conn->fd >= 0 && !conn->closing && conn->out.n == 0;
 }
 
+/* A whole frame, or a length that cannot be: nothing more has to be read before handle(). */
+static bool has_frame(const struct conn *conn)
+{
+	struct gm_bytes frame;
+	enum gm_err err;
+
+	return gm_ctl_frame_next(&conn->in, &frame, &err) || err != GM_E_OK;
+}
+
 static void handle(struct gm_ctl_server *server, struct conn *conn)
 {
 	struct gm_bytes frame;
@@ -267,7 +276,7 @@ void gm_ctl_server_receive(struct gm_ctl_server *server, const struct pollfd *fd
 {
 	for (unsigned i = 0; i < GM_CTL_CONNS_MAX; i++) {
 		struct conn *conn = &server->conns[i];
-		if (waits_for_us(conn) && readable(fds, n, conn->fd))
+		if (waits_for_us(conn) && !has_frame(conn) && readable(fds, n, conn->fd))
 			read_some(conn);
 		if (waits_for_us(conn))
 			handle(server, conn);
@@ -294,8 +303,6 @@ static void send_some(struct conn *conn)
 
 bool gm_ctl_server_flush(struct gm_ctl_server *server)
 {
-	struct gm_bytes frame;
-	enum gm_err err;
 	bool more = false;
 
 	for (unsigned i = 0; i < GM_CTL_CONNS_MAX; i++) {
@@ -305,8 +312,7 @@ bool gm_ctl_server_flush(struct gm_ctl_server *server)
 		send_some(conn);
 		if (conn->closing && !conn->out.n)
 			conn_close(conn);
-		if (waits_for_us(conn))
-			more |= gm_ctl_frame_next(&conn->in, &frame, &err) || err != GM_E_OK;
+		more |= waits_for_us(conn) && has_frame(conn);
 	}
 	return more;
 }

@@ -1,0 +1,709 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "ctl/verbs.h"
+#include "gm/crypto.h"
+
+#define PAGE 256u /* rows of a listing in one answer */
+
+struct call {
+	struct gm_ctl_env *env;
+	const struct gm_ctl_request *request;
+	struct gm_ctl_reply *reply;
+	struct gm_txn txn;
+	unsigned rows;
+	uint32_t after, last; /* listings: skip up to and including; the last row's number */
+	bool more;
+};
+
+/* ---- arguments */
+
+static const char *text_of(const struct call *call, const char *key)
+{
+	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, key);
+	return arg ? arg->text : "";
+}
+
+static bool flag_of(const struct call *call, const char *key)
+{
+	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, key);
+	return arg && arg->u;
+}
+
+/* Leaves *to alone where key is absent. false: said why. */
+static bool uint_of(struct call *call, const char *key, uint64_t most, uint32_t *to)
+{
+	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, key);
+
+	if (!arg)
+		return true;
+	if (arg->u > most) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "%s: at most %llu", key, (unsigned long long)most);
+		return false;
+	}
+	*to = (uint32_t)arg->u;
+	return true;
+}
+
+static bool copy_of(struct call *call, const char *key, char *to, size_t cap)
+{
+	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, key);
+
+	if (!arg)
+		return true;
+	if (arg->n >= cap) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "%s: longer than %zu bytes", key, cap - 1);
+		return false;
+	}
+	memcpy(to, arg->text, arg->n + 1);
+	return true;
+}
+
+static void refuse(struct call *call, enum gm_err err, const char *what, const char *name)
+{
+	if (err == GM_E_UNKNOWN)
+		gm_ctl_error(call->reply, err, "no %s '%s'", what, name);
+	else if (err == GM_E_EXISTS)
+		gm_ctl_error(call->reply, err, "%s '%s' exists already", what, name);
+	else
+		gm_ctl_error(call->reply, err, "%s '%s': %s", what, name, gm_err_info(err)->text);
+}
+
+static void finish(struct call *call, enum gm_err err, const char *what, const char *name)
+{
+	if (err == GM_E_OK)
+		gm_ctl_end(call->reply);
+	else
+		refuse(call, err, what, name);
+}
+
+static bool finds_group(void *arg, const struct gm_group_info *info)
+{
+	(void)info;
+	*(bool *)arg = true;
+	return false;
+}
+
+static bool group_exists(struct call *call, const char *name)
+{
+	bool found = false;
+	return gm_core_groups(call->env->core, name, finds_group, &found) == GM_E_OK && found;
+}
+
+/* ---- listings */
+
+/* false: the page is full */
+static bool next_row(struct call *call, uint32_t number)
+{
+	call->more = call->rows == PAGE;
+	if (call->more)
+		return false;
+	call->rows++;
+	call->last = number;
+	return true;
+}
+
+static void end_page(struct call *call)
+{
+	if (call->more)
+		gm_ctl_put_uint(call->reply, "after", call->last);
+	gm_ctl_end(call->reply);
+}
+
+static bool skipped(const struct call *call, uint32_t number)
+{
+	return call->after != UINT32_MAX && number <= call->after;
+}
+
+/* ---- groups */
+
+static const char *const backwards[] = {
+	[GM_BACKWARD_OFF] = "off", [GM_BACKWARD_WINDOW] = "window", [GM_BACKWARD_EACH] = "each"};
+
+static bool backward_of(struct call *call, enum gm_backward *to)
+{
+	const char *text = text_of(call, "backward");
+
+	if (!text[0])
+		return true;
+	for (unsigned i = 0; i < sizeof(backwards) / sizeof(backwards[0]); i++) {
+		if (strcmp(text, backwards[i]) == 0) {
+			*to = (enum gm_backward)i;
+			return true;
+		}
+	}
+	gm_ctl_error(call->reply, GM_E_USAGE, "backward: off, window or each, not '%s'", text);
+	return false;
+}
+
+static bool modes_of(struct call *call, struct gm_group_params *params)
+{
+	bool signatures = flag_of(call, "signature-only");
+
+	if (signatures && flag_of(call, "pairwise-too")) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "signature-only and pairwise-too exclude each other");
+		return false;
+	}
+	params->group_mode = true;
+	params->pairwise_mode = !signatures;
+	params->alg = signatures ? 0 : params->alg ? params->alg : GM_ALG_CCM_16_64_128;
+	params->ecdh_alg = signatures ? 0 : params->ecdh_alg ? params->ecdh_alg : GM_ALG_ECDH_SS_HKDF_256;
+	return true;
+}
+
+static void group_create(struct call *call)
+{
+	struct gm_group_spec spec = gm_group_spec_default();
+	uint32_t members = spec.max_members, stale = spec.max_stale_sets;
+
+	spec.active = !flag_of(call, "inactive");
+	if (!copy_of(call, "group", spec.name, sizeof(spec.name)) || !uint_of(call, "max-members", 65536, &members) ||
+	    !uint_of(call, "max-stale-sets", 1024, &stale) ||
+	    !uint_of(call, "rekey-every", UINT32_MAX, &spec.rekey_every_s) ||
+	    !uint_of(call, "key-lifetime", UINT32_MAX, &spec.key_lifetime_s) || !backward_of(call, &spec.backward) ||
+	    !modes_of(call, &spec.params))
+		return;
+	spec.max_members = members;
+	spec.max_stale_sets = stale;
+	finish(call, gm_core_group_create(call->env->core, &call->txn, &spec), "group", spec.name);
+}
+
+static void put_group(struct gm_ctl_reply *r, const struct gm_group_info *g)
+{
+	gm_ctl_put_text(r, "group", g->name);
+	gm_ctl_put_text(r, "state", g->active ? g->state : "inactive");
+	gm_ctl_put_uint(r, "members", g->members);
+	gm_ctl_put_uint(r, "max_members", g->max_members);
+	gm_ctl_put_uint(r, "version", g->version);
+	gm_ctl_put_bytes(r, "gid", g->gid, g->gid_n);
+	gm_ctl_put_uint(r, "confirmed", g->confirmed);
+	gm_ctl_put_uint(r, "late", g->late);
+	gm_ctl_put_uint(r, "waiting", g->waiting);
+	gm_ctl_put_int(r, "rekeyed_at", g->last_rekey);
+}
+
+static bool list_group(void *arg, const struct gm_group_info *g)
+{
+	struct call *call = arg;
+
+	if (skipped(call, g->index))
+		return true;
+	if (!next_row(call, g->index))
+		return false;
+	put_group(call->reply, g);
+	gm_ctl_row(call->reply);
+	return true;
+}
+
+static void group_list(struct call *call)
+{
+	if (gm_core_groups(call->env->core, NULL, list_group, call) != GM_E_OK)
+		call->more = false; /* no group at all */
+	end_page(call);
+}
+
+static bool show_group(void *arg, const struct gm_group_info *g)
+{
+	struct gm_ctl_reply *r = ((struct call *)arg)->reply;
+
+	put_group(r, g);
+	gm_ctl_put_text(r, "reason", g->last_reason);
+	gm_ctl_put_int(r, "created_at", g->created);
+	gm_ctl_put_int(r, "keys_end_at", g->exp);
+	gm_ctl_put_uint(r, "key_lifetime_s", g->key_lifetime_s);
+	gm_ctl_put_uint(r, "rekey_every_s", g->rekey_every_s);
+	gm_ctl_put_text(r, "backward", backwards[g->backward]);
+	gm_ctl_put_uint(r, "sid_len", g->sid_len);
+	gm_ctl_put_uint(r, "max_stale_sets", g->max_stale_sets);
+	gm_ctl_put_uint(r, "stale_sets", g->stale_sets);
+	gm_ctl_put_uint(r, "stale_now", g->stale_now);
+	gm_ctl_put_bool(r, "group_mode", g->params->group_mode);
+	gm_ctl_put_bool(r, "pairwise_mode", g->params->pairwise_mode);
+	gm_ctl_put_int(r, "hkdf", g->params->hkdf);
+	gm_ctl_put_int(r, "gp_enc_alg", g->params->gp_enc_alg);
+	gm_ctl_put_int(r, "sign_alg", g->params->sign_alg);
+	gm_ctl_put_int(r, "alg", g->params->alg);
+	gm_ctl_put_int(r, "ecdh_alg", g->params->ecdh_alg);
+	gm_ctl_row(r);
+	return true;
+}
+
+static void group_show(struct call *call)
+{
+	const char *name = text_of(call, "group");
+	finish(call, gm_core_groups(call->env->core, name, show_group, call), "group", name);
+}
+
+static void group_delete(struct call *call)
+{
+	const char *name = text_of(call, "group");
+	finish(call, gm_core_group_delete(call->env->core, &call->txn, name), "group", name);
+}
+
+static void rekey(struct call *call)
+{
+	const char *name = text_of(call, "group");
+	finish(call, gm_core_rekey(call->env->core, &call->txn, name, flag_of(call, "compromised")), "group", name);
+}
+
+/* ---- members */
+
+static const char *roles_text(uint32_t roles, char buf[static 48])
+{
+	static const struct {
+		uint32_t bit;
+		const char *name;
+	} names[] = {{GM_ROLE_REQUESTER, "requester"}, {GM_ROLE_RESPONDER, "responder"},
+	             {GM_ROLE_MONITOR, "monitor"},     {GM_ROLE_VERIFIER, "verifier"}};
+	size_t n = 0;
+
+	buf[0] = '\0';
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (roles & names[i].bit)
+			n += (size_t)snprintf(buf + n, 48 - n, "%s%s", n ? "," : "", names[i].name);
+	return buf;
+}
+
+static void put_member(struct gm_ctl_reply *r, const struct gm_member_info *m)
+{
+	static const char *const deliveries[] = {
+		[GM_DELIVER_POLL] = "poll", [GM_DELIVER_POST] = "post", [GM_DELIVER_OBSERVE] = "observe"};
+	char roles[48], peer[GM_ADDR_TEXT];
+
+	gm_ctl_put_text(r, "node", m->node);
+	gm_ctl_put_bytes(r, "sid", m->sid, m->sid_n);
+	gm_ctl_put_text(r, "roles", roles_text(m->roles, roles));
+	gm_ctl_put_text(r, "delivery", deliveries[m->delivery]);
+	gm_ctl_put_text(r, "peer", gm_addr_text(&m->peer, peer));
+	gm_ctl_put_uint(r, "version", m->version);
+	gm_ctl_put_bool(r, "late", m->late);
+	gm_ctl_put_int(r, "joined_at", m->joined);
+}
+
+static bool list_member(void *arg, const struct gm_member_info *m)
+{
+	struct call *call = arg;
+
+	if (!next_row(call, m->slot))
+		return false;
+	put_member(call->reply, m);
+	gm_ctl_row(call->reply);
+	return true;
+}
+
+static void member_list(struct call *call)
+{
+	const char *group = text_of(call, "group");
+	enum gm_err err = gm_core_members(call->env->core, group, NULL, call->after, list_member, call);
+
+	if (err == GM_E_OK)
+		end_page(call);
+	else
+		refuse(call, err, "group", group);
+}
+
+static bool show_member(void *arg, const struct gm_member_info *m)
+{
+	struct call *call = arg;
+
+	call->rows++;
+	gm_ctl_put_text(call->reply, "group", m->group);
+	put_member(call->reply, m);
+	gm_ctl_put_text(call->reply, "as", m->as);
+	gm_ctl_put_bytes(call->reply, "osc_id", m->osc_id, m->osc_id_n);
+	gm_ctl_put_int(call->reply, "token_ends_at", m->token_exp);
+	gm_ctl_put_uint(call->reply, "slot", m->slot);
+	gm_ctl_put_uint(call->reply, "context", m->ctx);
+	gm_ctl_row(call->reply);
+	return true;
+}
+
+/* UNKNOWN of a (group, node) pair: which of the two? */
+static void refuse_member(struct call *call, enum gm_err err, const char *group, const char *node)
+{
+	if (err == GM_E_UNKNOWN && group_exists(call, group))
+		gm_ctl_error(call->reply, err, "no member '%s' in group '%s'", node, group);
+	else
+		refuse(call, err, "group", group);
+}
+
+static void member_show(struct call *call)
+{
+	const char *group = text_of(call, "group"), *node = text_of(call, "node");
+	enum gm_err err = gm_core_members(call->env->core, group, node, UINT32_MAX, show_member, call);
+
+	if (err == GM_E_OK && call->rows)
+		gm_ctl_end(call->reply);
+	else
+		refuse_member(call, err == GM_E_OK ? GM_E_UNKNOWN : err, group, node);
+}
+
+static enum gm_err evict(struct call *call, const char *group, const char *node)
+{
+	const struct gm_evict_spec spec = {.group = group,
+	                                   .node = node,
+	                                   .compromised = flag_of(call, "compromised"),
+	                                   .allow_return = flag_of(call, "allow-return")};
+	unsigned evicted = 0;
+
+	GM_TRY(gm_core_evict(call->env->core, &call->txn, &spec, &evicted));
+	gm_ctl_put_uint(call->reply, "evicted", evicted);
+	gm_ctl_row(call->reply);
+	gm_ctl_end(call->reply);
+	return GM_E_OK;
+}
+
+static void member_evict(struct call *call)
+{
+	const char *group = text_of(call, "group"), *node = text_of(call, "node");
+	enum gm_err err = evict(call, group, node);
+
+	if (err != GM_E_OK)
+		refuse_member(call, err, group, node);
+}
+
+static void device_evict(struct call *call)
+{
+	const char *device = text_of(call, "device");
+	enum gm_err err = evict(call, NULL, device);
+
+	if (err != GM_E_OK)
+		refuse(call, err, "device", device);
+}
+
+/* ---- authorization servers */
+
+static const struct {
+	const char *name;
+	int32_t alg;
+	size_t key_n;
+} algs[] = {
+	{"AES-CCM-16-64-128", GM_ALG_CCM_16_64_128, GM_CCM_KEY},
+	{"HMAC256", GM_ALG_HMAC_256, 32},
+	{"HMAC256/64", GM_ALG_HMAC_256_64, 32},
+	{"EdDSA", GM_ALG_EDDSA, GM_ED25519_PUB},
+	{"ES256", GM_ALG_ES256, GM_ES256_PUB},
+};
+#define ALGS_N (sizeof(algs) / sizeof(algs[0]))
+
+static const char *alg_name(int32_t alg, char buf[static 16])
+{
+	for (unsigned i = 0; i < ALGS_N; i++)
+		if (algs[i].alg == alg)
+			return algs[i].name;
+	snprintf(buf, 16, "%d", alg);
+	return buf;
+}
+
+/* Also takes a COSE number, for the AEADs that have no row. */
+static bool alg_of(struct call *call, struct gm_cose_key *key)
+{
+	const char *text = text_of(call, "alg");
+	char *end;
+	size_t want = 0;
+	long number = strtol(text, &end, 10);
+	const struct gm_aead_info *aead = text[0] && !*end && number > 0 && number < 100 ? gm_aead_info((int)number) : NULL;
+
+	for (unsigned i = 0; i < ALGS_N && !want; i++) {
+		if (strcmp(text, algs[i].name) == 0 || (text[0] && !*end && number == algs[i].alg)) {
+			key->alg = algs[i].alg;
+			want = algs[i].key_n;
+		}
+	}
+	if (!want && aead) {
+		key->alg = (int32_t)number;
+		want = aead->key_len;
+	}
+	if (!want) {
+		gm_ctl_error(call->reply, GM_E_USAGE,
+		             "alg: AES-CCM-16-64-128, HMAC256, HMAC256/64, EdDSA, ES256 or a COSE number, not '%s'", text);
+		return false;
+	}
+	if (key->key_n != want)
+		gm_ctl_error(call->reply, GM_E_USAGE, "key: %zu bytes for %s, not %u", want, text, key->key_n);
+	return key->key_n == want;
+}
+
+static bool key_of(struct call *call, struct gm_cose_key *key)
+{
+	const struct gm_ctl_arg *kid = gm_ctl_arg(call->request, "kid"), *bytes = gm_ctl_arg(call->request, "key");
+
+	if (!bytes || !bytes->n || bytes->n > sizeof(key->key)) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "key: %s", bytes ? "1 to 64 bytes" : "is missing");
+		return false;
+	}
+	if (kid && kid->n > sizeof(key->kid)) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "kid: longer than %zu bytes", sizeof(key->kid));
+		return false;
+	}
+	key->key_n = (uint8_t)bytes->n;
+	memcpy(key->key, bytes->text, bytes->n);
+	key->kid_n = kid ? (uint8_t)kid->n : 0;
+	if (kid)
+		memcpy(key->kid, kid->text, kid->n);
+	return alg_of(call, key);
+}
+
+static void as_add(struct call *call)
+{
+	struct gm_as_spec spec = {.empty_salt_item = flag_of(call, "empty-salt-item")};
+
+	if (copy_of(call, "name", spec.name, sizeof(spec.name)) && copy_of(call, "issuer", spec.issuer, sizeof(spec.issuer)) &&
+	    copy_of(call, "uri", spec.uri, sizeof(spec.uri)) && key_of(call, &spec.key))
+		finish(call, gm_core_as_add(call->env->core, &call->txn, &spec), "authorization server", spec.name);
+	gm_wipe(&spec, sizeof(spec));
+}
+
+static bool list_as(void *arg, const struct gm_as_info *as)
+{
+	struct call *call = arg;
+	struct gm_ctl_reply *r = call->reply;
+	char buf[16];
+
+	if (skipped(call, as->id))
+		return true;
+	if (!next_row(call, as->id))
+		return false;
+	gm_ctl_put_text(r, "name", as->name);
+	gm_ctl_put_uint(r, "id", as->id);
+	gm_ctl_put_text(r, "alg", alg_name(as->alg, buf));
+	gm_ctl_put_bytes(r, "kid", as->kid, as->kid_n);
+	gm_ctl_put_text(r, "issuer", as->issuer);
+	gm_ctl_put_text(r, "uri", as->uri);
+	gm_ctl_row(r);
+	return true;
+}
+
+static void as_list(struct call *call)
+{
+	if (gm_core_ases(call->env->core, list_as, call) != GM_E_OK)
+		call->more = false;
+	end_page(call);
+}
+
+static void as_remove(struct call *call)
+{
+	const char *name = text_of(call, "name");
+	unsigned evicted = 0;
+	enum gm_err err = gm_core_as_remove(call->env->core, &call->txn, name, &evicted);
+
+	if (err == GM_E_OK) {
+		gm_ctl_put_uint(call->reply, "evicted", evicted);
+		gm_ctl_row(call->reply);
+	}
+	finish(call, err, "authorization server", name);
+}
+
+/* ---- status */
+
+uint64_t gm_hist_sum(const uint64_t hist[static GM_HIST])
+{
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < GM_HIST; i++)
+		sum += hist[i];
+	return sum;
+}
+
+uint64_t gm_hist_quantile(const uint64_t hist[static GM_HIST], double q)
+{
+	uint64_t all = gm_hist_sum(hist), seen = 0;
+
+	for (unsigned i = 0; i < GM_HIST && all; i++) {
+		seen += hist[i];
+		if ((double)seen >= q * (double)all)
+			return UINT64_C(1) << i;
+	}
+	return 0;
+}
+
+unsigned gm_hist_bucket(uint64_t v)
+{
+	unsigned b = v ? 63u - (unsigned)__builtin_clzll(v) : 0;
+	return b < GM_HIST ? b : GM_HIST - 1;
+}
+
+static uint64_t hist_most(const uint64_t hist[static GM_HIST])
+{
+	for (unsigned i = GM_HIST; i-- > 0;)
+		if (hist[i])
+			return UINT64_C(1) << i;
+	return 0;
+}
+
+#define COUNTERS(X)                                                                                                    \
+	X(rx) X(tx) X(rx_bad) X(rx_stranger) X(rx_replay) X(rx_undecryptable) X(rx_repeat) X(rx_hop) X(hop_drop)       \
+	X(up_full) X(token_ok) X(token_bad) X(requests) X(replies) X(reads_local) X(joins) X(echo_sent)                \
+	X(pending_expired) X(no_exchange) X(rekey_sent) X(rekey_confirmed) X(rekey_retransmitted) X(rekey_late)        \
+	X(notices) X(notices_told) X(contexts) X(contexts_pending) X(members) X(inflight) X(port_tx_failed)            \
+	X(port_rx_truncated)
+
+static uint64_t look(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void status_daemon(struct call *call)
+{
+	struct gm_ctl_reply *r = call->reply;
+
+	gm_ctl_put_text(r, "what", "daemon");
+	gm_ctl_put_text(r, "version", GM_VERSION);
+	gm_ctl_put_uint(r, "uptime_s", (call->txn.mono_ms - call->env->started_ms) / 1000);
+	gm_ctl_put_uint(r, "workers", call->env->workers);
+	gm_ctl_row(r);
+}
+
+static void status_core(struct call *call)
+{
+	struct gm_ctl_reply *r = call->reply;
+	struct gm_core_status s;
+
+	gm_core_status(call->env->core, &s);
+	gm_ctl_put_text(r, "what", "core");
+#define X(name) gm_ctl_put_uint(r, #name, s.name);
+	X(groups) X(members) X(contexts) X(bars) X(ases) X(rekeys_pending) X(rekeys_running)
+	X(tokens_ok) X(tokens_refused) X(joins_ok) X(rejoins) X(joins_refused) X(leaves) X(evictions) X(expiries)
+	X(rekeys) X(confirmed) X(late)
+#undef X
+	gm_ctl_row(r);
+}
+
+static void status_turn(struct call *call)
+{
+	const struct gm_turn_stats *t = call->env->turn;
+	struct gm_ctl_reply *r = call->reply;
+
+	gm_ctl_put_text(r, "what", "turn");
+	gm_ctl_put_uint(r, "turns", t->turns);
+	gm_ctl_put_uint(r, "events", t->events);
+	gm_ctl_put_uint(r, "turn_us_mean", t->turns ? t->turn_us_sum / t->turns : 0);
+	gm_ctl_put_uint(r, "turn_us_max", t->turn_us_max);
+	gm_ctl_put_uint(r, "commits", t->commits);
+	gm_ctl_put_uint(r, "commit_us_mean", t->commits ? t->commit_us_sum / t->commits : 0);
+	gm_ctl_put_uint(r, "commit_us_p99", gm_hist_quantile(t->hist_commit_us, 0.99));
+	gm_ctl_put_uint(r, "commit_us_max", t->commit_us_max);
+	gm_ctl_put_uint(r, "events_per_commit_median", gm_hist_quantile(t->hist_events, 0.5));
+	gm_ctl_put_uint(r, "events_per_commit_max", hist_most(t->hist_events));
+	gm_ctl_put_uint(r, "backlog_bytes", t->backlog_bytes);
+	gm_ctl_row(r);
+}
+
+static void status_store(struct call *call)
+{
+	struct gm_ctl_reply *r = call->reply;
+	struct gm_store_stats s;
+
+	gm_store_stats(call->env->store, &s);
+	gm_ctl_put_text(r, "what", "store");
+#define X(name) gm_ctl_put_uint(r, #name, s.name);
+	X(commits) X(changes) X(bytes) X(commit_us_last) X(commit_us_max) X(map_bytes) X(used_bytes)
+#undef X
+	gm_ctl_row(r);
+}
+
+#define HISTS(X) X(open) X(seal) X(verify) X(sign)
+
+static void status_batches(struct call *call)
+{
+	struct gm_ctl_reply *r = call->reply;
+#define X(op)                                                                                                          \
+	{                                                                                                              \
+		uint64_t sum[GM_HIST] = {0};                                                                           \
+		for (unsigned w = 0; w < call->env->workers; w++)                                                      \
+			for (unsigned i = 0; i < GM_HIST; i++)                                                         \
+				sum[i] += look(&gm_dp_stats(call->env->dp, w)->hist_##op[i]);                          \
+		gm_ctl_put_text(r, "what", "batch");                                                                   \
+		gm_ctl_put_text(r, "call", #op);                                                                       \
+		gm_ctl_put_uint(r, "calls", gm_hist_sum(sum));                                                         \
+		gm_ctl_put_uint(r, "jobs_median", gm_hist_quantile(sum, 0.5));                                         \
+		gm_ctl_put_uint(r, "jobs_p90", gm_hist_quantile(sum, 0.9));                                            \
+		gm_ctl_put_uint(r, "jobs_max", hist_most(sum));                                                        \
+		gm_ctl_row(r);                                                                                         \
+	}
+	HISTS(X)
+#undef X
+}
+
+static void status_rekey(struct call *call)
+{
+	struct gm_ctl_reply *r = call->reply;
+	uint64_t us[GM_HIST] = {0}, sent = 0, confirmed = 0, retransmitted = 0, late = 0;
+
+	for (unsigned w = 0; w < call->env->workers; w++) {
+		const struct gm_worker_stats *s = gm_dp_stats(call->env->dp, w);
+		for (unsigned i = 0; i < GM_HIST; i++)
+			us[i] += look(&s->hist_confirm_us[i]);
+		sent += look(&s->rekey_sent);
+		confirmed += look(&s->rekey_confirmed);
+		retransmitted += look(&s->rekey_retransmitted);
+		late += look(&s->rekey_late);
+	}
+	gm_ctl_put_text(r, "what", "rekey");
+	gm_ctl_put_uint(r, "sent", sent);
+	gm_ctl_put_uint(r, "confirmed", confirmed);
+	gm_ctl_put_uint(r, "retransmitted", retransmitted);
+	gm_ctl_put_uint(r, "late", late);
+	gm_ctl_put_uint(r, "confirm_us_p50", gm_hist_quantile(us, 0.5));
+	gm_ctl_put_uint(r, "confirm_us_p90", gm_hist_quantile(us, 0.9));
+	gm_ctl_put_uint(r, "confirm_us_p99", gm_hist_quantile(us, 0.99));
+	gm_ctl_put_uint(r, "confirm_us_max", hist_most(us));
+	gm_ctl_row(r);
+}
+
+static void status_workers(struct call *call)
+{
+	for (unsigned w = 0; w < call->env->workers; w++) {
+		const struct gm_worker_stats *s = gm_dp_stats(call->env->dp, w);
+		gm_ctl_put_text(call->reply, "what", "worker");
+		gm_ctl_put_uint(call->reply, "worker", w);
+#define X(name) gm_ctl_put_uint(call->reply, #name, look(&s->name));
+		COUNTERS(X)
+#undef X
+		gm_ctl_row(call->reply);
+	}
+}
+
+static void status(struct call *call)
+{
+	status_daemon(call);
+	status_core(call);
+	status_turn(call);
+	status_store(call);
+	status_rekey(call);
+	status_batches(call);
+	status_workers(call);
+	gm_ctl_end(call->reply);
+}
+
+/* ---- the table */
+
+static void (*const functions[])(struct call *call) = { /* parallel to gm_ctl_verbs */
+#define GM_VERB(words, arguments, kind, view, function, text) function,
+#include "ctl/verbs.def"
+#undef GM_VERB
+};
+
+void gm_ctl_run(void *env, const struct gm_ctl_request *request, struct gm_ctl_reply *reply)
+{
+	const struct gm_ctl_verb *verb = gm_ctl_verb(request->verb);
+	struct call call = {.env = env, .request = request, .reply = reply, .after = UINT32_MAX};
+	char why[256];
+
+	if (!verb) {
+		gm_ctl_error(reply, GM_E_USAGE, "no such command '%s'", request->verb);
+		return;
+	}
+	if (gm_ctl_check(verb, request, why) != GM_E_OK) {
+		gm_ctl_error(reply, GM_E_USAGE, "%s", why);
+		return;
+	}
+	if (!uint_of(&call, "after", UINT32_MAX, &call.after))
+		return;
+	call.env->txn(call.env->arg, &call.txn);
+	functions[verb - gm_ctl_verbs](&call);
+	gm_wipe(&call.txn, sizeof(call.txn));
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the commands do; verbs.def has the rows. Core thread. */
+#ifndef GM_CTL_TABLE_H
+#define GM_CTL_TABLE_H
+
+#include "core/core.h"
+#include "ctl/frame.h"
+
+struct gm_turn_stats { /* kept by the turn loop */
+	uint64_t turns, turn_us_sum, turn_us_max;
+	uint64_t commits, commit_us_sum, commit_us_max;
+	uint64_t events;
+	uint64_t hist_events[GM_HIST];    /* events per commit; bucket b: [2^b, 2^(b+1)), 0 counts into the first */
+	uint64_t hist_commit_us[GM_HIST]; /* likewise */
+	uint64_t backlog_bytes;           /* effects that a worker's ring had no room for */
+};
+
+struct gm_ctl_env { /* borrowed */
+	struct gm_core *core;
+	struct gm_store *store;
+	const struct gm_dp *dp;
+	unsigned workers;
+	const struct gm_turn_stats *turn;
+	uint64_t started_ms; /* monotonic */
+	/* clock and fresh dice for one command */
+	void (*txn)(void *arg, struct gm_txn *txn);
+	void *arg;
+};
+
+/* The handler for a gm_ctl_server: env is a struct gm_ctl_env. Always ends the reply. */
+void gm_ctl_run(void *env, const struct gm_ctl_request *request, struct gm_ctl_reply *reply);
+
+/* The lower end of the bucket that holds the q-th part (0..1] of all counted; 0: nothing counted. */
+uint64_t gm_hist_quantile(const uint64_t hist[static GM_HIST], double q);
+unsigned gm_hist_bucket(uint64_t v); /* where v counts */
+uint64_t gm_hist_sum(const uint64_t hist[static GM_HIST]);
+
+#endif

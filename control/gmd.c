@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon: configuration, wiring, the turn loop. The main thread is the core thread; workers are the data plane's. */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/core.h"
+#include "ctl/config.h"
+#include "ctl/log.h"
+#include "ctl/server.h"
+#include "ctl/table.h"
+#include "gm/crypto.h"
+#include "gm/dp.h"
+#include "port/port.h"
+#include "store/store.h"
+
+#define TURN_EVENTS_MAX 4096u
+#define BACKLOG_MAX (8u << 20) /* bytes of effects waiting, all workers; above: no more events are taken */
+#define DICE_POOL 4096u
+#define DEFAULT_CONFIG "/etc/gmd/gmd.conf"
+
+struct backlog { /* effects that a worker's ring had no room for, in order */
+	uint8_t *bytes;
+	size_t at, n, cap;
+};
+
+struct gmd {
+	struct gm_config config;
+	struct gm_store *store;
+	struct gm_core *core;
+	struct gm_dp *dp;
+	struct gm_ctl_server *server;
+	struct gm_ctl_env env;
+	struct gm_changes changes;
+	struct gm_effects effects;
+	struct backlog backlog[GM_WORKERS_MAX];
+	uint64_t turn;
+	uint64_t mono_ms; /* this turn's clocks */
+	int64_t wall_s;
+	uint8_t dice[DICE_POOL];
+	size_t dice_left;
+	struct gm_turn_stats stats;
+	int wake_fd, signal_fd;
+	bool again; /* something waits that no descriptor will tell of */
+};
+
+/* ---- clock and dice */
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void read_clocks(struct gmd *d)
+{
+	struct timespec wall;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	d->wall_s = wall.tv_sec;
+	d->mono_ms = now_us() / 1000;
+}
+
+static void txn(void *arg, struct gm_txn *txn)
+{
+	struct gmd *d = arg;
+
+	*txn = (struct gm_txn){
+		.wall_s = d->wall_s, .mono_ms = d->mono_ms, .changes = &d->changes, .effects = &d->effects};
+	if (!d->dice_left) {
+		gm_random(d->dice, sizeof(d->dice));
+		d->dice_left = sizeof(d->dice);
+	}
+	uint8_t *seed = d->dice + d->dice_left - sizeof(txn->dice);
+	memcpy(txn->dice, seed, sizeof(txn->dice));
+	gm_wipe(seed, sizeof(txn->dice));
+	d->dice_left -= sizeof(txn->dice);
+}
+
+/* ---- commit and publish */
+
+/* Nothing of this turn may become visible: no destructors, no goodbyes. */
+_Noreturn static void die_uncommitted(const char *why)
+{
+	gm_log(GM_LOG_ERROR, "commit.failed reason=\"%s\"", why);
+	_exit(1);
+}
+
+static void commit(struct gmd *d, unsigned events)
+{
+	if (d->changes.count) {
+		uint64_t start = now_us();
+		enum gm_err err = gm_store_begin(d->store, &d->changes, d->turn + 1);
+		if (err != GM_E_OK)
+			die_uncommitted(gm_err_info(err)->text);
+		if (gm_store_finish(d->store) != GM_COMMIT_DONE)
+			die_uncommitted("the store did not take the turn");
+		d->turn++;
+		uint64_t us = now_us() - start;
+		d->stats.commits++;
+		d->stats.commit_us_sum += us;
+		d->stats.commit_us_max = us > d->stats.commit_us_max ? us : d->stats.commit_us_max;
+		d->stats.hist_commit_us[gm_hist_bucket(us)]++;
+		d->stats.hist_events[gm_hist_bucket(events)]++;
+	}
+	gm_changes_reset(&d->changes);
+}
+
+static void backlog_add(struct backlog *b, const uint8_t *bytes, size_t n)
+{
+	if (b->cap - b->n < n) {
+		size_t used = b->n - b->at, cap = b->cap ? b->cap : 1u << 16;
+		while (cap - used < n)
+			cap *= 2;
+		uint8_t *grown = malloc(cap);
+		if (!grown) {
+			gm_log(GM_LOG_ERROR, "out_of_memory bytes=%zu", cap);
+			_exit(1); /* what is committed but not told comes back at the next start */
+		}
+		if (used)
+			memcpy(grown, b->bytes + b->at, used);
+		if (b->n)
+			gm_wipe(b->bytes, b->n);
+		free(b->bytes);
+		*b = (struct backlog){.bytes = grown, .n = used, .cap = cap};
+	}
+	memcpy(b->bytes + b->n, bytes, n);
+	b->n += n;
+}
+
+static void backlog_send(struct gmd *d, unsigned worker)
+{
+	struct backlog *b = &d->backlog[worker];
+	size_t taken = gm_dp_effects(d->dp, worker, b->bytes + b->at, b->n - b->at);
+
+	gm_wipe(b->bytes + b->at, taken);
+	b->at += taken;
+	if (b->at == b->n)
+		b->at = b->n = 0;
+}
+
+static void publish(struct gmd *d)
+{
+	d->stats.backlog_bytes = 0;
+	for (unsigned w = 0; w < d->config.workers; w++) {
+		const struct gm_effect_buf *fresh = &d->effects.to[w];
+		struct backlog *b = &d->backlog[w];
+		if (!fresh->n && !b->n)
+			continue;
+		if (b->n)
+			backlog_send(d, w);
+		size_t taken = b->n || !fresh->n ? 0 : gm_dp_effects(d->dp, w, fresh->bytes, fresh->n);
+		if (taken < fresh->n)
+			backlog_add(b, fresh->bytes + taken, fresh->n - taken);
+		d->stats.backlog_bytes += b->n - b->at;
+		gm_dp_wake(d->dp, w);
+	}
+	gm_effects_reset(&d->effects);
+}
+
+/* ---- the turn */
+
+static unsigned gather(struct gmd *d)
+{
+	unsigned n = 0, idle = 0;
+	struct gm_txn t;
+
+	if (d->stats.backlog_bytes > BACKLOG_MAX)
+		return 0;
+	for (unsigned w = 0; idle < d->config.workers && n < TURN_EVENTS_MAX; w = (w + 1) % d->config.workers) {
+		const struct gm_rec *event = gm_dp_event(d->dp, w);
+		idle = event ? 0 : idle + 1;
+		if (!event)
+			continue;
+		txn(d, &t);
+		gm_core_apply(d->core, &t, event);
+		gm_dp_event_done(d->dp, w);
+		n++;
+	}
+	gm_wipe(&t, sizeof(t));
+	return n;
+}
+
+static void turn(struct gmd *d, const struct pollfd *ctl_fds, unsigned ctl_n)
+{
+	uint64_t start = now_us();
+	struct gm_txn t;
+
+	read_clocks(d);
+	unsigned n = gather(d);
+	txn(d, &t);
+	gm_core_tick(d->core, &t);
+	gm_wipe(&t, sizeof(t));
+	gm_ctl_server_receive(d->server, ctl_fds, ctl_n);
+	commit(d, n);
+	publish(d); /* from here bytes may leave */
+	d->again = gm_ctl_server_flush(d->server) || n == TURN_EVENTS_MAX;
+
+	uint64_t us = now_us() - start;
+	d->stats.turns++;
+	d->stats.events += n;
+	d->stats.turn_us_sum += us;
+	d->stats.turn_us_max = us > d->stats.turn_us_max ? us : d->stats.turn_us_max;
+}
+
+static int timeout_ms(struct gmd *d)
+{
+	if (d->again)
+		return 0;
+	if (d->stats.backlog_bytes)
+		return 1; /* workers do not say when there is room */
+	uint64_t ms = gm_core_next_ms(d->core, d->mono_ms, d->wall_s);
+	return ms > 1000 ? 1000 : (int)ms;
+}
+
+/* Until a signal asks to stop. */
+static void loop(struct gmd *d)
+{
+	struct pollfd fds[2 + GM_CTL_FDS_MAX];
+	uint64_t count;
+
+	for (;;) {
+		fds[0] = (struct pollfd){.fd = d->wake_fd, .events = POLLIN};
+		fds[1] = (struct pollfd){.fd = d->signal_fd, .events = POLLIN};
+		unsigned n = gm_ctl_server_poll(d->server, fds + 2);
+		if (poll(fds, 2 + n, timeout_ms(d)) < 0) {
+			if (errno != EINTR)
+				die_uncommitted(strerror(errno));
+			continue;
+		}
+		if (fds[1].revents)
+			return;
+		if (fds[0].revents && read(d->wake_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+			gm_log(GM_LOG_WARN, "wake.read_failed reason=\"%s\"", strerror(errno));
+		turn(d, fds + 2, n);
+	}
+}
+
+/* ---- start and stop */
+
+static void wake(void *arg)
+{
+	const uint64_t one = 1;
+	const struct gmd *d = arg;
+
+	if (write(d->wake_fd, &one, sizeof(one)) < 0)
+		return; /* the counter is full: awake already */
+}
+
+static void log_decision(const char *line)
+{
+	gm_log(GM_LOG_INFO, "%s", line);
+}
+
+static bool failed(const char *what, const char *why)
+{
+	gm_log(GM_LOG_ERROR, "gmd.start_failed at=%s reason=\"%s\"", what, why);
+	return false;
+}
+
+static enum gm_err load_record(void *arg, enum gm_table table, struct gm_bytes key, struct gm_bytes value)
+{
+	return gm_core_load(arg, table, key, value);
+}
+
+static bool open_state(struct gmd *d)
+{
+	struct gm_core_config core = {
+		.workers = d->config.workers,
+		.contexts_max = d->config.contexts_max,
+		.members_max = d->config.members_max,
+		.groups_max = d->config.groups_max,
+		.pending_per_token = 4,
+		.pending_s = 60,
+		.rekey_window_ms = d->config.rekey_window_ms,
+		.rekey_deadline_ms = d->config.rekey_deadline_ms,
+		.distribution_max_ms = 30000,
+		.log = log_decision,
+	};
+	char why[256] = "";
+	enum gm_err err = gm_store_open(&d->store, d->config.state_dir, d->config.key_file, why);
+
+	if (err != GM_E_OK)
+		return failed("store", why[0] ? why : gm_err_info(err)->text);
+	d->turn = gm_store_turn(d->store);
+	memcpy(core.audience, d->config.audience, sizeof(core.audience));
+	d->core = gm_core_new(&core);
+	if (!d->core)
+		return failed("core", gm_err_info(GM_E_NO_MEMORY)->text);
+	for (unsigned table = 0; table < GM_TABLE_N; table++) {
+		err = gm_store_scan(d->store, (enum gm_table)table, load_record, d->core);
+		if (err != GM_E_OK)
+			return failed("load", gm_err_info(err)->text);
+	}
+	return true;
+}
+
+static bool open_network(struct gmd *d)
+{
+	struct gm_dp_config dp = {
+		.port = &gm_port_uring,
+		.listen_n = d->config.listen_n,
+		.workers = d->config.workers,
+		.contexts_max = d->config.contexts_max,
+		.pace = d->config.pace,
+		.ack_timeout_ms = d->config.ack_timeout_ms,
+		.retransmit_max = d->config.retransmit_max,
+		.no_lease = d->config.test_no_lease,
+		.wake_core = wake,
+		.wake_arg = d,
+	};
+
+	memcpy(dp.listen, d->config.listen, sizeof(dp.listen));
+	enum gm_err err = gm_dp_start(&d->dp, &dp);
+	return err == GM_E_OK ? true : failed("network", gm_err_info(err)->text);
+}
+
+/* Hand the whole state down, in portions that the workers' rings can take. */
+static void hand_down(struct gmd *d)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	struct gm_txn t;
+	bool more = true;
+
+	while (more) {
+		read_clocks(d);
+		txn(d, &t);
+		more = gm_core_loaded(d->core, &t);
+		gm_wipe(&t, sizeof(t));
+		commit(d, 0);
+		publish(d);
+		while (d->stats.backlog_bytes) {
+			nanosleep(&pause, NULL);
+			publish(d);
+		}
+	}
+}
+
+static bool open_control(struct gmd *d)
+{
+	const struct gm_ctl_server_config config = {
+		.path = d->config.control_socket, .group = d->config.control_group, .handle = gm_ctl_run, .arg = &d->env};
+	char why[256] = "";
+
+	d->env = (struct gm_ctl_env){.core = d->core,
+	                             .store = d->store,
+	                             .dp = d->dp,
+	                             .workers = d->config.workers,
+	                             .turn = &d->stats,
+	                             .started_ms = now_us() / 1000,
+	                             .txn = txn,
+	                             .arg = d};
+	enum gm_err err = gm_ctl_server_open(&d->server, &config, why);
+	return err == GM_E_OK ? true : failed("control_socket", why);
+}
+
+static bool open_signals(struct gmd *d)
+{
+	sigset_t stop;
+
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGINT);
+	sigprocmask(SIG_BLOCK, &stop, NULL); /* before the workers start: they inherit it */
+	signal(SIGPIPE, SIG_IGN);
+	d->signal_fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+	d->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return d->signal_fd >= 0 && d->wake_fd >= 0 ? true : failed("signals", strerror(errno));
+}
+
+static void harden(void)
+{
+	const struct rlimit none = {0, 0};
+
+	umask(077);
+	if (prctl(PR_SET_DUMPABLE, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
+		gm_log(GM_LOG_WARN, "harden.failed reason=\"%s\"", strerror(errno));
+}
+
+static void log_ready(const struct gmd *d)
+{
+	char text[8 * (GM_ADDR_TEXT + 1)] = "", one[GM_ADDR_TEXT];
+	size_t n = 0;
+
+	for (unsigned i = 0; i < d->config.listen_n; i++) {
+		const struct gm_addr bound = gm_dp_bound(d->dp, i);
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n ? "," : "", gm_addr_text(&bound, one));
+	}
+	gm_log(GM_LOG_INFO, "gmd.ready version=%s listen=%s workers=%u control=%s", GM_VERSION, text, d->config.workers,
+	       d->config.control_socket);
+}
+
+static void stop(struct gmd *d)
+{
+	if (d->dp)
+		gm_dp_stop(d->dp);
+	gm_ctl_server_close(d->server);
+	if (d->core)
+		gm_core_free(d->core);
+	if (d->store)
+		gm_store_close(d->store);
+	gm_changes_free(&d->changes);
+	gm_effects_free(&d->effects);
+	for (unsigned w = 0; w < GM_WORKERS_MAX; w++) {
+		if (d->backlog[w].n)
+			gm_wipe(d->backlog[w].bytes, d->backlog[w].n);
+		free(d->backlog[w].bytes);
+	}
+	gm_wipe(d, sizeof(*d));
+}
+
+static int run(const struct gm_config *config)
+{
+	static struct gmd daemon;
+	struct gmd *d = &daemon;
+
+	d->config = *config;
+	d->effects.workers = config->workers;
+	gm_log_set(config->log_level);
+	harden();
+	bool ok = open_signals(d) && open_state(d) && open_network(d);
+	if (ok) {
+		hand_down(d);
+		ok = open_control(d);
+	}
+	if (ok) {
+		log_ready(d);
+		loop(d);
+		gm_log(GM_LOG_INFO, "gmd.stopping");
+	}
+	stop(d);
+	return ok ? 0 : 1;
+}
+
+static int init(const char *state_dir, const char *key_file)
+{
+	enum gm_err err;
+
+	umask(077);
+	err = gm_store_init(state_dir, key_file);
+	if (err == GM_E_OK) {
+		printf("made store %s and its key %s\n", state_dir, key_file);
+		return 0;
+	}
+	fprintf(stderr, "gmd: cannot make store %s with key %s: %s\n", state_dir, key_file, gm_err_info(err)->text);
+	return 1;
+}
+
+/* ---- command line */
+
+static const char help[] =
+	"usage: gmd run [-c FILE]                     run in the foreground\n"
+	"       gmd init [-c FILE]                    make the store and its key as FILE names them\n"
+	"       gmd init --state DIR --key FILE       the same without a configuration\n"
+	"       gmd check [-c FILE]                   read the configuration and say what is wrong\n"
+	"       gmd --help | --version\n"
+	"\n"
+	"  -c, --config FILE   configuration, " DEFAULT_CONFIG " if not given\n"
+	"\n"
+	"gmd -c FILE is gmd run -c FILE. Existing stores and keys are never overwritten.\n"
+	"Exit: 0 stopped in order, 1 failed, 2 bad usage or configuration. See gmd(8), gmd.conf(5).\n";
+
+static int usage(const char *why)
+{
+	fprintf(stderr, "gmd: %s\nTry gmd --help.\n", why);
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'}, {"state", required_argument, NULL, 's'},
+		{"key", required_argument, NULL, 'k'},    {"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'v'},      {NULL, 0, NULL, 0},
+	};
+	const char *file = DEFAULT_CONFIG, *state_dir = NULL, *key_file = NULL;
+	struct gm_config config;
+	char why[GM_CONFIG_WHY];
+
+	for (int c; (c = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+		if (c == 'c')
+			file = optarg;
+		else if (c == 's')
+			state_dir = optarg;
+		else if (c == 'k')
+			key_file = optarg;
+		else if (c == 'h')
+			return fputs(help, stdout) < 0;
+		else if (c == 'v')
+			return printf("gmd %s\n", GM_VERSION) < 0;
+		else
+			return usage("bad option");
+	}
+	const char *verb = optind < argc ? argv[optind] : "run";
+	bool initing = strcmp(verb, "init") == 0, running = strcmp(verb, "run") == 0;
+	if (optind + 1 < argc || (!initing && !running && strcmp(verb, "check") != 0))
+		return usage("one of init, run, check");
+	if ((state_dir || key_file) && !initing)
+		return usage("--state and --key are for init");
+	if ((state_dir == NULL) != (key_file == NULL))
+		return usage("init needs both --state and --key, or a configuration");
+	if (!gm_crypto_init()) {
+		fprintf(stderr, "gmd: the crypto libraries do not start\n");
+		return 1;
+	}
+	if (state_dir)
+		return init(state_dir, key_file);
+	if (gm_config_load(&config, file, why) != GM_E_OK) {
+		fprintf(stderr, "gmd: %s\n", why);
+		return 2;
+	}
+	if (running)
+		return run(&config);
+	return initing ? init(config.state_dir, config.key_file) : puts("configuration is good") < 0;
+}
