@@ -1,0 +1,727 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CHECK: datagrams in, checked events out. A burst is parsed, opened in one call, its Joins verified in one call; only what
+ * passed becomes a request. */
+#include <stdio.h>
+
+#include "gm/crypto.h"
+#include "work/worker.h"
+
+/* ---- small answers to what is not a request of ours */
+
+static struct xch xch_of(const struct opening *o)
+{
+	struct xch x = {
+		.peer = o->peer,
+		.local = o->local,
+		.ctx = o->ctx,
+		.request = o->request,
+		.mid = o->outer.mid,
+		.type = o->outer.type,
+		.token_len = o->outer.token_len,
+	};
+
+	memcpy(x.token, o->outer.token, sizeof x.token);
+	return x;
+}
+
+/* OSCORE's own errors are unprotected, with their text as diagnostic payload. RFC 8613 §8.2 */
+static void oscore_error(struct worker *w, const struct opening *o, enum gm_err err)
+{
+	const struct gm_err_info *info = gm_err_info(err);
+	struct xch x = xch_of(o);
+	struct plain a = {
+		.code = info->coap,
+		.format = GM_CF_NONE,
+		.max_age_0 = true,
+		.payload = {(const uint8_t *)info->text, strlen(info->text)},
+	};
+
+	gm_answer_plain(w, &x, &a, NULL);
+}
+
+static void plain_error(struct worker *w, const struct opening *o, enum gm_err err)
+{
+	struct xch x = xch_of(o);
+	struct plain a = {.code = gm_err_info(err)->coap, .format = GM_CF_NONE};
+
+	gm_answer_plain(w, &x, &a, NULL);
+}
+
+/* ---- to the worker that owns it */
+
+struct hop {
+	struct gm_addr peer, local;
+	uint32_t n;
+	uint8_t data[];
+};
+
+static bool hop(struct worker *w, unsigned owner, const uint8_t *data, size_t n, const struct opening *o)
+{
+	struct worker *to = w->dp->worker[owner % w->workers];
+	struct gm_ring *ring = to->hop_in[w->index];
+	struct hop *h = ring ? gm_ring_reserve(ring, sizeof *h + n) : NULL;
+
+	if (!h) {
+		COUNT(w, hop_drop);
+		return false;
+	}
+	h->peer = o->peer;
+	h->local = o->local;
+	h->n = (uint32_t)n;
+	memcpy(h->data, data, n);
+	gm_ring_commit(ring, sizeof *h + n);
+	w->hopped[to->index] = true;
+	COUNT(w, rx_hop);
+	return true;
+}
+
+/* ---- ACK, RST, responses */
+
+static void on_empty(struct worker *w, const struct opening *o, const uint8_t *data, size_t n, bool hopped)
+{
+	const struct gm_coap *m = &o->outer;
+	unsigned owner = m->mid >> MID_WORKER_SHIFT;
+
+	if (m->type == GM_COAP_CON) { /* CoAP ping */
+		gm_send_empty(w, &o->peer, &o->local, GM_COAP_RST, m->mid);
+		return;
+	}
+	if (m->type == GM_COAP_NON)
+		return;
+	if (owner != w->index) {
+		if (!hopped && owner < w->workers)
+			hop(w, owner, data, n, o);
+		return;
+	}
+	uint32_t h = gm_out_find(w, &o->peer, m->mid);
+	if (!h)
+		COUNT(w, no_exchange);
+	else if (m->type == GM_COAP_ACK)
+		gm_out_acked(w, h);
+	else
+		gm_out_rst(w, h);
+}
+
+static uint32_t be32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static void reject(struct worker *w, const struct opening *o)
+{
+	if (o->outer.type == GM_COAP_CON)
+		gm_send_empty(w, &o->peer, &o->local, GM_COAP_RST, o->outer.mid);
+	COUNT(w, no_exchange);
+}
+
+/* The message of ours that this answers: token, and for a piggybacked response the Message ID. */
+static uint32_t answered(struct worker *w, const struct opening *o, const struct ctx *c)
+{
+	const struct out *out = c && c->out ? gm_out_at(w, c->out) : NULL;
+
+	if (!out || out->delivery != GM_DELIVER_POST || memcmp(out->nonce, o->outer.token + 4, 4) != 0)
+		return 0;
+	return o->outer.type == GM_COAP_ACK && out->mid != o->outer.mid ? 0 : c->out;
+}
+
+static bool prepare_open(struct worker *w, struct opening *o, const struct ctx *c, bool is_request)
+{
+	unsigned i = w->openings_n;
+
+	return gm_oscore_unwrap(&c->keys, o->outer.payload, &o->option, &o->request, is_request, w->text[i], TEXT_MAX,
+	                        &w->open_scratch[i], &w->open_job[i]) == GM_E_OK;
+}
+
+static void take(struct worker *w)
+{
+	if (++w->openings_n == BURST)
+		gm_check_finish(w);
+}
+
+static void on_response(struct worker *w, struct opening *o, const uint8_t *data, size_t n, bool hopped)
+{
+	if (o->outer.token_len != 8 || o->outer.type == GM_COAP_RST) {
+		reject(w, o);
+		return;
+	}
+	o->ctx = be32(o->outer.token);
+	unsigned owner = gm_dp_shard_owner(GM_CTX_SHARD(o->ctx), w->workers);
+	if (owner != w->index) {
+		if (!hopped)
+			hop(w, owner, data, n, o);
+		return;
+	}
+	struct ctx *c = gm_ctx_at(w, o->ctx);
+	o->out = answered(w, o, c);
+	if (!o->out) {
+		reject(w, o);
+		return;
+	}
+	if (!o->outer.has_oscore || gm_oscore_option_decode(o->outer.oscore, &o->option) != GM_E_OK) {
+		gm_out_end(w, o->out, false); /* the member has lost the context, or refuses without it */
+		return;
+	}
+	const struct out *out = gm_out_at(w, o->out);
+	o->request.kid = c->keys.sid;
+	o->request.piv_n = gm_oscore_piv(o->request.piv, out->seq);
+	if (prepare_open(w, o, c, false))
+		take(w);
+}
+
+static void response_opened(struct worker *w, struct opening *o, struct gm_bytes plain)
+{
+	struct gm_coap inner;
+	struct ctx *c = gm_ctx_at(w, o->ctx);
+
+	if (o->outer.type == GM_COAP_CON)
+		gm_send_empty(w, &o->peer, &o->local, GM_COAP_ACK, o->outer.mid);
+	if (!c || c->out != o->out || answered(w, o, c) != o->out)
+		return; /* a second copy in the same burst */
+	bool good = gm_coap_decode_inner(plain, &inner) == GM_E_OK && inner.code >> 5 == 2;
+	gm_out_end(w, o->out, good);
+}
+
+/* ---- protected requests: from datagram to opening */
+
+static bool last_again(const struct ctx *c, const struct opening *o)
+{
+	return o->outer.type == GM_COAP_CON && c->has_last && c->last_mid == o->outer.mid && c->last_piv_n == o->option.piv_n &&
+	       memcmp(c->last_piv, o->option.piv, c->last_piv_n) == 0 && gm_addr_eq(&c->peer, &o->peer);
+}
+
+/* The same bytes that answered it before. */
+static void saved_again(struct worker *w, const struct ctx *c, const struct opening *o)
+{
+	struct gm_dgram *d = gm_box_add(w, &o->peer, &o->local);
+
+	if (!d)
+		return;
+	memcpy(d->data, c->saved->bytes, c->saved->n);
+	d->len = (uint16_t)c->saved->n;
+}
+
+/* A number seen before: a repeat of the last CON, or a replay. design.md: nothing is encoded again under its nonce.
+ * true: open it once more, its answer was a read */
+static bool seen_before(struct worker *w, const struct ctx *c, const struct opening *o)
+{
+	if (!last_again(c, o)) {
+		COUNT(w, rx_replay);
+		if (o->outer.type == GM_COAP_CON)
+			oscore_error(w, o, GM_E_REPLAY);
+		return false;
+	}
+	COUNT(w, rx_repeat);
+	if (c->xid)
+		return false; /* core has it still */
+	if (c->saved) {
+		saved_again(w, c, o);
+		return false;
+	}
+	return true;
+}
+
+static void on_protected(struct worker *w, struct opening *o, const uint8_t *data, size_t n, bool hopped)
+{
+	enum gm_err err = gm_oscore_option_decode(o->outer.oscore, &o->option);
+
+	if (err != GM_E_OK || !o->option.has_kid || !o->option.piv_n) {
+		oscore_error(w, o, GM_E_OSCORE_OPTION);
+		return;
+	}
+	if (o->option.kid.n != 4 || o->option.group) {
+		COUNT(w, rx_stranger);
+		oscore_error(w, o, GM_E_NO_CONTEXT);
+		return;
+	}
+	o->ctx = be32(o->option.kid.p);
+	unsigned owner = gm_dp_shard_owner(GM_CTX_SHARD(o->ctx), w->workers);
+	if (owner != w->index) {
+		if (!hopped)
+			hop(w, owner, data, n, o);
+		return;
+	}
+	struct ctx *c = gm_ctx_at(w, o->ctx);
+	if (!c || c->state == CTX_CLOSING || c->state == CTX_WIPING) {
+		COUNT(w, rx_stranger);
+		oscore_error(w, o, GM_E_NO_CONTEXT);
+		return;
+	}
+	o->seq = gm_oscore_piv_seq(o->option.piv, o->option.piv_n);
+	o->request.kid = c->keys.rid;
+	o->request.piv_n = o->option.piv_n;
+	memcpy(o->request.piv, o->option.piv, sizeof o->request.piv);
+	if (!c->need_echo && !gm_oscore_window_fresh(&c->window, o->seq)) {
+		if (!seen_before(w, c, o))
+			return;
+		o->repeat = true;
+	}
+	if (!prepare_open(w, o, c, true)) {
+		oscore_error(w, o, GM_E_DECRYPT);
+		return;
+	}
+	take(w);
+}
+
+/* ---- unprotected requests */
+
+static void on_plain(struct worker *w, struct opening *o)
+{
+	const struct gm_coap *m = &o->outer;
+	struct xch x = xch_of(o);
+	bool authz = m->path_n == 1 && gm_bytes_is(m->path[0], "authz-info");
+
+	if (m->unknown_critical || m->has_proxy)
+		plain_error(w, o, GM_E_BAD_OPTION);
+	else if (authz && m->code == GM_COAP_POST)
+		gm_token_check(w, m, &x);
+	else if (authz)
+		plain_error(w, o, GM_E_METHOD);
+	else if (m->path_n && gm_bytes_is(m->path[0], "ace-group"))
+		gm_token_hints(w, &x);
+	else
+		plain_error(w, o, GM_E_NOT_FOUND);
+}
+
+void gm_check_datagram(struct worker *w, const uint8_t *data, size_t n, const struct gm_addr *peer,
+                       const struct gm_addr *local, bool hopped)
+{
+	struct opening *o = &w->opening[w->openings_n];
+
+	memset(o, 0, sizeof *o);
+	o->peer = *peer;
+	o->local = *local;
+	if (!hopped)
+		COUNT(w, rx);
+	if (gm_coap_decode((struct gm_bytes){data, n}, &o->outer) != GM_E_OK) {
+		COUNT(w, rx_bad);
+		if (n >= 4 && data[0] >> 6 == 1 && o->outer.type == GM_COAP_CON)
+			gm_send_empty(w, peer, local, GM_COAP_RST, o->outer.mid);
+		return;
+	}
+	unsigned class = o->outer.code >> 5;
+	if (o->outer.code == GM_COAP_EMPTY)
+		on_empty(w, o, data, n, hopped);
+	else if (class == 2 || class == 4 || class == 5)
+		on_response(w, o, data, n, hopped);
+	else if (class != 0 || o->outer.type == GM_COAP_ACK || o->outer.type == GM_COAP_RST)
+		reject(w, o);
+	else if (o->outer.has_oscore && (o->outer.unknown_critical || o->outer.has_proxy))
+		plain_error(w, o, GM_E_BAD_OPTION);
+	else if (o->outer.has_oscore)
+		on_protected(w, o, data, n, hopped);
+	else
+		on_plain(w, o);
+}
+
+/* ---- opened requests */
+
+static const struct {
+	const char *name;
+	enum gm_res res;
+} leaves[] = { /* below /ace-group/G */
+	{"creds", GM_RES_CREDS},           {"kdc-cred", GM_RES_KDC_CRED}, {"policies", GM_RES_POLICIES},
+	{"num", GM_RES_NUM},               {"active", GM_RES_ACTIVE},     {"verif-data", GM_RES_VERIF_DATA},
+	{"stale-sids", GM_RES_STALE_SIDS},
+};
+
+static enum gm_res resource(const struct gm_coap *m)
+{
+	unsigned n = m->path_n;
+
+	if (n > 1 && !m->path[n - 1].n)
+		n--; /* a trailing slash */
+	if (m->path_more || !n)
+		return GM_RES_NONE;
+	if (n == 1 && gm_bytes_is(m->path[0], "authz-info"))
+		return GM_RES_AUTHZ_INFO;
+	if (!gm_bytes_is(m->path[0], "ace-group"))
+		return GM_RES_NONE;
+	if (n == 1)
+		return GM_RES_GROUPS;
+	if (n == 2)
+		return GM_RES_GROUP;
+	for (unsigned i = 0; n == 3 && i < sizeof leaves / sizeof *leaves; i++)
+		if (gm_bytes_is(m->path[2], leaves[i].name))
+			return leaves[i].res;
+	if (n == 4 && gm_bytes_is(m->path[2], "nodes"))
+		return GM_RES_NODE;
+	if (n == 5 && gm_bytes_is(m->path[2], "nodes") && gm_bytes_is(m->path[4], "cred"))
+		return GM_RES_NODE_CRED;
+	return GM_RES_NONE;
+}
+
+static uint32_t request_key(struct worker *w, const struct gm_coap *m)
+{
+	uint32_t key = m->code;
+
+	for (unsigned i = 0; i < m->path_n; i++)
+		key = key * 31 + gm_worker_hash(w, m->path[i].p, m->path[i].n);
+	return key;
+}
+
+static void echo_of(const struct worker *w, gm_ctx_id id, uint8_t echo[static 8])
+{
+	uint64_t v = gm_siphash(w->boot, (const uint8_t *)&id, sizeof id);
+
+	memcpy(echo, &v, 8);
+}
+
+/* After a restart the window is unknown: the first request has to show that it is fresh. RFC 8613 App. B.1.2, RFC 9175
+ * The answer goes under our own Partial IV, as its request may have been answered before the restart. */
+static bool freshness(struct worker *w, struct ctx *c, const struct opening *o, const struct gm_coap *inner)
+{
+	struct xch x = xch_of(o);
+	uint8_t echo[8];
+
+	echo_of(w, o->ctx, echo);
+	if (inner->has_echo && inner->echo.n == sizeof echo && gm_equal(inner->echo.p, echo, sizeof echo)) {
+		c->need_echo = false;
+		c->window = (struct gm_oscore_window){.top = o->seq, .seen = 1};
+		return true;
+	}
+	struct answer a = {
+		.code = GM_COAP(4, 1),
+		.format = GM_CF_NONE,
+		.own_piv = true,
+		.has_max_age = true,
+		.echo = {echo, sizeof echo},
+	};
+	gm_answer(w, c, &x, &a);
+	COUNT(w, echo_sent);
+	return false;
+}
+
+/* GET of keys by a member: from the view, without core. false: core has to decide */
+static bool read_here(struct worker *w, struct ctx *c, const struct xch *x, const struct gm_coap *m, enum gm_res res, bool repeat)
+{
+	struct group *g = c->state == CTX_LIVE && m->code == GM_COAP_GET && !m->has_observe ? gm_group_named(w, m->path[1]) : NULL;
+	struct member *member = g ? gm_member_of(w, c, g->view.index, NULL) : NULL;
+
+	if (!member || (res != GM_RES_GROUP && res != GM_RES_NODE))
+		return false;
+	if (res == GM_RES_NODE && !gm_bytes_eq(m->path[3], (struct gm_bytes){(uint8_t *)member->node, member->node_n}))
+		return false;
+	struct gm_bytes sid = {res == GM_RES_NODE && member->sid_n ? member->sid : NULL, member->sid_n};
+	struct gm_keying keying = gm_view_keying(w, g, sid);
+	uint8_t body[512];
+	struct gm_out out = gm_out(body, sizeof body);
+	gm_keying_encode(&out, &keying, (struct gm_bytes){0}, (struct gm_bytes){0});
+	struct answer a = {
+		.code = GM_COAP(2, 5),
+		.format = GM_CF_GROUPCOMM,
+		.own_piv = repeat,
+		.payload = gm_out_result(&out),
+	};
+	if (out.err)
+		return false;
+	gm_answer(w, c, x, &a);
+	gm_wipe(body, sizeof body);
+	COUNT(w, reads_local);
+	return true;
+}
+
+/* ---- a Join: what its signature has to be checked against */
+
+static void check_cred(struct checked *k, const struct group *g, const struct ctx *c)
+{
+	struct gm_out pop = gm_out(k->pop, sizeof k->pop);
+
+	if (!k->join.cred.n || k->join.roles == GM_ROLE_MONITOR)
+		return;
+	k->cred = gm_cred_key(k->join.cred, &g->params, k->key);
+	if (k->cred != GM_E_OK || !k->join.has_verify || k->join.verify.n != GM_ED25519_SIG || !g->params.group_mode)
+		return;
+	gm_pop_input(&pop, k->join.scope, (struct gm_bytes){c->n_s, sizeof c->n_s}, k->join.cnonce);
+	k->pop_n = gm_out_len(&pop);
+	k->has_job = pop.err == GM_E_OK;
+}
+
+static void check_control(struct checked *k, const struct opening *o)
+{
+	char own[96];
+	int n;
+
+	if (!k->join.control_uri.p || gm_uri_decode(k->join.control_uri, &k->uri) != GM_E_OK)
+		return;
+	n = snprintf(own, sizeof own, "/ace-group/%.*s", (int)k->join.group.n, (const char *)k->join.group.p);
+	if (gm_bytes_eq(k->uri.path, (struct gm_bytes){(uint8_t *)own, (size_t)n}))
+		return;
+	k->control_ok = memcmp(k->uri.ip, o->peer.ip, 16) == 0 && k->uri.path.n <= CONTROL_PATH_MAX;
+}
+
+static void queue_join(struct worker *w, struct opening *o, const struct ctx *c, const struct gm_coap *inner)
+{
+	struct checked *k = &w->join[w->joins_n++];
+	struct group *g = gm_group_named(w, inner->path[1]);
+
+	k->o = o;
+	k->moved = w->moved;
+	k->inner = *inner;
+	k->has_job = k->control_ok = false;
+	k->cred = GM_E_BAD_CRED;
+	k->group_gen = g ? g->view.gen : 0;
+	k->parse = gm_join_request_decode(inner->payload, &k->join);
+	if (k->parse != GM_E_OK)
+		return;
+	check_control(k, o);
+	if (g)
+		check_cred(k, g, c);
+}
+
+/* ---- up to core */
+
+static struct gm_slice append(struct gm_rec *rec, struct gm_bytes b)
+{
+	return b.p ? gm_rec_append(rec, b.p, b.n) : (struct gm_slice){0};
+}
+
+static void put_confirm(struct gm_ev_request *ev, const struct ctx *c, gm_ctx_id id)
+{
+	const struct pending *p = (const struct pending *)c->pending->bytes;
+
+	ev->flags |= GM_REQ_CONFIRM;
+	gm_ctx_fill_save(c, id, &ev->confirm.save);
+	ev->confirm.as_id = p->as_id;
+	ev->confirm.exp = p->exp;
+	ev->confirm.exi = p->exi;
+	ev->confirm.cti = append(&ev->rec, gm_rec_bytes(p, p->cti));
+	ev->confirm.scope = append(&ev->rec, gm_rec_bytes(p, p->scope));
+	ev->confirm.osc_id = append(&ev->rec, gm_rec_bytes(p, p->osc_id));
+}
+
+static void put_join(struct gm_ev_request *ev, const struct checked *k, bool pop)
+{
+	const struct gm_join_request *j = &k->join;
+	struct gm_ev_join *to = &ev->join;
+
+	to->parse = (uint8_t)k->parse;
+	to->group_gen = k->group_gen;
+	if (k->parse != GM_E_OK)
+		return;
+	to->cred = (uint8_t)k->cred;
+	to->pop = pop ? GM_E_OK : GM_E_BAD_POP;
+	to->get_creds = (uint8_t)j->get_creds;
+	to->role_filter_n = j->role_filter_n;
+	memcpy(to->role_filter, j->role_filter, sizeof to->role_filter);
+	to->has_cred = j->has_cred;
+	to->has_verify = j->has_verify;
+	to->roles = j->roles;
+	to->scope = append(&ev->rec, j->scope);
+	to->scope_name = append(&ev->rec, j->group);
+	to->client_cred = append(&ev->rec, j->cred);
+	to->verify = append(&ev->rec, j->verify);
+	to->cnonce = append(&ev->rec, j->cnonce);
+	to->has_control = k->control_ok;
+	if (k->control_ok) {
+		to->control_port = k->uri.port ? k->uri.port : 5683;
+		to->control_path = append(&ev->rec, k->uri.path);
+	}
+}
+
+static void put_request(struct gm_ev_request *ev, const struct opening *o, const struct gm_coap *m, enum gm_res res, bool moved)
+{
+	ev->ctx = o->ctx;
+	ev->method = m->code;
+	ev->res = (uint8_t)res;
+	ev->bad = GM_E_OK;
+	if (m->unknown_critical)
+		ev->bad = GM_E_BAD_OPTION;
+	else if (m->has_block1)
+		ev->bad = GM_E_TOO_LARGE;
+	else if (res == GM_RES_GROUP && m->code == GM_COAP_POST && m->content_format != GM_CF_NONE &&
+	         m->content_format != GM_CF_GROUPCOMM)
+		ev->bad = GM_E_BAD_FORMAT;
+	ev->content_format = m->content_format;
+	ev->peer = o->peer;
+	if (moved)
+		ev->flags |= GM_REQ_MOVED;
+	if (m->has_observe && m->code == GM_COAP_GET)
+		ev->flags |= m->observe == 0 ? GM_REQ_OBSERVE : m->observe == 1 ? GM_REQ_UNOBSERVE : 0;
+	if (m->payload.n)
+		ev->flags |= GM_REQ_PAYLOAD;
+	ev->token_n = o->outer.token_len;
+	memcpy(ev->token, o->outer.token, sizeof ev->token);
+	ev->piv_n = o->option.piv_n;
+	memcpy(ev->piv, o->option.piv, sizeof ev->piv);
+	ev->group = append(&ev->rec, m->path_n > 1 ? m->path[1] : (struct gm_bytes){0});
+	ev->node = append(&ev->rec, res == GM_RES_NODE || res == GM_RES_NODE_CRED ? m->path[3] : (struct gm_bytes){0});
+}
+
+/* false: no room for it; the client is asked to come again */
+static bool hand_up(struct worker *w, struct opening *o, const struct gm_coap *m, enum gm_res res, const struct checked *k, bool pop)
+{
+	struct ctx *c = gm_ctx_at(w, o->ctx);
+	struct xch x = xch_of(o);
+
+	x.protected_ = true;
+	x.key = request_key(w, m);
+	x.has_block2 = m->has_block2;
+	x.block2 = m->block2;
+	uint32_t xid = gm_xch_put(w, &x);
+	size_t more = 2 * TEXT_MAX + (c->pending ? c->pending->n : 0) + 256;
+	struct gm_ev_request *ev = xid ? gm_worker_event(w, GM_EV_REQUEST, sizeof *ev, more) : NULL;
+	if (!ev) {
+		COUNT(w, up_full);
+		if (xid)
+			gm_xch_done(w, xid);
+		gm_answer_err(w, c, &x, GM_E_BUSY);
+		return false;
+	}
+	ev->xid = xid;
+	put_request(ev, o, m, res, w->moved);
+	if (c->state == CTX_PENDING)
+		put_confirm(ev, c, o->ctx);
+	if (k)
+		put_join(ev, k, pop);
+	else
+		ev->payload = append(&ev->rec, m->payload);
+	gm_worker_event_done(w, &ev->rec);
+	if (o->outer.type == GM_COAP_CON)
+		c->xid = xid;
+	COUNT(w, requests);
+	return true;
+}
+
+static void tell_moved(struct worker *w, const struct opening *o)
+{
+	struct gm_ev_moved *ev = gm_worker_event(w, GM_EV_MOVED, sizeof *ev, 0);
+
+	if (!ev)
+		return;
+	ev->ctx = o->ctx;
+	ev->peer = o->peer;
+	gm_worker_event_done(w, &ev->rec);
+}
+
+/* A fresh request moves the window, the address and the memory of the last CON. */
+static bool accept(struct worker *w, struct ctx *c, const struct opening *o, const struct gm_coap *inner)
+{
+	if (c->need_echo) {
+		if (!freshness(w, c, o, inner))
+			return false;
+	} else {
+		gm_oscore_window_accept(&c->window, o->seq);
+	}
+	w->moved = !gm_addr_eq(&c->peer, &o->peer);
+	c->peer = o->peer;
+	c->local = o->local;
+	gm_ctx_forget_answer(w, c);
+	c->has_last = o->outer.type == GM_COAP_CON;
+	c->last_mid = o->outer.mid;
+	c->last_piv_n = o->option.piv_n;
+	memcpy(c->last_piv, o->option.piv, sizeof c->last_piv);
+	c->xid = 0;
+	return true;
+}
+
+static void request_opened(struct worker *w, struct opening *o, struct gm_bytes plain)
+{
+	struct ctx *c = gm_ctx_at(w, o->ctx);
+	struct gm_coap inner;
+	struct xch x = xch_of(o);
+
+	if (!c || c->state == CTX_CLOSING)
+		return;
+	if (!o->repeat && !c->need_echo && !gm_oscore_window_fresh(&c->window, o->seq))
+		return; /* a second copy in the same burst */
+	bool bad = gm_coap_decode_inner(plain, &inner) != GM_E_OK || inner.code >> 5 != 0 || inner.code == GM_COAP_EMPTY;
+	if (!o->repeat && !accept(w, c, o, &inner))
+		return;
+	if (bad) {
+		if (!o->repeat)
+			gm_answer_err(w, c, &x, GM_E_MALFORMED);
+		return;
+	}
+	enum gm_res res = resource(&inner);
+	x.key = request_key(w, &inner);
+	x.has_block2 = inner.has_block2;
+	x.block2 = inner.block2;
+	bool later_block = inner.has_block2 && inner.block2.num && !inner.payload.n;
+	if (!inner.unknown_critical && !later_block && read_here(w, c, &x, &inner, res, o->repeat)) {
+		if (!o->repeat && w->moved)
+			tell_moved(w, o);
+		return;
+	}
+	if (later_block)
+		gm_answer_block(w, c, &x, o->repeat);
+	else if (o->repeat)
+		return; /* not answered yet */
+	else if (res == GM_RES_GROUP && inner.code == GM_COAP_POST)
+		queue_join(w, o, c, &inner);
+	else
+		hand_up(w, o, &inner, res, NULL, false);
+}
+
+static void verify_joins(struct worker *w)
+{
+	struct gm_ed25519_job job[BURST];
+	unsigned of[BURST], n = 0;
+	uint64_t good = 0;
+
+	for (unsigned i = 0; i < w->joins_n; i++) {
+		struct checked *k = &w->join[i];
+		if (k->parse != GM_E_OK || !k->has_job)
+			continue;
+		job[n] = (struct gm_ed25519_job){.pub = k->key, .sig = k->join.verify.p, .msg = k->pop, .msg_len = k->pop_n};
+		of[n++] = i;
+	}
+	uint64_t mask = n ? gm_ed25519_verify(job, n) : 0;
+	if (n)
+		gm_work_hist(w->stats.hist_verify, n);
+	for (unsigned i = 0; i < n; i++)
+		if (mask >> i & 1)
+			good |= UINT64_C(1) << of[i];
+	for (unsigned i = 0; i < w->joins_n; i++) {
+		struct checked *k = &w->join[i];
+		w->moved = k->moved;
+		if (gm_ctx_at(w, k->o->ctx))
+			hand_up(w, k->o, &k->inner, GM_RES_GROUP, k, good >> i & 1);
+	}
+	atomic_fetch_add_explicit(&w->stats.joins, w->joins_n, memory_order_relaxed);
+	w->joins_n = 0;
+}
+
+void gm_check_finish(struct worker *w)
+{
+	unsigned n = w->openings_n;
+
+	if (!n)
+		return;
+	uint64_t good = gm_ccm_open(w->open_job, n);
+	gm_work_hist(w->stats.hist_open, n);
+	for (unsigned i = 0; i < n; i++) {
+		struct opening *o = &w->opening[i];
+		struct gm_bytes plain = {w->text[i], w->open_job[i].text_len};
+		if (!(good >> i & 1)) {
+			COUNT(w, rx_undecryptable);
+			if (!o->out)
+				oscore_error(w, o, GM_E_DECRYPT);
+		} else if (o->out) {
+			response_opened(w, o, plain);
+		} else {
+			request_opened(w, o, plain);
+		}
+	}
+	verify_joins(w);
+	w->openings_n = 0;
+}
+
+unsigned gm_check_hops(struct worker *w)
+{
+	unsigned n = 0;
+	size_t len;
+
+	for (unsigned from = 0; from < w->workers; from++) {
+		struct gm_ring *ring = w->hop_in[from];
+		struct hop *h;
+		while (ring && n < BURST && (h = gm_ring_peek(ring, &len))) {
+			uint32_t size = h->n < TEXT_MAX ? h->n : TEXT_MAX;
+			struct gm_addr peer = h->peer, local = h->local;
+			memcpy(w->hop_data[n], h->data, size);
+			gm_ring_release(ring);
+			gm_check_datagram(w, w->hop_data[n++], size, &peer, &local, true);
+		}
+	}
+	gm_check_finish(w);
+	return n;
+}

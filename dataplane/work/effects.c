@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What core has decided and made durable: into the view, into answers, onto the walk. */
+#include <stdlib.h>
+
+#include "gm/crypto.h"
+#include "work/worker.h"
+
+/* ---- answers */
+
+static void on_reply(struct worker *w, const struct gm_rec *rec)
+{
+	const struct gm_eff_reply *e = (const void *)rec;
+	struct xch *x = gm_xch_at(w, e->xid);
+	struct ctx *c = x ? gm_ctx_at(w, x->ctx) : NULL;
+
+	if (c) {
+		struct answer a = {
+			.code = e->code,
+			.format = e->content_format,
+			.max_age = e->max_age,
+			.has_max_age = e->max_age != 0,
+			.save = true, /* whatever core says is said once; GM_REPLY_SAVE says that it must be */
+			.payload = gm_rec_bytes(e, e->payload),
+		};
+		gm_answer(w, c, x, &a);
+	}
+	gm_xch_done(w, e->xid);
+}
+
+static void on_keys(struct worker *w, const struct gm_rec *rec)
+{
+	const struct gm_eff_keys *e = (const void *)rec;
+	struct xch *x = gm_xch_at(w, e->xid);
+	struct ctx *c = x ? gm_ctx_at(w, x->ctx) : NULL;
+	struct group *g = gm_group_at(w, e->group);
+	struct member *m = c && g ? gm_member_of(w, c, e->group, NULL) : NULL;
+	uint8_t body[512];
+	struct gm_out out = gm_out(body, sizeof body);
+
+	if (m) {
+		struct gm_bytes sid = {e->with_sid && m->sid_n ? m->sid : NULL, m->sid_n};
+		struct gm_keying keying = gm_view_keying(w, g, sid);
+		gm_keying_encode(&out, &keying, (struct gm_bytes){0}, (struct gm_bytes){0});
+		struct answer a = {
+			.code = GM_COAP(2, 5),
+			.format = GM_CF_GROUPCOMM,
+			.observe = e->observing,
+			.save = true,
+			.payload = gm_out_result(&out),
+		};
+		gm_answer(w, c, x, &a);
+		gm_wipe(body, sizeof body);
+	} else if (c) {
+		gm_answer_err(w, c, x, GM_E_NOT_MEMBER);
+	}
+	gm_xch_done(w, e->xid);
+}
+
+/* ---- Join Responses: signed together. KG §6.3 */
+
+static void finish_join(struct worker *w, struct signing *s)
+{
+	struct xch *x = gm_xch_at(w, s->xid);
+	struct ctx *c = x ? gm_ctx_at(w, x->ctx) : NULL;
+	struct group *g = gm_group_at(w, s->group);
+	struct member *m = c && g ? gm_member_of(w, c, s->group, NULL) : NULL;
+	size_t cap = 1024 + GM_VIEW_CRED_MAX + s->creds_n;
+	struct blob *body = m ? gm_blob_new(cap) : NULL;
+
+	if (body) {
+		struct gm_join_response r = {
+			.keying = gm_view_keying(w, g, (struct gm_bytes){m->sid_n ? m->sid : NULL, m->sid_n}),
+			.kdc_cred = {g->view.kdc_cred, g->view.kdc_cred_n},
+			.kdc_nonce = {s->kdc_nonce, sizeof s->kdc_nonce},
+			.kdc_verify = {s->sig, sizeof s->sig},
+			.has_creds = s->creds != NULL,
+			.creds = {s->creds, s->creds_n},
+			.check_interval = g->view.check_interval,
+			.expiration_delta = g->view.expiration_delta,
+		};
+		struct gm_out out = gm_out(body->bytes, cap);
+		gm_join_response_encode(&out, &r);
+		struct answer a = {
+			.code = s->code,
+			.format = GM_CF_GROUPCOMM,
+			.save = true,
+			.location_group = {(const uint8_t *)g->view.name, g->view.name_n},
+			.location_node = {(const uint8_t *)m->node, m->node_n},
+			.payload = gm_out_result(&out),
+		};
+		m->confirmed = g->view.version;
+		gm_answer(w, c, x, &a);
+		gm_blob_drop(&body);
+	} else if (c) {
+		gm_answer_err(w, c, x, GM_E_BUSY);
+	}
+	gm_xch_done(w, s->xid);
+}
+
+static void sign_joins(struct worker *w)
+{
+	struct gm_ed25519_sign_job job[BURST];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < w->signings_n; i++) {
+		struct signing *s = &w->signing[i];
+		struct group *g = gm_group_at(w, s->group);
+		struct gm_out pop = gm_out(s->pop, sizeof s->pop);
+		if (!g)
+			continue;
+		gm_pop_input(&pop, (struct gm_bytes){s->cnonce, s->cnonce_n}, (struct gm_bytes){s->kdc_nonce, sizeof s->kdc_nonce},
+		             (struct gm_bytes){0});
+		job[n++] = (struct gm_ed25519_sign_job){
+			.seed = g->view.kdc_seed,
+			.pub = g->view.kdc_pub,
+			.msg = s->pop,
+			.msg_len = gm_out_len(&pop),
+			.sig = s->sig,
+		};
+	}
+	if (n) {
+		gm_ed25519_sign(job, n);
+		gm_work_hist(w->stats.hist_sign, n);
+	}
+	for (unsigned i = 0; i < w->signings_n; i++) {
+		finish_join(w, &w->signing[i]);
+		free(w->signing[i].creds);
+	}
+	w->signings_n = 0;
+}
+
+static uint8_t *copy_of(struct gm_bytes b)
+{
+	uint8_t *p = b.p ? malloc(b.n ? b.n : 1) : NULL;
+
+	if (p)
+		memcpy(p, b.p, b.n);
+	return p;
+}
+
+static void on_joined(struct worker *w, const struct gm_rec *rec)
+{
+	const struct gm_eff_joined *e = (const void *)rec;
+	struct gm_bytes cnonce = gm_rec_bytes(e, e->cnonce), creds = gm_rec_bytes(e, e->creds);
+
+	if (w->signings_n == BURST)
+		sign_joins(w);
+	struct signing *s = &w->signing[w->signings_n++];
+	*s = (struct signing){.xid = e->xid, .group = e->group, .slot = e->slot, .ctx = e->ctx, .code = e->code};
+	memcpy(s->kdc_nonce, e->kdc_nonce, sizeof s->kdc_nonce);
+	s->cnonce_n = (uint8_t)(cnonce.n <= sizeof s->cnonce ? cnonce.n : 0);
+	memcpy(s->cnonce, cnonce.p, s->cnonce_n);
+	s->creds = e->creds_blob ? e->creds_blob : copy_of(creds);
+	s->creds_n = e->creds_blob ? e->creds_blob_n : creds.n;
+}
+
+/* ---- contexts */
+
+static void load_ctx(struct worker *w, const struct gm_ctx_save *save)
+{
+	struct ctx *c = gm_ctx_load(w, save->id);
+
+	if (!c)
+		return;
+	memcpy(c->keys.send_key, save->send_key, sizeof c->keys.send_key);
+	memcpy(c->keys.recv_key, save->recv_key, sizeof c->keys.recv_key);
+	memcpy(c->keys.common_iv, save->common_iv, sizeof c->keys.common_iv);
+	c->keys.sid.n = save->sid_n;
+	memcpy(c->keys.sid.b, save->sid, sizeof c->keys.sid.b);
+	c->keys.rid.n = 4;
+	for (unsigned i = 0; i < 4; i++)
+		c->keys.rid.b[i] = (uint8_t)(save->id >> (24 - 8 * i));
+	memcpy(c->n_s, save->challenge, sizeof c->n_s);
+	c->peer = save->peer;
+	c->need_echo = true;
+	c->resume = true;
+}
+
+static void confirm_ctx(struct worker *w, gm_ctx_id id)
+{
+	struct ctx *c = gm_ctx_at(w, id);
+
+	if (!c || c->state != CTX_PENDING)
+		return;
+	c->state = CTX_LIVE;
+	gm_wheel_del(&w->wheel, c->pending_timer);
+	c->pending_timer = 0;
+	gm_blob_drop(&c->pending);
+	atomic_fetch_sub_explicit(&w->stats.contexts_pending, 1, memory_order_relaxed);
+	COUNT(w, contexts);
+}
+
+static void on_ctx(struct worker *w, const struct gm_rec *rec)
+{
+	const struct gm_eff_ctx *e = (const void *)rec;
+	gm_ctx_id id = e->save.id;
+	struct ctx *c = gm_ctx_at(w, id);
+
+	if (e->op == GM_CTX_LOAD)
+		load_ctx(w, &e->save);
+	else if (e->op == GM_CTX_CONFIRM)
+		confirm_ctx(w, id);
+	else if (e->op == GM_CTX_DROP)
+		gm_ctx_wipe(w, id);
+	else if (e->op == GM_CTX_CLOSE && c) {
+		c->state = CTX_CLOSING;
+		gm_ctx_close_if_done(w, id, c, false);
+	}
+}
+
+static void on_lease(struct worker *w, const struct gm_rec *rec)
+{
+	const struct gm_eff_lease *e = (const void *)rec;
+	struct shard *s = e->shard < GM_SHARDS ? w->shard[e->shard] : NULL;
+
+	if (!s)
+		return;
+	s->until = e->until;
+	s->asked = false;
+	if (e->boot)
+		s->resume = e->resume;
+	for (unsigned slot = 0; slot < s->made; slot++) { /* those that waited for a number */
+		struct ctx *c = &s->ctx[slot];
+		if (c->state == CTX_LIVE || c->state == CTX_CLOSING)
+			gm_rekey_next(w, c, GM_CTX_ID(e->shard, slot, c->gen));
+	}
+}
+
+/* ---- the table */
+
+static void on_token(struct worker *w, const struct gm_rec *rec)
+{
+	gm_token_effect(w, (const void *)rec);
+}
+
+static void on_member(struct worker *w, const struct gm_rec *rec)
+{
+	gm_view_member(w, (const void *)rec);
+}
+
+static void on_group(struct worker *w, const struct gm_rec *rec)
+{
+	gm_view_group(w, (const void *)rec);
+}
+
+static void on_rekey(struct worker *w, const struct gm_rec *rec)
+{
+	gm_rekey_start(w, (const void *)rec);
+}
+
+static void on_evict(struct worker *w, const struct gm_rec *rec)
+{
+	gm_evict(w, (const void *)rec);
+}
+
+static void on_as(struct worker *w, const struct gm_rec *rec)
+{
+	gm_view_as(w, (const void *)rec);
+}
+
+static void on_ready(struct worker *w, const struct gm_rec *rec)
+{
+	(void)rec;
+	w->ready = true;
+}
+
+static const struct {
+	void (*apply)(struct worker *w, const struct gm_rec *rec);
+	size_t size;
+	bool joins_first; /* Join Responses gathered so far speak of the state before it */
+} table[GM_EFF_N] = {
+	[GM_EFF_TOKEN] = {on_token, sizeof(struct gm_eff_token), false},
+	[GM_EFF_REPLY] = {on_reply, sizeof(struct gm_eff_reply), false},
+	[GM_EFF_JOINED] = {on_joined, sizeof(struct gm_eff_joined), false},
+	[GM_EFF_KEYS] = {on_keys, sizeof(struct gm_eff_keys), false},
+	[GM_EFF_CTX] = {on_ctx, sizeof(struct gm_eff_ctx), false},
+	[GM_EFF_MEMBER] = {on_member, sizeof(struct gm_eff_member), false},
+	[GM_EFF_GROUP] = {on_group, sizeof(struct gm_eff_group), true},
+	[GM_EFF_REKEY] = {on_rekey, sizeof(struct gm_eff_rekey), true},
+	[GM_EFF_EVICT] = {on_evict, sizeof(struct gm_eff_evict), true},
+	[GM_EFF_LEASE] = {on_lease, sizeof(struct gm_eff_lease), false},
+	[GM_EFF_AS] = {on_as, sizeof(struct gm_eff_as), false},
+	[GM_EFF_READY] = {on_ready, sizeof(struct gm_rec), false},
+};
+
+#define EFFECTS_PER_TURN 1024u
+
+bool gm_effects_run(struct worker *w)
+{
+	unsigned n = 0;
+	size_t len;
+	const struct gm_rec *rec;
+
+	for (; n < EFFECTS_PER_TURN && (rec = gm_ring_peek(w->down, &len)); n++) {
+		if (rec->type < GM_EFF_N && table[rec->type].apply && len >= table[rec->type].size) {
+			if (table[rec->type].joins_first)
+				sign_joins(w);
+			table[rec->type].apply(w, rec);
+		}
+		gm_ring_release(w->down);
+	}
+	sign_joins(w);
+	return n > 0;
+}

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The walk: one body, encoded once, sealed for each of this worker's members of the group, a burst a turn.
+ *
+ * A message in flight is made again from what is frozen (body, token, options, sequence number), so that a retransmission
+ * is the same bytes. Whatever would change one of them ends the message first. */
+#include "gm/crypto.h"
+#include "work/worker.h"
+
+bool gm_pace(struct worker *w)
+{
+	double rate = (double)w->config.pace / w->workers;
+
+	if (w->config.pace == 0)
+		return true;
+	w->tokens += (double)(w->now_ns - w->tokens_ns) * rate / 1e9;
+	w->tokens_ns = w->now_ns;
+	if (w->tokens > BURST)
+		w->tokens = BURST;
+	if (w->tokens < 1)
+		return false;
+	w->tokens -= 1;
+	return true;
+}
+
+/* ---- one message */
+
+static void put_token(struct gm_oscore_outer *outer, const struct out *o)
+{
+	for (unsigned i = 0; i < 4; i++)
+		outer->token[i] = (uint8_t)(o->ctx >> (24 - 8 * i)); /* names shard and slot, so that the answer finds us */
+	memcpy(outer->token + 4, o->nonce, 4);
+	outer->token_len = 8;
+}
+
+static void put_notice_body(struct gm_out *out, uint16_t *last, uint8_t err, bool observe)
+{
+	uint8_t body[128];
+	struct gm_out b = gm_out(body, sizeof body);
+
+	if (!observe || gm_err_info(err)->ace_id < 0)
+		return;
+	gm_problem_encode(&b, gm_err_info(err)->ace_id, gm_err_info(err)->text);
+	gm_coap_put_option_uint(out, last, GM_OPT_CONTENT_FORMAT, GM_CF_PROBLEM);
+	gm_coap_put_payload(out, b.start, gm_out_len(&b));
+}
+
+/* Code, class E options and payload of o. KG §11.1 for keys, §10 for the notice of an eviction. */
+static void put_plain(struct gm_out *out, const struct out *o, const struct member *m)
+{
+	bool observe = o->delivery == GM_DELIVER_OBSERVE, rekey = o->kind == OUT_REKEY;
+	uint16_t last = 0;
+
+	gm_out_u8(out, observe ? (rekey ? GM_COAP(2, 5) : gm_err_info(m->notice)->coap) : rekey ? GM_COAP_POST : GM_COAP_DELETE);
+	if (observe && rekey)
+		gm_coap_put_option(out, &last, GM_OPT_OBSERVE, NULL, 0);
+	if (!observe)
+		gm_coap_put_path(out, &last, GM_OPT_URI_PATH, m->control, m->control_n);
+	if (rekey) {
+		gm_coap_put_option_uint(out, &last, GM_OPT_CONTENT_FORMAT, GM_CF_GROUPCOMM);
+		gm_coap_put_payload(out, o->body->bytes, o->body->n);
+	} else {
+		put_notice_body(out, &last, m->notice, observe);
+	}
+}
+
+static void outer_of(struct gm_oscore_outer *outer, struct gm_oscore_request *request, const struct out *o,
+                     const struct member *m, const struct ctx *c)
+{
+	*outer = (struct gm_oscore_outer){.type = GM_COAP_CON, .mid = o->mid};
+	outer->option.piv_n = gm_oscore_piv(outer->option.piv, o->seq);
+	if (o->delivery == GM_DELIVER_POST) {
+		outer->code = GM_COAP_POST;
+		put_token(outer, o);
+		outer->option.has_kid = true;
+		outer->option.kid = (struct gm_bytes){c->keys.sid.b, c->keys.sid.n};
+		request->kid = c->keys.sid;
+		request->piv_n = outer->option.piv_n;
+		memcpy(request->piv, outer->option.piv, sizeof request->piv);
+		return;
+	}
+	outer->has_observe = o->kind == OUT_REKEY;
+	outer->code = outer->has_observe ? GM_COAP(2, 5) : GM_COAP(2, 4);
+	outer->observe = (uint32_t)(o->seq & 0xffffff); /* rises with the sequence number, RFC 7641 §4.4 */
+	outer->token_len = m->obs_token_n;
+	memcpy(outer->token, m->obs_token, sizeof outer->token);
+	request->kid = c->keys.rid;
+	request->piv_n = m->obs_piv_n;
+	memcpy(request->piv, m->obs_piv, sizeof request->piv);
+}
+
+enum gm_err gm_rekey_send(struct worker *w, uint32_t h)
+{
+	struct out *o = gm_out_at(w, h);
+	const struct member *m = gm_member_at(w, o->member);
+	const struct ctx *c = gm_ctx_at(w, o->ctx);
+	struct box *b = &w->box;
+	struct gm_oscore_outer outer;
+	struct gm_oscore_request request;
+	struct gm_out plain = gm_out(w->plain, sizeof w->plain);
+
+	put_plain(&plain, o, m);
+	outer_of(&outer, &request, o, m, c);
+	if (plain.err)
+		return plain.err;
+	struct gm_dgram *d = gm_box_add(w, &o->peer, &o->local);
+	if (!d) { /* as if lost on the way: the timer sends it again */
+		gm_out_sent(w, h);
+		return GM_E_OK;
+	}
+	struct gm_out out = gm_out(d->data, d->cap);
+	enum gm_err err = gm_oscore_wrap(&c->keys, &outer, &request, &c->keys.sid, outer.option.piv, outer.option.piv_n,
+	                                 gm_out_result(&plain), &out, &b->scratch[b->jobs_n], &b->job[b->jobs_n]);
+	if (err != GM_E_OK) {
+		b->n--;
+		w->ops->tx_put(w->port, d, 1);
+		return err;
+	}
+	d->len = (uint16_t)gm_out_len(&out);
+	b->of[b->n - 1].job = true;
+	b->jobs_n++;
+	gm_out_sent(w, h);
+	return GM_E_OK;
+}
+
+/* First message to m: takes a sequence number. SEQ_UNLEASED: later. */
+static enum gm_err start_out(struct worker *w, uint32_t member, enum out_kind kind, struct blob *body, uint64_t version)
+{
+	struct member *m = gm_member_at(w, member);
+	struct ctx *c = gm_ctx_at(w, m->ctx);
+	struct out o = {
+		.peer = c->peer,
+		.local = c->local,
+		.ctx = m->ctx,
+		.member = member,
+		.group = m->group,
+		.version = version,
+		.kind = (uint8_t)kind,
+		.delivery = m->delivery,
+	};
+
+	if (m->delivery == GM_DELIVER_POST)
+		o.peer.port = m->control_port;
+	GM_TRY(gm_ctx_take_seq(w, m->ctx, c, &o.seq));
+	o.mid = gm_ctx_mid(w, c);
+	uint32_t nonce = gm_worker_random(w);
+	memcpy(o.nonce, &nonce, 4);
+	uint32_t h = gm_out_new(w, c, &o);
+	if (!h)
+		return GM_E_FULL;
+	gm_out_at(w, h)->body = gm_blob_ref(body);
+	enum gm_err err = gm_rekey_send(w, h);
+	if (err != GM_E_OK)
+		gm_out_end(w, h, false);
+	return GM_E_OK; /* from here its fate is counted */
+}
+
+/* ---- the walk */
+
+static struct blob *body_for(const struct group *g, const struct member *m)
+{
+	return m->delivery == GM_DELIVER_POST ? g->walk.post : g->walk.obs;
+}
+
+static enum gm_err visit(struct worker *w, struct group *g, uint32_t h)
+{
+	struct member *m = gm_member_at(w, h);
+	struct ctx *c = gm_ctx_at(w, m->ctx);
+
+	if (!c || m->delivery == GM_DELIVER_POLL || m->notice || m->confirmed >= g->walk.version || m->waiting)
+		return GM_E_OK;
+	if (c->out) { /* NSTART = 1 */
+		struct out *o = gm_out_at(w, c->out);
+		if (o->kind == OUT_REKEY && o->group == g->view.index && o->version < g->walk.version)
+			gm_out_end(w, c->out, false); /* superseded */
+	}
+	if (c->out) {
+		m->waiting = true;
+		g->walk.open++;
+		return GM_E_OK;
+	}
+	g->walk.open++;
+	enum gm_err err = start_out(w, h, OUT_REKEY, body_for(g, m), g->walk.version);
+	if (err == GM_E_OK)
+		COUNT(w, rekey_sent);
+	else
+		g->walk.open--;
+	return err;
+}
+
+static void report_fate(struct worker *w, struct group *g, uint32_t slot, bool confirmed, uint8_t tries)
+{
+	if (g->fates_n == sizeof g->fate / sizeof *g->fate)
+		gm_rekey_report(w, g);
+	if (g->fates_n == sizeof g->fate / sizeof *g->fate)
+		return; /* core is far behind; it learns the member's version when that polls */
+	g->fate[g->fates_n].slot = slot;
+	g->fate[g->fates_n].fate = confirmed ? GM_FATE_CONFIRMED : GM_FATE_LATE;
+	g->fate[g->fates_n].tries = tries;
+	g->fates_n++;
+}
+
+void gm_rekey_report(struct worker *w, struct group *g)
+{
+	struct gm_ev_delivered *ev;
+	bool done = g->walk.active && !g->walk.cursor && !g->walk.open;
+
+	if (!g->fates_n && !done)
+		return;
+	ev = gm_worker_event(w, GM_EV_DELIVERED, sizeof *ev + g->fates_n * sizeof ev->item[0], 0);
+	if (!ev)
+		return;
+	ev->group = g->view.index;
+	ev->version = g->walk.version;
+	ev->n = g->fates_n;
+	ev->walk_done = done;
+	for (uint32_t i = 0; i < g->fates_n; i++) {
+		ev->item[i].slot = g->fate[i].slot;
+		ev->item[i].fate = g->fate[i].fate;
+		ev->item[i].tries = g->fate[i].tries;
+	}
+	gm_worker_event_done(w, &ev->rec);
+	g->fates_n = 0;
+	if (!done)
+		return;
+	g->walk.active = false;
+	w->walks--;
+	gm_blob_drop(&g->walk.post);
+	gm_blob_drop(&g->walk.obs);
+}
+
+static void finish_if_done(struct worker *w, struct group *g)
+{
+	if (g->walk.active && !g->walk.cursor && !g->walk.open)
+		gm_rekey_report(w, g);
+}
+
+void gm_rekey_start(struct worker *w, const struct gm_eff_rekey *e)
+{
+	struct group *g = gm_group_at(w, e->group);
+	struct gm_bytes post = gm_rec_bytes(e, e->body_post), obs = gm_rec_bytes(e, e->body_obs);
+
+	if (!g)
+		return;
+	for (uint32_t h = g->head; h; h = gm_member_at(w, h)->next_group)
+		gm_member_at(w, h)->waiting = false;
+	gm_rekey_report(w, g); /* what the old walk still had to tell */
+	g->fates_n = 0;
+	gm_blob_drop(&g->walk.post);
+	gm_blob_drop(&g->walk.obs);
+	if (!g->walk.active)
+		w->walks++;
+	g->walk = (struct walk){.version = e->version, .cursor = g->head, .active = true};
+	g->walk.post = gm_blob_copy(post.p, post.n);
+	g->walk.obs = gm_blob_copy(obs.p, obs.n);
+}
+
+static void step_group(struct worker *w, struct group *g)
+{
+	for (unsigned n = 0; n < BURST && g->walk.cursor; n++) {
+		uint32_t h = g->walk.cursor;
+		if (!gm_pace(w))
+			return;
+		g->walk.cursor = gm_member_at(w, h)->next_group;
+		enum gm_err err = visit(w, g, h);
+		if (err != GM_E_OK) { /* no number leased yet, or no room: this member again next turn */
+			g->walk.cursor = h;
+			return;
+		}
+	}
+	finish_if_done(w, g);
+}
+
+void gm_rekey_step(struct worker *w)
+{
+	if (!w->walks)
+		return;
+	for (uint32_t i = 0; i < w->groups_cap; i++) {
+		struct group *g = gm_group_at(w, (w->walk_next + i) % w->groups_cap);
+		if (g && g->walk.active && g->walk.cursor)
+			step_group(w, g);
+		else if (g && g->walk.active)
+			finish_if_done(w, g);
+		if (g && g->fates_n)
+			gm_rekey_report(w, g);
+	}
+	w->walk_next = (w->walk_next + 1) % (w->groups_cap ? w->groups_cap : 1);
+}
+
+bool gm_rekey_waiting(const struct worker *w)
+{
+	for (uint32_t i = 0; w->walks && i < w->groups_cap; i++)
+		if (w->group[i] && w->group[i]->used && w->group[i]->walk.active && w->group[i]->walk.cursor)
+			return true;
+	return false;
+}
+
+/* ---- what became of a message */
+
+static void notice_done(struct worker *w, gm_ctx_id id, uint32_t h, bool told)
+{
+	struct ctx *c = gm_ctx_at(w, id);
+
+	if (told)
+		COUNT(w, notices_told);
+	gm_member_free(w, h);
+	if (c)
+		gm_ctx_close_if_done(w, id, c, told);
+}
+
+static void rekey_done(struct worker *w, struct out *o, bool confirmed)
+{
+	struct group *g = gm_group_at(w, o->group);
+	struct member *m = gm_member_at(w, o->member);
+
+	if (!g || !g->walk.active || g->walk.version != o->version)
+		return; /* superseded */
+	if (confirmed) {
+		m->confirmed = o->version;
+		COUNT(w, rekey_confirmed);
+		gm_work_hist(w->stats.hist_confirm_us, w->now_ns / 1000 - o->first_us);
+	} else {
+		COUNT(w, rekey_late);
+	}
+	g->walk.open--;
+	report_fate(w, g, m->slot, confirmed, o->tries);
+	finish_if_done(w, g);
+}
+
+void gm_rekey_fate(struct worker *w, struct out *o, bool confirmed)
+{
+	if (o->member && o->kind == OUT_NOTICE)
+		notice_done(w, o->ctx, o->member, confirmed);
+	else if (o->member)
+		rekey_done(w, o, confirmed);
+	struct ctx *c = gm_ctx_at(w, o->ctx);
+	if (c)
+		gm_rekey_next(w, c, o->ctx);
+}
+
+/* True when this member's turn took the context's one message in flight. */
+static bool next_of(struct worker *w, uint32_t h)
+{
+	struct member *m = gm_member_at(w, h);
+	struct group *g = gm_group_at(w, m->group);
+
+	if (m->notice) {
+		start_out(w, h, OUT_NOTICE, NULL, 0);
+		return true;
+	}
+	if (!m->waiting || !g || !g->walk.active)
+		return false;
+	m->waiting = false;
+	enum gm_err err = start_out(w, h, OUT_REKEY, body_for(g, m), g->walk.version);
+	if (err == GM_E_OK) {
+		COUNT(w, rekey_sent);
+		return true;
+	}
+	m->waiting = err == GM_E_SEQ_UNLEASED; /* the lease starts it again */
+	g->walk.open -= !m->waiting;
+	return false;
+}
+
+void gm_rekey_next(struct worker *w, struct ctx *c, gm_ctx_id id)
+{
+	uint32_t next;
+
+	if (c->state == CTX_WIPING)
+		return;
+	for (uint32_t h = c->members; h && !c->out; h = next) {
+		next = gm_member_at(w, h)->next_ctx;
+		if (next_of(w, h))
+			return;
+		if (gm_ctx_at(w, id) != c)
+			return;
+	}
+}
+
+/* The mirror changes or goes: what is in flight for it ends unsaid. */
+void gm_rekey_drop_member(struct worker *w, uint32_t h)
+{
+	struct member *m = gm_member_at(w, h);
+	struct group *g = gm_group_at(w, m->group);
+	struct ctx *c = gm_ctx_at(w, m->ctx);
+	bool open = m->waiting;
+
+	m->waiting = false;
+	if (c && c->out && gm_out_at(w, c->out)->member == h) {
+		struct out *o = gm_out_at(w, c->out);
+		open = open || (o->kind == OUT_REKEY && g && g->walk.version == o->version);
+		o->member = 0;
+		gm_out_end(w, c->out, false);
+	}
+	if (open && g && g->walk.active)
+		g->walk.open--;
+}
+
+/* The mirror has changed: if the walk came by already and the member has not confirmed, it is told anew. */
+void gm_rekey_again(struct worker *w, uint32_t h)
+{
+	struct group *g = gm_group_at(w, gm_member_at(w, h)->group);
+
+	if (g && g->walk.active && visit(w, g, h) == GM_E_SEQ_UNLEASED) {
+		gm_member_at(w, h)->waiting = true;
+		g->walk.open++;
+	}
+}
+
+/* ---- evictions */
+
+void gm_ctx_close_if_done(struct worker *w, gm_ctx_id id, struct ctx *c, bool told)
+{
+	if (c->state != CTX_CLOSING || c->members || c->out)
+		return;
+	struct gm_ev_closed *ev = gm_worker_event(w, GM_EV_CLOSED, sizeof *ev, 0);
+	if (!ev) {
+		gm_wheel_del(&w->wheel, c->pending_timer);
+		c->pending_timer = gm_wheel_add(&w->wheel, w->now_ms + 100, TIMER_PENDING, id);
+		return;
+	}
+	ev->ctx = id;
+	ev->told = told;
+	gm_worker_event_done(w, &ev->rec);
+	gm_ctx_wipe(w, id);
+}
+
+void gm_evict(struct worker *w, const struct gm_eff_evict *e)
+{
+	struct ctx *c = gm_ctx_at(w, e->ctx);
+	uint32_t h = 0;
+	struct member *m = c ? gm_member_of(w, c, e->group, &h) : NULL;
+
+	if (!m || m->slot != e->slot)
+		return;
+	gm_rekey_drop_member(w, h);
+	gm_member_unlink(w, h);
+	if (m->delivery == GM_DELIVER_POLL || e->err == GM_E_OK) {
+		gm_member_free(w, h);
+		return;
+	}
+	m->notice = e->err;
+	COUNT(w, notices);
+	gm_rekey_next(w, c, e->ctx);
+}

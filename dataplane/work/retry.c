@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Confirmable messages of ours: retransmission by the wheel, ACK and RST to their message. RFC 7252 §4.2 */
+#include "gm/crypto.h"
+#include "work/worker.h"
+
+struct out *gm_out_at(struct worker *w, uint32_t h)
+{
+	return gm_slab_at(&w->outs, h);
+}
+
+static uint32_t *bucket(struct worker *w, const struct gm_addr *peer, uint16_t mid)
+{
+	uint8_t key[20];
+
+	memcpy(key, peer->ip, 16);
+	memcpy(key + 16, &peer->port, 2);
+	memcpy(key + 18, &mid, 2);
+	return &w->out_hash[gm_worker_hash(w, key, sizeof key) & w->out_hash_mask];
+}
+
+uint32_t gm_out_find(struct worker *w, const struct gm_addr *peer, uint16_t mid)
+{
+	uint32_t h = *bucket(w, peer, mid);
+
+	while (h && !(gm_out_at(w, h)->mid == mid && gm_addr_eq(&gm_out_at(w, h)->peer, peer)))
+		h = gm_out_at(w, h)->next_hash;
+	return h;
+}
+
+/* Members behind one address must not share a Message ID at a time. */
+static bool unique_mid(struct worker *w, struct ctx *c, struct out *o)
+{
+	for (unsigned i = 0; i < 1u << MID_WORKER_SHIFT; i++) {
+		if (!gm_out_find(w, &o->peer, o->mid))
+			return true;
+		if (o->kind == OUT_SEPARATE)
+			return false; /* its Message ID is in the sealed answer's head already */
+		o->mid = gm_ctx_mid(w, c);
+	}
+	return false;
+}
+
+uint32_t gm_out_new(struct worker *w, struct ctx *c, const struct out *o)
+{
+	uint32_t h = gm_slab_get(&w->outs);
+
+	if (!h)
+		return 0;
+	struct out *at = gm_out_at(w, h);
+	*at = *o;
+	if (!unique_mid(w, c, at)) {
+		gm_slab_put(&w->outs, h);
+		return 0;
+	}
+	uint32_t *b = bucket(w, &at->peer, at->mid);
+	at->next_hash = *b;
+	*b = h;
+	at->first_us = w->now_ns / 1000;
+	/* ACK_TIMEOUT times 1 to ACK_RANDOM_FACTOR 1.5, drawn per message */
+	at->timeout_ms = w->config.ack_timeout_ms + gm_worker_random(w) % (w->config.ack_timeout_ms / 2 + 1);
+	if (o->kind != OUT_SEPARATE)
+		c->out = h;
+	COUNT(w, inflight);
+	return h;
+}
+
+void gm_out_sent(struct worker *w, uint32_t h)
+{
+	struct out *o = gm_out_at(w, h);
+
+	o->tries++;
+	gm_wheel_del(&w->wheel, o->timer);
+	o->timer = gm_wheel_add(&w->wheel, w->now_ms + o->timeout_ms, TIMER_OUT, h);
+	o->timeout_ms *= 2;
+}
+
+static void unhash(struct worker *w, uint32_t h)
+{
+	struct out *o = gm_out_at(w, h);
+	uint32_t *link = bucket(w, &o->peer, o->mid);
+
+	while (*link && *link != h)
+		link = &gm_out_at(w, *link)->next_hash;
+	if (*link)
+		*link = o->next_hash;
+}
+
+/* The message is over. What follows for the member is rekey.c's. */
+void gm_out_end(struct worker *w, uint32_t h, bool confirmed)
+{
+	struct out o = *gm_out_at(w, h);
+	struct ctx *c = gm_ctx_at(w, o.ctx);
+
+	unhash(w, h);
+	gm_wheel_del(&w->wheel, o.timer);
+	gm_slab_put(&w->outs, h);
+	atomic_fetch_sub_explicit(&w->stats.inflight, 1, memory_order_relaxed);
+	if (c && c->out == h)
+		c->out = 0;
+	if (o.kind != OUT_SEPARATE)
+		gm_rekey_fate(w, &o, confirmed);
+	gm_blob_drop(&o.body);
+}
+
+void gm_out_acked(struct worker *w, uint32_t h)
+{
+	struct out *o = gm_out_at(w, h);
+
+	if (o->kind == OUT_SEPARATE || o->delivery == GM_DELIVER_OBSERVE) {
+		gm_out_end(w, h, true);
+		return;
+	}
+	o->waiting = true; /* the response comes separately */
+	gm_wheel_del(&w->wheel, o->timer);
+	o->timer = gm_wheel_add(&w->wheel, w->now_ms + RESPONSE_WAIT_MS, TIMER_OUT, h);
+}
+
+void gm_out_rst(struct worker *w, uint32_t h)
+{
+	struct out *o = gm_out_at(w, h);
+
+	if (o->kind == OUT_REKEY && o->delivery == GM_DELIVER_OBSERVE) { /* RFC 7641 §3.6 */
+		struct gm_ev_unobserve *ev = gm_worker_event(w, GM_EV_UNOBSERVE, sizeof *ev, 0);
+		if (ev) {
+			ev->ctx = o->ctx;
+			ev->group = o->group;
+			ev->slot = gm_member_at(w, o->member)->slot;
+			gm_worker_event_done(w, &ev->rec);
+		}
+	}
+	gm_out_end(w, h, false);
+}
+
+static void resend_copy(struct worker *w, uint32_t h)
+{
+	struct out *o = gm_out_at(w, h);
+	struct gm_dgram *d = o->body ? gm_box_add(w, &o->peer, &o->local) : NULL;
+
+	if (d) {
+		memcpy(d->data, o->body->bytes, o->body->n);
+		d->len = (uint16_t)o->body->n;
+	}
+	gm_out_sent(w, h);
+}
+
+static void out_due(struct worker *w, uint32_t h)
+{
+	struct out *o = gm_out_at(w, h);
+
+	o->timer = 0;
+	if (o->waiting || o->tries > w->config.retransmit_max) {
+		gm_out_end(w, h, false);
+	} else if (o->kind == OUT_SEPARATE) {
+		resend_copy(w, h);
+	} else if (!gm_pace(w)) { /* retransmissions pass the same bucket */
+		o->timer = gm_wheel_add(&w->wheel, w->now_ms + 5, TIMER_OUT, h);
+	} else {
+		COUNT(w, rekey_retransmitted);
+		if (gm_rekey_send(w, h) != GM_E_OK)
+			gm_out_end(w, h, false);
+	}
+}
+
+static void xch_due(struct worker *w, uint32_t xid)
+{
+	struct xch *x = gm_xch_at(w, xid);
+
+	if (!x)
+		return;
+	x->timer = 0;
+	x->acked = true;
+	gm_send_empty(w, &x->peer, &x->local, GM_COAP_ACK, x->mid);
+}
+
+static void pending_due(struct worker *w, gm_ctx_id id)
+{
+	struct ctx *c = gm_ctx_at(w, id);
+
+	if (!c)
+		return;
+	c->pending_timer = 0;
+	if (c->state == CTX_CLOSING) {
+		gm_ctx_close_if_done(w, id, c, false);
+	} else if (c->state == CTX_PENDING && c->xid) { /* core is deciding on its first request */
+		c->pending_timer = gm_wheel_add(&w->wheel, w->now_ms + 1000, TIMER_PENDING, id);
+	} else if (c->state == CTX_PENDING) {
+		COUNT(w, pending_expired);
+		gm_ctx_wipe(w, id);
+	}
+}
+
+static void saved_due(struct worker *w, gm_ctx_id id)
+{
+	struct ctx *c = gm_ctx_at(w, id);
+
+	if (c) {
+		c->saved_timer = 0;
+		gm_blob_drop(&c->saved);
+	}
+}
+
+static void body_due(struct worker *w, gm_ctx_id id)
+{
+	struct ctx *c = gm_ctx_at(w, id);
+
+	if (c) {
+		c->body_timer = 0;
+		gm_blob_drop(&c->body);
+	}
+}
+
+static void fire(void *arg, unsigned kind, uint32_t ref)
+{
+	static void (*const due[])(struct worker *, uint32_t) = {
+		[TIMER_OUT] = out_due,     [TIMER_XCH] = xch_due,   [TIMER_PENDING] = pending_due,
+		[TIMER_SAVED] = saved_due, [TIMER_BODY] = body_due,
+	};
+
+	due[kind](arg, ref);
+}
+
+void gm_timers_run(struct worker *w)
+{
+	gm_wheel_run(&w->wheel, w->now_ms, fire, w);
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shards of contexts: finding one is an array index and a comparison. design.md: the worker owns its members. */
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "gm/crypto.h"
+#include "work/worker.h"
+
+static size_t shard_bytes(const struct shard *s)
+{
+	return (size_t)s->cap * sizeof(struct ctx);
+}
+
+static struct shard *shard_new(unsigned contexts_max)
+{
+	struct shard *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return NULL;
+	s->cap = 2 * contexts_max / GM_SHARDS + 64;
+	if (s->cap > GM_SLOTS_MAX)
+		s->cap = GM_SLOTS_MAX;
+	void *p = mmap(NULL, shard_bytes(s), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED) {
+		free(s);
+		return NULL;
+	}
+	madvise(p, shard_bytes(s), MADV_DONTDUMP);
+	mlock2(p, shard_bytes(s), MLOCK_ONFAULT);
+	s->ctx = p;
+	return s;
+}
+
+void gm_shards_init(struct worker *w)
+{
+	for (unsigned i = 0; i < GM_SHARDS; i++)
+		if (gm_dp_shard_owner(i, w->workers) == w->index)
+			w->shard[i] = shard_new(w->config.contexts_max);
+	w->next_shard = w->index;
+}
+
+void gm_shards_free(struct worker *w)
+{
+	for (unsigned i = 0; i < GM_SHARDS; i++) {
+		struct shard *s = w->shard[i];
+		if (!s)
+			continue;
+		for (unsigned slot = 0; slot < s->made; slot++)
+			if (s->ctx[slot].state != CTX_FREE)
+				gm_ctx_wipe(w, GM_CTX_ID(i, slot, s->ctx[slot].gen));
+		munmap(s->ctx, shard_bytes(s));
+		free(s);
+	}
+}
+
+struct ctx *gm_ctx_at(struct worker *w, gm_ctx_id id)
+{
+	struct shard *s = w->shard[GM_CTX_SHARD(id)];
+	unsigned slot = GM_CTX_SLOT(id);
+
+	if (!s || slot >= s->made)
+		return NULL;
+	struct ctx *c = &s->ctx[slot];
+	return c->state != CTX_FREE && c->gen == GM_CTX_GEN(id) ? c : NULL;
+}
+
+static bool id_is(const struct gm_oscore_id *not_this, gm_ctx_id id)
+{
+	uint8_t be[4] = {(uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id};
+
+	return not_this->n == 4 && memcmp(not_this->b, be, 4) == 0;
+}
+
+/* Next free slot of a shard, its generation moved on; NULL: full. */
+static struct ctx *take_slot(struct shard *s, unsigned shard, const struct gm_oscore_id *not_this, gm_ctx_id *id)
+{
+	uint32_t slot = s->made;
+
+	if (s->free)
+		slot = s->free - 1;
+	else if (s->made == s->cap)
+		return NULL;
+	struct ctx *c = &s->ctx[slot];
+	uint8_t gen = (uint8_t)(c->gen + 1);
+	if (id_is(not_this, GM_CTX_ID(shard, slot, gen)))
+		gen++;
+	if (s->free)
+		s->free = c->next_free;
+	else
+		s->made++;
+	memset(c, 0, sizeof *c);
+	c->gen = gen;
+	*id = GM_CTX_ID(shard, slot, gen);
+	return c;
+}
+
+struct ctx *gm_ctx_make(struct worker *w, const struct gm_oscore_id *not_this, gm_ctx_id *id)
+{
+	for (unsigned tries = 0; tries < GM_SHARDS; tries++) {
+		unsigned shard = w->next_shard;
+		w->next_shard = (w->next_shard + 1) % GM_SHARDS;
+		if (!w->shard[shard])
+			continue;
+		struct ctx *c = take_slot(w->shard[shard], shard, not_this, id);
+		if (c) {
+			c->state = CTX_PENDING;
+			c->next_mid = (uint16_t)gm_worker_random(w);
+			COUNT(w, contexts_pending);
+			return c;
+		}
+	}
+	return NULL;
+}
+
+/* The free list below a loaded slot is filled on the way: slots that the store does not name stay usable. */
+struct ctx *gm_ctx_load(struct worker *w, gm_ctx_id id)
+{
+	struct shard *s = w->shard[GM_CTX_SHARD(id)];
+	unsigned slot = GM_CTX_SLOT(id);
+
+	if (!s || slot >= s->cap)
+		return NULL;
+	for (; s->made <= slot; s->made++) {
+		s->ctx[s->made].next_free = s->free;
+		s->free = s->made + 1;
+	}
+	uint32_t *link = &s->free;
+	while (*link && *link != slot + 1)
+		link = &s->ctx[*link - 1].next_free;
+	if (!*link)
+		return NULL;
+	*link = s->ctx[slot].next_free;
+	struct ctx *c = &s->ctx[slot];
+	memset(c, 0, sizeof *c);
+	c->gen = (uint8_t)GM_CTX_GEN(id);
+	c->state = CTX_LIVE;
+	c->next_mid = (uint16_t)gm_worker_random(w);
+	COUNT(w, contexts);
+	return c;
+}
+
+void gm_ctx_wipe(struct worker *w, gm_ctx_id id)
+{
+	struct ctx *c = gm_ctx_at(w, id);
+
+	if (!c)
+		return;
+	_Atomic uint64_t *gauge = c->state == CTX_PENDING ? &w->stats.contexts_pending : &w->stats.contexts;
+	c->state = CTX_WIPING;
+	while (c->members) {
+		uint32_t h = c->members;
+		gm_rekey_drop_member(w, h);
+		gm_member_unlink(w, h);
+		gm_member_free(w, h);
+	}
+	if (c->out)
+		gm_out_end(w, c->out, false);
+	gm_ctx_forget_answer(w, c);
+	gm_ctx_forget_body(w, c);
+	gm_wheel_del(&w->wheel, c->pending_timer);
+	gm_blob_drop(&c->pending);
+	atomic_fetch_sub_explicit(gauge, 1, memory_order_relaxed);
+	struct shard *s = w->shard[GM_CTX_SHARD(id)];
+	uint8_t gen = c->gen;
+	gm_wipe(c, sizeof *c);
+	c->gen = gen;
+	c->next_free = s->free;
+	s->free = GM_CTX_SLOT(id) + 1;
+}
+
+static void ask_lease(struct worker *w, unsigned shard, struct shard *s, uint64_t seq)
+{
+	if (s->asked)
+		return;
+	struct gm_ev_lease *ev = gm_worker_event(w, GM_EV_LEASE, sizeof *ev, 0);
+	if (!ev)
+		return; /* the next number taken asks again */
+	ev->shard = shard;
+	ev->want = (seq > s->until ? seq : s->until) + GM_SEQ_STEP;
+	gm_worker_event_done(w, &ev->rec);
+	s->asked = true;
+}
+
+enum gm_err gm_ctx_take_seq(struct worker *w, gm_ctx_id id, struct ctx *c, uint64_t *seq)
+{
+	unsigned shard = GM_CTX_SHARD(id);
+	struct shard *s = w->shard[shard];
+
+	if (c->resume) { /* RFC 8613 App. B.1.1 */
+		c->seq = w->config.no_lease ? 0 : s->resume;
+		c->resume = false;
+	}
+	if (c->seq > GM_OSCORE_SEQ_MAX)
+		return GM_E_SEQ_SPENT;
+	if (c->seq + GM_SEQ_STEP / 2 >= s->until)
+		ask_lease(w, shard, s, c->seq);
+	if (c->seq >= s->until)
+		return GM_E_SEQ_UNLEASED;
+	*seq = c->seq++;
+	return GM_E_OK;
+}
+
+/* The upper bits name the worker, so that ACK and RST find their owner. */
+uint16_t gm_ctx_mid(struct worker *w, struct ctx *c)
+{
+	uint16_t low = (uint16_t)(c->next_mid++ & ((1u << MID_WORKER_SHIFT) - 1));
+
+	return (uint16_t)(w->index << MID_WORKER_SHIFT | low);
+}
+
+void gm_ctx_forget_answer(struct worker *w, struct ctx *c)
+{
+	gm_wheel_del(&w->wheel, c->saved_timer);
+	c->saved_timer = 0;
+	gm_blob_drop(&c->saved);
+}
+
+void gm_ctx_save_answer(struct worker *w, struct ctx *c, gm_ctx_id id, const uint8_t *p, size_t n)
+{
+	gm_ctx_forget_answer(w, c);
+	c->saved = gm_blob_copy(p, n);
+	c->saved_timer = gm_wheel_add(&w->wheel, w->now_ms + EXCHANGE_LIFETIME_MS, TIMER_SAVED, id);
+}
+
+void gm_ctx_forget_body(struct worker *w, struct ctx *c)
+{
+	gm_wheel_del(&w->wheel, c->body_timer);
+	c->body_timer = 0;
+	gm_blob_drop(&c->body);
+}
+
+void gm_ctx_fill_save(const struct ctx *c, gm_ctx_id id, struct gm_ctx_save *save)
+{
+	save->id = id;
+	memcpy(save->send_key, c->keys.send_key, sizeof save->send_key);
+	memcpy(save->recv_key, c->keys.recv_key, sizeof save->recv_key);
+	memcpy(save->common_iv, c->keys.common_iv, sizeof save->common_iv);
+	save->sid_n = c->keys.sid.n;
+	memcpy(save->sid, c->keys.sid.b, sizeof save->sid);
+	memcpy(save->challenge, c->n_s, sizeof save->challenge);
+	save->peer = c->peer;
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* POST /authz-info: the token's protection is checked here, its claims are judged by core, the context is made here again.
+ * RFC 9200 §5.10.1, RFC 9203 §4 */
+#include "gm/crypto.h"
+#include "work/worker.h"
+
+#define OAUTH_INVALID_REQUEST 1
+#define OAUTH_INVALID_SCOPE 6
+#define HKDF_SHA_256 5
+
+/* ---- duplicates of unprotected requests, RFC 7252 §4.5 */
+
+static struct repeat *repeat_of(struct worker *w, const struct xch *x)
+{
+	uint8_t key[20];
+
+	memcpy(key, x->peer.ip, 16);
+	memcpy(key + 16, &x->peer.port, 2);
+	memcpy(key + 18, &x->mid, 2);
+	return &w->repeats[gm_worker_hash(w, key, sizeof key) % REPEATS];
+}
+
+static bool is_repeat(const struct worker *w, const struct repeat *r, const struct xch *x)
+{
+	return (r->busy || r->answer) && r->mid == x->mid && gm_addr_eq(&r->peer, &x->peer) &&
+	       w->now_ms - r->at_ms < EXCHANGE_LIFETIME_MS;
+}
+
+static void answer_again(struct worker *w, const struct repeat *r, const struct xch *x)
+{
+	struct gm_dgram *d = r->answer ? gm_box_add(w, &x->peer, &x->local) : NULL;
+
+	COUNT(w, rx_repeat);
+	if (!d)
+		return; /* core has it still */
+	memcpy(d->data, r->answer->bytes, r->answer->n);
+	d->len = (uint16_t)r->answer->n;
+}
+
+static void remember(struct worker *w, const struct xch *x, struct blob *answer)
+{
+	struct repeat *r = repeat_of(w, x);
+
+	gm_blob_drop(&r->answer);
+	*r = (struct repeat){.peer = x->peer, .mid = x->mid, .busy = !answer, .at_ms = w->now_ms, .answer = answer};
+}
+
+/* ---- answers */
+
+static const struct as *first_as(const struct worker *w)
+{
+	for (size_t i = 0; i < sizeof w->as / sizeof *w->as; i++)
+		if (w->as[i].used)
+			return &w->as[i];
+	return NULL;
+}
+
+void gm_token_hints(struct worker *w, const struct xch *x)
+{
+	uint8_t body[320];
+	struct gm_out out = gm_out(body, sizeof body);
+	const struct as *as = first_as(w);
+
+	if (as)
+		gm_hints_encode(&out, as->uri, as->aud);
+	struct plain a = {.code = GM_COAP(4, 1), .format = as ? GM_CF_ACE : GM_CF_NONE, .payload = gm_out_result(&out)};
+	gm_answer_plain(w, x, &a, NULL);
+}
+
+static void refuse(struct worker *w, const struct xch *x, enum gm_err err)
+{
+	uint8_t body[128];
+	struct gm_out out = gm_out(body, sizeof body);
+	struct plain a = {.code = gm_err_info(err)->coap, .format = GM_CF_NONE};
+	struct blob *kept = NULL;
+
+	COUNT(w, token_bad);
+	if (a.code == GM_COAP(4, 0)) {
+		gm_token_error_encode(&out, err == GM_E_TOKEN_SCOPE ? OAUTH_INVALID_SCOPE : OAUTH_INVALID_REQUEST,
+		                      gm_err_info(err)->text);
+		a.format = GM_CF_ACE;
+		a.payload = gm_out_result(&out);
+	}
+	gm_answer_plain(w, x, &a, &kept);
+	if (kept)
+		remember(w, x, kept);
+}
+
+/* ---- the request */
+
+static enum gm_err open_token(struct worker *w, struct gm_bytes token, uint8_t *claims, size_t cap, size_t *n, uint32_t *as_id)
+{
+	struct gm_cose msg;
+
+	GM_TRY(gm_cose_decode(token, &msg));
+	for (uint32_t i = 0; i < sizeof w->as / sizeof *w->as; i++) {
+		if (!w->as[i].used || !gm_cose_key_fits(&msg, &w->as[i].key))
+			continue;
+		*as_id = i;
+		if (gm_cose_open(&msg, &w->as[i].key, claims, cap, n) == GM_E_OK)
+			return GM_E_OK;
+	}
+	return GM_E_TOKEN_KEY;
+}
+
+/* Profile parameters that this server needs and knows: RFC 9203 §3.2.1, §4.1 */
+static bool profile_fits(const struct gm_token_request *request, const struct gm_cwt *cwt)
+{
+	return cwt->has_osc && request->nonce1.n && request->nonce1.n <= GM_NONCE_MAX && request->id1.p &&
+	       request->id1.n <= GM_OSCORE_ID_MAX && cwt->osc.hkdf == HKDF_SHA_256 && cwt->osc.alg == GM_ALG_CCM_16_64_128 &&
+	       cwt->osc.version == 1 && cwt->osc.id.n <= 32;
+}
+
+static struct gm_slice put(struct blob *b, size_t *at, struct gm_bytes from)
+{
+	struct gm_slice s = {.off = (uint32_t)*at, .n = (uint32_t)from.n};
+
+	if (!from.p)
+		return (struct gm_slice){0};
+	if (from.n)
+		memcpy(b->bytes + *at, from.p, from.n);
+	*at += from.n;
+	return s;
+}
+
+/* All that the answer and the context are made of, while core decides and after. */
+static struct blob *keep(uint32_t as_id, struct gm_bytes claims, const struct gm_token_request *request, const struct gm_cwt *cwt)
+{
+	size_t at = sizeof(struct pending);
+	struct blob *b = gm_blob_new(at + claims.n + request->nonce1.n + request->id1.n + cwt->cti.n + cwt->scope.n + cwt->osc.id.n);
+
+	if (!b)
+		return NULL;
+	struct pending p = {.as_id = as_id, .exp = cwt->exp, .exi = cwt->exi};
+	p.claims = put(b, &at, claims);
+	p.nonce1 = put(b, &at, request->nonce1);
+	p.id1 = put(b, &at, request->id1);
+	p.cti = put(b, &at, cwt->cti);
+	p.scope = put(b, &at, cwt->scope);
+	p.osc_id = put(b, &at, cwt->osc.id);
+	memcpy(b->bytes, &p, sizeof p);
+	return b;
+}
+
+static struct gm_slice append(struct gm_rec *rec, struct gm_bytes b)
+{
+	return b.p ? gm_rec_append(rec, b.p, b.n) : (struct gm_slice){0};
+}
+
+static bool hand_up(struct worker *w, uint32_t xid, uint32_t as_id, const struct gm_token_request *request, const struct gm_cwt *cwt)
+{
+	size_t more = cwt->iss.n + cwt->aud.n + cwt->cti.n + cwt->scope.n + cwt->osc.id.n + 64;
+	struct gm_ev_token *ev = gm_worker_event(w, GM_EV_TOKEN, sizeof *ev, more);
+
+	if (!ev)
+		return false;
+	ev->xid = xid;
+	ev->as_id = as_id;
+	ev->exp = cwt->exp;
+	ev->nbf = cwt->nbf;
+	ev->exi = cwt->exi;
+	ev->iss = append(&ev->rec, cwt->iss);
+	ev->aud = append(&ev->rec, cwt->aud);
+	ev->cti = append(&ev->rec, cwt->cti);
+	ev->scope = append(&ev->rec, cwt->scope);
+	ev->osc_id = append(&ev->rec, cwt->osc.id);
+	ev->bad = profile_fits(request, cwt) ? GM_E_OK : GM_E_TOKEN_PROFILE;
+	ev->sign_info = request->sign_info;
+	ev->ecdh_info = request->ecdh_info;
+	ev->kdc_dh_creds = request->kdc_dh_creds;
+	gm_worker_event_done(w, &ev->rec);
+	return true;
+}
+
+void gm_token_check(struct worker *w, const struct gm_coap *msg, const struct xch *x)
+{
+	struct gm_token_request request;
+	struct gm_cwt cwt;
+	uint32_t as_id = 0;
+	size_t n = 0;
+	struct repeat *r = repeat_of(w, x);
+	enum gm_err err;
+
+	if (is_repeat(w, r, x)) {
+		answer_again(w, r, x);
+		return;
+	}
+	if (msg->content_format != GM_CF_NONE && msg->content_format != GM_CF_ACE)
+		err = GM_E_BAD_FORMAT;
+	else if ((err = gm_token_request_decode(msg->payload, &request)) == GM_E_OK &&
+	         (err = open_token(w, request.token, w->big, sizeof w->big, &n, &as_id)) == GM_E_OK)
+		err = gm_cwt_decode((struct gm_bytes){w->big, n}, &cwt);
+	if (err != GM_E_OK) {
+		refuse(w, x, err);
+		return;
+	}
+	struct xch own = *x;
+	own.blob = keep(as_id, (struct gm_bytes){w->big, n}, &request, &cwt);
+	uint32_t xid = own.blob ? gm_xch_put(w, &own) : 0;
+	if (!xid || !hand_up(w, xid, as_id, &request, &cwt)) {
+		if (xid)
+			gm_xch_done(w, xid);
+		else
+			gm_blob_drop(&own.blob);
+		refuse(w, x, GM_E_BUSY);
+		return;
+	}
+	remember(w, x, NULL);
+	gm_wipe(w->big, n);
+}
+
+/* ---- core has said yes */
+
+static struct gm_bytes part(const struct pending *p, struct gm_slice s)
+{
+	return gm_rec_bytes(p, s);
+}
+
+static struct ctx *make_context(struct worker *w, const struct xch *x, struct pending *p, const struct gm_eff_token *e, gm_ctx_id *id)
+{
+	struct gm_cwt cwt;
+	struct gm_bytes id1 = part(p, p->id1), n1 = part(p, p->nonce1);
+	struct gm_oscore_id sid = {.n = (uint8_t)id1.n};
+	uint8_t salt[256];
+	struct gm_out out = gm_out(salt, sizeof salt);
+
+	memcpy(sid.b, id1.p, id1.n);
+	if (gm_cwt_decode(part(p, p->claims), &cwt) != GM_E_OK)
+		return NULL;
+	gm_oscore_ace_salt(&out, cwt.osc.salt, w->as[p->as_id].empty_salt_item, n1, (struct gm_bytes){e->nonce2, sizeof e->nonce2});
+	struct ctx *c = out.err ? NULL : gm_ctx_make(w, &sid, id);
+	if (!c)
+		return NULL;
+	uint8_t rid[4] = {(uint8_t)(*id >> 24), (uint8_t)(*id >> 16), (uint8_t)(*id >> 8), (uint8_t)*id};
+	struct gm_oscore_input input = {
+		.ms = cwt.osc.ms,
+		.salt = gm_out_result(&out),
+		.id_context = cwt.osc.context_id,
+		.sid = id1,
+		.rid = {rid, sizeof rid},
+	};
+	enum gm_err err = gm_oscore_derive(&c->keys, &input);
+	gm_wipe(salt, sizeof salt);
+	if (err != GM_E_OK) {
+		gm_ctx_wipe(w, *id);
+		return NULL;
+	}
+	c->peer = x->peer;
+	c->local = x->local;
+	memcpy(c->n_s, e->n_s, sizeof c->n_s);
+	return c;
+}
+
+static void accept(struct worker *w, struct xch *x, const struct gm_eff_token *e)
+{
+	struct pending *p = (struct pending *)x->blob->bytes;
+	gm_ctx_id id;
+	struct ctx *c = make_context(w, x, p, e, &id);
+
+	if (!c) {
+		refuse(w, x, GM_E_FULL);
+		return;
+	}
+	p->exp = e->exp;
+	c->pending = gm_blob_ref(x->blob);
+	c->pending_timer = gm_wheel_add(&w->wheel, w->now_ms + PENDING_MS, TIMER_PENDING, id);
+	struct gm_token_response response = {
+		.nonce2 = {e->nonce2, sizeof e->nonce2},
+		.id2 = {c->keys.rid.b, c->keys.rid.n},
+		.infos = gm_rec_bytes(e, e->infos),
+		.infos_n = e->infos_n,
+	};
+	if (e->challenge)
+		response.challenge = (struct gm_bytes){e->n_s, sizeof e->n_s};
+	struct gm_out out = gm_out(w->plain, sizeof w->plain);
+	gm_token_response_encode(&out, &response);
+	if (out.err) { /* more infos than a datagram holds: they are a SHOULD */
+		response.infos_n = 0;
+		response.infos = (struct gm_bytes){0};
+		out = gm_out(w->plain, sizeof w->plain);
+		gm_token_response_encode(&out, &response);
+	}
+	struct plain a = {.code = GM_COAP(2, 1), .format = GM_CF_ACE, .payload = gm_out_result(&out)};
+	struct blob *kept = NULL;
+	gm_answer_plain(w, x, &a, &kept);
+	if (kept)
+		remember(w, x, kept);
+	COUNT(w, token_ok);
+}
+
+void gm_token_effect(struct worker *w, const struct gm_eff_token *e)
+{
+	struct xch *x = gm_xch_at(w, e->xid);
+
+	if (!x || !x->blob)
+		return;
+	if (e->err == GM_E_OK)
+		accept(w, x, e);
+	else
+		refuse(w, x, (enum gm_err)e->err);
+	gm_xch_done(w, e->xid);
+}

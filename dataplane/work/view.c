@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What core has published to this worker: groups, authorization servers, mirrors of the memberships it serves. */
+#include <stdlib.h>
+
+#include "gm/crypto.h"
+#include "work/worker.h"
+
+/* ---- groups */
+
+struct group *gm_group_at(struct worker *w, uint32_t index)
+{
+	return index < w->groups_cap && w->group[index] && w->group[index]->used ? w->group[index] : NULL;
+}
+
+static uint32_t *name_slot(struct worker *w, struct gm_bytes name)
+{
+	uint32_t i = gm_worker_hash(w, name.p, name.n);
+
+	for (;; i++) {
+		uint32_t *at = &w->names[i & (w->names_cap - 1)];
+		if (!*at)
+			return at;
+		const struct gm_group_view *v = &w->group[*at - 1]->view;
+		if (gm_bytes_eq(name, (struct gm_bytes){(const uint8_t *)v->name, v->name_n}))
+			return at;
+	}
+}
+
+struct group *gm_group_named(struct worker *w, struct gm_bytes name)
+{
+	if (!w->names_cap)
+		return NULL;
+	uint32_t at = *name_slot(w, name);
+	return at ? w->group[at - 1] : NULL;
+}
+
+static void rebuild_names(struct worker *w)
+{
+	uint32_t cap = 64;
+
+	while (cap < 4 * w->names_n)
+		cap *= 2;
+	free(w->names);
+	w->names = calloc(cap, sizeof *w->names);
+	w->names_cap = w->names ? cap : 0;
+	for (uint32_t i = 0; w->names && i < w->groups_cap; i++) {
+		struct group *g = gm_group_at(w, i);
+		if (g)
+			*name_slot(w, (struct gm_bytes){(const uint8_t *)g->view.name, g->view.name_n}) = i + 1;
+	}
+}
+
+static bool room_for_group(struct worker *w, uint32_t index)
+{
+	if (index >= w->groups_cap) {
+		uint32_t cap = w->groups_cap ? w->groups_cap : 16;
+		while (cap <= index)
+			cap *= 2;
+		struct group **grown = realloc(w->group, cap * sizeof *grown);
+		if (!grown)
+			return false;
+		memset(grown + w->groups_cap, 0, (cap - w->groups_cap) * sizeof *grown);
+		w->group = grown;
+		w->groups_cap = cap;
+	}
+	if (!w->group[index])
+		w->group[index] = calloc(1, sizeof **w->group);
+	return w->group[index] != NULL;
+}
+
+static struct gm_group_params params_of(const struct gm_group_view *v)
+{
+	return (struct gm_group_params){
+		.hkdf = v->hkdf,
+		.cred_fmt = v->cred_fmt,
+		.group_mode = v->group_mode,
+		.pairwise_mode = v->pairwise_mode,
+		.gp_enc_alg = v->gp_enc_alg,
+		.sign_alg = v->sign_alg,
+		.alg = v->alg,
+		.ecdh_alg = v->ecdh_alg,
+		.sign_kty = v->sign_kty,
+		.sign_crv = v->sign_crv,
+		.ecdh_kty = v->ecdh_kty,
+		.ecdh_crv = v->ecdh_crv,
+	};
+}
+
+static void remove_group(struct worker *w, uint32_t index)
+{
+	struct group *g = gm_group_at(w, index);
+
+	if (!g)
+		return;
+	while (g->head) /* those still to be told have left the list and live on in their contexts */
+		gm_member_unlink(w, g->head);
+	if (g->walk.active)
+		w->walks--;
+	gm_blob_drop(&g->walk.post);
+	gm_blob_drop(&g->walk.obs);
+	gm_wipe(g, sizeof *g);
+	w->names_n--;
+	rebuild_names(w);
+}
+
+void gm_view_group(struct worker *w, const struct gm_eff_group *e)
+{
+	if (e->remove) {
+		remove_group(w, e->view.index);
+		return;
+	}
+	if (!room_for_group(w, e->view.index))
+		return;
+	struct group *g = w->group[e->view.index];
+	bool fresh = !g->used;
+	g->used = true;
+	g->view = e->view;
+	g->params = params_of(&e->view);
+	if (!fresh)
+		return;
+	w->names_n++;
+	rebuild_names(w);
+}
+
+struct gm_keying gm_view_keying(struct worker *w, const struct group *g, struct gm_bytes sid)
+{
+	const struct gm_group_view *v = &g->view;
+
+	return (struct gm_keying){
+		.params = &g->params,
+		.ms = {v->ms, v->ms_n},
+		.salt = {v->salt, v->salt_n},
+		.gid = {v->gid, v->gid_n},
+		.sid = sid,
+		.num = v->version,
+		.exp = v->exp,
+		.exi = v->exp > w->wall_s ? (uint64_t)(v->exp - w->wall_s) : 0,
+	};
+}
+
+/* ---- memberships */
+
+struct member *gm_member_at(struct worker *w, uint32_t h)
+{
+	return gm_slab_at(&w->members, h);
+}
+
+struct member *gm_member_of(struct worker *w, const struct ctx *c, uint32_t group, uint32_t *h)
+{
+	for (uint32_t at = c->members; at; at = gm_member_at(w, at)->next_ctx) {
+		struct member *m = gm_member_at(w, at);
+		if (m->group == group && !m->notice) {
+			if (h)
+				*h = at;
+			return m;
+		}
+	}
+	return NULL;
+}
+
+static void link_to_group(struct worker *w, struct group *g, uint32_t h)
+{
+	struct member *m = gm_member_at(w, h);
+
+	m->next_group = g->head;
+	m->prev_group = 0;
+	if (g->head)
+		gm_member_at(w, g->head)->prev_group = h;
+	g->head = h;
+	g->members++;
+}
+
+void gm_member_unlink(struct worker *w, uint32_t h)
+{
+	struct member *m = gm_member_at(w, h);
+	struct group *g = gm_group_at(w, m->group);
+
+	if (!g || (!m->prev_group && g->head != h))
+		return; /* not in the list any more */
+	if (g->walk.cursor == h)
+		g->walk.cursor = m->next_group;
+	if (m->prev_group)
+		gm_member_at(w, m->prev_group)->next_group = m->next_group;
+	else
+		g->head = m->next_group;
+	if (m->next_group)
+		gm_member_at(w, m->next_group)->prev_group = m->prev_group;
+	m->next_group = m->prev_group = 0;
+	g->members--;
+}
+
+void gm_member_free(struct worker *w, uint32_t h)
+{
+	struct ctx *c = gm_ctx_at(w, gm_member_at(w, h)->ctx);
+
+	if (c) {
+		uint32_t *link = &c->members;
+		while (*link && *link != h)
+			link = &gm_member_at(w, *link)->next_ctx;
+		if (*link)
+			*link = gm_member_at(w, h)->next_ctx;
+	}
+	gm_slab_put(&w->members, h);
+	atomic_fetch_sub_explicit(&w->stats.members, 1, memory_order_relaxed);
+}
+
+static struct member *find(struct worker *w, const struct gm_eff_member *e, uint32_t *h)
+{
+	struct ctx *c = gm_ctx_at(w, e->ctx);
+	struct member *m = c ? gm_member_of(w, c, e->group, h) : NULL;
+
+	return m && m->slot == e->slot ? m : NULL;
+}
+
+static struct member *add(struct worker *w, const struct gm_eff_member *e, uint32_t *h)
+{
+	struct ctx *c = gm_ctx_at(w, e->ctx);
+	struct group *g = gm_group_at(w, e->group);
+
+	*h = c && g ? gm_slab_get(&w->members) : 0;
+	if (!*h)
+		return NULL;
+	struct member *m = gm_member_at(w, *h);
+	m->ctx = e->ctx;
+	m->group = e->group;
+	m->slot = e->slot;
+	m->next_ctx = c->members;
+	c->members = *h;
+	link_to_group(w, g, *h);
+	COUNT(w, members);
+	return m;
+}
+
+static void fill(struct member *m, const struct gm_eff_member *e)
+{
+	struct gm_bytes path = gm_rec_bytes(e, e->control_path);
+
+	m->roles = e->roles;
+	m->sid_n = e->sid_n;
+	memcpy(m->sid, e->sid, sizeof m->sid);
+	m->delivery = e->delivery;
+	m->obs_node = e->obs_node;
+	m->obs_token_n = e->obs_token_n;
+	memcpy(m->obs_token, e->obs_token, sizeof m->obs_token);
+	m->obs_piv_n = e->obs_piv_n;
+	memcpy(m->obs_piv, e->obs_piv, sizeof m->obs_piv);
+	m->node_n = e->node_n;
+	memcpy(m->node, e->node, sizeof m->node);
+	m->control_port = e->control_port;
+	m->control_n = (uint8_t)(path.n <= CONTROL_PATH_MAX ? path.n : 0);
+	if (m->control_n)
+		memcpy(m->control, path.p, m->control_n);
+}
+
+void gm_view_member(struct worker *w, const struct gm_eff_member *e)
+{
+	uint32_t h = 0;
+	struct member *m = find(w, e, &h);
+
+	bool told = m != NULL;
+	if (m) /* what is in flight was made from the old mirror and must not be made again from the new one */
+		gm_rekey_drop_member(w, h);
+	if (e->remove) {
+		if (!m)
+			return;
+		gm_member_unlink(w, h);
+		gm_member_free(w, h);
+		return;
+	}
+	if (!m)
+		m = add(w, e, &h);
+	if (!m)
+		return;
+	fill(m, e);
+	if (told)
+		gm_rekey_again(w, h);
+}
+
+/* ---- authorization servers */
+
+void gm_view_as(struct worker *w, const struct gm_eff_as *e)
+{
+	if (e->as_id >= sizeof w->as / sizeof *w->as)
+		return;
+	struct as *as = &w->as[e->as_id];
+	gm_wipe(as, sizeof *as);
+	if (e->remove)
+		return;
+	as->used = true;
+	as->empty_salt_item = e->empty_salt_item;
+	as->key.alg = e->alg;
+	as->key.kid_n = e->kid_n;
+	memcpy(as->key.kid, e->kid, sizeof as->key.kid);
+	as->key.key_n = e->key_n;
+	memcpy(as->key.key, e->key, sizeof as->key.key);
+	memcpy(as->uri, e->uri, e->uri_n);
+	memcpy(as->aud, e->aud, e->aud_n);
+}
+
+void gm_view_free(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->groups_cap; i++) {
+		if (!w->group[i])
+			continue;
+		gm_blob_drop(&w->group[i]->walk.post);
+		gm_blob_drop(&w->group[i]->walk.obs);
+		gm_wipe(w->group[i], sizeof **w->group);
+		free(w->group[i]);
+	}
+	free(w->group);
+	free(w->names);
+	gm_wipe(w->as, sizeof w->as);
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The worker's loop, and the door that starts and stops workers.
+ *
+ * A turn: effects of core, a burst from the network, what other workers sent over, timers, the walk, the box out. */
+#include "work/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "gm/crypto.h"
+
+#define UP_BYTES (16u << 20)
+#define DOWN_BYTES (32u << 20)
+#define HOP_BYTES (2u << 20)
+
+void gm_work_hist(_Atomic uint64_t *hist, uint64_t v)
+{
+	unsigned b = v ? 64u - (unsigned)__builtin_clzll(v) : 0;
+
+	atomic_fetch_add_explicit(&hist[b < GM_HIST ? b : GM_HIST - 1], 1, memory_order_relaxed);
+}
+
+uint32_t gm_worker_random(struct worker *w)
+{
+	uint64_t v[2] = {++w->turn_random, w->now_ns};
+
+	return (uint32_t)gm_siphash(w->boot, (const uint8_t *)v, sizeof v);
+}
+
+uint32_t gm_worker_hash(const struct worker *w, const void *p, size_t n)
+{
+	return (uint32_t)(gm_siphash(w->boot, p, n) >> 32);
+}
+
+/* ---- events */
+
+void *gm_worker_event(struct worker *w, enum gm_ev type, size_t size, size_t more)
+{
+	struct gm_rec *rec = gm_ring_reserve(w->up, size + more);
+
+	if (!rec)
+		return NULL;
+	memset(rec, 0, size);
+	*rec = (struct gm_rec){.type = (uint16_t)type, .worker = (uint16_t)w->index, .len = (uint32_t)size};
+	return rec;
+}
+
+struct gm_slice gm_rec_append(struct gm_rec *rec, const void *p, size_t n)
+{
+	struct gm_slice s = {.off = rec->len, .n = (uint32_t)n};
+
+	if (n)
+		memcpy((uint8_t *)rec + rec->len, p, n);
+	rec->len += (uint32_t)n;
+	return s;
+}
+
+void gm_worker_event_done(struct worker *w, struct gm_rec *rec)
+{
+	gm_ring_commit(w->up, rec->len);
+	w->woke_core = true;
+}
+
+/* ---- a turn */
+
+static void read_clocks(struct worker *w)
+{
+	struct timespec ts;
+
+	w->now_ns = w->ops->now_ns(w->port);
+	w->now_ms = w->now_ns / 1000000;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	w->wall_s = ts.tv_sec;
+}
+
+static bool receive(struct worker *w)
+{
+	struct gm_dgram d[BURST];
+	unsigned n = w->ops->rx_burst(w->port, d, BURST);
+
+	for (unsigned i = 0; i < n; i++)
+		gm_check_datagram(w, d[i].data, d[i].len, &d[i].peer, &d[i].local, false);
+	gm_check_finish(w);
+	if (n)
+		w->ops->rx_put(w->port, d, n);
+	return n > 0;
+}
+
+/* Wake those who have got something, once per turn. */
+static void tell_others(struct worker *w)
+{
+	for (unsigned i = 0; i < w->workers; i++) {
+		if (!w->hopped[i])
+			continue;
+		w->hopped[i] = false;
+		gm_dp_wake(w->dp, i);
+	}
+	if (w->woke_core && w->config.wake_core)
+		w->config.wake_core(w->config.wake_arg);
+	w->woke_core = false;
+}
+
+static void publish_stats(struct worker *w)
+{
+	struct gm_port_stats s;
+
+	w->ops->stats(w->port, &s);
+	SET(w, port_tx_failed, s.tx_failed);
+	SET(w, port_rx_truncated, s.rx_truncated);
+}
+
+bool gm_worker_turn(struct worker *w)
+{
+	read_clocks(w);
+	bool worked = gm_effects_run(w);
+	if (w->ready) {
+		worked |= receive(w);
+		worked |= gm_check_hops(w) > 0;
+	}
+	gm_timers_run(w);
+	gm_rekey_step(w);
+	gm_box_flush(w);
+	tell_others(w);
+	return worked || w->box.n;
+}
+
+uint64_t gm_worker_timeout_ns(struct worker *w)
+{
+	uint64_t ms = gm_rekey_waiting(w) ? 1 : gm_wheel_next(&w->wheel);
+
+	return ms * 1000000;
+}
+
+static bool something_waits(struct worker *w)
+{
+	size_t len;
+
+	if (gm_ring_peek(w->down, &len))
+		return true;
+	for (unsigned i = 0; i < w->workers; i++)
+		if (w->hop_in[i] && gm_ring_peek(w->hop_in[i], &len))
+			return true;
+	return false;
+}
+
+static void sleep_a_while(struct worker *w)
+{
+	publish_stats(w);
+	atomic_store(&w->asleep, 1);
+	if (!something_waits(w) && !atomic_load(&w->stop))
+		w->ops->wait(w->port, gm_worker_timeout_ns(w));
+	atomic_store(&w->asleep, 0);
+}
+
+static void *run(void *arg)
+{
+	struct worker *w = arg;
+	struct gm_port_config pc = {.listen_n = w->config.listen_n, .rx_bufs = 4096, .tx_bufs = 1024, .arg = w->config.port_arg};
+
+	memcpy(pc.listen, w->config.listen, sizeof pc.listen);
+	w->opened = w->ops->open(&w->port, &pc);
+	if (w->opened == GM_E_OK) {
+		read_clocks(w);
+		gm_wheel_init(&w->wheel, 4 * EXCHANGES_MAX, w->now_ms);
+	}
+	pthread_mutex_lock(&w->dp->lock);
+	w->dp->started_n++;
+	pthread_cond_signal(&w->dp->started);
+	pthread_mutex_unlock(&w->dp->lock);
+	while (w->opened == GM_E_OK && !atomic_load_explicit(&w->stop, memory_order_acquire))
+		if (!gm_worker_turn(w))
+			sleep_a_while(w);
+	return NULL;
+}
+
+/* ---- life */
+
+struct worker *gm_worker_new(struct gm_dp *dp, unsigned index)
+{
+	struct worker *w = calloc(1, sizeof *w);
+
+	if (!w)
+		return NULL;
+	w->dp = dp;
+	w->index = index;
+	w->config = dp->config;
+	w->workers = dp->config.workers;
+	w->ops = dp->config.port;
+	gm_random(w->boot, sizeof w->boot);
+	w->up = gm_ring_new(UP_BYTES);
+	w->down = gm_ring_new(DOWN_BYTES);
+	for (unsigned i = 0; i < w->workers; i++)
+		if (i != index)
+			w->hop_in[i] = gm_ring_new(HOP_BYTES);
+	w->out_hash_mask = 16384 - 1;
+	w->out_hash = calloc(w->out_hash_mask + 1, sizeof *w->out_hash);
+	w->repeats = calloc(REPEATS, sizeof *w->repeats);
+	gm_slab_init(&w->members, sizeof(struct member), 16 * dp->config.contexts_max);
+	gm_slab_init(&w->xchs, sizeof(struct xch), EXCHANGES_MAX);
+	gm_slab_init(&w->outs, sizeof(struct out), dp->config.contexts_max + EXCHANGES_MAX);
+	gm_shards_init(w);
+	bool rings = w->up && w->down;
+	for (unsigned i = 0; i < w->workers; i++)
+		rings = rings && (i == index || w->hop_in[i]);
+	if (!rings || !w->out_hash || !w->repeats) {
+		gm_worker_free(w);
+		return NULL;
+	}
+	return w;
+}
+
+void gm_worker_free(struct worker *w)
+{
+	if (!w)
+		return;
+	gm_shards_free(w);
+	for (uint32_t h = 1; h <= w->xchs.made; h++)
+		gm_xch_done(w, h);
+	for (unsigned i = 0; w->repeats && i < REPEATS; i++)
+		gm_blob_drop(&w->repeats[i].answer);
+	gm_view_free(w);
+	gm_slab_free(&w->members);
+	gm_slab_free(&w->xchs);
+	gm_slab_free(&w->outs);
+	gm_wheel_free(&w->wheel);
+	gm_ring_free(w->up);
+	gm_ring_free(w->down);
+	for (unsigned i = 0; i < w->workers; i++)
+		gm_ring_free(w->hop_in[i]);
+	free(w->out_hash);
+	free(w->repeats);
+	if (w->port)
+		w->ops->close(w->port);
+	gm_wipe(w, sizeof *w);
+	free(w);
+}
+
+static enum gm_err start_all(struct gm_dp *dp)
+{
+	unsigned n = dp->config.workers;
+
+	for (unsigned i = 0; i < n; i++)
+		if (!(dp->worker[i] = gm_worker_new(dp, i)))
+			return GM_E_NO_MEMORY;
+	for (unsigned i = 0; i < n; i++)
+		if (pthread_create(&dp->worker[i]->thread, NULL, run, dp->worker[i]) != 0)
+			return GM_E_NO_MEMORY;
+	pthread_mutex_lock(&dp->lock);
+	while (dp->started_n < n)
+		pthread_cond_wait(&dp->started, &dp->lock);
+	pthread_mutex_unlock(&dp->lock);
+	for (unsigned i = 0; i < n; i++)
+		if (dp->worker[i]->opened != GM_E_OK)
+			return dp->worker[i]->opened;
+	return GM_E_OK;
+}
+
+enum gm_err gm_dp_start(struct gm_dp **dp, const struct gm_dp_config *config)
+{
+	struct gm_dp *d = calloc(1, sizeof *d);
+
+	*dp = NULL;
+	if (!d)
+		return GM_E_NO_MEMORY;
+	d->config = *config;
+	pthread_mutex_init(&d->lock, NULL);
+	pthread_cond_init(&d->started, NULL);
+	enum gm_err err = start_all(d);
+	if (err == GM_E_OK)
+		*dp = d;
+	else
+		gm_dp_stop(d);
+	return err;
+}
+
+void gm_dp_stop(struct gm_dp *dp)
+{
+	for (unsigned i = 0; dp && i < dp->config.workers; i++) {
+		struct worker *w = dp->worker[i];
+		if (!w || !w->thread)
+			continue;
+		atomic_store(&w->stop, 1);
+		if (w->port)
+			w->ops->wake(w->port);
+		pthread_join(w->thread, NULL);
+	}
+	for (unsigned i = 0; dp && i < dp->config.workers; i++)
+		gm_worker_free(dp->worker[i]);
+	free(dp);
+}
+
+unsigned gm_dp_shard_owner(unsigned shard, unsigned workers)
+{
+	return shard % workers;
+}
+
+unsigned gm_dp_owner(const struct gm_dp *dp, gm_ctx_id id)
+{
+	return gm_dp_shard_owner(GM_CTX_SHARD(id), dp->config.workers);
+}
+
+const struct gm_rec *gm_dp_event(struct gm_dp *dp, unsigned worker)
+{
+	size_t len;
+
+	return gm_ring_peek(dp->worker[worker]->up, &len);
+}
+
+void gm_dp_event_done(struct gm_dp *dp, unsigned worker)
+{
+	gm_ring_release(dp->worker[worker]->up);
+}
+
+size_t gm_dp_effects(struct gm_dp *dp, unsigned worker, const uint8_t *records, size_t n)
+{
+	struct gm_ring *down = dp->worker[worker]->down;
+	size_t at = 0;
+
+	while (at + sizeof(struct gm_rec) <= n) {
+		const struct gm_rec *rec = (const void *)(records + at);
+		void *to = gm_ring_reserve(down, rec->len);
+		if (!to)
+			break;
+		memcpy(to, rec, rec->len);
+		gm_ring_commit(down, rec->len);
+		at += (rec->len + 7u) & ~7u;
+	}
+	return at < n ? at : n;
+}
+
+void gm_dp_wake(struct gm_dp *dp, unsigned worker)
+{
+	struct worker *w = dp->worker[worker];
+
+	if (atomic_load(&w->asleep) && w->port)
+		w->ops->wake(w->port);
+}
+
+const struct gm_worker_stats *gm_dp_stats(const struct gm_dp *dp, unsigned worker)
+{
+	return &dp->worker[worker]->stats;
+}
+
+struct gm_addr gm_dp_bound(const struct gm_dp *dp, unsigned listener)
+{
+	return dp->worker[0]->ops->bound(dp->worker[0]->port, listener);
+}

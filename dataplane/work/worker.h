@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a worker owns. Everything here belongs to one thread; the rings are the only way in and out. */
+#ifndef GM_WORK_WORKER_H
+#define GM_WORK_WORKER_H
+
+#include <pthread.h>
+
+#include "gm/dp.h"
+#include "gm/ring.h"
+#include "gm/slab.h"
+#include "port/port.h"
+#include "wire/coap.h"
+#include "wire/cose.h"
+#include "wire/groupcomm.h"
+#include "wire/oscore.h"
+#include "work/wheel.h"
+
+#define BURST GM_PORT_BURST
+#define TEXT_MAX 2048u          /* longest datagram a worker opens */
+#define BLOCK_SZX 6u            /* 1,024 bytes: the largest payload sent in one piece */
+#define CONTROL_PATH_MAX 64u
+#define PENDING_MS 60000u       /* design.md: a pending context lives this long */
+#define EXCHANGE_LIFETIME_MS 247000u /* RFC 7252 §4.8.2 */
+#define EMPTY_ACK_MS 500u       /* an answer that takes longer gets an empty ACK ahead */
+#define BODY_IDLE_MS 60000u
+#define RESPONSE_WAIT_MS 30000u /* after an empty ACK, for the separate response */
+#define EXCHANGES_MAX 65536u
+#define REPEATS 4096u           /* remembered answers to token POSTs */
+#define MID_WORKER_SHIFT 12u    /* upper bits of the Message IDs we choose name the worker */
+
+/* ---- records */
+
+struct blob { /* bytes of any length, reference counted inside one worker */
+	uint32_t refs;
+	uint32_t n;
+	uint8_t bytes[];
+};
+
+enum ctx_state { CTX_FREE, CTX_PENDING, CTX_LIVE, CTX_CLOSING, CTX_WIPING };
+
+struct ctx { /* an association with a client; secret */
+	struct gm_oscore_keys keys;
+	uint8_t state, gen;
+	bool need_echo;   /* loaded from the store: the replay window is unknown */
+	bool resume;      /* the next sequence number is the shard's resume point */
+	bool has_last;
+	uint8_t last_piv_n, last_piv[GM_OSCORE_PIV_MAX];
+	uint16_t last_mid, next_mid;
+	uint8_t n_s[8];
+	struct gm_addr peer, local; /* of the latest fresh request */
+	uint64_t seq;
+	struct gm_oscore_window window;
+	uint32_t members;      /* list of mirrors */
+	uint32_t xid;          /* exchange of the last CON while core has it */
+	uint32_t out;          /* message of ours in flight: NSTART = 1 */
+	uint32_t saved_timer, body_timer, next_free;
+	uint32_t pending_timer;
+	struct blob *saved;    /* sealed bytes of the last answer that must not be made again */
+	struct blob *pending;  /* struct pending, while CTX_PENDING */
+	struct blob *body;     /* payload being fetched by blocks */
+	uint32_t body_key;     /* what request it answers */
+	uint8_t body_code;
+	int32_t body_format;
+};
+
+struct pending { /* head of ctx.pending and xch.blob; the claims and texts follow */
+	uint32_t as_id;
+	int64_t exp, exi;
+	struct gm_slice claims, nonce1, id1, cti, scope, osc_id; /* relative to this struct */
+};
+
+struct shard {
+	struct ctx *ctx; /* cap of them; address space only until used */
+	uint32_t cap, made, free; /* free: slot + 1 */
+	uint64_t until, resume;   /* leased sequence numbers end here; where loaded contexts go on */
+	bool asked;
+};
+
+struct member { /* mirror of a membership whose context is ours */
+	gm_ctx_id ctx;
+	uint32_t group, slot;
+	uint32_t next_ctx, next_group, prev_group;
+	uint32_t roles;
+	uint64_t confirmed, wanted; /* versions: confirmed by it; the walk came by and it has to be told */
+	uint8_t sid_n, sid[GM_ID_LEN_MAX];
+	uint8_t delivery, obs_node, obs_token_n, obs_token[8], obs_piv_n, obs_piv[5];
+	uint8_t node_n;
+	uint8_t notice; /* enum gm_err of the one notice to come; the mirror goes after it */
+	bool waiting;   /* counted in walk.open, not in flight */
+	char node[16];
+	uint16_t control_port;
+	uint8_t control_n;
+	char control[CONTROL_PATH_MAX];
+};
+
+struct walk { /* one version being handed out */
+	uint64_t version;
+	uint32_t cursor; /* next member */
+	uint32_t open;   /* told to come or in flight */
+	bool active, told;
+	struct blob *post, *obs;
+};
+
+struct group {
+	bool used;
+	struct gm_group_view view;
+	struct gm_group_params params;
+	uint32_t head, members; /* list of mirrors */
+	struct walk walk;
+	uint32_t fates_n;
+	struct { uint32_t slot; uint8_t fate, tries; } fate[64];
+};
+
+struct as {
+	bool used;
+	bool empty_salt_item;
+	struct gm_cose_key key;
+	char uri[129], aud[129];
+};
+
+struct xch { /* a request on its way through core */
+	struct gm_addr peer, local;
+	gm_ctx_id ctx; /* of protected ones */
+	struct gm_oscore_request request;
+	struct blob *blob; /* token POST: struct pending */
+	uint32_t timer;
+	uint32_t key; /* of block-wise transfers */
+	uint16_t mid;
+	uint8_t type, token_len, token[8];
+	bool live, protected_, acked, observe, has_block2;
+	struct gm_coap_block block2;
+};
+
+enum out_kind { OUT_REKEY, OUT_NOTICE, OUT_SEPARATE };
+
+struct out { /* a confirmable message of ours in flight */
+	struct gm_addr peer, local;
+	gm_ctx_id ctx;
+	uint32_t member; /* REKEY, NOTICE */
+	uint32_t timer, next_hash;
+	uint32_t timeout_ms;
+	uint64_t first_us, version, seq;
+	struct blob *body; /* REKEY: payload, shared; SEPARATE: the sealed datagram */
+	uint32_t group;
+	uint16_t mid;
+	uint8_t kind, tries, delivery;
+	bool waiting; /* empty ACK came, the response has not */
+	uint8_t nonce[4]; /* second half of our token */
+};
+
+struct repeat { /* answer to an unprotected request, for its duplicates */
+	struct gm_addr peer;
+	uint16_t mid;
+	bool busy;
+	uint64_t at_ms;
+	struct blob *answer;
+};
+
+/* ---- one turn's batches */
+
+struct box { /* datagrams on their way out: sealed together, sent together */
+	unsigned n, jobs_n;
+	struct gm_dgram d[BURST];
+	struct gm_ccm_job job[BURST];
+	struct gm_oscore_scratch scratch[BURST];
+	struct { bool job, save; gm_ctx_id ctx; uint32_t out; } of[BURST]; /* save: keep the bytes for a repeat; out: for retransmission */
+};
+
+struct opening { /* a protected message between parse and verdict */
+	struct gm_coap outer;
+	struct gm_oscore_option option;
+	struct gm_oscore_request request;
+	struct gm_addr peer, local;
+	gm_ctx_id ctx;
+	uint32_t out;     /* response to this message of ours; 0: a request */
+	bool repeat;      /* of the last CON, whose answer was a read */
+	uint64_t seq;
+};
+
+struct checked { /* a Join between parse and verdict on its signature */
+	struct opening *o;
+	struct gm_coap inner;
+	struct gm_join_request join;
+	enum gm_err parse, cred;
+	uint32_t group_gen;
+	bool has_job, control_ok, moved;
+	struct gm_uri uri;
+	uint8_t key[32];
+	uint8_t pop[512];
+	size_t pop_n;
+};
+
+struct signing { /* a Join Response between decision and signature */
+	uint32_t xid, group, slot;
+	gm_ctx_id ctx;
+	uint8_t code, kdc_nonce[8], cnonce[GM_NONCE_MAX];
+	uint8_t cnonce_n;
+	uint8_t *creds;
+	size_t creds_n;
+	uint8_t pop[128], sig[64];
+	size_t pop_n;
+};
+
+struct worker {
+	struct gm_dp *dp;
+	unsigned index, workers;
+	const struct gm_port_ops *ops;
+	struct gm_port *port;
+	struct gm_dp_config config;
+	struct gm_ring *up, *down;
+	struct gm_ring *hop_in[GM_WORKERS_MAX]; /* from each of the others */
+	uint64_t now_ns, now_ms;
+	int64_t wall_s;
+	bool moved; /* the request being checked came from a new address */
+	bool ready, woke_core, hopped[GM_WORKERS_MAX];
+	uint8_t boot[16]; /* secret of this start: Echo values, hashes */
+	uint32_t turn_random;
+
+	struct shard *shard[GM_SHARDS]; /* ours; NULL: another worker's */
+	unsigned next_shard;
+	struct gm_slab members, xchs, outs;
+	struct gm_wheel wheel;
+	struct group **group;
+	uint32_t groups_cap;
+	uint32_t *names; /* open addressing: group index + 1 */
+	uint32_t names_cap, names_n;
+	struct as as[64];
+	uint32_t *out_hash; /* (peer, mid) -> out */
+	uint32_t out_hash_mask;
+	struct repeat *repeats;
+	double tokens; /* the pacer's */
+	uint64_t tokens_ns;
+	uint32_t walk_next;  /* group whose walk goes on */
+	unsigned walks;      /* active */
+
+	struct box box;
+	unsigned openings_n, joins_n, signings_n;
+	struct opening opening[BURST];
+	struct gm_ccm_job open_job[BURST];
+	struct gm_oscore_scratch open_scratch[BURST];
+	uint8_t text[BURST][TEXT_MAX];
+	struct checked join[BURST];
+	struct signing signing[BURST];
+	uint8_t hop_data[BURST][TEXT_MAX];
+	uint8_t plain[GM_DGRAM_TX_CAP];
+	uint8_t big[1u << 16];
+
+	struct gm_worker_stats stats;
+	pthread_t thread;
+	_Atomic int asleep, stop;
+	enum gm_err opened;
+};
+
+struct gm_dp {
+	struct gm_dp_config config;
+	struct worker *worker[GM_WORKERS_MAX];
+	pthread_mutex_t lock;
+	pthread_cond_t started;
+	unsigned started_n;
+};
+
+#define COUNT(w, name) atomic_fetch_add_explicit(&(w)->stats.name, 1, memory_order_relaxed)
+#define SET(w, name, v) atomic_store_explicit(&(w)->stats.name, (v), memory_order_relaxed)
+void gm_work_hist(_Atomic uint64_t *hist, uint64_t v); /* log2 buckets */
+
+/* ---- blobs */
+struct blob *gm_blob_new(size_t n);
+struct blob *gm_blob_copy(const void *p, size_t n);
+struct blob *gm_blob_ref(struct blob *b);
+void gm_blob_drop(struct blob **b); /* wipes the last */
+
+/* ---- worker.c */
+struct worker *gm_worker_new(struct gm_dp *dp, unsigned index);
+void gm_worker_free(struct worker *w);
+bool gm_worker_turn(struct worker *w); /* true: something was done */
+uint64_t gm_worker_timeout_ns(struct worker *w);
+/* Event record of size bytes, zeroed, with room for more behind; NULL: the ring is full. */
+void *gm_worker_event(struct worker *w, enum gm_ev type, size_t size, size_t more);
+void gm_worker_event_done(struct worker *w, struct gm_rec *rec);
+struct gm_slice gm_rec_append(struct gm_rec *rec, const void *p, size_t n);
+uint32_t gm_worker_random(struct worker *w);
+uint32_t gm_worker_hash(const struct worker *w, const void *p, size_t n);
+
+/* ---- shard.c */
+struct ctx *gm_ctx_at(struct worker *w, gm_ctx_id id); /* NULL: not ours, free, or of another generation */
+struct ctx *gm_ctx_make(struct worker *w, const struct gm_oscore_id *not_this, gm_ctx_id *id); /* NULL: full */
+struct ctx *gm_ctx_load(struct worker *w, gm_ctx_id id);
+void gm_ctx_wipe(struct worker *w, gm_ctx_id id);
+/* Take a sender sequence number. SEQ_UNLEASED, SEQ_SPENT */
+GM_NODISCARD enum gm_err gm_ctx_take_seq(struct worker *w, gm_ctx_id id, struct ctx *c, uint64_t *seq);
+uint16_t gm_ctx_mid(struct worker *w, struct ctx *c);
+void gm_ctx_save_answer(struct worker *w, struct ctx *c, gm_ctx_id id, const uint8_t *p, size_t n);
+void gm_ctx_forget_answer(struct worker *w, struct ctx *c);
+void gm_ctx_forget_body(struct worker *w, struct ctx *c);
+void gm_ctx_fill_save(const struct ctx *c, gm_ctx_id id, struct gm_ctx_save *save);
+void gm_shards_init(struct worker *w);
+void gm_shards_free(struct worker *w);
+
+/* ---- view.c */
+struct group *gm_group_at(struct worker *w, uint32_t index); /* NULL: none */
+struct group *gm_group_named(struct worker *w, struct gm_bytes name);
+struct member *gm_member_at(struct worker *w, uint32_t h);
+struct member *gm_member_of(struct worker *w, const struct ctx *c, uint32_t group, uint32_t *h);
+void gm_member_unlink(struct worker *w, uint32_t h); /* from its group; the walk goes on without it */
+void gm_member_free(struct worker *w, uint32_t h);   /* from its context and the slab */
+void gm_view_group(struct worker *w, const struct gm_eff_group *e);
+void gm_view_member(struct worker *w, const struct gm_eff_member *e);
+void gm_view_as(struct worker *w, const struct gm_eff_as *e);
+void gm_view_free(struct worker *w);
+struct gm_keying gm_view_keying(struct worker *w, const struct group *g, struct gm_bytes sid);
+
+/* ---- out.c: the box, answers */
+struct gm_dgram *gm_box_add(struct worker *w, const struct gm_addr *peer, const struct gm_addr *local); /* NULL: no room */
+void gm_box_flush(struct worker *w);
+struct answer {
+	uint8_t code;
+	int32_t format;
+	uint32_t max_age;
+	bool has_max_age, observe, save;
+	bool own_piv; /* nonce of ours: repeated reads and Echo */
+	struct gm_bytes location_group, location_node, echo;
+	struct gm_bytes payload;
+};
+void gm_answer(struct worker *w, struct ctx *c, const struct xch *x, const struct answer *a);
+/* A later block of c->body; repeat: of a request answered before. */
+void gm_answer_block(struct worker *w, struct ctx *c, const struct xch *x, bool repeat);
+void gm_answer_err(struct worker *w, struct ctx *c, const struct xch *x, enum gm_err err);
+struct plain { /* an unprotected answer */
+	uint8_t code;
+	int32_t format;
+	bool max_age_0;
+	struct gm_bytes payload;
+};
+void gm_answer_plain(struct worker *w, const struct xch *x, const struct plain *a, struct blob **keep);
+void gm_send_empty(struct worker *w, const struct gm_addr *peer, const struct gm_addr *local, uint8_t type, uint16_t mid);
+uint32_t gm_xch_put(struct worker *w, const struct xch *x);          /* hand to core; 0: full */
+struct xch *gm_xch_at(struct worker *w, uint32_t xid);              /* NULL: gone */
+void gm_xch_done(struct worker *w, uint32_t xid);
+
+/* ---- check.c */
+void gm_check_datagram(struct worker *w, const uint8_t *data, size_t n, const struct gm_addr *peer,
+                       const struct gm_addr *local, bool hopped);
+unsigned gm_check_hops(struct worker *w);    /* what other workers sent over; returns how many */
+void gm_check_finish(struct worker *w); /* open, verify, hand up what the datagrams brought */
+
+/* ---- token.c */
+void gm_token_check(struct worker *w, const struct gm_coap *msg, const struct xch *x);
+void gm_token_effect(struct worker *w, const struct gm_eff_token *e);
+void gm_token_hints(struct worker *w, const struct xch *x);
+
+/* ---- retry.c */
+enum timer_kind { TIMER_OUT, TIMER_XCH, TIMER_PENDING, TIMER_SAVED, TIMER_BODY };
+void gm_timers_run(struct worker *w);
+uint32_t gm_out_new(struct worker *w, struct ctx *c, const struct out *o); /* not sent yet; 0: full */
+struct out *gm_out_at(struct worker *w, uint32_t h);
+uint32_t gm_out_find(struct worker *w, const struct gm_addr *peer, uint16_t mid);
+void gm_out_sent(struct worker *w, uint32_t h); /* arms the timer */
+void gm_out_end(struct worker *w, uint32_t h, bool confirmed);
+void gm_out_acked(struct worker *w, uint32_t h);
+void gm_out_rst(struct worker *w, uint32_t h);
+
+/* ---- rekey.c */
+void gm_rekey_start(struct worker *w, const struct gm_eff_rekey *e);
+void gm_rekey_step(struct worker *w); /* up to one burst of each walk, as the pacer allows */
+bool gm_rekey_waiting(const struct worker *w);
+GM_NODISCARD enum gm_err gm_rekey_send(struct worker *w, uint32_t h); /* first time and again: the same bytes */
+void gm_rekey_fate(struct worker *w, struct out *o, bool confirmed);
+void gm_rekey_next(struct worker *w, struct ctx *c, gm_ctx_id id); /* NSTART is free: what else has this context to be told? */
+void gm_rekey_drop_member(struct worker *w, uint32_t h);
+void gm_rekey_again(struct worker *w, uint32_t h);
+void gm_rekey_report(struct worker *w, struct group *g);
+void gm_evict(struct worker *w, const struct gm_eff_evict *e);
+void gm_ctx_close_if_done(struct worker *w, gm_ctx_id id, struct ctx *c, bool told);
+bool gm_pace(struct worker *w);
+
+/* ---- effects.c */
+bool gm_effects_run(struct worker *w);
+
+#endif
