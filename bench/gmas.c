@@ -30,14 +30,14 @@ struct options {
 };
 
 static const char usage[] =
-        "usage: gmas keygen --alg AES-CCM-16-64-128|HMAC256|EdDSA|ES256 --iss NAME --aud AUDIENCE -o AS.json\n"
-        "       gmas mint -k AS.json --group NAME=ROLE[,ROLE] [--group ...] [--exp SECONDS] [--count N] [-o TOKENS.jsonl]\n"
-        "       gmas serve -k AS.json [--listen 127.0.0.1:5690] [--exp SECONDS]\n"
-        "\n"
-        "A development Authorization Server for gmd: makes a key, mints CWTs with an OSCORE cnf, or answers\n"
-        "POST /token on loopback, without any protection. Not for production.\n"
-        "ROLE is requester, responder, monitor or verifier. Tokens live 86400 seconds unless --exp says otherwise.\n"
-        "exit: 0 done, 1 failed, 2 wrong usage\n";
+    "usage: gmas keygen --alg AES-CCM-16-64-128|HMAC256|EdDSA|ES256 --iss NAME --aud AUDIENCE -o AS.json\n"
+    "       gmas mint -k AS.json --group NAME=ROLE[,ROLE] [--group ...] [--exp SECONDS] [--count N] [-o TOKENS.jsonl]\n"
+    "       gmas serve -k AS.json [--listen 127.0.0.1:5690] [--exp SECONDS]\n"
+    "\n"
+    "A development Authorization Server for gmd: makes a key, mints CWTs with an OSCORE cnf, or answers\n"
+    "POST /token on loopback, without any protection. Not for production.\n"
+    "ROLE is requester, responder, monitor or verifier. Tokens live 86400 seconds unless --exp says otherwise.\n"
+    "exit: 0 done, 1 failed, 2 wrong usage\n";
 
 static int wrong(const char *what)
 {
@@ -142,8 +142,8 @@ struct token_ask { /* RFC 9200 §5.8.1 */
 static uint8_t answer_token(struct gm_out *body, const struct gm_askey *key, const struct gm_coap *msg, long exp_s)
 {
 	static const struct gm_field fields[] = {
-	        {5, GM_FIELD_TSTR, offsetof(struct token_ask, audience)},
-	        {9, GM_FIELD_BSTR, offsetof(struct token_ask, scope)},
+	    {5, GM_FIELD_TSTR, offsetof(struct token_ask, audience)},
+	    {9, GM_FIELD_BSTR, offsetof(struct token_ask, scope)},
 	};
 	struct token_ask ask = {0};
 	struct gm_in in = gm_in_bytes(msg->payload);
@@ -247,28 +247,45 @@ static int serve(const struct options *o)
 static bool read_options(struct options *o, int argc, char **argv)
 {
 	static const struct option longs[] = {
-	        {"alg", required_argument, NULL, 'a'},    {"iss", required_argument, NULL, 'i'},
-	        {"aud", required_argument, NULL, 'u'},    {"output", required_argument, NULL, 'o'},
-	        {"key", required_argument, NULL, 'k'},    {"group", required_argument, NULL, 'g'},
-	        {"exp", required_argument, NULL, 'e'},    {"count", required_argument, NULL, 'n'},
-	        {"listen", required_argument, NULL, 'l'}, {0},
+	    {"alg", required_argument, NULL, 'a'},    {"iss", required_argument, NULL, 'i'},
+	    {"aud", required_argument, NULL, 'u'},    {"output", required_argument, NULL, 'o'},
+	    {"key", required_argument, NULL, 'k'},    {"group", required_argument, NULL, 'g'},
+	    {"exp", required_argument, NULL, 'e'},    {"count", required_argument, NULL, 'n'},
+	    {"listen", required_argument, NULL, 'l'}, {0},
 	};
 	for (int c; (c = getopt_long(argc, argv, "o:k:", longs, NULL)) != -1;) {
 		switch (c) {
-		case 'a': o->alg = optarg; break;
-		case 'i': o->iss = optarg; break;
-		case 'u': o->aud = optarg; break;
-		case 'o': o->out = optarg; break;
-		case 'k': o->key = optarg; break;
-		case 'e': o->exp_s = atol(optarg); break;
-		case 'n': o->count = atol(optarg); break;
-		case 'l': o->listen = optarg; break;
+		case 'a':
+			o->alg = optarg;
+			break;
+		case 'i':
+			o->iss = optarg;
+			break;
+		case 'u':
+			o->aud = optarg;
+			break;
+		case 'o':
+			o->out = optarg;
+			break;
+		case 'k':
+			o->key = optarg;
+			break;
+		case 'e':
+			o->exp_s = atol(optarg);
+			break;
+		case 'n':
+			o->count = atol(optarg);
+			break;
+		case 'l':
+			o->listen = optarg;
+			break;
 		case 'g':
 			if (o->groups_n == GROUPS_MAX)
 				return false;
 			o->groups[o->groups_n++] = optarg;
 			break;
-		default: return false;
+		default:
+			return false;
 		}
 	}
 	return optind == argc && o->exp_s > 0 && o->count > 0;

@@ -1,5 +1,691 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-int main(void)
+/* gmload: members by the ten thousand against one Group Manager. Commands come as arguments or, line by line, on
+ * standard input; each is answered with one JSON object on standard output. Tables and complaints go to stderr. */
+#include <getopt.h>
+#include <jansson.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "bench/member/fleet.h"
+
+#define WORDS_MAX 32
+#define EXIT_USAGE 2
+
+struct load {
+	struct gm_fleet fleet;
+	struct gm_askey as;
+	unsigned window, tries;
+	uint64_t dice;
+	bool quit;
+};
+
+struct words { /* one command */
+	int n;
+	char *w[WORDS_MAX];
+};
+
+/* ---- small things */
+
+static const char *option(const struct words *c, const char *name, const char *otherwise)
 {
-	return 0;
+	for (int i = 1; i + 1 < c->n; i++)
+		if (strcmp(c->w[i], name) == 0)
+			return c->w[i + 1];
+	return otherwise;
+}
+
+/* The i-th word after the command that is neither option nor its value; NULL: fewer. */
+static const char *operand(const struct words *c, int i)
+{
+	for (int at = 1; at < c->n; at++) {
+		if (strncmp(c->w[at], "--", 2) == 0)
+			at++;
+		else if (i-- == 0)
+			return c->w[at];
+	}
+	return NULL;
+}
+
+static long number(const char *text, long otherwise)
+{
+	return text ? strtol(text, NULL, 10) : otherwise;
+}
+
+static uint32_t draw(struct load *l, uint32_t below)
+{
+	l->dice = l->dice * 6364136223846793005u + 1442695040888963407u;
+	return below ? (uint32_t)((l->dice >> 33) % below) : 0;
+}
+
+static uint64_t now_ns(const struct load *l)
+{
+	return l->fleet.ops->now_ns(l->fleet.port);
+}
+
+static bool complain(json_t *result, const char *text)
+{
+	json_object_set_new(result, "error", json_string(text));
+	fprintf(stderr, "gmload: %s\n", text);
+	return false;
+}
+
+static void put_int(json_t *o, const char *name, uint64_t v)
+{
+	json_object_set_new(o, name, json_integer((json_int_t)v));
+}
+
+static void put_times(json_t *o, const char *name, struct gm_series *s)
+{
+	static const struct {
+		const char *name;
+		unsigned permille;
+	} points[] = {{"p50", 500}, {"p90", 900}, {"p99", 990}, {"max", 1000}};
+	gm_series_sort(s);
+	json_t *t = json_object();
+	put_int(t, "n", s->n);
+	fprintf(stderr, "  %-12s n %-7zu", name, s->n);
+	for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+		double ms = gm_series_at(s, points[i].permille);
+		json_object_set_new(t, points[i].name, json_real((double)(long long)(ms * 1000) / 1000));
+		fprintf(stderr, " %s %.2f", points[i].name, ms);
+	}
+	fputs(" ms\n", stderr);
+	json_object_set_new(o, name, t);
+}
+
+/* Answers that were no success, by operation and code. */
+static void put_refusals(json_t *o, const struct gm_fleet *f)
+{
+	json_t *r = json_object();
+	for (unsigned op = 0; op < GM_OP_N; op++)
+		for (unsigned code = 0; code < 256; code++)
+			if (f->answers[op][code] && code >> 5 != 2) {
+				char name[40];
+				snprintf(name, sizeof(name), code ? "%s %u.%02u" : "%s silence", gm_member_op_name(op),
+				         code >> 5, code & 31);
+				put_int(r, name, f->answers[op][code]);
+			}
+	if (json_object_size(r))
+		json_object_set_new(o, "refused", r);
+	else
+		json_decref(r);
+}
+
+static void put_run(json_t *o, struct load *l, size_t n, size_t ok, uint64_t took_ns)
+{
+	double s = (double)took_ns / 1e9;
+	put_int(o, "n", n);
+	put_int(o, "done", ok);
+	json_object_set_new(o, "seconds", json_real(s));
+	json_object_set_new(o, "per_second", json_real(s > 0 ? (double)ok / s : 0));
+	fprintf(stderr, "  %zu of %zu in %.2f s: %.0f/s\n", ok, n, s, s > 0 ? (double)ok / s : 0);
+	json_t *t = json_object();
+	for (unsigned op = 0; op < GM_OP_N; op++)
+		if (l->fleet.took[op].n)
+			put_times(t, gm_member_op_name(op), &l->fleet.took[op]);
+	json_object_set_new(o, "ms", t);
+	put_refusals(o, &l->fleet);
+}
+
+static bool run_list(struct load *l, json_t *result, const uint32_t *list, size_t n, unsigned plan)
+{
+	gm_fleet_reset_times(&l->fleet);
+	uint64_t start = now_ns(l);
+	size_t ok = gm_fleet_run(&l->fleet, list, n, plan, l->window, l->tries);
+	put_run(result, l, n, ok, now_ns(l) - start);
+	return ok == n;
+}
+
+/* ---- choosing members */
+
+struct chosen {
+	uint32_t *list;
+	size_t n;
+};
+
+/* Members in the group (-1: any) and state, in random order, at most max. The caller frees list. */
+static struct chosen choose(struct load *l, int group, unsigned state, size_t max)
+{
+	struct chosen c = {calloc(l->fleet.members_n + 1, sizeof(uint32_t)), 0};
+	if (!c.list)
+		return c;
+	for (uint32_t i = 0; i < l->fleet.members_n; i++) {
+		const struct gm_member *m = &l->fleet.members[i];
+		if ((group < 0 || m->group == group) && m->state == state)
+			c.list[c.n++] = i;
+	}
+	for (size_t i = c.n; i > 1; i--) {
+		size_t j = draw(l, (uint32_t)i);
+		uint32_t swap = c.list[j];
+		c.list[j] = c.list[i - 1];
+		c.list[i - 1] = swap;
+	}
+	if (c.n > max)
+		c.n = max;
+	return c;
+}
+
+static int known_group(const struct load *l, const char *name)
+{
+	for (unsigned i = 0; name && i < l->fleet.env.groups_n; i++)
+		if (strcmp(l->fleet.groups[i].name, name) == 0)
+			return (int)i;
+	return -1;
+}
+
+/* "n7", "g1/n7" or "#12", the member's index */
+static struct gm_member *find_node(struct load *l, const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	int group = -1;
+	if (name[0] == '#') {
+		unsigned long i = strtoul(name + 1, NULL, 10);
+		return i < l->fleet.members_n ? &l->fleet.members[i] : NULL;
+	}
+	for (unsigned i = 0; slash && i < l->fleet.env.groups_n; i++)
+		if (strlen(l->fleet.groups[i].name) == (size_t)(slash - name) &&
+		    strncmp(l->fleet.groups[i].name, name, (size_t)(slash - name)) == 0)
+			group = (int)i;
+	for (uint32_t i = 0; i < l->fleet.members_n; i++) {
+		struct gm_member *m = &l->fleet.members[i];
+		if ((group < 0 || m->group == group) && strcmp(m->node, slash ? slash + 1 : name) == 0 && m->node_n)
+			return m;
+	}
+	return NULL;
+}
+
+/* ---- joining */
+
+static uint8_t mixed_roles(const char *mix, uint32_t i)
+{
+	uint32_t bits = strcmp(mix, "mix") != 0 ? gm_roles_parse(mix) : 0;
+	if (bits)
+		return (uint8_t)bits;
+	uint32_t at = i * 7 % 20;
+	return at == 19 ? GM_ROLE_MONITOR : at >= 10 ? GM_ROLE_REQUESTER | GM_ROLE_RESPONDER : GM_ROLE_RESPONDER;
+}
+
+static bool cmd_join(struct load *l, const struct words *c, json_t *result)
+{
+	long n = number(operand(c, 0), 0), post = number(option(c, "--post", "67"), 67);
+	const char *mix = option(c, "--roles", "mix");
+	int64_t exp = (int64_t)time(NULL) + number(option(c, "--exp", "86400"), 86400);
+	long creds = number(option(c, "--creds", "0"), 0); /* so many of them ask for credentials */
+	char names[512], *save = NULL;
+	int groups[GM_FLEET_GROUPS];
+	unsigned groups_n = 0;
+	snprintf(names, sizeof(names), "%s", option(c, "--groups", "g1"));
+	for (char *g = strtok_r(names, ",", &save); g && groups_n < GM_FLEET_GROUPS; g = strtok_r(NULL, ",", &save))
+		if ((groups[groups_n++] = gm_fleet_group(&l->fleet, g)) < 0)
+			return complain(result, "too many groups, or a name that is too long");
+	if (n <= 0 || !groups_n || l->fleet.members_n + n > l->fleet.capacity)
+		return complain(result, "join: how many? or no room for so many members");
+	uint32_t *list = calloc((size_t)n, sizeof(*list));
+	for (long i = 0; list && i < n; i++) {
+		uint32_t at = (uint32_t)i / groups_n;
+		struct gm_member *m = gm_fleet_add(&l->fleet, &l->as, groups[(uint32_t)i % groups_n],
+		                                   mixed_roles(mix, at), (long)(at * 37 % 100) < post, exp);
+		if (!m) {
+			free(list);
+			return complain(result, "a token cannot be minted");
+		}
+		m->want_creds = i < creds;
+		list[i] = m->index;
+	}
+	bool ok = list && run_list(l, result, list, (size_t)n,
+	                           GM_PLAN(GM_OP_TOKEN) | GM_PLAN(GM_OP_JOIN) | GM_PLAN(GM_OP_OBSERVE));
+	free(list);
+	return ok;
+}
+
+static bool some_members(struct load *l, const struct words *c, json_t *result, unsigned plan, unsigned state)
+{
+	int group = known_group(l, operand(c, 1));
+	struct chosen who = choose(l, group, state, (size_t)number(operand(c, 0), 1));
+	bool ok = who.list && run_list(l, result, who.list, who.n, plan);
+	free(who.list);
+	return ok;
+}
+
+static bool cmd_leave(struct load *l, const struct words *c, json_t *result)
+{
+	return some_members(l, c, result, GM_PLAN(GM_OP_LEAVE), GM_MEMBER_IN);
+}
+
+static bool cmd_rejoin(struct load *l, const struct words *c, json_t *result)
+{
+	return some_members(l, c, result, GM_PLAN(GM_OP_JOIN) | GM_PLAN(GM_OP_OBSERVE), GM_MEMBER_IN);
+}
+
+static bool cmd_return(struct load *l, const struct words *c, json_t *result)
+{
+	return some_members(l, c, result, GM_PLAN(GM_OP_JOIN) | GM_PLAN(GM_OP_OBSERVE), GM_MEMBER_LEFT);
+}
+
+static bool cmd_get(struct load *l, const struct words *c, json_t *result)
+{
+	return some_members(l, c, result, GM_PLAN(GM_OP_NODE), GM_MEMBER_IN);
+}
+
+/* ---- rekeying */
+
+static uint64_t newest(const struct load *l, int group)
+{
+	uint64_t v = 0;
+	for (unsigned i = 0; i < GM_FLEET_VERSIONS; i++)
+		if (l->fleet.versions[group][i].ms_n && l->fleet.versions[group][i].version > v)
+			v = l->fleet.versions[group][i].version;
+	return v;
+}
+
+static bool cmd_poll(struct load *l, const struct words *c, json_t *result)
+{
+	struct chosen who = choose(l, known_group(l, operand(c, 0)), GM_MEMBER_IN, SIZE_MAX);
+	size_t late = 0;
+	bool all = strcmp(option(c, "--who", "late"), "all") == 0;
+	for (size_t i = 0; i < who.n; i++) {
+		const struct gm_member *m = &l->fleet.members[who.list[i]];
+		if (all || !m->has_keys || m->keys.version < newest(l, m->group))
+			who.list[late++] = who.list[i];
+	}
+	bool ok = who.list && run_list(l, result, who.list, late, GM_PLAN(GM_OP_GROUP));
+	free(who.list);
+	return ok;
+}
+
+static size_t behind(const struct load *l, int group, uint64_t version, size_t *all)
+{
+	size_t late = 0;
+	*all = 0;
+	for (uint32_t i = 0; i < l->fleet.members_n; i++) {
+		const struct gm_member *m = &l->fleet.members[i];
+		if (m->group != group || m->state != GM_MEMBER_IN)
+			continue;
+		++*all;
+		late += !m->has_keys || m->keys.version < version;
+	}
+	return late;
+}
+
+static bool cmd_await_rekey(struct load *l, const struct words *c, json_t *result)
+{
+	static const char *const hows[GM_HOW_N] = {"join", "post", "observe", "poll"};
+	int group = known_group(l, operand(c, 0));
+	uint64_t version = (uint64_t)number(operand(c, 1), 0), how[GM_HOW_N] = {0}, first = UINT64_MAX;
+	uint64_t until = now_ns(l) + (uint64_t)number(option(c, "--timeout", "60"), 60) * 1000000000u;
+	size_t all, late;
+	struct gm_series latency = {0};
+	if (group < 0)
+		return complain(result, "await-rekey: no such group here");
+	while ((late = behind(l, group, version, &all)) > 0 && now_ns(l) < until)
+		gm_fleet_turn(&l->fleet, 20);
+	for (int pass = 0; pass < 2; pass++)
+		for (uint32_t i = 0; i < l->fleet.members_n; i++) {
+			const struct gm_member *m = &l->fleet.members[i];
+			if (m->group != group || m->state != GM_MEMBER_IN || !m->has_keys || m->keys.version < version)
+				continue;
+			if (pass == 0 && m->how != GM_HOW_JOIN && m->installed_ns < first)
+				first = m->installed_ns;
+			how[m->how] += pass == 1;
+			if (pass == 1 && m->how != GM_HOW_JOIN)
+				gm_series_add(&latency, m->installed_ns - first);
+		}
+	put_int(result, "members", all);
+	put_int(result, "late", late);
+	put_int(result, "version", newest(l, group));
+	fprintf(stderr, "  %s: %zu members, %zu late\n", l->fleet.groups[group].name, all, late);
+	for (unsigned h = 0; h < GM_HOW_N; h++)
+		put_int(result, hows[h], how[h]);
+	put_times(result, "rekey", &latency);
+	gm_series_free(&latency);
+	return late == 0;
+}
+
+/* ---- looking */
+
+static void put_hex(json_t *o, const char *name, const uint8_t *p, size_t n)
+{
+	char text[2 * 64 + 1] = "";
+	for (size_t i = 0; i < n && i < 64; i++)
+		snprintf(text + 2 * i, 3, "%02x", p[i]);
+	json_object_set_new(o, name, json_string(text));
+}
+
+static bool cmd_nodes(struct load *l, const struct words *c, json_t *result)
+{
+	int group = known_group(l, operand(c, 0));
+	json_t *nodes = json_array();
+	for (uint32_t i = 0; i < l->fleet.members_n; i++) {
+		const struct gm_member *m = &l->fleet.members[i];
+		char addr[GM_ADDR_TEXT];
+		if (operand(c, 0) && m->group != group)
+			continue;
+		json_t *o = json_object();
+		put_int(o, "member", i);
+		json_object_set_new(o, "group", json_string(l->fleet.groups[m->group].name));
+		json_object_set_new(o, "node", json_string(m->node_n ? m->node : ""));
+		json_object_set_new(o, "state", json_string(gm_member_state_name(m->state)));
+		json_object_set_new(o, "delivery", json_string(m->post ? "post" : m->observing ? "observe" : "poll"));
+		json_object_set_new(o, "addr", json_string(gm_addr_text(&m->addr, addr)));
+		put_hex(o, "sid", m->sid, m->sid_n);
+		put_hex(o, "gid", m->keys.gid, m->keys.gid_n);
+		put_int(o, "roles", m->roles);
+		put_int(o, "version", m->has_keys ? m->keys.version : 0);
+		json_array_append_new(nodes, o);
+	}
+	json_object_set_new(result, "nodes", nodes);
+	return true;
+}
+
+static bool cmd_status(struct load *l, const struct words *c, json_t *result)
+{
+	(void)c;
+	const struct gm_member_stats *s = &l->fleet.env.stats;
+	struct gm_port_stats port;
+	uint64_t states[5] = {0};
+	l->fleet.ops->stats(l->fleet.port, &port);
+	for (uint32_t i = 0; i < l->fleet.members_n; i++)
+		states[l->fleet.members[i].state]++;
+	json_t *by = json_object();
+	for (unsigned i = 0; i < 5; i++)
+		put_int(by, gm_member_state_name(i), states[i]);
+	json_object_set_new(result, "members", by);
+	const struct {
+		const char *name;
+		uint64_t v;
+	} rows[] = {
+	    {"requests", s->requests},
+	    {"retransmitted", s->retransmitted},
+	    {"timeouts", s->timeouts},
+	    {"echoes", s->echoes},
+	    {"separate", s->separate},
+	    {"blocks", s->blocks},
+	    {"duplicates", s->duplicates},
+	    {"mid_reused", s->mid_reused},
+	    {"ignored_versions", s->ignored_versions},
+	    {"gaps", s->gaps},
+	    {"undecryptable", s->undecryptable},
+	    {"notices", s->notices},
+	    {"strangers", s->strangers},
+	    {"contexts", l->fleet.contexts_n},
+	    {"rx", port.rx},
+	    {"tx", port.tx},
+	    {"tx_failed", port.tx_failed},
+	    {"member_bytes", sizeof(struct gm_member)},
+	    {"checks_failed", l->fleet.checks_failed},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		put_int(result, rows[i].name, rows[i].v);
+	json_object_set_new(result, "port", json_string(l->fleet.ops->name));
+	return true;
+}
+
+static bool cmd_dump_keys(struct load *l, const struct words *c, json_t *result)
+{
+	const char *path = operand(c, 0);
+	FILE *file = path ? fopen(path, "a") : NULL;
+	if (!file)
+		return complain(result, "dump-keys: the file cannot be opened");
+	for (size_t i = 0; i < l->fleet.contexts_n; i++)
+		gm_fleet_write_context(file, &l->fleet, &l->fleet.contexts[i]);
+	put_int(result, "contexts", l->fleet.contexts_n);
+	return fclose(file) == 0;
+}
+
+static bool cmd_sleep(struct load *l, const struct words *c, json_t *result)
+{
+	(void)result;
+	uint64_t until = now_ns(l) + (uint64_t)(strtod(operand(c, 0) ? operand(c, 0) : "1", NULL) * 1e9);
+	for (uint64_t now; (now = now_ns(l)) < until;)
+		gm_fleet_turn(&l->fleet, (until - now) / 1000000u + 1);
+	return true;
+}
+
+static bool cmd_quit(struct load *l, const struct words *c, json_t *result)
+{
+	(void)c;
+	(void)result;
+	l->quit = true;
+	return true;
+}
+
+/* ---- commands */
+
+static const struct command {
+	const char *name, *arguments, *what;
+	bool (*run)(struct load *, const struct words *, json_t *);
+} commands[] = {
+    {"join", "N [--groups A,B] [--roles mix|ROLE,ROLE] [--post PERCENT] [--creds K] [--exp S]",
+     "N new members post tokens and join", cmd_join},
+    {"await-rekey", "GROUP VERSION [--timeout S]", "wait until all its members have VERSION or newer", cmd_await_rekey},
+    {"poll", "[GROUP] [--who late|all]", "members GET the group's keys", cmd_poll},
+    {"get", "K [GROUP]", "K members GET nodes/N", cmd_get},
+    {"leave", "K [GROUP]", "K members leave", cmd_leave},
+    {"rejoin", "K [GROUP]", "K members join again", cmd_rejoin},
+    {"return", "K [GROUP]", "K members that left join again", cmd_return},
+    {"nodes", "[GROUP]", "list the members", cmd_nodes},
+    {"dump-keys", "FILE", "append every OSCORE context ever made", cmd_dump_keys},
+    {"status", "", "counters", cmd_status},
+    {"sleep", "SECONDS", "answer rekeying messages meanwhile", cmd_sleep},
+    {"quit", "", "end", cmd_quit},
+};
+#define COMMANDS_N (sizeof(commands) / sizeof(commands[0]))
+
+static bool carry_out(struct load *l, char *line)
+{
+	struct words c = {0};
+	char *save = NULL;
+	for (char *w = strtok_r(line, " \t\r\n", &save); w && c.n < WORDS_MAX; w = strtok_r(NULL, " \t\r\n", &save))
+		c.w[c.n++] = w;
+	if (c.n == 0 || c.w[0][0] == '#')
+		return true;
+	json_t *result = json_object();
+	unsigned failed = l->fleet.checks_failed;
+	bool ok = false;
+	size_t i;
+	json_object_set_new(result, "command", json_string(c.w[0]));
+	for (i = 0; i < COMMANDS_N && strcmp(commands[i].name, c.w[0]) != 0; i++)
+		;
+	if (i == COMMANDS_N)
+		complain(result, "no such command");
+	else
+		ok = commands[i].run(l, &c, result);
+	ok = ok && l->fleet.checks_failed == failed;
+	json_object_set_new(result, "ok", json_boolean(ok));
+	put_int(result, "checks_failed", l->fleet.checks_failed - failed);
+	json_dumpf(result, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+	putchar('\n');
+	fflush(stdout);
+	json_decref(result);
+	return ok;
+}
+
+/* ---- lines from standard input, by a thread of their own, so that members go on meanwhile */
+
+struct lines {
+	struct load *load;
+	pthread_mutex_t lock;
+	pthread_cond_t taken;
+	char *line; /* waits to be carried out */
+	bool end;
+};
+
+static void *read_lines(void *arg)
+{
+	struct lines *in = arg;
+	char *line = NULL;
+	size_t cap = 0;
+	while (getline(&line, &cap, stdin) >= 0) {
+		pthread_mutex_lock(&in->lock);
+		in->line = line;
+		in->load->fleet.ops->wake(in->load->fleet.port);
+		while (in->line)
+			pthread_cond_wait(&in->taken, &in->lock);
+		pthread_mutex_unlock(&in->lock);
+	}
+	free(line);
+	pthread_mutex_lock(&in->lock);
+	in->end = true;
+	in->load->fleet.ops->wake(in->load->fleet.port);
+	pthread_mutex_unlock(&in->lock);
+	return NULL;
+}
+
+static bool interactive(struct load *l)
+{
+	struct lines in = {.load = l, .lock = PTHREAD_MUTEX_INITIALIZER, .taken = PTHREAD_COND_INITIALIZER};
+	pthread_t thread;
+	bool ok = true, end = false;
+	if (pthread_create(&thread, NULL, read_lines, &in) != 0)
+		return false;
+	while (!l->quit && !end) {
+		pthread_mutex_lock(&in.lock);
+		char *line = in.line;
+		end = in.end && !line;
+		pthread_mutex_unlock(&in.lock);
+		if (!line) {
+			gm_fleet_turn(&l->fleet, 1000);
+			continue;
+		}
+		ok = carry_out(l, line) && ok;
+		pthread_mutex_lock(&in.lock);
+		in.line = NULL;
+		pthread_cond_signal(&in.taken);
+		pthread_mutex_unlock(&in.lock);
+	}
+	if (!end)
+		pthread_cancel(thread);
+	pthread_join(thread, NULL);
+	return ok;
+}
+
+static void print_usage(FILE *to)
+{
+	fputs("usage: gmload [options] ['COMMAND ...' ...]\n\n"
+	      "Simulates members of a Group Manager, each with its own keys, OSCORE context and address (127.1.x.y for "
+	      "a\n"
+	      "server on IPv4 loopback, else one port each, at most 1000). Commands are arguments or lines of standard "
+	      "input;\n"
+	      "each is answered with a line of JSON. Checks what it receives: a failed check makes the exit code 1.\n\n"
+	      "  -s, --server ADDR:PORT   127.0.0.1:5683\n"
+	      "  -a, --as FILE            key of the authorization server, made by `gmas keygen`\n"
+	      "      --port PORT          of the members, 40000\n"
+	      "      --max N              room for so many members, 65536\n"
+	      "  -w, --window N           exchanges at a time, 512\n"
+	      "      --tries N            repeats of what was refused with 5.03 or not answered, 3\n"
+	      "      --keys FILE          append each OSCORE context as it is made (secret)\n"
+	      "      --acks FILE          append each acknowledged join\n"
+	      "      --io NAME            uring or sockets\n\ncommands:\n",
+	      to);
+	for (size_t i = 0; i < COMMANDS_N; i++)
+		fprintf(to, "  %s %s\n        %s\n", commands[i].name, commands[i].arguments, commands[i].what);
+}
+
+struct settings {
+	const char *server, *as, *keys, *acks, *io;
+	long port, max, window, tries;
+};
+
+static bool read_options(struct settings *s, int argc, char **argv)
+{
+	static const struct option longs[] = {
+	    {"server", required_argument, NULL, 's'}, {"as", required_argument, NULL, 'a'},
+	    {"port", required_argument, NULL, 'p'},   {"max", required_argument, NULL, 'm'},
+	    {"window", required_argument, NULL, 'w'}, {"tries", required_argument, NULL, 't'},
+	    {"keys", required_argument, NULL, 'k'},   {"acks", required_argument, NULL, 'c'},
+	    {"io", required_argument, NULL, 'i'},     {"help", no_argument, NULL, 'h'},
+	    {"version", no_argument, NULL, 'v'},      {0},
+	};
+	for (int c; (c = getopt_long(argc, argv, "s:a:w:h", longs, NULL)) != -1;) {
+		switch (c) {
+		case 's':
+			s->server = optarg;
+			break;
+		case 'a':
+			s->as = optarg;
+			break;
+		case 'p':
+			s->port = atol(optarg);
+			break;
+		case 'm':
+			s->max = atol(optarg);
+			break;
+		case 'w':
+			s->window = atol(optarg);
+			break;
+		case 't':
+			s->tries = atol(optarg);
+			break;
+		case 'k':
+			s->keys = optarg;
+			break;
+		case 'c':
+			s->acks = optarg;
+			break;
+		case 'i':
+			s->io = optarg;
+			break;
+		case 'h':
+			print_usage(stdout);
+			exit(0);
+		case 'v':
+			puts("gmload " GM_VERSION);
+			exit(0);
+		default:
+			return false;
+		}
+	}
+	return s->port > 0 && s->port < 65536 && s->max > 0 && s->max <= (long)GM_FLEET_MAX && s->window > 0 &&
+	       s->tries >= 0 && s->tries < 256;
+}
+
+static FILE *open_log(const char *path)
+{
+	FILE *file = path ? fopen(path, "a") : NULL;
+	if (path && !file) {
+		perror(path);
+		exit(1);
+	}
+	return file;
+}
+
+int main(int argc, char **argv)
+{
+	struct settings s = {
+	    .server = "127.0.0.1:5683", .io = "uring", .port = 40000, .max = GM_FLEET_MAX, .window = 512, .tries = 3};
+	static struct load l;
+	struct gm_addr server;
+	bool ok = true;
+
+	if (!read_options(&s, argc, argv) || !gm_addr_parse(&server, s.server)) {
+		print_usage(stderr);
+		return EXIT_USAGE;
+	}
+	if (!gm_crypto_init()) {
+		fputs("gmload: the crypto libraries do not start\n", stderr);
+		return 1;
+	}
+	if (server.port == 0)
+		server.port = 5683;
+	enum gm_err err = s.as ? gm_askey_load(&l.as, s.as) : GM_E_OK;
+	if (err != GM_E_OK) {
+		fprintf(stderr, "gmload: %s: %s\n", s.as, gm_err_info(err)->text);
+		return 1;
+	}
+	if (gm_fleet_open(&l.fleet, &server, (uint16_t)s.port, (uint32_t)s.max, s.io) != GM_E_OK)
+		return 1;
+	l.fleet.keys = open_log(s.keys);
+	l.fleet.acks = open_log(s.acks);
+	l.window = (unsigned)s.window;
+	l.tries = (unsigned)s.tries;
+	gm_random(&l.dice, sizeof(l.dice));
+	for (int i = optind; i < argc && !l.quit; i++)
+		ok = carry_out(&l, argv[i]) && ok;
+	if (optind == argc)
+		ok = interactive(&l);
+	ok = ok && l.fleet.checks_failed == 0;
+	gm_fleet_close(&l.fleet);
+	gm_wipe(&l.as, sizeof(l.as));
+	return ok ? 0 : 1;
 }

@@ -12,8 +12,8 @@
 static bool keys_from_map(struct gm_member_keys *keys, const struct gm_keying_map *map)
 {
 	*keys = (struct gm_member_keys){.version = (uint64_t)map->num};
-	if (map->num < 0 || !map->ms.n || map->ms.n > sizeof(keys->ms) || !map->gid.n || map->gid.n > sizeof(keys->gid) ||
-	    map->salt.n > sizeof(keys->salt))
+	if (map->num < 0 || !map->ms.n || map->ms.n > sizeof(keys->ms) || !map->gid.n ||
+	    map->gid.n > sizeof(keys->gid) || map->salt.n > sizeof(keys->salt))
 		return false;
 	keys->gid_n = (uint8_t)map->gid.n;
 	keys->ms_n = (uint8_t)map->ms.n;
@@ -61,7 +61,8 @@ bool gm_keys_learn(struct gm_member_env *env, struct gm_member *m, const struct 
 	if (!first && keys.version <= version) {
 		env->stats.ignored_versions += keys.version < version;
 		if (m->has_keys && keys.version == m->keys.version &&
-		    (memcmp(keys.ms, m->keys.ms, sizeof(keys.ms)) != 0 || memcmp(keys.gid, m->keys.gid, sizeof(keys.gid)) != 0))
+		    (memcmp(keys.ms, m->keys.ms, sizeof(keys.ms)) != 0 ||
+		     memcmp(keys.gid, m->keys.gid, sizeof(keys.gid)) != 0))
 			env->failed(env->arg, m, "two different keys under one version");
 		return true;
 	}
@@ -137,7 +138,8 @@ static bool peers_from_map(struct gm_member_env *env, struct gm_member *m, const
 
 /* ---- one function per operation; the code that the exchange ends with */
 
-static uint8_t take_token(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body)
+static uint8_t take_token(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
+                          struct gm_bytes body)
 {
 	struct gm_token_response r;
 	uint8_t salt_bytes[64];
@@ -151,10 +153,10 @@ static uint8_t take_token(struct gm_member_env *env, struct gm_member *m, const 
 	gm_oscore_ace_salt(&salt, (struct gm_bytes){m->token_salt, sizeof(m->token_salt)}, false,
 	                   (struct gm_bytes){m->nonce1, sizeof(m->nonce1)}, r.nonce2);
 	struct gm_oscore_input input = {
-	        .ms = {m->token_ms, sizeof(m->token_ms)},
-	        .salt = gm_out_result(&salt),
-	        .sid = r.id2,
-	        .rid = {m->id1, m->id1_n},
+	    .ms = {m->token_ms, sizeof(m->token_ms)},
+	    .salt = gm_out_result(&salt),
+	    .sid = r.id2,
+	    .rid = {m->id1, m->id1_n},
 	};
 	if (salt.err != GM_E_OK || gm_oscore_derive(&m->oscore, &input) != GM_E_OK) {
 		env->failed(env->arg, m, "no OSCORE context from the token response");
@@ -178,7 +180,8 @@ static uint8_t take_token(struct gm_member_env *env, struct gm_member *m, const 
 }
 
 /* 4.00 with a fresh kdcchallenge: sign anew and ask again.                        KG §6.2 */
-static bool rechallenged(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body)
+static bool rechallenged(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
+                         struct gm_bytes body)
 {
 	struct gm_bytes challenge = {0};
 	static const struct gm_field fields[] = {{30, GM_FIELD_BSTR, 0}};
@@ -194,7 +197,8 @@ static bool rechallenged(struct gm_member_env *env, struct gm_member *m, const s
 	return true;
 }
 
-static uint8_t take_join(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body)
+static uint8_t take_join(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
+                         struct gm_bytes body)
 {
 	if (rechallenged(env, m, msg, body))
 		return 0;
@@ -229,8 +233,9 @@ void gm_join_verified(struct gm_member_env *env, struct gm_member *m, uint8_t co
 	struct gm_member_keys keys;
 	const char *fault = "kdc_cred_verify does not verify";
 	if (good)
-		fault = gm_keying_decode(body, &map) != GM_E_OK || !keys_from_map(&keys, &map) ? "join response cannot be read" :
-		                                                                                join_map_fault(env, m, &map);
+		fault = gm_keying_decode(body, &map) != GM_E_OK || !keys_from_map(&keys, &map)
+		            ? "join response cannot be read"
+		            : join_map_fault(env, m, &map);
 	if (!fault && (node_n == 0 || node_n > GM_NODE_NAME_MAX))
 		fault = "join response without a node name in its location";
 	if (!fault && m->node_n && code == GM_COAP(2, 4) && (m->node_n != node_n || memcmp(m->node, node, node_n) != 0))
@@ -258,7 +263,7 @@ void gm_join_verified(struct gm_member_env *env, struct gm_member *m, uint8_t co
 	m->told = false;
 	m->next = keys;
 	m->next_how = GM_HOW_JOIN;
-	m->group_seq = 0; /* new Sender ID, new Sender Context */
+	m->group_seq = 0;                                                       /* new Sender ID, new Sender Context */
 	if (m->has_keys && m->keys.version != keys.version && !m->want_creds) { /* re-join across a rekey */
 		m->has_next = true;
 		gm_keys_drop(m);
@@ -269,7 +274,8 @@ void gm_join_verified(struct gm_member_env *env, struct gm_member *m, uint8_t co
 	gm_exchange_end(env, m, code);
 }
 
-static uint8_t take_keys(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body)
+static uint8_t take_keys(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
+                         struct gm_bytes body)
 {
 	struct gm_keying_map map;
 	if (msg->code != GM_COAP(2, 5))
@@ -278,7 +284,7 @@ static uint8_t take_keys(struct gm_member_env *env, struct gm_member *m, const s
 		env->failed(env->arg, m, "answer to GET cannot be read");
 		return 0;
 	}
-	if (m->ex.op == GM_OP_NODE && !gm_bytes_eq(map.sid, (struct gm_bytes){m->sid, m->sid_n}))
+	if (m->ex.op == GM_OP_NODE && !m->unsure && !gm_bytes_eq(map.sid, (struct gm_bytes){m->sid, m->sid_n}))
 		env->failed(env->arg, m, "GET nodes/N shows another Sender ID");
 	if (m->ex.op != GM_OP_NODE && map.sid.n)
 		env->failed(env->arg, m, "GET of the group shows a Sender ID");
@@ -291,7 +297,8 @@ static uint8_t take_keys(struct gm_member_env *env, struct gm_member *m, const s
 	return msg->code;
 }
 
-static uint8_t take_stale(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body)
+static uint8_t take_stale(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
+                          struct gm_bytes body)
 {
 	/* 4.00: nothing newer than what we named; without payload: purge everything    KG §11.3.1 */
 	m->purged = msg->code != GM_COAP(2, 5) || body.n == 0;
@@ -304,12 +311,13 @@ static uint8_t take_stale(struct gm_member_env *env, struct gm_member *m, const 
 	return msg->code;
 }
 
-static uint8_t take_creds(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body)
+static uint8_t take_creds(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
+                          struct gm_bytes body)
 {
 	static const struct gm_field fields[] = {
-	        {9, GM_FIELD_UINT, offsetof(struct gm_keying_map, num)},
-	        {13, GM_FIELD_ARRAY, offsetof(struct gm_keying_map, creds)},
-	        {15, GM_FIELD_ARRAY, offsetof(struct gm_keying_map, peer_ids)},
+	    {9, GM_FIELD_UINT, offsetof(struct gm_keying_map, num)},
+	    {13, GM_FIELD_ARRAY, offsetof(struct gm_keying_map, creds)},
+	    {15, GM_FIELD_ARRAY, offsetof(struct gm_keying_map, peer_ids)},
 	};
 	struct gm_keying_map map = {0};
 	struct gm_in in = gm_in_bytes(body);
@@ -323,27 +331,30 @@ static uint8_t take_creds(struct gm_member_env *env, struct gm_member *m, const 
 	return msg->code;
 }
 
-static uint8_t take_leave(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body)
+static uint8_t take_leave(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
+                          struct gm_bytes body)
 {
 	(void)env;
 	(void)body;
-	if (msg->code != GM_COAP(2, 2))
+	/* repeated with Echo after a restart: the first one may have been carried out */
+	bool gone = m->ex.echo_tries && (msg->code == GM_COAP(4, 3) || msg->code == GM_COAP(4, 4));
+	if (msg->code != GM_COAP(2, 2) && !gone)
 		return msg->code;
 	gm_keys_drop(m);
 	gm_peers_forget(m);
 	m->state = GM_MEMBER_LEFT;
 	m->node_n = m->sid_n = 0;
 	m->observing = false;
-	return msg->code;
+	return GM_COAP(2, 2);
 }
 
 void gm_answer_take(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body)
 {
 	static uint8_t (*const take[GM_OP_N])(struct gm_member_env *, struct gm_member *, const struct gm_coap *,
 	                                      struct gm_bytes) = {
-	        [GM_OP_TOKEN] = take_token, [GM_OP_OBSERVE] = take_keys, [GM_OP_GROUP] = take_keys,
-	        [GM_OP_NODE] = take_keys,   [GM_OP_STALE] = take_stale,  [GM_OP_CREDS] = take_creds,
-	        [GM_OP_LEAVE] = take_leave,
+	    [GM_OP_TOKEN] = take_token, [GM_OP_OBSERVE] = take_keys, [GM_OP_GROUP] = take_keys,
+	    [GM_OP_NODE] = take_keys,   [GM_OP_STALE] = take_stale,  [GM_OP_CREDS] = take_creds,
+	    [GM_OP_LEAVE] = take_leave,
 	};
 	if (m->ex.op == GM_OP_JOIN)
 		(void)take_join(env, m, msg, body);

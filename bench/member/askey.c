@@ -17,10 +17,10 @@ static const struct algorithm {
 	int32_t alg;
 	uint8_t key_n, pub_n;
 } algorithms[] = {
-        {"AES-CCM-16-64-128", GM_ALG_CCM_16_64_128, 16, 0},
-        {"HMAC256", GM_ALG_HMAC_256, 32, 0},
-        {"EdDSA", GM_ALG_EDDSA, 32, 32},
-        {"ES256", GM_ALG_ES256, 32, 64},
+    {"AES-CCM-16-64-128", GM_ALG_CCM_16_64_128, 16, 0},
+    {"HMAC256", GM_ALG_HMAC_256, 32, 0},
+    {"EdDSA", GM_ALG_EDDSA, 32, 32},
+    {"ES256", GM_ALG_ES256, 32, 64},
 };
 
 static const struct algorithm *find_algorithm(const char *name)
@@ -137,18 +137,22 @@ enum gm_err gm_askey_mint(struct gm_minted *minted, const struct gm_askey *key, 
 	gm_random(cti, sizeof(cti));
 	gm_random(iv, sizeof(iv));
 	struct gm_cwt cwt = {
-	        .iss = {(const uint8_t *)key->iss, strlen(key->iss)},
-	        .aud = {(const uint8_t *)key->aud, strlen(key->aud)},
-	        .cti = {cti, sizeof(cti)},
-	        .exp = exp,
-	        .nbf = -1,
-	        .iat = -1,
-	        .exi = -1,
-	        .scope = scope,
-	        .has_osc = true,
-	        .osc = {.id = {minted->osc_id, sizeof(minted->osc_id)}, .ms = {minted->ms, sizeof(minted->ms)},
-	                .salt = {minted->salt, sizeof(minted->salt)}, .version = 1, .hkdf = 5, .alg = 10},
-	        .ace_profile = 2,
+	    .iss = {(const uint8_t *)key->iss, strlen(key->iss)},
+	    .aud = {(const uint8_t *)key->aud, strlen(key->aud)},
+	    .cti = {cti, sizeof(cti)},
+	    .exp = exp,
+	    .nbf = -1,
+	    .iat = -1,
+	    .exi = -1,
+	    .scope = scope,
+	    .has_osc = true,
+	    .osc = {.id = {minted->osc_id, sizeof(minted->osc_id)},
+	            .ms = {minted->ms, sizeof(minted->ms)},
+	            .salt = {minted->salt, sizeof(minted->salt)},
+	            .version = 1,
+	            .hkdf = 5,
+	            .alg = 10},
+	    .ace_profile = 2,
 	};
 	gm_cwt_encode(&payload, &cwt);
 	if (payload.err != GM_E_OK)
@@ -168,9 +172,14 @@ void gm_scope_put(struct gm_out *out, const char *name, uint32_t roles)
 
 uint32_t gm_roles_parse(const char *text)
 {
-	static const struct { const char *name; uint32_t role; } roles[] = {
-	        {"requester", GM_ROLE_REQUESTER}, {"responder", GM_ROLE_RESPONDER},
-	        {"monitor", GM_ROLE_MONITOR}, {"verifier", GM_ROLE_VERIFIER},
+	static const struct {
+		const char *name;
+		uint32_t role;
+	} roles[] = {
+	    {"requester", GM_ROLE_REQUESTER},
+	    {"responder", GM_ROLE_RESPONDER},
+	    {"monitor", GM_ROLE_MONITOR},
+	    {"verifier", GM_ROLE_VERIFIER},
 	};
 	uint32_t bits = 0;
 	while (*text) {

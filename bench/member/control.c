@@ -22,7 +22,8 @@ static bool is_control_path(const struct gm_member_env *env, const struct gm_mem
 static uint8_t rekeying_message(struct gm_member_env *env, struct gm_member *m, struct gm_bytes payload)
 {
 	struct gm_keying_map map;
-	if (gm_keying_decode(payload, &map) != GM_E_OK || map.gkty != 1 || map.profile != 1 || map.exi < 0 || !map.stale.p) {
+	if (gm_keying_decode(payload, &map) != GM_E_OK || map.gkty != 1 || map.profile != 1 || map.exi < 0 ||
+	    !map.stale.p) {
 		env->failed(env->arg, m, "rekeying message cannot be read");
 		return GM_COAP(4, 0);
 	}
@@ -54,10 +55,10 @@ static void answer(struct gm_member_env *env, struct gm_member *m, const struct 
 	struct gm_oscore_scratch scratch;
 	struct gm_ccm_job job;
 	struct gm_oscore_outer outer = {
-	        .type = msg->type == GM_COAP_CON ? GM_COAP_ACK : GM_COAP_NON,
-	        .code = GM_COAP(2, 4),
-	        .mid = msg->type == GM_COAP_CON ? msg->mid : m->next_mid++,
-	        .token_len = msg->token_len,
+	    .type = msg->type == GM_COAP_CON ? GM_COAP_ACK : GM_COAP_NON,
+	    .code = GM_COAP(2, 4),
+	    .mid = msg->type == GM_COAP_CON ? msg->mid : m->next_mid++,
+	    .token_len = msg->token_len,
 	};
 	memcpy(outer.token, msg->token, msg->token_len);
 	if (gm_oscore_wrap(&m->oscore, &outer, request, &request->kid, request->piv, request->piv_n,

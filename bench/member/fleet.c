@@ -142,8 +142,8 @@ static void write_ack(struct gm_fleet *f, const struct gm_member *m)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
-	fprintf(f->acks, "{\"time\":%lld.%03ld,\"member\":%u,\"group\":\"%s\",\"node\":\"%s\",\"sid\":\"", (long long)now.tv_sec,
-	        now.tv_nsec / 1000000, m->index, f->groups[m->group].name, m->node);
+	fprintf(f->acks, "{\"time\":%lld.%03ld,\"member\":%u,\"group\":\"%s\",\"node\":\"%s\",\"sid\":\"",
+	        (long long)now.tv_sec, now.tv_nsec / 1000000, m->index, f->groups[m->group].name, m->node);
 	for (unsigned i = 0; i < m->sid_n; i++)
 		fprintf(f->acks, "%02x", m->sid[i]);
 	fprintf(f->acks, "\",\"gid\":\"");
@@ -169,6 +169,7 @@ static void run_member_done(struct gm_fleet *f, struct gm_member *m, uint8_t cod
 		return;
 	}
 	m->counted = false;
+	m->last_code = code;
 	f->run.active--;
 	if (code >> 5 == 2)
 		f->run.ok++;
@@ -180,6 +181,10 @@ static void on_done(void *arg, struct gm_member *m, enum gm_member_op op, uint8_
 {
 	struct gm_fleet *f = arg;
 	f->answers[op][code]++;
+	if ((op == GM_OP_JOIN || op == GM_OP_LEAVE) && code == 0)
+		m->unsure = true; /* it may have been carried out all the same */
+	else if (op == GM_OP_JOIN && code >> 5 == 2)
+		m->unsure = false;
 	if (code >> 5 == 2)
 		gm_series_add(&f->took[op], took_ns);
 	if (op == GM_OP_JOIN && code >> 5 == 2 && f->acks)
@@ -268,9 +273,15 @@ enum gm_err gm_fleet_open(struct gm_fleet *f, const struct gm_addr *server, uint
 	f->v4 = memcmp(server->ip, v4_any, 12) == 0;
 	if (!f->v4 && f->capacity > GM_SOCKETS_MAX)
 		f->capacity = GM_SOCKETS_MAX;
-	f->env = (struct gm_member_env){.arg = f, .send = on_send, .timer = on_timer, .done = on_done,
-	                                .context = on_context, .installed = on_installed, .failed = on_failed,
-	                                .server = *server, .groups = f->groups};
+	f->env = (struct gm_member_env){.arg = f,
+	                                .send = on_send,
+	                                .timer = on_timer,
+	                                .done = on_done,
+	                                .context = on_context,
+	                                .installed = on_installed,
+	                                .failed = on_failed,
+	                                .server = *server,
+	                                .groups = f->groups};
 	f->members = calloc(f->capacity, sizeof(*f->members));
 	f->due = calloc(f->capacity * DUE_N, sizeof(*f->due));
 	if (!f->members || !f->due)
@@ -379,11 +390,15 @@ static unsigned receive(struct gm_fleet *f)
 	return n;
 }
 
+static void begin(struct gm_fleet *f, struct gm_member *m, unsigned plan)
+{
+	gm_member_plan(&f->env, m, m->post ? plan & ~GM_PLAN(GM_OP_OBSERVE) : plan);
+}
+
 static void try_again(struct gm_fleet *f, struct gm_member *m)
 {
-	bool token = m->has_context ? f->run.plan & GM_PLAN(GM_OP_TOKEN) && m->state == GM_MEMBER_NEW : true;
 	unsigned plan = f->run.plan & ~GM_PLAN(GM_OP_TOKEN);
-	gm_member_plan(&f->env, m, plan | (token ? GM_PLAN(GM_OP_TOKEN) : 0));
+	begin(f, m, m->has_context ? plan : plan | GM_PLAN(GM_OP_TOKEN));
 }
 
 static void fire_timers(struct gm_fleet *f)
@@ -435,7 +450,7 @@ size_t gm_fleet_run(struct gm_fleet *f, const uint32_t *list, size_t n, unsigned
 			m->counted = true;
 			m->tries = 0;
 			f->run.active++;
-			gm_member_plan(&f->env, m, plan);
+			begin(f, m, plan);
 		}
 		if (f->stop && f->stop(f->stop_arg) && !f->run.active)
 			break;

@@ -14,7 +14,8 @@
 
 const char *gm_member_op_name(enum gm_member_op op)
 {
-	static const char *const names[GM_OP_N] = {"token", "join", "observe", "get-group", "get-node", "stale-sids", "creds", "leave"};
+	static const char *const names[GM_OP_N] = {"token",    "join",       "observe", "get-group",
+	                                           "get-node", "stale-sids", "creds",   "leave"};
 	return op < GM_OP_N ? names[op] : "?";
 }
 
@@ -76,11 +77,11 @@ static void token_payload(struct gm_member_env *env, struct gm_member *m, struct
 {
 	(void)env;
 	struct gm_token_request r = {
-	        .token = {m->token, m->token_n},
-	        .nonce1 = {m->nonce1, sizeof(m->nonce1)},
-	        .id1 = {m->id1, m->id1_n},
-	        .sign_info = 45,
-	        .ecdh_info = 47,
+	    .token = {m->token, m->token_n},
+	    .nonce1 = {m->nonce1, sizeof(m->nonce1)},
+	    .id1 = {m->id1, m->id1_n},
+	    .sign_info = 45,
+	    .ecdh_info = 47,
 	};
 	gm_token_request_encode(out, &r);
 }
@@ -101,13 +102,13 @@ static void join_payload(struct gm_member_env *env, struct gm_member *m, struct 
 	bool monitor = m->roles == GM_ROLE_MONITOR;
 	gm_member_cred(&cred_out, m);
 	struct gm_join_request r = {
-	        .scope = join_scope(env, m, scope, sizeof(scope)),
-	        .get_creds = m->want_creds ? GM_CREDS_NEEDED : GM_CREDS_NO,
-	        .has_cred = !monitor,
-	        .has_verify = !monitor,
-	        .cred = gm_out_result(&cred_out),
-	        .verify = {m->pop, sizeof(m->pop)},
-	        .cnonce = {m->cnonce, sizeof(m->cnonce)},
+	    .scope = join_scope(env, m, scope, sizeof(scope)),
+	    .get_creds = m->want_creds ? GM_CREDS_NEEDED : GM_CREDS_NO,
+	    .has_cred = !monitor,
+	    .has_verify = !monitor,
+	    .cred = gm_out_result(&cred_out),
+	    .verify = {m->pop, sizeof(m->pop)},
+	    .cnonce = {m->cnonce, sizeof(m->cnonce)},
 	};
 	if (m->post) {
 		int n = snprintf(uri, sizeof(uri), "coap://%s/ace-group/%s/node", gm_addr_text(&m->addr, host),
@@ -124,14 +125,14 @@ static void stale_payload(struct gm_member_env *env, struct gm_member *m, struct
 }
 
 static const struct wording wordings[GM_OP_N] = {
-        [GM_OP_TOKEN] = {GM_COAP_POST, 0, NULL, GM_CF_ACE, false, token_payload},
-        [GM_OP_JOIN] = {GM_COAP_POST, 1, NULL, GM_CF_GROUPCOMM, false, join_payload},
-        [GM_OP_OBSERVE] = {GM_COAP_GET, 1, NULL, GM_CF_NONE, true, NULL},
-        [GM_OP_GROUP] = {GM_COAP_GET, 1, NULL, GM_CF_NONE, false, NULL},
-        [GM_OP_NODE] = {GM_COAP_GET, 2, NULL, GM_CF_NONE, false, NULL},
-        [GM_OP_STALE] = {GM_COAP_FETCH, 3, "stale-sids", GM_CF_CBOR, false, stale_payload},
-        [GM_OP_CREDS] = {GM_COAP_GET, 3, "creds", GM_CF_NONE, false, NULL},
-        [GM_OP_LEAVE] = {GM_COAP_DELETE, 2, NULL, GM_CF_NONE, false, NULL},
+    [GM_OP_TOKEN] = {GM_COAP_POST, 0, NULL, GM_CF_ACE, false, token_payload},
+    [GM_OP_JOIN] = {GM_COAP_POST, 1, NULL, GM_CF_GROUPCOMM, false, join_payload},
+    [GM_OP_OBSERVE] = {GM_COAP_GET, 1, NULL, GM_CF_NONE, true, NULL},
+    [GM_OP_GROUP] = {GM_COAP_GET, 1, NULL, GM_CF_NONE, false, NULL},
+    [GM_OP_NODE] = {GM_COAP_GET, 2, NULL, GM_CF_NONE, false, NULL},
+    [GM_OP_STALE] = {GM_COAP_FETCH, 3, "stale-sids", GM_CF_CBOR, false, stale_payload},
+    [GM_OP_CREDS] = {GM_COAP_GET, 3, "creds", GM_CF_NONE, false, NULL},
+    [GM_OP_LEAVE] = {GM_COAP_DELETE, 2, NULL, GM_CF_NONE, false, NULL},
 };
 
 static void put_path(struct gm_out *out, uint16_t *last, const struct gm_member_env *env, const struct gm_member *m,
@@ -141,10 +142,18 @@ static void put_path(struct gm_out *out, uint16_t *last, const struct gm_member_
 	const char *group = env->groups[m->group].name;
 	int n = 0;
 	switch (w->path) {
-	case 0: n = snprintf(path, sizeof(path), "/authz-info"); break;
-	case 1: n = snprintf(path, sizeof(path), "/ace-group/%s", group); break;
-	case 2: n = snprintf(path, sizeof(path), "/ace-group/%s/nodes/%s", group, m->node); break;
-	default: n = snprintf(path, sizeof(path), "/ace-group/%s/%s", group, w->below); break;
+	case 0:
+		n = snprintf(path, sizeof(path), "/authz-info");
+		break;
+	case 1:
+		n = snprintf(path, sizeof(path), "/ace-group/%s", group);
+		break;
+	case 2:
+		n = snprintf(path, sizeof(path), "/ace-group/%s/nodes/%s", group, m->node);
+		break;
+	default:
+		n = snprintf(path, sizeof(path), "/ace-group/%s/%s", group, w->below);
+		break;
 	}
 	gm_coap_put_path(out, last, GM_OPT_URI_PATH, path, (size_t)n);
 }
@@ -161,7 +170,8 @@ static void put_request(struct gm_out *out, struct gm_member_env *env, struct gm
 	if (w->content_format != GM_CF_NONE && first)
 		gm_coap_put_option_uint(out, &last, GM_OPT_CONTENT_FORMAT, (uint32_t)w->content_format);
 	if (!first)
-		gm_coap_put_block(out, &last, GM_OPT_BLOCK2, (struct gm_coap_block){.num = m->ex.block, .szx = m->ex.szx});
+		gm_coap_put_block(out, &last, GM_OPT_BLOCK2,
+		                  (struct gm_coap_block){.num = m->ex.block, .szx = m->ex.szx});
 	if (m->ex.echo_n)
 		gm_coap_put_option(out, &last, GM_OPT_ECHO, m->ex.echo, m->ex.echo_n);
 	if (w->payload && first) {
@@ -192,19 +202,19 @@ static void put_protected(struct gm_out *pkt, struct gm_member_env *env, struct 
 	r->kid = m->oscore.sid;
 	r->piv_n = gm_oscore_piv(r->piv, m->seq++);
 	struct gm_oscore_outer outer = {
-	        .type = GM_COAP_CON,
-	        .code = w->observe && m->ex.block == 0 ? GM_COAP_FETCH : GM_COAP_POST,
-	        .mid = m->ex.mid,
-	        .token_len = sizeof(m->ex.token),
-	        .has_observe = w->observe && m->ex.block == 0,
-	        .option = {.piv_n = r->piv_n, .has_kid = true, .kid = {r->kid.b, r->kid.n}},
+	    .type = GM_COAP_CON,
+	    .code = w->observe && m->ex.block == 0 ? GM_COAP_FETCH : GM_COAP_POST,
+	    .mid = m->ex.mid,
+	    .token_len = sizeof(m->ex.token),
+	    .has_observe = w->observe && m->ex.block == 0,
+	    .option = {.piv_n = r->piv_n, .has_kid = true, .kid = {r->kid.b, r->kid.n}},
 	};
 	memcpy(outer.token, m->ex.token, sizeof(m->ex.token));
 	memcpy(outer.option.piv, r->piv, r->piv_n);
 	struct gm_oscore_scratch scratch;
 	struct gm_ccm_job job;
-	if (gm_oscore_wrap(&m->oscore, &outer, r, &r->kid, r->piv, r->piv_n, gm_out_result(&inner), pkt, &scratch, &job) !=
-	            GM_E_OK ||
+	if (gm_oscore_wrap(&m->oscore, &outer, r, &r->kid, r->piv, r->piv_n, gm_out_result(&inner), pkt, &scratch,
+	                   &job) != GM_E_OK ||
 	    gm_ccm_seal(&job, 1) != 1)
 		pkt->err = GM_E_ROOM;
 	gm_wipe(plain, gm_out_len(&inner));
@@ -272,7 +282,8 @@ static void start(struct gm_member_env *env, struct gm_member *m, enum gm_member
 			return;
 		}
 		break;
-	default: break;
+	default:
+		break;
 	}
 	gm_exchange_send(env, m);
 }
@@ -353,13 +364,15 @@ size_t gm_member_open(struct gm_member *m, const struct gm_coap *msg, const stru
 {
 	struct gm_oscore_scratch scratch;
 	struct gm_ccm_job job;
-	if (gm_oscore_unwrap(&m->oscore, msg->payload, option, request, is_request, text, cap, &scratch, &job) != GM_E_OK ||
+	if (gm_oscore_unwrap(&m->oscore, msg->payload, option, request, is_request, text, cap, &scratch, &job) !=
+	        GM_E_OK ||
 	    gm_ccm_open(&job, 1) != 1)
 		return 0;
 	return job.text_len;
 }
 
-static void put_empty(struct gm_member_env *env, struct gm_member *m, const struct gm_addr *to, uint8_t type, uint16_t mid)
+static void put_empty(struct gm_member_env *env, struct gm_member *m, const struct gm_addr *to, uint8_t type,
+                      uint16_t mid)
 {
 	uint8_t bytes[4];
 	struct gm_out out = gm_out(bytes, sizeof(bytes));

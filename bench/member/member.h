@@ -43,7 +43,7 @@ struct gm_member_peer {
 	uint8_t pub[GM_ED25519_PUB];
 };
 
-struct gm_exchange { /* the one request of ours that is out */
+struct gm_exchange {   /* the one request of ours that is out */
 	uint8_t *pkt;  /* as sent, for retransmission; malloc()ed */
 	uint8_t *body; /* blocks collected so far; malloc()ed */
 	uint32_t body_n, block;
@@ -72,13 +72,15 @@ struct gm_member {
 	uint32_t index;
 	uint16_t group; /* index in the environment */
 	uint8_t state, roles, plan;
-	uint8_t tries; /* of the owner: how often the plan was begun again */
-	bool counted;  /* of the owner: part of a run */
-	bool post;       /* wants rekeying messages at control_uri; else it observes */
-	bool want_creds; /* joins with get_creds = null */
-	bool rejoined;   /* the latest Join was answered with 2.04 */
-	bool told;       /* got its eviction notice */
-	uint8_t how;     /* enum gm_member_how of keys */
+	uint8_t tries;     /* of the owner: how often the plan was begun again */
+	uint8_t last_code; /* of the owner: what its latest run ended with */
+	bool counted;      /* of the owner: part of a run */
+	bool unsure;       /* a Join or leave had no answer: it may have been carried out */
+	bool post;         /* wants rekeying messages at control_uri; else it observes */
+	bool want_creds;   /* joins with get_creds = null */
+	bool rejoined;     /* the latest Join was answered with 2.04 */
+	bool told;         /* got its eviction notice */
+	uint8_t how;       /* enum gm_member_how of keys */
 	uint16_t next_mid;
 	uint32_t next_token;
 	uint64_t installed_ns; /* when keys were installed */
@@ -97,7 +99,8 @@ struct gm_member {
 	uint8_t cnonce[8], pop[GM_ED25519_SIG];
 	uint8_t sid_n, sid[GM_SID_MAX], node_n;
 	char node[GM_NODE_NAME_MAX + 1];
-	struct gm_member_keys keys, next, prev; /* next: waits for the stale set; version of prev: 0 may mean none, see has_prev */
+	struct gm_member_keys keys, next,
+	    prev; /* next: waits for the stale set; version of prev: 0 may mean none, see has_prev */
 	bool has_keys, has_next, has_prev, purged;
 	uint8_t next_how;
 	uint64_t group_seq; /* Sender Sequence Number in the group */
@@ -138,8 +141,9 @@ struct gm_member_env { /* one for all members of a thread */
 	/* An operation ended. code: CoAP code of the answer, 0: no answer. The plan is over when m->plan is 0. */
 	void (*done)(void *arg, struct gm_member *m, enum gm_member_op op, uint8_t code, uint64_t took_ns);
 	void (*context)(void *arg, struct gm_member *m, struct gm_bytes ms, struct gm_bytes salt); /* one was derived */
-	void (*installed)(void *arg, struct gm_member *m); /* m->keys are new */
-	void (*failed)(void *arg, struct gm_member *m, const char *reason); /* a check of the Group Manager's doing failed */
+	void (*installed)(void *arg, struct gm_member *m);                                         /* m->keys are new */
+	void (*failed)(void *arg, struct gm_member *m,
+	               const char *reason); /* a check of the Group Manager's doing failed */
 	/* a request under Group OSCORE or an answer to one; NULL: ignored */
 	void (*group_message)(void *arg, struct gm_member *m, const struct gm_coap *msg, const struct gm_addr *from);
 

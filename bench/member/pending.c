@@ -73,7 +73,8 @@ static void check_waiting(struct gm_member_env *env)
 	for (unsigned i = 0; i < n; i++) {
 		struct check *c = &checks[i];
 		if (c->m->ex.active && c->m->ex.op == GM_OP_JOIN)
-			gm_join_verified(env, c->m, c->code, c->node, c->node_n, (struct gm_bytes){c->body, c->body_n}, good >> i & 1);
+			gm_join_verified(env, c->m, c->code, c->node, c->node_n, (struct gm_bytes){c->body, c->body_n},
+			                 good >> i & 1);
 		gm_wipe(c->body, c->body_n);
 		free(c->body);
 	}

@@ -167,8 +167,12 @@ static bool receive_one(struct gm_port *p, unsigned i, struct gm_dgram *d, uint8
 	union any_addr from;
 	_Alignas(struct cmsghdr) uint8_t control[128];
 	struct iovec iov = {buf, BUF_CAP};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_name = &from, .msg_namelen = sizeof(from),
-	                     .msg_control = control, .msg_controllen = sizeof(control)};
+	struct msghdr msg = {.msg_iov = &iov,
+	                     .msg_iovlen = 1,
+	                     .msg_name = &from,
+	                     .msg_namelen = sizeof(from),
+	                     .msg_control = control,
+	                     .msg_controllen = sizeof(control)};
 	ssize_t n = recvmsg(p->fds[i], &msg, 0);
 	if (n < 0 || msg.msg_flags & MSG_TRUNC)
 		return false;
@@ -202,7 +206,10 @@ static void sockets_wait(struct gm_port *p, uint64_t timeout_ns)
 {
 	struct epoll_event ev[4];
 	uint64_t ms = timeout_ns / 1000000u, count;
-	int n = epoll_wait(p->epoll, ev, 4, timeout_ns == UINT64_MAX ? -1 : ms > 60000 ? 60000 : (int)ms + (ms == 0 && timeout_ns));
+	int n = epoll_wait(p->epoll, ev, 4,
+	                   timeout_ns == UINT64_MAX ? -1
+	                   : ms > 60000             ? 60000
+	                                            : (int)ms + (ms == 0 && timeout_ns));
 	for (int i = 0; i < n; i++)
 		if (ev[i].data.u32 == WAKE)
 			(void)!read(p->wake, &count, sizeof(count));
@@ -235,17 +242,17 @@ static struct gm_addr sockets_bound(const struct gm_port *p, unsigned i)
 }
 
 const struct gm_port_ops gm_port_sockets = {
-        .name = "sockets",
-        .open = sockets_open,
-        .tx_get = sockets_tx_get,
-        .tx_burst = sockets_tx_burst,
-        .tx_put = sockets_put,
-        .rx_burst = sockets_rx_burst,
-        .rx_put = sockets_put,
-        .wait = sockets_wait,
-        .wake = sockets_wake,
-        .stats = sockets_stats,
-        .now_ns = sockets_now_ns,
-        .bound = sockets_bound,
-        .close = sockets_close,
+    .name = "sockets",
+    .open = sockets_open,
+    .tx_get = sockets_tx_get,
+    .tx_burst = sockets_tx_burst,
+    .tx_put = sockets_put,
+    .rx_burst = sockets_rx_burst,
+    .rx_put = sockets_put,
+    .wait = sockets_wait,
+    .wake = sockets_wake,
+    .stats = sockets_stats,
+    .now_ns = sockets_now_ns,
+    .bound = sockets_bound,
+    .close = sockets_close,
 };

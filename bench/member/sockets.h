@@ -7,7 +7,8 @@
 
 #define GM_SOCKETS_MAX 1000u
 
-/* config->listen[0] is the first address; config->arg points to an unsigned: the number of sockets on consecutive ports. */
+/* config->listen[0] is the first address; config->arg points to an unsigned: the number of sockets on consecutive
+ * ports. */
 extern const struct gm_port_ops gm_port_sockets;
 
 #endif

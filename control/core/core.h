@@ -18,7 +18,7 @@ struct gm_core;
 struct gm_effects { /* records for each worker, appended; grows, reset per turn, wiped */
 	struct gm_effect_buf {
 		uint8_t *bytes;
-		size_t n, cap;
+		size_t n, cap, last; /* last: where the record added last begins */
 	} to[GM_WORKERS_MAX];
 	unsigned workers;
 };
