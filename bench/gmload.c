@@ -342,6 +342,38 @@ static bool cmd_await_rekey(struct load *l, const struct words *c, json_t *resul
 	return late == 0;
 }
 
+/* ---- an evicted member */
+
+/* One operation that has to be refused: 4.xx from the Group Manager. */
+static void must_be_refused(struct load *l, struct gm_member *m, enum gm_member_op op, json_t *result, const char *what)
+{
+	char code[24];
+	gm_fleet_run(&l->fleet, &m->index, 1, GM_PLAN(op), 1, 0);
+	snprintf(code, sizeof(code), "%u.%02u", m->last_code >> 5, m->last_code & 31u);
+	json_object_set_new(result, what, json_string(m->last_code ? code : "silence"));
+	if (m->last_code >> 5 != 4)
+		gm_fleet_fail(&l->fleet, m, what);
+}
+
+static bool cmd_evicted_check(struct load *l, const struct words *c, json_t *result)
+{
+	struct gm_member *m = operand(c, 0) ? find_node(l, operand(c, 0)) : NULL;
+	uint64_t until = now_ns(l) + (uint64_t)number(option(c, "--timeout", "30"), 30) * 1000000000u;
+	if (!m)
+		return complain(result, "evicted-check: no such node");
+	while (!m->told && now_ns(l) < until)
+		gm_fleet_turn(&l->fleet, 20);
+	put_int(result, "member", m->index);
+	json_object_set_new(result, "told", json_boolean(m->told));
+	if (!m->told)
+		gm_fleet_fail(&l->fleet, m, "the evicted member got no notice");
+	must_be_refused(l, m, GM_OP_JOIN, result, "rejoin_refused");
+	must_be_refused(l, m, GM_OP_NODE, result, "read_refused");
+	must_be_refused(l, m, GM_OP_TOKEN, result, "repost_refused");
+	m->state = GM_MEMBER_EVICTED;
+	return true;
+}
+
 /* ---- looking */
 
 static void put_hex(json_t *o, const char *name, const uint8_t *p, size_t n)
@@ -464,6 +496,7 @@ static const struct command {
     {"leave", "K [GROUP]", "K members leave", cmd_leave},
     {"rejoin", "K [GROUP]", "K members join again", cmd_rejoin},
     {"return", "K [GROUP]", "K members that left join again", cmd_return},
+    {"evicted-check", "NODE [--timeout S]", "NODE is out: told, blind and refused", cmd_evicted_check},
     {"nodes", "[GROUP]", "list the members", cmd_nodes},
     {"dump-keys", "FILE", "append every OSCORE context ever made", cmd_dump_keys},
     {"status", "", "counters", cmd_status},
