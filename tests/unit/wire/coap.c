@@ -104,11 +104,11 @@ Test(coap, calls_these_malformed)
 {
 	static const char *const hex[] = {
 	    "",
-	    "400100",                       /* no whole head */
-	    "00010001",                     /* version 0 */
-	    "80010001",                     /* version 2 */
-	    "c0010001",                     /* version 3 */
-	    "490100010102030405060708090a", /* token of nine bytes */
+	    "400100",                     /* no whole head */
+	    "00010001",                   /* version 0 */
+	    "80010001",                   /* version 2 */
+	    "c0010001",                   /* version 3 */
+	    "49010001010203040506070809", /* token of nine bytes */
 	    "4f010001",
 	    "4201000101", /* token cut short */
 	    "41000001aa", /* Empty with a token */
@@ -183,6 +183,37 @@ Test(coap, knows_the_extended_forms_of_delta_and_length)
 			cr_expect(gm_bytes_is(f.msg.payload, "p"), "%u %zu", numbers[i], lengths[j]);
 		}
 	}
+}
+
+Test(coap, writes_the_shortest_heads_of_options)
+{
+	static const struct {
+		uint16_t number;
+		size_t n;
+		const char *head;
+	} heads[] = {
+	    {12, 0, "c0"}, {13, 12, "dc00"}, {268, 13, "ddff00"}, {269, 268, "ed0000ff"}, {65535, 269, "eefef20000"}};
+	static const uint8_t value[269];
+	for (size_t i = 0; i < COUNT(heads); i++) {
+		uint8_t b[300], want[8];
+		struct gm_out out = gm_out(b, sizeof(b));
+		uint16_t last = 0;
+		gm_coap_put_option(&out, &last, heads[i].number, value, heads[i].n);
+		size_t want_n = gm_hex(want, sizeof(want), heads[i].head);
+		cr_expect_eq(gm_out_len(&out), want_n + heads[i].n, "%s", heads[i].head);
+		cr_expect_arr_eq(b, want, want_n, "%s", heads[i].head);
+	}
+}
+
+Test(coap, writes_zero_and_an_empty_payload_as_nothing)
+{
+	uint8_t b[8];
+	struct gm_out out = gm_out(b, sizeof(b));
+	uint16_t last = 0;
+	gm_coap_put_option_uint(&out, &last, GM_OPT_OBSERVE, 0);
+	gm_coap_put_payload(&out, "", 0);
+	cr_expect_eq(gm_out_len(&out), 1);
+	cr_expect_eq(b[0], GM_OPT_OBSERVE << 4);
 }
 
 Test(coap, refuses_to_write_options_that_descend)
@@ -304,11 +335,29 @@ Test(coap, treats_a_repeated_option_like_one_not_understood)
 
 Test(coap, lets_paths_queries_and_etags_repeat)
 {
-	static const uint16_t numbers[] = {GM_OPT_ETAG, GM_OPT_LOCATION_PATH, GM_OPT_URI_PATH, GM_OPT_URI_QUERY};
+	static const uint16_t numbers[] = {GM_OPT_LOCATION_PATH, GM_OPT_URI_PATH, GM_OPT_URI_QUERY, GM_OPT_ETAG};
+	struct fixture f;
 	for (size_t i = 0; i < COUNT(numbers); i++) {
-		struct fixture f;
 		cr_expect_eq(decode_twice(&f, numbers[i], 'a', 'b'), GM_E_OK);
 		cr_expect_eq(f.msg.unknown_critical, 0);
+	}
+	cr_expect(gm_bytes_is(f.msg.etag, "a")); /* the first of them */
+}
+
+Test(coap, takes_a_block_option_apart)
+{
+	static const struct {
+		const char *value;
+		struct gm_coap_block block;
+	} cases[] = {
+	    {"\x08", {0, true, 0}}, {"\x04", {0, false, 4}}, {"\x10", {1, false, 0}}, {"\xff\xe6", {0xffe, false, 6}}};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct fixture f;
+		cr_expect_eq(decode_option(&f, GM_OPT_BLOCK2, cases[i].value, strlen(cases[i].value)), GM_E_OK);
+		cr_expect(f.msg.has_block2);
+		cr_expect_eq(f.msg.block2.num, cases[i].block.num);
+		cr_expect_eq(f.msg.block2.more, cases[i].block.more);
+		cr_expect_eq(f.msg.block2.szx, cases[i].block.szx);
 	}
 }
 

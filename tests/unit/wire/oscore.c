@@ -257,6 +257,14 @@ Test(oscore, looks_at_the_window_without_changing_it)
 	cr_expect_eq(w.seen, 0);
 }
 
+Test(oscore, takes_anything_as_the_first_number)
+{
+	struct gm_oscore_window w = {.top = 100, .seen = 0};
+	cr_expect(take(&w, 3));
+	cr_expect_eq(w.top, 3);
+	cr_expect_not(take(&w, 3));
+}
+
 Test(oscore, remembers_sixty_four_numbers)
 {
 	struct gm_oscore_window w = {0};
