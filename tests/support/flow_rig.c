@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "flow_rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "askey.h"
+#include "wire/cbor.h"
+
+static struct gm_askey as_key;
+
+/* ---- records: what a store would hold */
+
+static void store_apply(struct rig *r)
+{
+	const struct gm_change *c = NULL;
+
+	while ((c = gm_changes_next(&r->changes, c))) {
+		unsigned i = 0;
+		while (i < r->records_n && (r->records[i].table != c->table || r->records[i].key_n != c->key_n ||
+		                            memcmp(r->records[i].key, c->bytes, c->key_n) != 0))
+			i++;
+		if (i < r->records_n)
+			free(r->records[i].value);
+		if (c->remove) {
+			if (i < r->records_n)
+				r->records[i] = r->records[--r->records_n];
+			continue;
+		}
+		if (i == r->records_n)
+			r->records = realloc(r->records, ++r->records_n * sizeof *r->records);
+		struct rig_record *rec = &r->records[i];
+		*rec = (struct rig_record){.table = c->table, .key_n = c->key_n, .value_n = c->value_n};
+		memcpy(rec->key, c->bytes, c->key_n);
+		rec->value = malloc(c->value_n + 1);
+		memcpy(rec->value, c->bytes + c->key_n, c->value_n);
+	}
+	gm_changes_reset(&r->changes);
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct rig_record *x = a, *y = b;
+
+	if (x->table != y->table)
+		return x->table - y->table;
+	return memcmp(x->key, y->key, x->key_n < y->key_n ? x->key_n : y->key_n);
+}
+
+/* ---- the core thread's turn */
+
+static struct gm_txn txn_of(struct rig *r)
+{
+	struct gm_txn t = {
+		.wall_s = time(NULL) + r->wall_s,
+		.mono_ms = gm_mem_now(r->net) / 1000000,
+		.changes = &r->changes,
+		.effects = &r->effects,
+	};
+
+	gm_random(t.dice, sizeof t.dice);
+	return t;
+}
+
+static void publish(struct rig *r)
+{
+	store_apply(r);
+	for (unsigned i = 0; i < r->dp->config.workers; i++) {
+		struct gm_effect_buf *b = &r->effects.to[i];
+		if (b->n && gm_dp_effects(r->dp, i, b->bytes, b->n) != b->n)
+			abort();
+	}
+	gm_effects_reset(&r->effects);
+}
+
+static void core_turn(struct rig *r)
+{
+	const struct gm_rec *rec;
+
+	for (unsigned i = 0; i < r->dp->config.workers; i++) {
+		while ((rec = gm_dp_event(r->dp, i))) {
+			struct gm_txn t = txn_of(r);
+			gm_core_apply(r->core, &t, rec);
+			gm_dp_event_done(r->dp, i);
+		}
+	}
+	struct gm_txn t = txn_of(r);
+	gm_core_tick(r->core, &t);
+	publish(r);
+}
+
+/* ---- members */
+
+static void on_send(void *arg, struct gm_member *m, const struct gm_addr *to, const uint8_t *p, size_t n)
+{
+	struct rig *r = arg;
+
+	r->to_gm++;
+	gm_mem_send(r->net, &m->addr, to, p, n);
+}
+
+static void on_timer(void *arg, struct gm_member *m, uint64_t at_ms)
+{
+	struct rig *r = arg;
+
+	r->timer_ms[m->index] = at_ms;
+}
+
+static void on_done(void *arg, struct gm_member *m, enum gm_member_op op, uint8_t code, uint64_t took_ns)
+{
+	struct rig *r = arg;
+
+	(void)took_ns;
+	r->last_code[m->index][op] = code;
+}
+
+static void on_context(void *arg, struct gm_member *m, struct gm_bytes ms, struct gm_bytes salt)
+{
+	struct rig *r = arg;
+
+	(void)m;
+	(void)ms;
+	(void)salt;
+	r->contexts++;
+}
+
+static void on_installed(void *arg, struct gm_member *m)
+{
+	(void)arg;
+	(void)m;
+}
+
+static void on_failed(void *arg, struct gm_member *m, const char *reason)
+{
+	struct rig *r = arg;
+
+	r->failures++;
+	snprintf(r->failure, sizeof r->failure, "member %u: %s", m->index, reason);
+	fprintf(stderr, "%s\n", r->failure);
+}
+
+static void members_turn(struct rig *r)
+{
+	struct gm_mem_dgram d;
+
+	r->env.now_ns = gm_mem_now(r->net);
+	while (gm_mem_recv(r->net, NULL, &d)) {
+		unsigned i = (unsigned)(d.to.ip[14] << 8 | d.to.ip[15]);
+		r->to_members++;
+		if (i < r->members_n && !r->mute)
+			gm_member_receive(&r->env, &r->members[i], (struct gm_bytes){d.data, d.len}, &d.from);
+	}
+	for (unsigned i = 0; i < r->members_n; i++) {
+		if (!r->timer_ms[i] || r->timer_ms[i] > r->env.now_ns / 1000000)
+			continue;
+		r->timer_ms[i] = 0;
+		gm_member_timeout(&r->env, &r->members[i]);
+	}
+	gm_member_flush(&r->env);
+}
+
+/* ---- the wire is watched: no (key, nonce) of the Group Manager for two texts. What makes the nonce: the context,
+ * named by the far address here, and the Partial IV, or the request whose nonce the response uses (by its Message ID). */
+
+static uint64_t hash(const void *p, size_t n)
+{
+	static const uint8_t key[16] = "flow rig hashes";
+
+	return gm_siphash(key, p, n);
+}
+
+static void watch(void *arg, const struct gm_addr *from, const struct gm_addr *to, const uint8_t *data, size_t n)
+{
+	struct rig *r = arg;
+	struct gm_coap m;
+	struct gm_oscore_option option;
+	uint8_t id[64] = {0};
+
+	if (from->port != 5683 || gm_coap_decode((struct gm_bytes){data, n}, &m) != GM_E_OK || !m.has_oscore ||
+	    gm_oscore_option_decode(m.oscore, &option) != GM_E_OK)
+		return;
+	memcpy(id, to->ip, 16);
+	memcpy(id + 16, &r->contexts, 4); /* a new context starts anew at 0 */
+	if (option.piv_n) {
+		memcpy(id + 24, option.piv, option.piv_n);
+		id[23] = option.piv_n;
+	} else {
+		memcpy(id + 32, m.token, m.token_len);
+		memcpy(id + 40, &m.mid, 2);
+	}
+	struct rig_nonce at = {hash(id, sizeof id), hash(m.payload.p, m.payload.n)};
+	for (unsigned i = 0; i < r->nonces_n; i++) {
+		if (r->nonces[i].id != at.id)
+			continue;
+		if (r->nonces[i].text != at.text)
+			r->reuses++;
+		return;
+	}
+	r->nonces = realloc(r->nonces, ++r->nonces_n * sizeof *r->nonces);
+	r->nonces[r->nonces_n - 1] = at;
+}
+
+/* ---- life */
+
+static void start_workers(struct rig *r, unsigned workers)
+{
+	r->dp = calloc(1, sizeof *r->dp);
+	r->dp_config.workers = workers;
+	r->dp->config = r->dp_config;
+	for (unsigned i = 0; i < workers; i++) {
+		struct worker *w = gm_worker_new(r->dp, i);
+		struct gm_port_config pc = {.listen_n = 1, .arg = r->net};
+		pc.listen[0] = r->dp_config.listen[0];
+		if (!w || w->ops->open(&w->port, &pc) != GM_E_OK)
+			abort();
+		gm_wheel_init(&w->wheel, 65536, gm_mem_now(r->net) / 1000000);
+		r->dp->worker[i] = w;
+	}
+}
+
+static void start_core(struct rig *r, unsigned workers)
+{
+	r->core_config.workers = workers;
+	r->core = gm_core_new(&r->core_config);
+	r->effects.workers = workers;
+	qsort(r->records, r->records_n, sizeof *r->records, by_key);
+	for (unsigned i = 0; i < r->records_n; i++) {
+		struct rig_record *rec = &r->records[i];
+		if (gm_core_load(r->core, rec->table, (struct gm_bytes){rec->key, rec->key_n},
+		                 (struct gm_bytes){rec->value, rec->value_n}) != GM_E_OK)
+			abort();
+	}
+	for (bool more = true; more;) {
+		struct gm_txn t = txn_of(r);
+		more = gm_core_loaded(r->core, &t);
+		publish(r);
+	}
+}
+
+static void stop(struct rig *r)
+{
+	for (unsigned i = 0; i < r->dp->config.workers; i++)
+		gm_worker_free(r->dp->worker[i]);
+	free(r->dp);
+	gm_core_free(r->core);
+	gm_changes_reset(&r->changes);
+	gm_effects_reset(&r->effects);
+}
+
+void rig_restart(struct rig *r, unsigned workers)
+{
+	stop(r);
+	start_workers(r, workers);
+	start_core(r, workers);
+}
+
+static void add_as_and_group(struct rig *r)
+{
+	struct gm_txn t = txn_of(r);
+	struct gm_as_spec as = {.name = "as"};
+	struct gm_group_spec group = gm_group_spec_default();
+
+	snprintf(as.issuer, sizeof as.issuer, "%s", as_key.iss);
+	as.key = as_key.mint;
+	snprintf(group.name, sizeof group.name, "g1");
+	group.active = true;
+	if (gm_core_as_add(r->core, &t, &as) != GM_E_OK || gm_core_group_create(r->core, &t, &group) != GM_E_OK)
+		abort();
+	publish(r);
+}
+
+struct rig *rig_new(unsigned workers, const struct gm_mem_faults *faults)
+{
+	struct rig *r = calloc(1, sizeof *r);
+	struct gm_mem_config mc = {.seed = 1, .wait_steps = true, .tap = watch, .tap_arg = r};
+
+	gm_crypto_init();
+	if (gm_askey_generate(&as_key, "AES-CCM-16-64-128", "as.test", "gm.test") != GM_E_OK)
+		abort();
+	if (faults)
+		mc.faults = *faults;
+	r->net = gm_mem_net_new(&mc);
+	r->core_config = (struct gm_core_config){
+		.contexts_max = 1024,
+		.members_max = 1024,
+		.groups_max = 16,
+		.pending_per_token = 4,
+		.pending_s = 60,
+		.rekey_window_ms = 1000,
+		.rekey_deadline_ms = 5000,
+		.distribution_max_ms = 30000,
+		.audience = "gm.test",
+	};
+	r->dp_config = (struct gm_dp_config){
+		.port = &gm_port_mem,
+		.listen_n = 1,
+		.contexts_max = 1024,
+		.ack_timeout_ms = 2000,
+		.retransmit_max = 4,
+	};
+	gm_addr_parse(&r->dp_config.listen[0], "127.0.0.1:5683");
+	start_workers(r, workers);
+	start_core(r, workers);
+	r->env = (struct gm_member_env){
+		.arg = r,
+		.send = on_send,
+		.timer = on_timer,
+		.done = on_done,
+		.context = on_context,
+		.installed = on_installed,
+		.failed = on_failed,
+		.server = r->dp_config.listen[0],
+		.groups = r->groups,
+		.groups_n = 1,
+	};
+	snprintf(r->groups[0].name, sizeof r->groups[0].name, "g1");
+	if (gm_member_env_init(&r->env) != GM_E_OK)
+		abort();
+	add_as_and_group(r);
+	return r;
+}
+
+void rig_free(struct rig *r)
+{
+	for (unsigned i = 0; i < r->members_n; i++) {
+		free(r->members[i].token);
+		gm_member_clear(&r->members[i]);
+	}
+	gm_member_env_free(&r->env);
+	stop(r);
+	gm_changes_free(&r->changes);
+	gm_effects_free(&r->effects);
+	for (unsigned i = 0; i < r->records_n; i++)
+		free(r->records[i].value);
+	free(r->records);
+	free(r->nonces);
+	gm_mem_net_free(r->net);
+	free(r);
+}
+
+void rig_turn(struct rig *r)
+{
+	for (unsigned i = 0; i < r->dp->config.workers; i++)
+		gm_worker_turn(r->dp->worker[i]);
+	core_turn(r);
+	members_turn(r);
+	gm_mem_step(r->net, 1000000);
+}
+
+void rig_run(struct rig *r, unsigned ms)
+{
+	while (ms--)
+		rig_turn(r);
+}
+
+struct gm_member *rig_member(struct rig *r, uint8_t roles, bool post)
+{
+	unsigned i = r->members_n++;
+	struct gm_member *m = &r->members[i];
+	uint8_t bytes[64];
+	struct gm_out scope = gm_out(bytes, sizeof bytes);
+	struct gm_minted minted;
+	struct gm_addr addr;
+
+	gm_addr_parse(&addr, "127.1.0.0:40000");
+	addr.ip[14] = (uint8_t)(i >> 8);
+	addr.ip[15] = (uint8_t)i;
+	gm_member_init(m, i, &addr, 0, roles, post);
+	gm_cbor_put_array(&scope, 1);
+	gm_scope_put(&scope, "g1", roles);
+	if (gm_askey_mint(&minted, &as_key, gm_out_result(&scope), time(NULL) + 3600) != GM_E_OK)
+		abort();
+	m->token = malloc(minted.token_n);
+	memcpy(m->token, minted.token, minted.token_n);
+	m->token_n = (uint16_t)minted.token_n;
+	memcpy(m->osc_id, minted.osc_id, sizeof m->osc_id);
+	memcpy(m->token_ms, minted.ms, sizeof m->token_ms);
+	memcpy(m->token_salt, minted.salt, sizeof m->token_salt);
+	return m;
+}
+
+bool rig_do(struct rig *r, struct gm_member *m, unsigned plan)
+{
+	memset(r->last_code[m->index], 0, GM_OP_N);
+	r->env.now_ns = gm_mem_now(r->net);
+	gm_member_plan(&r->env, m, plan);
+	for (unsigned ms = 0; ms < 30000 && (m->plan || m->ex.active); ms++)
+		rig_turn(r);
+	for (unsigned op = 0; op < GM_OP_N; op++)
+		if (plan >> op & 1 && r->last_code[m->index][op] >> 5 != 2)
+			return false;
+	return !m->plan;
+}
+
+uint8_t rig_code(struct rig *r, struct gm_member *m, enum gm_member_op op)
+{
+	return r->last_code[m->index][op];
+}
+
+enum gm_err rig_rekey(struct rig *r, bool compromised)
+{
+	struct gm_txn t = txn_of(r);
+	enum gm_err err = gm_core_rekey(r->core, &t, "g1", compromised);
+
+	publish(r);
+	return err;
+}
+
+enum gm_err rig_evict(struct rig *r, const char *node, unsigned *evicted)
+{
+	struct gm_txn t = txn_of(r);
+	struct gm_evict_spec spec = {.group = "g1", .node = node};
+	enum gm_err err = gm_core_evict(r->core, &t, &spec, evicted);
+
+	publish(r);
+	return err;
+}
+
+unsigned rig_at_version(struct rig *r, uint64_t version)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < r->members_n; i++)
+		n += r->members[i].has_keys && r->members[i].keys.version >= version;
+	return n;
+}
+
+struct gm_core_status rig_status(struct rig *r)
+{
+	struct gm_core_status s;
+
+	gm_core_status(r->core, &s);
+	return s;
+}
