@@ -4,7 +4,7 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 passed=0 failed=0 skipped=0
-dir="" build="" port="" gmd_pid="" load_pid="" capture_pid=""
+dir="" build="" port="" gmd_pid="" load_pid="" as_pid="" capture_pid=""
 
 # ---- checks: one line each, counted
 
@@ -82,10 +82,10 @@ begin() {
 finish() {
 	local status=$? pid
 	trap '' INT TERM
-	for pid in $load_pid $gmd_pid $capture_pid; do
+	for pid in ${member_pid:-} $load_pid $as_pid $gmd_pid $capture_pid; do
 		kill "$pid" 2>/dev/null
 	done
-	for pid in $load_pid $gmd_pid $capture_pid; do
+	for pid in ${member_pid:-} $load_pid $as_pid $gmd_pid $capture_pid; do
 		until_true 5 gone "$pid" || kill -9 "$pid" 2>/dev/null
 		wait "$pid" 2>/dev/null
 	done
@@ -122,17 +122,21 @@ write_config() {
 	[ $# = 0 ] || printf '%s\n' "$@" >>"$dir/gmd.conf"
 }
 
+# A store, a key of an Authorization Server, a running gmd that trusts it; write_config comes first.
+found() {
+	"$build/gmas" keygen --alg AES-CCM-16-64-128 --iss as.example --aud gm.example -o "$dir/as.json" &&
+		"$build/gmd" init -c "$dir/gmd.conf" && start_gmd && gmctl as add demo --key "$dir/as.json"
+}
+
 gmctl() { "$build/gmctl" --socket "$dir/gmd.sock" "$@"; }
 
 start_gmd() {
-	"$build/gmd" --config "$dir/gmd.conf" >>"$dir/gmd.log" 2>&1 &
+	"$build/gmd" run --config "$dir/gmd.conf" >>"$dir/gmd.log" 2>&1 &
 	gmd_pid=$!
-	until_true 30 answering
+	until_true 30 answering || { say 'gmd does not start'; return 1; }
 }
 
-answering() {
-	gone "$gmd_pid" || gmctl status
-}
+answering() { ! gone "$gmd_pid" && gmctl status; }
 
 kill_gmd() {
 	kill -9 "$gmd_pid" 2>/dev/null
@@ -151,6 +155,44 @@ stop_gmd() {
 # field NAME: a member of the JSON object on stdin
 field() { sed -n "s/.*\"$1\": *\"\{0,1\}\([^,\"}]*\).*/\1/p" | head -n 1; }
 
+# member of the JSON object on stdin that lies in another: inner NAME KEY
+inner() { sed -n "s/.*\"$1\": *{[^}]*\"$2\": *\"\{0,1\}\([^,\"}]*\).*/\1/p" | head -n 1; }
+
+version_of() { gmctl --json group show "$1" | field version; }
+
+# ---- gmload: lines of commands in, a line of JSON out
+
+# start_load [OPTION...]: the tables that it prints go to gmload.log
+start_load() {
+	mkfifo "$dir/load.in" "$dir/load.out"
+	"$build/gmload" --server "127.0.0.1:$port" --as "$dir/as.json" "$@" <"$dir/load.in" >"$dir/load.out" 2>>"$dir/gmload.log" &
+	load_pid=$!
+	exec {to_load}>"$dir/load.in" {from_load}<"$dir/load.out"
+}
+
+# ask COMMAND...: true when gmload says it is all right; answer is what it says. patience: seconds.
+answer="" patience=600
+ask() {
+	tell "$@"
+	hear
+}
+tell() { printf '%s\n' "$*" >&"$to_load"; }
+hear() {
+	IFS= read -r -t "$patience" answer <&"$from_load" || answer='{"error":"gmload does not answer"}'
+	printf '%s\n' "$answer" | tee -a "$dir/gmload.json"
+	[[ $answer == *'"ok":true'* ]]
+}
+
+# Ends gmload; true when none of its checks failed.
+stop_load() {
+	local status
+	tell quit
+	wait "$load_pid"
+	status=$?
+	load_pid=""
+	return $status
+}
+
 # ---- a capture of all packets of the port
 
 can_capture() {
@@ -164,8 +206,11 @@ start_capture() {
 	until_true 10 test -s "$1"
 }
 
+# Fails when the kernel dropped packets.
 stop_capture() {
 	sleep 1 # what is in the kernel's buffer
 	kill -INT "$capture_pid" && wait "$capture_pid"
 	capture_pid=""
+	tail -n 1 "$dir/capture.log"
+	grep -q "dropped on interface.*: [0-9]*/0 " "$dir/capture.log"
 }
