@@ -640,23 +640,29 @@ static void ask(struct session *s, struct gm_ctl_request *request)
 	}
 }
 
+static void ask_and_print(struct session *s, struct line *line)
+{
+	ask(s, &line->request);
+	if (line->verb->show == GM_CTL_TABLE)
+		print_table(&s->rows);
+	else
+		print_sheets(&s->rows);
+	free_rows(&s->rows);
+}
+
 static void run(struct session *s, struct line *line)
 {
 	struct gm_ctl_request *request = &line->request;
 
 	if (!line->repeats_n)
-		ask(s, request);
+		ask_and_print(s, line);
 	for (int i = 0; i < line->repeats_n; i++) {
 		const unsigned args_n = request->args_n;
 		set_text(add_arg(request, line->repeats_key, GM_CTL_TEXT), line->repeats[i]);
-		ask(s, request);
+		ask_and_print(s, line);
 		request->args_n = args_n;
 		request->args[args_n] = (struct gm_ctl_arg){0};
 	}
-	if (line->verb->show == GM_CTL_TABLE)
-		print_table(&s->rows);
-	else
-		print_sheets(&s->rows);
 }
 
 int main(int argc, char **argv)
@@ -697,7 +703,6 @@ int main(int argc, char **argv)
 	run(&session, &line);
 	gm_wipe(&line.request, sizeof(line.request));
 	free(line.repeats);
-	free_rows(&session.rows);
 	gm_ctl_buf_free(&session.in);
 	close(session.fd);
 	if (fflush(stdout) != 0)

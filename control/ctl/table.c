@@ -351,6 +351,7 @@ static enum gm_err evict(struct call *call, const char *group, const char *node)
 	unsigned evicted = 0;
 
 	GM_TRY(gm_core_evict(call->env->core, &call->txn, &spec, &evicted));
+	gm_ctl_put_text(call->reply, group ? "node" : "device", node);
 	gm_ctl_put_uint(call->reply, "evicted", evicted);
 	gm_ctl_row(call->reply);
 	gm_ctl_end(call->reply);

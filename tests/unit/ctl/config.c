@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+
+#include "ctl/config.h"
+
+static struct gm_config config;
+static char why[GM_CONFIG_WHY];
+
+static enum gm_err parse(const char *text)
+{
+	return gm_config_parse(&config, "t.conf", text, strlen(text), why);
+}
+
+Test(config, needs_nothing_but_an_audience)
+{
+	cr_assert_eq(parse("audience: coap://gm\n"), GM_E_OK, "%s", why);
+	cr_expect_str_eq(config.audience, "coap://gm");
+	cr_expect_str_eq(config.state_dir, "/var/lib/gmd");
+	cr_expect_str_eq(config.control_socket, "/run/gmd/gmd.sock");
+	cr_expect_str_eq(config.control_group, "");
+	cr_expect_eq(config.listen_n, 1);
+	cr_expect_eq(config.listen[0].port, 5683);
+	cr_expect(config.workers >= 1 && config.workers <= GM_WORKERS_MAX);
+	cr_expect_eq(config.pace, 0);
+	cr_expect_eq(config.ack_timeout_ms, 2000);
+	cr_expect_eq(config.retransmit_max, 4);
+	cr_expect_eq(config.log_level, GM_LOG_INFO);
+	cr_expect(!config.test_no_lease);
+}
+
+Test(config, takes_every_key)
+{
+	cr_assert_eq(parse("audience: a\nstate_dir: s\nkey_file: k\ncontrol_socket: c\ncontrol_group: adm\n"
+	                   "listen: ['[::1]:1', '127.0.0.1:2']\nworkers: 3\ncontexts_max: 4\nmembers_max: 5\ngroups_max: 6\n"
+	                   "pace: 7\nrekey_window_ms: 8\nrekey_deadline_ms: 9\nack_timeout_ms: 100\nretransmit_max: 0\n"
+	                   "log_level: debug\n"),
+	             GM_E_OK, "%s", why);
+	cr_expect_str_eq(config.state_dir, "s");
+	cr_expect_str_eq(config.key_file, "k");
+	cr_expect_str_eq(config.control_socket, "c");
+	cr_expect_str_eq(config.control_group, "adm");
+	cr_expect_eq(config.listen_n, 2);
+	cr_expect_eq(config.listen[1].port, 2);
+	cr_expect_eq(config.workers, 3);
+	cr_expect_eq(config.contexts_max, 4);
+	cr_expect_eq(config.members_max, 5);
+	cr_expect_eq(config.groups_max, 6);
+	cr_expect_eq(config.pace, 7);
+	cr_expect_eq(config.rekey_window_ms, 8);
+	cr_expect_eq(config.rekey_deadline_ms, 9);
+	cr_expect_eq(config.ack_timeout_ms, 100);
+	cr_expect_eq(config.retransmit_max, 0);
+	cr_expect_eq(config.log_level, GM_LOG_DEBUG);
+}
+
+static const struct {
+	const char *text, *message;
+} broken[] = {
+	{"", "t.conf: audience: is missing"},
+	{"audience: a\nwokers: 3\n", "t.conf:2:1: wokers: no such key"},
+	{"audience: a\nworkers: lots\n", "t.conf:2:10: workers: has to be a whole number within range, not 'lots'"},
+	{"audience: a\npace: -1\n", "t.conf:2:7: pace: has to be a whole number within range, not '-1'"},
+	{"audience: a\n\nworkers: 99\n", "t.conf:3:1: workers: has to be 1 to 16, not 99"},
+	{"audience: a\npace: 1\npace: 2\n", "t.conf:3:1: pace: named twice"},
+	{"audience: a\nlisten: 5\n", "t.conf:2:9: listen: has to be a list"},
+	{"audience: a\nlisten: []\n", "t.conf:2:9: listen: is empty"},
+	{"audience: a\nlisten: [here]\n",
+         "t.conf:2:1: listen: 'here' is not an address like [::1]:5683 or 127.0.0.1:5683"},
+	{"audience: a\nlisten: ['[::1]:5', '[::1]:5']\n", "t.conf:2:1: listen: '[::1]:5' is named twice"},
+	{"audience: a\nlog_level: loud\n", "t.conf:2:12: log_level: has to be error, warn, info or debug, not loud"},
+	{"audience:\n", "t.conf:1:10: audience: is empty"},
+	{"audience: [a]\n", "t.conf:1:11: audience: has to be a text"},
+	{"- a\n", "t.conf: has to be a mapping of keys to values"},
+	{"audience: a\n- b\n", "t.conf:1:11: not YAML: did not find expected key"},
+	{"audience: &x a\nkey_file: *x\n", "t.conf:2:1: key_file: YAML alias unsupported"},
+	{"audience: a\nrekey_deadline_ms: 10\n", "t.conf:2:1: rekey_deadline_ms: has to be at least rekey_window_ms"},
+#ifndef GM_TEST_BUILD
+	{"audience: a\ntest_no_lease: true\n", "t.conf:2:1: test_no_lease: no such key"},
+#endif
+};
+
+Test(config, says_where_and_what_is_wrong)
+{
+	for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+		cr_expect_eq(parse(broken[i].text), GM_E_USAGE, "%s", broken[i].text);
+		cr_expect_str_eq(why, broken[i].message);
+	}
+}
+
+Test(config, says_how_long_a_text_may_be)
+{
+	char text[400] = "audience: a\nkey_file: ";
+
+	memset(text + strlen(text), 'x', 200);
+	cr_expect_eq(parse(text), GM_E_USAGE);
+	cr_expect_eq(strncmp(why, "t.conf:2:11: key_file: is too long: at most 107", 47), 0, "%s", why);
+}
+
+Test(config, says_why_a_file_cannot_be_read)
+{
+	cr_expect_eq(gm_config_load(&config, "no/such.conf", why), GM_E_MISSING);
+	cr_expect_str_eq(why, "no/such.conf: No such file or directory");
+}
