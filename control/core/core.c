@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Events in, decisions out: one table of events, one of timers, and the way back from the store. */
+#include "core/state.h"
+#include "gm/crypto.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LOAD_PORTION (4u << 20)
+#define EXPIRIES_PER_TICK 1024u
+#define SEQ_MAX (1ull << 40) /* Partial IVs have five bytes */
+
+/* ---- dice and log */
+
+/* Each draw has a seed of its own: the event's seed, hashed with the number of the draw. */
+void gm_dice(struct gm_txn *txn, void *out, size_t n)
+{
+	uint8_t text[sizeof(txn->dice) + 4], seed[GM_SHA256];
+	struct gm_out o = gm_out(text, sizeof(text));
+
+	gm_out_bytes(&o, txn->dice, sizeof(txn->dice));
+	gm_out_be(&o, txn->dice_used++, 4);
+	gm_sha256(seed, text, sizeof(text));
+	gm_random_from(out, n, seed);
+	gm_wipe(text, sizeof(text));
+	gm_wipe(seed, sizeof(seed));
+}
+
+void gm_core_log(const struct gm_core *c, const char *format, ...)
+{
+	char line[256];
+	va_list ap;
+
+	if (!c->config.log)
+		return;
+	va_start(ap, format);
+	vsnprintf(line, sizeof(line), format, ap);
+	va_end(ap);
+	c->config.log(line);
+}
+
+/* ---- life */
+
+struct gm_core *gm_core_new(const struct gm_core_config *config)
+{
+	struct gm_core *c = gm_must_alloc(NULL, sizeof(*c));
+
+	memset(c, 0, sizeof(*c));
+	c->config = *config;
+	gm_random(c->hash_key, sizeof(c->hash_key));
+	gm_slab_init(&c->assocs, sizeof(struct gm_assoc));
+	gm_slab_init(&c->idents, sizeof(struct gm_ident));
+	gm_slab_init(&c->members, sizeof(struct gm_member));
+	gm_slab_init(&c->bars, sizeof(struct gm_bar));
+	gm_slab_init(&c->seen, sizeof(struct gm_seen));
+	c->pending_cap = 1024;
+	while (c->pending_cap < config->contexts_max && c->pending_cap < 1u << 20)
+		c->pending_cap *= 2;
+	c->pending = gm_must_alloc(NULL, c->pending_cap * sizeof(*c->pending));
+	memset(c->pending, 0, c->pending_cap * sizeof(*c->pending));
+	return c;
+}
+
+static void free_group(struct gm_core *c, struct gm_group *g)
+{
+	for (uint32_t slot = 0; slot < g->slots_n; slot++) {
+		struct gm_member *m = gm_group_slot(c, g, slot);
+		if (m)
+			free(m->blob);
+	}
+	gm_group_unlink(c, g);
+}
+
+void gm_core_free(struct gm_core *c)
+{
+	if (!c)
+		return;
+	for (uint32_t i = 0; i < c->groups_n; i++)
+		if (c->groups[i])
+			free_group(c, c->groups[i]);
+	for (unsigned shard = 0; shard < GM_SHARDS; shard++) {
+		for (uint32_t slot = 0; slot < c->ctx_cap[shard]; slot++)
+			if (c->ctx[shard][slot])
+				free(gm_assoc_at(c, c->ctx[shard][slot])->blob);
+		free(c->ctx[shard]);
+	}
+	gm_slab_free(&c->assocs);
+	gm_slab_free(&c->idents);
+	gm_slab_free(&c->members);
+	gm_slab_free(&c->bars);
+	gm_slab_free(&c->seen);
+	gm_map_free(&c->ident_map);
+	gm_map_free(&c->name_map);
+	gm_map_free(&c->seen_map);
+	gm_heap_free(&c->wall);
+	gm_heap_free(&c->mono);
+	free(c->groups);
+	if (c->ases)
+		gm_wipe(c->ases, c->ases_n * sizeof(*c->ases));
+	free(c->ases);
+	free(c->pending);
+	if (c->scratch)
+		gm_wipe(c->scratch, c->scratch_cap);
+	free(c->scratch);
+	gm_wipe(c, sizeof(*c));
+	free(c);
+}
+
+/* ---- back from the store: each phase hands down one kind of record, a portion at a time */
+
+static size_t effects_size(const struct gm_effects *e)
+{
+	size_t n = 0;
+
+	for (unsigned w = 0; w < GM_WORKERS_MAX; w++)
+		n += e->to[w].n;
+	return n;
+}
+
+static bool portion_full(const struct gm_turn *t)
+{
+	return effects_size(t->txn->effects) >= t->core->load.budget;
+}
+
+/* A phase returns true when it is through. */
+static bool load_ases(struct gm_turn *t)
+{
+	for (unsigned i = 0; i < t->core->ases_n; i++)
+		gm_view_as(t, &t->core->ases[i], false);
+	return true;
+}
+
+static bool load_groups(struct gm_turn *t)
+{
+	struct gm_core *c = t->core;
+
+	for (; c->load.at < c->groups_n && !portion_full(t); c->load.at++) {
+		struct gm_group *g = c->groups[c->load.at];
+		if (!g)
+			continue;
+		gm_group_slots_done(g);
+		gm_view_group(t, g, false);
+		gm_rekey_arm_keys(c, g);
+	}
+	return c->load.at >= c->groups_n;
+}
+
+/* One that was closing when the process ended is dropped: its notice may have been lost, its keys are not needed. */
+static bool load_contexts(struct gm_turn *t)
+{
+	struct gm_core *c = t->core;
+
+	for (; c->load.at < GM_SHARDS; c->load.at++, c->load.slot = 0) {
+		for (; c->load.slot < c->ctx_cap[c->load.at]; c->load.slot++) {
+			struct gm_assoc *a = gm_assoc_at(c, c->ctx[c->load.at][c->load.slot]);
+			if (portion_full(t))
+				return false;
+			if (a && a->closing) {
+				gm_record_remove_assoc(t, a);
+				gm_assoc_forget(c, a);
+			} else if (a) {
+				gm_view_ctx(t, a, GM_CTX_LOAD);
+			}
+		}
+	}
+	return true;
+}
+
+static void load_member(struct gm_turn *t, struct gm_member *m)
+{
+	struct gm_ident *ident = gm_ident_at(t->core, m->ident);
+	struct gm_assoc *a = gm_assoc_at(t->core, ident->assoc);
+
+	if (a) {
+		gm_view_member(t, m, a->save.id, false);
+		return;
+	}
+	gm_member_remove(t, m, GM_E_OK, GM_REASON_EXPIRED, GM_HASTE_WINDOW);
+	gm_ident_tidy(t->core, ident);
+}
+
+static bool load_members(struct gm_turn *t)
+{
+	struct gm_core *c = t->core;
+
+	for (; c->load.at < c->groups_n; c->load.at++, c->load.slot = 0) {
+		struct gm_group *g = c->groups[c->load.at];
+		for (; g && c->load.slot < g->slots_n; c->load.slot++) {
+			struct gm_member *m = gm_group_slot(c, g, c->load.slot);
+			if (portion_full(t))
+				return false;
+			if (m)
+				load_member(t, m);
+		}
+	}
+	return true;
+}
+
+/* Numbers from the stored bound on were never used; the next step of them is stored here, before any is. */
+static bool load_leases(struct gm_turn *t)
+{
+	for (unsigned shard = 0; shard < GM_SHARDS; shard++) {
+		uint64_t resume = t->core->lease[shard];
+		t->core->lease[shard] = resume + GM_SEQ_STEP;
+		gm_record_put_lease(t, shard);
+		gm_view_lease(t, shard, true, resume);
+	}
+	return true;
+}
+
+static bool load_ready(struct gm_turn *t)
+{
+	gm_view_ready(t);
+	for (uint32_t i = 0; i < t->core->groups_n; i++)
+		if (t->core->groups[i])
+			gm_rekey_resume(t, t->core->groups[i]);
+	gm_core_log(t->core, "core.loaded groups=%u members=%u contexts=%u", t->core->count.groups, t->core->members.live,
+	            t->core->assocs.live);
+	return true;
+}
+
+bool gm_core_loaded(struct gm_core *core, struct gm_txn *txn)
+{
+	static bool (*const phases[])(struct gm_turn *) = {load_ases, load_groups, load_contexts, load_members, load_leases,
+	                                                   load_ready};
+	struct gm_turn t = {core, txn};
+
+	core->load.budget = effects_size(txn->effects) + LOAD_PORTION;
+	while (core->load.phase < sizeof(phases) / sizeof(*phases)) {
+		if (!phases[core->load.phase](&t))
+			return true;
+		core->load.phase++;
+		core->load.at = core->load.slot = 0;
+		if (portion_full(&t) && core->load.phase < sizeof(phases) / sizeof(*phases))
+			return true;
+	}
+	return false;
+}
+
+/* ---- events */
+
+static void moved(struct gm_turn *t, struct gm_assoc *a, const struct gm_addr *peer)
+{
+	if (gm_addr_eq(&a->save.peer, peer))
+		return;
+	a->save.peer = *peer;
+	gm_record_put_assoc(t, a);
+}
+
+void gm_core_request(struct gm_turn *t, const struct gm_ev_request *ev, bool held)
+{
+	struct gm_assoc *a = gm_assoc_by_ctx(t->core, ev->ctx);
+	enum gm_err err = GM_E_OK;
+
+	if (!a && (ev->flags & GM_REQ_CONFIRM))
+		err = held ? GM_E_UNAUTHORIZED : gm_token_confirm(t, ev, &a);
+	if (err == GM_E_OK && (!a || a->closing))
+		err = GM_E_UNAUTHORIZED;
+	if (err == GM_E_OK && (ev->flags & GM_REQ_MOVED) && !held)
+		moved(t, a, &ev->peer);
+	if (err == GM_E_OK)
+		err = (enum gm_err)ev->bad;
+	if (err == GM_E_OK && a->exp <= t->txn->wall_s)
+		err = GM_E_TOKEN_EXPIRED;
+	if (err != GM_E_OK) {
+		gm_reply_err(t, ev, err);
+		return;
+	}
+	struct gm_call call = {.ev = ev, .assoc = a, .ident = gm_ident_at(t->core, a->ident), .held = held};
+	gm_policy_request(t, &call);
+}
+
+static void on_token(struct gm_turn *t, const struct gm_rec *rec)
+{
+	gm_token_event(t, (const void *)rec);
+}
+
+static void on_request(struct gm_turn *t, const struct gm_rec *rec)
+{
+	gm_core_request(t, (const void *)rec, false);
+}
+
+static void on_lease(struct gm_turn *t, const struct gm_rec *rec)
+{
+	const struct gm_ev_lease *ev = (const void *)rec;
+
+	if (ev->shard >= GM_SHARDS || ev->want > SEQ_MAX)
+		return;
+	if (ev->want > t->core->lease[ev->shard]) {
+		t->core->lease[ev->shard] = ev->want;
+		gm_record_put_lease(t, ev->shard);
+	}
+	gm_view_lease(t, ev->shard, false, 0);
+}
+
+static void on_delivered(struct gm_turn *t, const struct gm_rec *rec)
+{
+	gm_rekey_delivered(t, (const void *)rec);
+}
+
+static void on_closed(struct gm_turn *t, const struct gm_rec *rec)
+{
+	const struct gm_ev_closed *ev = (const void *)rec;
+	struct gm_assoc *a = gm_assoc_by_ctx(t->core, ev->ctx);
+
+	if (!a || !a->closing)
+		return;
+	gm_core_log(t->core, "ctx.closed ctx=%08x told=%d", ev->ctx, ev->told);
+	gm_record_remove_assoc(t, a);
+	gm_assoc_forget(t->core, a);
+}
+
+static void on_moved(struct gm_turn *t, const struct gm_rec *rec)
+{
+	const struct gm_ev_moved *ev = (const void *)rec;
+	struct gm_assoc *a = gm_assoc_by_ctx(t->core, ev->ctx);
+
+	if (a && !a->closing)
+		moved(t, a, &ev->peer);
+}
+
+static void on_unobserve(struct gm_turn *t, const struct gm_rec *rec)
+{
+	const struct gm_ev_unobserve *ev = (const void *)rec;
+	struct gm_assoc *a = gm_assoc_by_ctx(t->core, ev->ctx);
+	struct gm_group *g = gm_group_at(t->core, ev->group);
+	struct gm_member *m = a && g ? gm_group_slot(t->core, g, ev->slot) : NULL;
+
+	if (m && m->ident == a->ident)
+		gm_member_unobserve(t, m);
+}
+
+void gm_core_apply(struct gm_core *core, struct gm_txn *txn, const struct gm_rec *event)
+{
+	static void (*const on[GM_EV_N])(struct gm_turn *, const struct gm_rec *) = {
+		[GM_EV_TOKEN] = on_token, [GM_EV_REQUEST] = on_request, [GM_EV_LEASE] = on_lease,
+		[GM_EV_DELIVERED] = on_delivered, [GM_EV_CLOSED] = on_closed, [GM_EV_MOVED] = on_moved,
+		[GM_EV_UNOBSERVE] = on_unobserve,
+	};
+	struct gm_turn t = {core, txn};
+
+	if (event->type < GM_EV_N && on[event->type])
+		on[event->type](&t, event);
+}
+
+/* ---- time */
+
+#define OWNER_OF(timer, type, field) ((type *)(void *)((char *)(timer) - offsetof(type, field)))
+
+static void token_due(struct gm_turn *t, struct gm_timer *timer)
+{
+	gm_evict_expired(t, OWNER_OF(timer, struct gm_assoc, expiry));
+}
+
+static void bar_due(struct gm_turn *t, struct gm_timer *timer)
+{
+	gm_bar_lift(t, OWNER_OF(timer, struct gm_bar, expiry));
+}
+
+static void keys_due(struct gm_turn *t, struct gm_timer *timer)
+{
+	gm_rekey_keys_due(t, OWNER_OF(timer, struct gm_group, keys));
+}
+
+static void seen_due(struct gm_turn *t, struct gm_timer *timer)
+{
+	gm_token_seen_end(t, OWNER_OF(timer, struct gm_seen, expiry));
+}
+
+static void rekey_due(struct gm_turn *t, struct gm_timer *timer)
+{
+	gm_rekey_due(t, OWNER_OF(timer, struct gm_group, rekey));
+}
+
+static void run(struct gm_turn *t, struct gm_heap *h, uint64_t now)
+{
+	static void (*const due[])(struct gm_turn *, struct gm_timer *) = {
+		[GM_TIMER_TOKEN] = token_due, [GM_TIMER_BAR] = bar_due, [GM_TIMER_KEYS] = keys_due,
+		[GM_TIMER_SEEN] = seen_due, [GM_TIMER_REKEY] = rekey_due,
+	};
+
+	for (unsigned n = 0; h->n && h->at[0]->at <= now && n < EXPIRIES_PER_TICK; n++) {
+		struct gm_timer *timer = h->at[0];
+		gm_timer_stop(h, timer);
+		due[timer->kind](t, timer);
+	}
+}
+
+void gm_core_due(struct gm_turn *t)
+{
+	run(t, &t->core->mono, t->txn->mono_ms);
+}
+
+void gm_core_tick(struct gm_core *core, struct gm_txn *txn)
+{
+	struct gm_turn t = {core, txn};
+
+	run(&t, &core->wall, txn->wall_s > 0 ? (uint64_t)txn->wall_s : 0);
+	gm_core_due(&t);
+}
+
+uint64_t gm_core_next_ms(const struct gm_core *core, uint64_t mono_ms, int64_t wall_s)
+{
+	uint64_t next = UINT64_MAX, wall = wall_s > 0 ? (uint64_t)wall_s : 0;
+
+	if (core->mono.n)
+		next = core->mono.at[0]->at > mono_ms ? core->mono.at[0]->at - mono_ms : 0;
+	if (core->wall.n) {
+		uint64_t left = core->wall.at[0]->at > wall ? (core->wall.at[0]->at - wall) * 1000 : 0;
+		next = left < next ? left : next;
+	}
+	return next;
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memberships that end against the member's will. */
+#include "core/state.h"
+
+#include <stdio.h>
+
+/* Does the token still open a group that the operator has not barred? */
+static bool may_still_join(const struct gm_core *c, const struct gm_ident *ident, const struct gm_assoc *a)
+{
+	struct gm_scope_iter it = gm_scope_iter(gm_blob(a->blob, a->scope));
+	struct gm_scope_entry e;
+
+	while (gm_scope_next(&it, &e)) {
+		struct gm_group *g = e.admin ? NULL : gm_group_find(c, e.name);
+		if (e.admin || !g || !gm_ident_bar(c, ident, g->index))
+			return true;
+	}
+	return false;
+}
+
+static void close_if_useless(struct gm_turn *t, struct gm_ident *ident)
+{
+	struct gm_assoc *a = gm_assoc_at(t->core, ident->assoc);
+
+	if (a && !ident->members && !may_still_join(t->core, ident, a))
+		gm_assoc_close(t, a);
+}
+
+void gm_evict_all_of(struct gm_turn *t, struct gm_ident *ident, enum gm_err notice, enum gm_reason reason,
+                     enum gm_haste haste, unsigned *evicted)
+{
+	uint32_t next;
+
+	for (uint32_t id = ident->members; id; id = next, (*evicted)++) {
+		struct gm_member *m = gm_slab_at(&t->core->members, id);
+		next = m->next;
+		gm_member_remove(t, m, notice, reason, haste);
+	}
+}
+
+void gm_evict_expired(struct gm_turn *t, struct gm_assoc *a)
+{
+	struct gm_ident *ident = gm_ident_at(t->core, a->ident);
+	unsigned n = 0;
+
+	t->core->count.expiries++;
+	if (ident->assoc == a->self)
+		gm_evict_all_of(t, ident, GM_E_TOKEN_EXPIRED, GM_REASON_EXPIRED, GM_HASTE_WINDOW, &n);
+	gm_core_log(t->core, "token.expired ctx=%08x memberships=%u", a->save.id, n);
+	gm_assoc_close(t, a);
+}
+
+static void bar_scope(struct gm_turn *t, struct gm_ident *ident)
+{
+	struct gm_assoc *a = gm_assoc_at(t->core, ident->assoc);
+	struct gm_scope_iter it;
+	struct gm_scope_entry e;
+
+	if (!a)
+		return;
+	it = gm_scope_iter(gm_blob(a->blob, a->scope));
+	while (gm_scope_next(&it, &e)) {
+		struct gm_group *g = e.admin ? NULL : gm_group_find(t->core, e.name);
+		if (g)
+			gm_bar_set(t, ident, g->index, a->exp);
+	}
+}
+
+/* ---- whom the operator means */
+
+static struct gm_bytes text_bytes(const char *s)
+{
+	return (struct gm_bytes){(const uint8_t *)s, strlen(s)};
+}
+
+static struct gm_ident *device_by_key(const struct gm_core *c, const char *text)
+{
+	unsigned as_id;
+	int at = 0;
+	uint8_t osc_id[32];
+	size_t n = 0;
+
+	if (sscanf(text, "as:%u:%n", &as_id, &at) != 1 || at == 0)
+		return NULL;
+	for (unsigned byte; n < sizeof(osc_id) && sscanf(text + at, "%2x", &byte) == 1; at += 2)
+		osc_id[n++] = (uint8_t)byte;
+	return text[at] ? NULL : gm_ident_find(c, as_id, (struct gm_bytes){osc_id, n});
+}
+
+static struct gm_ident *device_by_node(const struct gm_core *c, const char *text)
+{
+	const char *slash = strchr(text, '/');
+	struct gm_group *g = slash ? gm_group_find(c, (struct gm_bytes){(const uint8_t *)text, (size_t)(slash - text)}) : NULL;
+	struct gm_member *m = g ? gm_group_node(c, g, text_bytes(slash + 1)) : NULL;
+
+	return m ? gm_ident_at(c, m->ident) : NULL;
+}
+
+static enum gm_err evict_device(struct gm_turn *t, const struct gm_evict_spec *spec, unsigned *evicted)
+{
+	struct gm_ident *ident = strncmp(spec->node, "as:", 3) ? device_by_node(t->core, spec->node)
+	                                                       : device_by_key(t->core, spec->node);
+
+	if (!ident)
+		return GM_E_UNKNOWN;
+	if (!spec->allow_return)
+		bar_scope(t, ident);
+	gm_evict_all_of(t, ident, GM_E_EVICTED, spec->compromised ? GM_REASON_COMPROMISE : GM_REASON_EVICTED,
+	                spec->compromised ? GM_HASTE_SUPERSEDE : GM_HASTE_NOW, evicted);
+	close_if_useless(t, ident);
+	gm_ident_tidy(t->core, ident);
+	return GM_E_OK;
+}
+
+static enum gm_err evict_node(struct gm_turn *t, const struct gm_evict_spec *spec, unsigned *evicted)
+{
+	struct gm_group *g = gm_group_find(t->core, text_bytes(spec->group));
+	struct gm_member *m = g ? gm_group_node(t->core, g, text_bytes(spec->node)) : NULL;
+
+	if (!m)
+		return GM_E_UNKNOWN;
+	struct gm_ident *ident = gm_ident_at(t->core, m->ident);
+	struct gm_assoc *a = gm_assoc_at(t->core, ident->assoc);
+	if (!spec->allow_return && a)
+		gm_bar_set(t, ident, g->index, a->exp);
+	gm_member_remove(t, m, GM_E_EVICTED, spec->compromised ? GM_REASON_COMPROMISE : GM_REASON_EVICTED,
+	                 spec->compromised ? GM_HASTE_SUPERSEDE : GM_HASTE_WINDOW);
+	*evicted = 1;
+	close_if_useless(t, ident);
+	gm_ident_tidy(t->core, ident);
+	return GM_E_OK;
+}
+
+enum gm_err gm_core_evict(struct gm_core *core, struct gm_txn *txn, const struct gm_evict_spec *spec, unsigned *evicted)
+{
+	struct gm_turn t = {core, txn};
+
+	*evicted = 0;
+	if (!spec->node)
+		return GM_E_USAGE;
+	if (spec->group)
+		GM_TRY(evict_node(&t, spec, evicted));
+	else
+		GM_TRY(evict_device(&t, spec, evicted));
+	core->count.evictions += *evicted;
+	gm_core_log(core, "evict.ok group=%s node=%s memberships=%u compromised=%d", spec->group ? spec->group : "*",
+	            spec->node, *evicted, spec->compromised);
+	gm_core_due(&t);
+	return GM_E_OK;
+}
+
+/* ---- authorization servers */
+
+enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struct gm_as_spec *spec)
+{
+	struct gm_turn t = {core, txn};
+	uint32_t id = 1;
+
+	if (!spec->name[0] || spec->key.kid_n > sizeof(spec->key.kid) || !spec->key.key_n ||
+	    spec->key.key_n > sizeof(spec->key.key) || strnlen(spec->name, sizeof(spec->name)) == sizeof(spec->name) ||
+	    strnlen(spec->issuer, sizeof(spec->issuer)) == sizeof(spec->issuer) ||
+	    strnlen(spec->uri, sizeof(spec->uri)) == sizeof(spec->uri))
+		return GM_E_USAGE;
+	for (unsigned i = 0; i < core->ases_n; i++) {
+		if (strcmp(core->ases[i].spec.name, spec->name) == 0)
+			return GM_E_EXISTS;
+		id = core->ases[i].id >= id ? core->ases[i].id + 1 : id;
+	}
+	if (core->ases_n == GM_ASES_MAX)
+		return GM_E_FULL;
+	core->ases = gm_must_alloc(core->ases, (core->ases_n + 1) * sizeof(*core->ases));
+	struct gm_as *as = &core->ases[core->ases_n++];
+	*as = (struct gm_as){.id = id, .spec = *spec};
+	gm_record_put_as(&t, as);
+	gm_view_as(&t, as, false);
+	gm_core_log(core, "as.add as=%s id=%u", spec->name, id);
+	return GM_E_OK;
+}
+
+static void end_trust(struct gm_turn *t, uint32_t as_id, unsigned *evicted)
+{
+	struct gm_core *c = t->core;
+
+	for (unsigned shard = 0; shard < GM_SHARDS; shard++) {
+		for (uint32_t slot = 0; slot < c->ctx_cap[shard]; slot++) {
+			struct gm_assoc *a = gm_assoc_at(c, c->ctx[shard][slot]);
+			struct gm_ident *ident = a ? gm_ident_at(c, a->ident) : NULL;
+			if (!a || a->closing || ident->as_id != as_id)
+				continue;
+			gm_evict_all_of(t, ident, GM_E_EVICTED, GM_REASON_EVICTED, GM_HASTE_NOW, evicted);
+			gm_assoc_close(t, a);
+		}
+	}
+}
+
+enum gm_err gm_core_as_remove(struct gm_core *core, struct gm_txn *txn, const char *name, unsigned *evicted)
+{
+	struct gm_turn t = {core, txn};
+
+	*evicted = 0;
+	for (unsigned i = 0; i < core->ases_n; i++) {
+		struct gm_as *as = &core->ases[i];
+		if (strcmp(as->spec.name, name) != 0)
+			continue;
+		end_trust(&t, as->id, evicted);
+		gm_token_seen_drop(&t, as->id);
+		gm_record_remove_as(&t, as);
+		gm_view_as(&t, as, true);
+		gm_core_log(core, "as.remove as=%s memberships=%u", name, *evicted);
+		core->count.evictions += *evicted;
+		*as = core->ases[--core->ases_n];
+		gm_core_due(&t);
+		return GM_E_OK;
+	}
+	return GM_E_UNKNOWN;
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/state.h"
+#include "gm/crypto.h"
+
+#include <stdlib.h>
+
+struct gm_group_spec gm_group_spec_default(void)
+{
+	return (struct gm_group_spec){
+		.params = gm_group_params_default(), .max_members = 40000, .max_stale_sets = 16,
+		.backward = GM_BACKWARD_OFF, .key_lifetime_s = 7 * 86400, .active = true,
+	};
+}
+
+struct gm_group *gm_group_at(const struct gm_core *c, uint32_t index)
+{
+	return index < c->groups_n ? c->groups[index] : NULL;
+}
+
+struct name {
+	const struct gm_core *core;
+	struct gm_bytes text;
+};
+
+static bool same_name(const void *arg, uint32_t value)
+{
+	const struct name *name = arg;
+
+	return gm_bytes_is(name->text, gm_group_at(name->core, value - 1)->spec.name);
+}
+
+static uint32_t name_key(const struct gm_core *c, struct gm_bytes name)
+{
+	return (uint32_t)gm_siphash(c->hash_key, name.p, name.n);
+}
+
+struct gm_group *gm_group_find(const struct gm_core *c, struct gm_bytes text)
+{
+	struct name name = {c, text};
+
+	if (text.n == 0)
+		return NULL;
+	uint32_t place = gm_map_find(&c->name_map, name_key(c, text), same_name, &name);
+	return place ? c->groups[place - 1] : NULL;
+}
+
+struct gm_group *gm_group_link(struct gm_core *c, uint32_t index, const char *name)
+{
+	struct gm_group *g = gm_must_alloc(NULL, sizeof(*g));
+
+	if (index >= c->groups_cap) {
+		uint32_t cap = c->groups_cap ? c->groups_cap : 16;
+		while (cap <= index)
+			cap *= 2;
+		c->groups = gm_must_alloc(c->groups, cap * sizeof(struct gm_group *));
+		memset(c->groups + c->groups_cap, 0, (cap - c->groups_cap) * sizeof(struct gm_group *));
+		c->groups_cap = cap;
+	}
+	memset(g, 0, sizeof(*g));
+	g->index = index;
+	memcpy(g->spec.name, name, strlen(name) + 1);
+	g->held_last = &g->held;
+	c->groups[index] = g;
+	if (index >= c->groups_n)
+		c->groups_n = index + 1;
+	gm_map_add(&c->name_map, name_key(c, (struct gm_bytes){(const uint8_t *)name, strlen(name)}), index + 1);
+	c->count.groups++;
+	return g;
+}
+
+void gm_group_unlink(struct gm_core *c, struct gm_group *g)
+{
+	struct gm_bytes name = {(const uint8_t *)g->spec.name, strlen(g->spec.name)};
+
+	gm_map_remove(&c->name_map, name_key(c, name), g->index + 1);
+	gm_timer_stop(&c->wall, &g->keys);
+	gm_timer_stop(&c->mono, &g->rekey);
+	gm_rekey_drop_held(g);
+	for (uint64_t v = g->stale_first; g->stale && v <= g->version; v++)
+		free(gm_stale_of(g, v)->sids);
+	free(g->stale);
+	free(g->slots);
+	gm_map_free(&g->sids);
+	c->groups[g->index] = NULL;
+	c->count.groups--;
+	gm_wipe(g, sizeof(*g));
+	free(g);
+}
+
+uint8_t gm_group_sid_len(unsigned max_members)
+{
+	return max_members <= 100 ? 1 : max_members <= 40000 ? 2 : 3;
+}
+
+/* ---- slots: free ones are handed out first in, first out, so that a slot rests before it is used again */
+
+struct gm_member *gm_group_slot(const struct gm_core *c, const struct gm_group *g, uint32_t slot)
+{
+	if (slot >= g->slots_n || g->slots[slot] == 0 || (g->slots[slot] & GM_SLOT_FREE))
+		return NULL;
+	return gm_slab_at(&c->members, g->slots[slot]);
+}
+
+static void slots_reach(struct gm_group *g, uint32_t n)
+{
+	if (n > g->slots_cap) {
+		uint32_t cap = g->slots_cap ? g->slots_cap : 16;
+		while (cap < n)
+			cap *= 2;
+		g->slots = gm_must_alloc(g->slots, cap * sizeof(*g->slots));
+		g->slots_cap = cap;
+	}
+	while (g->slots_n < n)
+		g->slots[g->slots_n++] = 0;
+}
+
+static void slot_to_free(struct gm_group *g, uint32_t slot)
+{
+	g->slots[slot] = GM_SLOT_FREE;
+	if (g->free_last)
+		g->slots[g->free_last - 1] = GM_SLOT_FREE | (slot + 1);
+	else
+		g->free_first = slot + 1;
+	g->free_last = slot + 1;
+}
+
+uint32_t gm_group_free_slot(struct gm_group *g)
+{
+	if (!g->free_first) {
+		slots_reach(g, g->slots_n + 1);
+		return g->slots_n - 1;
+	}
+	uint32_t slot = g->free_first - 1;
+	g->free_first = g->slots[slot] & ~GM_SLOT_FREE;
+	if (!g->free_first)
+		g->free_last = 0;
+	g->slots[slot] = 0;
+	return slot;
+}
+
+void gm_group_slots_done(struct gm_group *g)
+{
+	for (uint32_t i = 0; i < g->slots_n; i++)
+		if (g->slots[i] == 0)
+			slot_to_free(g, i);
+}
+
+struct gm_member *gm_group_member_new(struct gm_core *c, struct gm_group *g, uint32_t slot)
+{
+	uint32_t id = gm_slab_get(&c->members);
+	struct gm_member *m = gm_slab_at(&c->members, id);
+
+	m->self = id;
+	m->group = g->index;
+	m->slot = slot;
+	slots_reach(g, slot + 1);
+	g->slots[slot] = id;
+	g->members++;
+	return m;
+}
+
+void gm_group_member_free(struct gm_core *c, struct gm_member *m)
+{
+	struct gm_group *g = gm_group_at(c, m->group);
+
+	slot_to_free(g, m->slot);
+	g->members--;
+	free(m->blob);
+	gm_slab_put(&c->members, m->self);
+}
+
+/* Node names are the base64url form of slot (3 bytes) and three random bytes. */
+static int base64url_value(uint8_t ch)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	const char *at = ch ? strchr(digits, ch) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+struct gm_member *gm_group_node(const struct gm_core *c, const struct gm_group *g, struct gm_bytes node)
+{
+	uint32_t slot = 0;
+
+	if (node.n != 8)
+		return NULL;
+	for (unsigned i = 0; i < 4; i++) {
+		int v = base64url_value(node.p[i]);
+		if (v < 0)
+			return NULL;
+		slot = slot << 6 | (uint32_t)v;
+	}
+	struct gm_member *m = gm_group_slot(c, g, slot);
+	return m && gm_bytes_is(node, m->node) ? m : NULL;
+}
+
+/* ---- commands */
+
+static bool name_usable(const char *name)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@";
+	size_t n = strnlen(name, GM_GROUP_NAME_MAX + 1);
+
+	return n > 0 && n <= GM_GROUP_NAME_MAX && strspn(name, allowed) == n && strcmp(name, ".") && strcmp(name, "..");
+}
+
+static bool alg_usable(int32_t alg, unsigned sid_len)
+{
+	const struct gm_aead_info *info = gm_aead_info(alg);
+
+	return info && info->nonce_len >= sid_len + 6;
+}
+
+static bool params_usable(const struct gm_group_params *p, unsigned sid_len)
+{
+	return p->hkdf == 5 && p->cred_fmt == GM_CRED_FMT_KCCS && p->group_mode && p->sign_alg == -8 && p->sign_kty == 1 &&
+	       p->sign_crv == 6 && alg_usable(p->gp_enc_alg, sid_len) &&
+	       (!p->pairwise_mode || (p->ecdh_alg == -27 && alg_usable(p->alg, sid_len)));
+}
+
+static bool spec_usable(const struct gm_group_spec *s)
+{
+	return name_usable(s->name) && s->max_members >= 1 && s->max_members <= GM_SLOT_MAX / 2 &&
+	       s->max_stale_sets >= 2 && s->max_stale_sets <= GM_STALE_SETS_MAX &&
+	       s->backward <= GM_BACKWARD_EACH && s->key_lifetime_s >= 60 && (s->rekey_every_s == 0 || s->rekey_every_s >= 10) &&
+	       params_usable(&s->params, gm_group_sid_len(s->max_members));
+}
+
+static bool prefix_taken(const struct gm_core *c, const uint8_t prefix[static 3])
+{
+	for (uint32_t i = 0; i < c->groups_n; i++)
+		if (c->groups[i] && c->groups[i]->gid_n && memcmp(c->groups[i]->gid, prefix, 3) == 0)
+			return true;
+	return false;
+}
+
+static void first_keys(struct gm_turn *t, struct gm_group *g)
+{
+	uint8_t prefix[3];
+	struct gm_out cred = gm_out(g->kdc_cred, sizeof(g->kdc_cred));
+
+	do
+		gm_dice(t->txn, prefix, sizeof(prefix));
+	while (prefix_taken(t->core, prefix));
+	memcpy(g->gid, prefix, sizeof(prefix));
+	g->gid_n = 7; /* prefix, then an epoch of four bytes that moves at each rekey */
+	gm_dice(t->txn, g->ms, sizeof(g->ms));
+	gm_dice(t->txn, g->salt, sizeof(g->salt));
+	gm_dice(t->txn, g->kdc_seed, sizeof(g->kdc_seed));
+	gm_ed25519_public(g->kdc_pub, g->kdc_seed);
+	gm_ccs_encode(&cred, NULL, 6, g->kdc_pub);
+	g->kdc_cred_n = (uint16_t)gm_out_len(&cred);
+}
+
+static uint32_t free_index(const struct gm_core *c)
+{
+	uint32_t i = 0;
+
+	while (gm_group_at(c, i))
+		i++;
+	return i;
+}
+
+enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn, const struct gm_group_spec *spec)
+{
+	struct gm_turn t = {core, txn};
+
+	if (!spec_usable(spec))
+		return GM_E_USAGE;
+	if (gm_group_find(core, (struct gm_bytes){(const uint8_t *)spec->name, strlen(spec->name)}))
+		return GM_E_EXISTS;
+	uint32_t index = free_index(core);
+	if (index >= core->config.groups_max || index >= GM_GROUP_INDEX_MAX)
+		return GM_E_FULL;
+	struct gm_group *g = gm_group_link(core, index, spec->name);
+	g->spec = *spec;
+	gm_dice(txn, &g->gen, sizeof(g->gen)); /* a group made later in the same place must differ */
+	g->gen = (g->gen & 0x7fffffffu) + 1;
+	g->sid_len = gm_group_sid_len(spec->max_members);
+	g->created = g->last_rekey = txn->wall_s;
+	g->exp = txn->wall_s + spec->key_lifetime_s;
+	g->check_interval = 3600;
+	g->stale = gm_must_alloc(NULL, spec->max_stale_sets * sizeof(*g->stale));
+	memset(g->stale, 0, spec->max_stale_sets * sizeof(*g->stale));
+	first_keys(&t, g);
+	gm_record_put_group(&t, g);
+	gm_view_group(&t, g, false);
+	gm_rekey_arm_keys(core, g);
+	gm_core_log(core, "group.create group=%s index=%u", g->spec.name, g->index);
+	return GM_E_OK;
+}
+
+static void lift_bars(struct gm_turn *t, uint32_t group)
+{
+	struct gm_core *c = t->core;
+
+	for (uint32_t id = 1; id <= c->bars.used; id++) {
+		struct gm_bar *b = gm_slab_at(&c->bars, id);
+		if (b->expiry.pos && b->group == group)
+			gm_bar_lift(t, b);
+	}
+}
+
+enum gm_err gm_core_group_delete(struct gm_core *core, struct gm_txn *txn, const char *name)
+{
+	struct gm_turn t = {core, txn};
+	struct gm_group *g = gm_group_find(core, (struct gm_bytes){(const uint8_t *)name, strlen(name)});
+
+	if (!g)
+		return GM_E_UNKNOWN;
+	gm_core_log(core, "group.delete group=%s members=%u", g->spec.name, g->members);
+	for (uint32_t slot = 0; slot < g->slots_n; slot++) {
+		struct gm_member *m = gm_group_slot(core, g, slot);
+		if (m)
+			gm_member_remove(&t, m, GM_E_GROUP_DELETED, GM_REASON_NONE, GM_HASTE_WINDOW);
+	}
+	lift_bars(&t, g->index);
+	for (uint64_t v = g->stale_first; v <= g->version; v++)
+		gm_record_remove_stale(&t, g, v, gm_stale_of(g, v)->n);
+	gm_record_remove_group(&t, g);
+	gm_view_group(&t, g, true);
+	gm_group_unlink(core, g);
+	return GM_E_OK;
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who speaks: identities, their associations, their bars. */
+#include "core/state.h"
+#include "gm/crypto.h"
+
+#include <stdlib.h>
+
+struct gm_as *gm_as_find(const struct gm_core *c, uint32_t id)
+{
+	for (unsigned i = 0; i < c->ases_n; i++)
+		if (c->ases[i].id == id)
+			return &c->ases[i];
+	return NULL;
+}
+
+struct gm_ident *gm_ident_at(const struct gm_core *c, uint32_t id)
+{
+	return id ? gm_slab_at(&c->idents, id) : NULL;
+}
+
+struct gm_assoc *gm_assoc_at(const struct gm_core *c, uint32_t id)
+{
+	return id ? gm_slab_at(&c->assocs, id) : NULL;
+}
+
+uint64_t gm_ident_hash(const struct gm_core *c, uint32_t as_id, struct gm_bytes osc_id)
+{
+	uint8_t text[4 + 32];
+	struct gm_out o = gm_out(text, sizeof(text));
+
+	gm_out_be(&o, as_id, 4);
+	gm_out_bytes(&o, osc_id.p, osc_id.n);
+	return gm_siphash(c->hash_key, text, gm_out_len(&o));
+}
+
+struct who {
+	const struct gm_core *core;
+	uint32_t as_id;
+	struct gm_bytes osc_id;
+};
+
+static bool same_ident(const void *arg, uint32_t value)
+{
+	const struct who *who = arg;
+	const struct gm_ident *i = gm_ident_at(who->core, value);
+
+	return i->as_id == who->as_id && gm_bytes_eq((struct gm_bytes){i->osc_id, i->osc_id_n}, who->osc_id);
+}
+
+struct gm_ident *gm_ident_find(const struct gm_core *c, uint32_t as_id, struct gm_bytes osc_id)
+{
+	struct who who = {c, as_id, osc_id};
+
+	return gm_ident_at(c, gm_map_find(&c->ident_map, (uint32_t)gm_ident_hash(c, as_id, osc_id), same_ident, &who));
+}
+
+struct gm_ident *gm_ident_need(struct gm_core *c, uint32_t as_id, struct gm_bytes osc_id)
+{
+	struct gm_ident *i = gm_ident_find(c, as_id, osc_id);
+
+	if (i)
+		return i;
+	uint32_t id = gm_slab_get(&c->idents);
+	i = gm_ident_at(c, id);
+	*i = (struct gm_ident){.self = id, .as_id = as_id, .osc_id_n = (uint8_t)osc_id.n};
+	if (osc_id.n)
+		memcpy(i->osc_id, osc_id.p, osc_id.n);
+	gm_map_add(&c->ident_map, (uint32_t)gm_ident_hash(c, as_id, osc_id), id);
+	return i;
+}
+
+/* An association that is closing names its identity too, so it stays until that is forgotten. */
+void gm_ident_tidy(struct gm_core *c, struct gm_ident *i)
+{
+	if (i->assoc || i->members || i->bars || i->closing)
+		return;
+	struct gm_bytes osc_id = {i->osc_id, i->osc_id_n};
+	gm_map_remove(&c->ident_map, (uint32_t)gm_ident_hash(c, i->as_id, osc_id), i->self);
+	gm_slab_put(&c->idents, i->self);
+}
+
+/* ---- associations */
+
+static uint32_t *ctx_place(const struct gm_core *c, gm_ctx_id ctx)
+{
+	unsigned shard = GM_CTX_SHARD(ctx), slot = GM_CTX_SLOT(ctx);
+
+	return slot < c->ctx_cap[shard] ? &c->ctx[shard][slot] : NULL;
+}
+
+struct gm_assoc *gm_assoc_by_ctx(const struct gm_core *c, gm_ctx_id ctx)
+{
+	uint32_t *place = ctx_place(c, ctx);
+	struct gm_assoc *a = place ? gm_assoc_at(c, *place) : NULL;
+
+	return a && a->save.id == ctx ? a : NULL;
+}
+
+static uint32_t *ctx_need_place(struct gm_core *c, gm_ctx_id ctx)
+{
+	unsigned shard = GM_CTX_SHARD(ctx), slot = GM_CTX_SLOT(ctx);
+
+	if (slot >= c->ctx_cap[shard]) {
+		uint32_t cap = c->ctx_cap[shard] ? c->ctx_cap[shard] : 64;
+		while (cap <= slot)
+			cap *= 2;
+		c->ctx[shard] = gm_must_alloc(c->ctx[shard], cap * sizeof(uint32_t));
+		memset(c->ctx[shard] + c->ctx_cap[shard], 0, (cap - c->ctx_cap[shard]) * sizeof(uint32_t));
+		c->ctx_cap[shard] = cap;
+	}
+	return &c->ctx[shard][slot];
+}
+
+struct gm_assoc *gm_assoc_in_place(const struct gm_core *c, gm_ctx_id ctx)
+{
+	uint32_t *place = ctx_place(c, ctx);
+
+	return place ? gm_assoc_at(c, *place) : NULL;
+}
+
+struct gm_assoc *gm_assoc_new(struct gm_core *c, const struct gm_ctx_save *save, struct gm_bytes scope, struct gm_bytes cti)
+{
+	uint32_t id = gm_slab_get(&c->assocs);
+	struct gm_assoc *a = gm_assoc_at(c, id);
+
+	*a = (struct gm_assoc){.self = id, .save = *save};
+	a->blob = gm_must_alloc(NULL, scope.n + cti.n + 1);
+	a->scope = (struct gm_slice){.off = 0, .n = (uint32_t)scope.n};
+	a->cti = (struct gm_slice){.off = (uint32_t)scope.n, .n = (uint32_t)cti.n};
+	memcpy(a->blob, scope.n ? scope.p : a->blob, scope.n);
+	memcpy(a->blob + scope.n, cti.n ? cti.p : a->blob, cti.n);
+	*ctx_need_place(c, save->id) = id;
+	return a;
+}
+
+void gm_assoc_forget(struct gm_core *c, struct gm_assoc *a)
+{
+	uint32_t *place = ctx_place(c, a->save.id);
+	struct gm_ident *ident = gm_ident_at(c, a->ident);
+
+	gm_timer_stop(&c->wall, &a->expiry);
+	if (place && *place == a->self)
+		*place = 0;
+	if (ident->assoc == a->self)
+		ident->assoc = 0;
+	if (a->closing)
+		ident->closing--;
+	free(a->blob);
+	gm_slab_put(&c->assocs, a->self);
+	gm_ident_tidy(c, ident);
+}
+
+void gm_assoc_drop(struct gm_turn *t, struct gm_assoc *a)
+{
+	gm_view_ctx(t, a, GM_CTX_DROP);
+	gm_record_remove_assoc(t, a);
+	gm_assoc_forget(t->core, a);
+}
+
+void gm_assoc_close(struct gm_turn *t, struct gm_assoc *a)
+{
+	struct gm_ident *ident = gm_ident_at(t->core, a->ident);
+
+	if (a->closing)
+		return;
+	gm_timer_stop(&t->core->wall, &a->expiry);
+	a->closing = true;
+	ident->closing++;
+	if (ident->assoc == a->self)
+		ident->assoc = 0;
+	gm_record_put_assoc(t, a);
+	gm_view_ctx(t, a, GM_CTX_CLOSE);
+}
+
+/* ---- what hangs on an identity */
+
+struct gm_member *gm_ident_member(const struct gm_core *c, const struct gm_ident *ident, uint32_t group)
+{
+	for (uint32_t id = ident->members; id;) {
+		struct gm_member *m = gm_slab_at(&c->members, id);
+		if (m->group == group)
+			return m;
+		id = m->next;
+	}
+	return NULL;
+}
+
+struct gm_bar *gm_ident_bar(const struct gm_core *c, const struct gm_ident *ident, uint32_t group)
+{
+	for (uint32_t id = ident->bars; id;) {
+		struct gm_bar *b = gm_slab_at(&c->bars, id);
+		if (b->group == group)
+			return b;
+		id = b->next;
+	}
+	return NULL;
+}
+
+struct gm_bar *gm_bar_add(struct gm_core *c, struct gm_ident *ident, uint32_t group, int64_t until)
+{
+	struct gm_bar *b = gm_ident_bar(c, ident, group);
+
+	if (!b) {
+		uint32_t id = gm_slab_get(&c->bars);
+		b = gm_slab_at(&c->bars, id);
+		*b = (struct gm_bar){.self = id, .ident = ident->self, .group = group, .next = ident->bars};
+		ident->bars = id;
+	}
+	b->until = until > b->until ? until : b->until;
+	gm_timer_set(&c->wall, &b->expiry, GM_TIMER_BAR, (uint64_t)b->until);
+	return b;
+}
+
+void gm_bar_set(struct gm_turn *t, struct gm_ident *ident, uint32_t group, int64_t until)
+{
+	gm_record_put_bar(t, gm_bar_add(t->core, ident, group, until));
+}
+
+void gm_bar_lift(struct gm_turn *t, struct gm_bar *bar)
+{
+	struct gm_core *c = t->core;
+	struct gm_ident *ident = gm_ident_at(c, bar->ident);
+	uint32_t *link = &ident->bars;
+
+	while (*link != bar->self)
+		link = &((struct gm_bar *)gm_slab_at(&c->bars, *link))->next;
+	*link = bar->next;
+	gm_record_remove_bar(t, bar);
+	gm_timer_stop(&c->wall, &bar->expiry);
+	gm_slab_put(&c->bars, bar->self);
+	gm_ident_tidy(c, ident);
+}

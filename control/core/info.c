@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the operator may read, and the rekey command. */
+#include "core/state.h"
+
+static struct gm_group *named(const struct gm_core *c, const char *name)
+{
+	return gm_group_find(c, (struct gm_bytes){(const uint8_t *)name, strlen(name)});
+}
+
+enum gm_err gm_core_rekey(struct gm_core *core, struct gm_txn *txn, const char *group, bool compromised)
+{
+	struct gm_turn t = {core, txn};
+	struct gm_group *g = named(core, group);
+
+	if (!g)
+		return GM_E_UNKNOWN;
+	if (g->members == 0)
+		gm_rekey_step(&t, g, compromised ? GM_REASON_COMPROMISE : GM_REASON_OPERATOR);
+	else
+		gm_rekey_ask(&t, g, compromised ? GM_REASON_COMPROMISE : GM_REASON_OPERATOR,
+		             compromised ? GM_HASTE_SUPERSEDE : GM_HASTE_NOW);
+	gm_core_due(&t);
+	return GM_E_OK;
+}
+
+void gm_core_status(const struct gm_core *core, struct gm_core_status *status)
+{
+	*status = core->count;
+	status->members = core->members.live;
+	status->contexts = core->assocs.live;
+	status->bars = core->bars.live;
+	status->ases = core->ases_n;
+	for (uint32_t i = 0; i < core->groups_n; i++) {
+		const struct gm_group *g = core->groups[i];
+		status->rekeys_pending += g && g->reason != GM_REASON_NONE;
+		status->rekeys_running += g && g->distributing;
+	}
+}
+
+static struct gm_group_info group_info(const struct gm_group *g)
+{
+	struct gm_group_info info = {
+		.name = g->spec.name, .index = g->index, .members = g->members, .max_members = g->spec.max_members,
+		.version = g->version, .gid_n = g->gid_n, .sid_len = g->sid_len, .active = g->spec.active,
+		.params = &g->spec.params, .backward = g->spec.backward, .max_stale_sets = g->spec.max_stale_sets,
+		.stale_sets = (unsigned)(g->version - g->stale_first + 1), .stale_now = gm_stale_of(g, g->version)->n,
+		.rekey_every_s = g->spec.rekey_every_s, .key_lifetime_s = g->spec.key_lifetime_s, .exp = g->exp,
+		.created = g->created, .last_rekey = g->last_rekey, .last_reason = gm_reason_text(g->last_reason),
+		.confirmed = g->confirmed, .late = g->late, .waiting = g->waiting,
+		.state = g->distributing ? "distributing" : g->reason != GM_REASON_NONE ? "pending" : "idle",
+	};
+
+	memcpy(info.gid, g->gid, sizeof(info.gid));
+	return info;
+}
+
+enum gm_err gm_core_groups(const struct gm_core *core, const char *group,
+                           bool (*each)(void *arg, const struct gm_group_info *info), void *arg)
+{
+	const struct gm_group *only = group ? named(core, group) : NULL;
+
+	if (group && !only)
+		return GM_E_UNKNOWN;
+	for (uint32_t i = 0; i < core->groups_n; i++) {
+		const struct gm_group *g = core->groups[i];
+		if (!g || (only && g != only))
+			continue;
+		struct gm_group_info info = group_info(g);
+		if (!each(arg, &info))
+			break;
+	}
+	return GM_E_OK;
+}
+
+static struct gm_member_info member_info(const struct gm_core *c, const struct gm_group *g, const struct gm_member *m)
+{
+	const struct gm_ident *ident = gm_ident_at(c, m->ident);
+	const struct gm_assoc *a = gm_assoc_at(c, ident->assoc);
+	const struct gm_as *as = gm_as_find(c, ident->as_id);
+	struct gm_member_info info = {
+		.group = g->spec.name, .node = m->node, .as = as ? as->spec.name : "", .slot = m->slot, .sid_n = m->sid_n,
+		.osc_id_n = ident->osc_id_n, .roles = m->roles, .delivery = gm_member_delivery(m), .joined = m->joined,
+		.version = m->version, .late = m->late,
+	};
+
+	memcpy(info.sid, m->sid, sizeof(info.sid));
+	memcpy(info.osc_id, ident->osc_id, sizeof(info.osc_id));
+	if (a) {
+		info.peer = a->save.peer;
+		info.token_exp = a->exp;
+		info.ctx = a->save.id;
+	}
+	return info;
+}
+
+static bool each_member(const struct gm_core *c, const struct gm_group *g, const char *node, uint32_t after,
+                        bool (*each)(void *arg, const struct gm_member_info *info), void *arg)
+{
+	for (uint32_t slot = after == UINT32_MAX ? 0 : after + 1; slot < g->slots_n; slot++) {
+		const struct gm_member *m = gm_group_slot(c, g, slot);
+		if (!m || (node && strcmp(m->node, node) != 0))
+			continue;
+		struct gm_member_info info = member_info(c, g, m);
+		if (!each(arg, &info))
+			return false;
+	}
+	return true;
+}
+
+enum gm_err gm_core_members(const struct gm_core *core, const char *group, const char *node, uint32_t after,
+                            bool (*each)(void *arg, const struct gm_member_info *info), void *arg)
+{
+	const struct gm_group *only = group ? named(core, group) : NULL;
+
+	if (group && !only)
+		return GM_E_UNKNOWN;
+	for (uint32_t i = 0; i < core->groups_n; i++) {
+		const struct gm_group *g = core->groups[i];
+		if (g && (!only || g == only) && !each_member(core, g, node, after, each, arg))
+			break;
+	}
+	return GM_E_OK;
+}
+
+enum gm_err gm_core_ases(const struct gm_core *core, bool (*each)(void *arg, const struct gm_as_info *info), void *arg)
+{
+	for (unsigned i = 0; i < core->ases_n; i++) {
+		const struct gm_as *as = &core->ases[i];
+		struct gm_as_info info = {.name = as->spec.name, .issuer = as->spec.issuer, .uri = as->spec.uri, .id = as->id,
+		                          .alg = as->spec.key.alg, .kid_n = as->spec.key.kid_n};
+		memcpy(info.kid, as->spec.key.kid, sizeof(info.kid));
+		if (!each(arg, &info))
+			break;
+	}
+	return GM_E_OK;
+}

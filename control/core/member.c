@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Joins, leaves and what a membership holds. requirements §4.2, §4.6, §6.6 */
+#include "core/state.h"
+#include "gm/crypto.h"
+
+#include <stdlib.h>
+
+#define CREDS_INLINE_MAX 8192u
+#define HELD_MAX 4096u
+#define CF_GROUPCOMM 261
+
+/* ---- what hangs on a member */
+
+enum gm_delivery gm_member_delivery(const struct gm_member *m)
+{
+	return m->has_control ? GM_DELIVER_POST : m->has_obs ? GM_DELIVER_OBSERVE : GM_DELIVER_POLL;
+}
+
+/* The new parts may lie in the old blob. */
+void gm_member_set_blob(struct gm_member *m, struct gm_bytes cred, struct gm_bytes cnonce, struct gm_bytes path)
+{
+	struct gm_out o = gm_out(gm_must_alloc(NULL, cred.n + cnonce.n + path.n + 1), cred.n + cnonce.n + path.n);
+
+	m->cred = (struct gm_slice){0, (uint32_t)cred.n};
+	m->cnonce = (struct gm_slice){(uint32_t)cred.n, (uint32_t)cnonce.n};
+	m->control_path = (struct gm_slice){(uint32_t)(cred.n + cnonce.n), (uint32_t)path.n};
+	gm_out_bytes(&o, cred.p, cred.n);
+	gm_out_bytes(&o, cnonce.p, cnonce.n);
+	gm_out_bytes(&o, path.p, path.n);
+	free(m->blob);
+	m->blob = o.start;
+}
+
+void gm_member_handed(struct gm_core *c, struct gm_member *m, uint64_t version)
+{
+	struct gm_group *g = gm_group_at(c, m->group);
+
+	if (m->version >= g->version || version != g->version)
+		return;
+	if (m->late)
+		g->late--;
+	else
+		g->waiting--;
+	m->late = false;
+	m->version = version;
+}
+
+/* ---- Sender IDs: next-fit over all values of the group's length. One that is in use, or was given up under the current
+ * version, stands in g->sids; both are in the store, so no stop can make one appear twice under a Gid. */
+
+uint32_t gm_sid_key(const uint8_t *sid, uint8_t n)
+{
+	uint32_t v = 0;
+
+	for (uint8_t i = 0; i < n; i++)
+		v = v << 8 | sid[i];
+	return v;
+}
+
+static uint32_t sid_space(const struct gm_group *g)
+{
+	return 1u << (8 * g->sid_len);
+}
+
+static void sid_take(struct gm_turn *t, struct gm_group *g, struct gm_member *m)
+{
+	if (!g->sid_seeded)
+		gm_dice(t->txn, &g->sid_at, sizeof(g->sid_at));
+	g->sid_seeded = true;
+	do
+		g->sid_at = (g->sid_at + 1) & (sid_space(g) - 1);
+	while (gm_map_find(&g->sids, g->sid_at, NULL, NULL));
+	struct gm_out o = gm_out(m->sid, sizeof(m->sid));
+	gm_out_be(&o, g->sid_at, g->sid_len);
+	m->sid_n = g->sid_len;
+	gm_map_add(&g->sids, g->sid_at, m->self);
+}
+
+static void sid_give_up(struct gm_turn *t, struct gm_group *g, struct gm_member *m)
+{
+	if (!m->sid_n)
+		return;
+	gm_map_remove(&g->sids, gm_sid_key(m->sid, m->sid_n), m->self);
+	gm_stale_add(t, g, m->sid);
+	m->sid_n = 0;
+}
+
+static bool rekey_frees_sids(const struct gm_group *g)
+{
+	return gm_stale_of(g, g->version)->n > 0;
+}
+
+static void sids_run_low(struct gm_turn *t, struct gm_group *g)
+{
+	if ((uint64_t)g->sids.n * 4 >= (uint64_t)sid_space(g) * 3 && rekey_frees_sids(g))
+		gm_rekey_ask(t, g, GM_REASON_SENDER_IDS, GM_HASTE_WINDOW);
+}
+
+/* ---- Join: the checks, in the order of §4.2 */
+
+static void refuse(struct gm_turn *t, struct gm_call *call, enum gm_err err)
+{
+	struct gm_group *g = call->group;
+	uint8_t body[512];
+	struct gm_out o = gm_out(body, sizeof(body));
+	struct gm_bytes name = {(const uint8_t *)g->spec.name, strlen(g->spec.name)};
+	struct gm_bytes challenge = {call->assoc->save.challenge, sizeof(call->assoc->save.challenge)};
+
+	t->core->count.joins_refused++;
+	gm_core_log(t->core, "join.refused group=%s ctx=%08x why=\"%s\"", g->spec.name, call->assoc->save.id,
+	            gm_err_info(err)->text);
+	if (err != GM_E_BAD_JOIN) {
+		gm_reply_err(t, call->ev, err);
+		return;
+	}
+	gm_join_info_encode(&o, name, &g->spec.params, challenge);
+	gm_reply(t, call->ev, GM_COAP(4, 0), 0, CF_GROUPCOMM, gm_out_result(&o));
+}
+
+static enum gm_err check_form(const struct gm_call *call)
+{
+	const struct gm_ev_join *j = &call->ev->join;
+	struct gm_bytes scope = gm_blob(call->assoc->blob, call->assoc->scope);
+	struct gm_bytes name = {(const uint8_t *)call->group->spec.name, strlen(call->group->spec.name)};
+
+	if (!call->group->spec.active)
+		return GM_E_INACTIVE;
+	if (j->parse != GM_E_OK || !gm_bytes_eq(gm_rec_bytes(call->ev, j->scope_name), name) || !gm_roles_may_join(j->roles) ||
+	    !gm_rec_bytes(call->ev, j->cnonce).p || j->cnonce.n > GM_NONCE_MAX || j->client_cred.n > GM_CRED_MAX)
+		return GM_E_BAD_JOIN;
+	if (!gm_scope_allows(scope, name, j->roles))
+		return GM_E_FORBIDDEN;
+	return GM_E_OK;
+}
+
+static bool is_monitor(const struct gm_call *call)
+{
+	return call->ev->join.roles == GM_ROLE_MONITOR;
+}
+
+/* Without a proof only a member may come, with the credential that is stored. */
+static enum gm_err check_kept(const struct gm_call *call)
+{
+	const struct gm_ev_join *j = &call->ev->join;
+	const struct gm_member *m = call->member;
+	struct gm_bytes cred = gm_rec_bytes(call->ev, j->client_cred);
+
+	if (!m || m->cred.n == 0)
+		return GM_E_BAD_JOIN;
+	if (cred.n && !gm_bytes_eq(cred, gm_blob(m->blob, m->cred)))
+		return GM_E_BAD_JOIN;
+	return GM_E_OK;
+}
+
+static enum gm_err check_proof(const struct gm_call *call)
+{
+	const struct gm_ev_join *j = &call->ev->join;
+
+	if (!j->has_verify)
+		return check_kept(call);
+	if (!j->has_cred || j->client_cred.n == 0)
+		return GM_E_BAD_JOIN;
+	if (j->group_gen != call->group->gen)
+		return GM_E_BUSY; /* judged against other parameters */
+	if (j->cred != GM_E_OK)
+		return GM_E_BAD_CRED;
+	if (j->verify.n == 0 || j->pop != GM_E_OK)
+		return GM_E_BAD_POP;
+	return GM_E_OK;
+}
+
+static enum gm_err check_bounds(const struct gm_turn *t, const struct gm_call *call)
+{
+	const struct gm_group *g = call->group;
+
+	if (!is_monitor(call) && g->sids.n >= sid_space(g) && (!rekey_frees_sids(g) || g->distributing))
+		return GM_E_NO_SENDER_ID;
+	if (!call->member && (t->core->members.live >= t->core->config.members_max || g->members >= g->spec.max_members))
+		return GM_E_FULL;
+	if (g->held_n >= HELD_MAX)
+		return GM_E_BUSY;
+	return GM_E_OK;
+}
+
+static enum gm_err check_join(struct gm_turn *t, const struct gm_call *call)
+{
+	if (gm_ident_bar(t->core, call->ident, call->group->index))
+		return GM_E_BARRED;
+	GM_TRY(check_form(call));
+	if (!is_monitor(call))
+		GM_TRY(check_proof(call));
+	return check_bounds(t, call);
+}
+
+/* ---- Join: what it does */
+
+/* Keys that nobody who left may know, and that a newcomer may know; true where the Join has to wait for them. */
+static bool rekey_first(struct gm_turn *t, struct gm_call *call)
+{
+	struct gm_group *g = call->group;
+
+	if (g->members == 0 && g->reason != GM_REASON_NONE) {
+		gm_rekey_step(t, g, g->reason);
+	} else if (!call->member && g->members > 0 && !call->held && g->spec.backward != GM_BACKWARD_OFF) {
+		if (g->spec.backward == GM_BACKWARD_WINDOW) {
+			gm_rekey_hold(t, g, call->ev);
+			return true;
+		}
+		gm_rekey_step(t, g, GM_REASON_JOIN);
+	} else if (!is_monitor(call) && g->sids.n >= sid_space(g)) {
+		gm_rekey_step(t, g, GM_REASON_SENDER_IDS);
+	}
+	return false;
+}
+
+static void name_node(struct gm_turn *t, struct gm_member *m)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	uint8_t random[3];
+
+	gm_dice(t->txn, random, sizeof(random));
+	uint32_t v = (uint32_t)random[0] << 16 | (uint32_t)random[1] << 8 | random[2];
+	for (unsigned i = 0; i < 4; i++) {
+		m->node[i] = digits[m->slot >> (18 - 6 * i) & 63];
+		m->node[4 + i] = digits[v >> (18 - 6 * i) & 63];
+	}
+}
+
+static struct gm_member *new_member(struct gm_turn *t, struct gm_call *call)
+{
+	struct gm_member *m = gm_group_member_new(t->core, call->group, gm_group_free_slot(call->group));
+
+	m->ident = call->ident->self;
+	m->next = call->ident->members;
+	call->ident->members = m->self;
+	m->joined = t->txn->wall_s;
+	m->version = call->group->version;
+	name_node(t, m);
+	return m;
+}
+
+static void take_request(struct gm_member *m, const struct gm_call *call)
+{
+	const struct gm_ev_join *j = &call->ev->join;
+	struct gm_bytes none = {0}, cred = is_monitor(call) ? none : gm_rec_bytes(call->ev, j->client_cred);
+
+	if (cred.n == 0 && !is_monitor(call))
+		cred = gm_blob(m->blob, m->cred);
+	m->roles = j->roles;
+	m->has_control = j->has_control;
+	m->control_port = j->control_port;
+	gm_member_set_blob(m, cred, gm_rec_bytes(call->ev, j->cnonce),
+	                   j->has_control ? gm_rec_bytes(call->ev, j->control_path) : none);
+}
+
+static void add_creds(struct gm_turn *t, const struct gm_call *call, const struct gm_member *m)
+{
+	const struct gm_ev_join *j = &call->ev->join;
+	struct gm_creds_filter f = {(enum gm_creds_asked)j->get_creds, j->roles, j->role_filter, j->role_filter_n, m};
+	unsigned w = call->ev->rec.worker;
+	uint8_t *pairs;
+	size_t n = gm_creds_encode(t->core, call->group, &f, &pairs);
+
+	if (n <= CREDS_INLINE_MAX) {
+		struct gm_slice s = gm_effects_append(t->txn->effects, w, pairs, n);
+		((struct gm_eff_joined *)gm_effects_last(t->txn->effects, w))->creds = s;
+		free(pairs);
+		return;
+	}
+	struct gm_eff_joined *e = gm_effects_last(t->txn->effects, w);
+	e->creds_blob = pairs;
+	e->creds_blob_n = n;
+}
+
+static void answer_joined(struct gm_turn *t, const struct gm_call *call, const struct gm_member *m, bool again)
+{
+	unsigned w = call->ev->rec.worker;
+	struct gm_bytes cnonce = gm_rec_bytes(call->ev, call->ev->join.cnonce);
+	struct gm_eff_joined *e = gm_effects_add(t->txn->effects, w, GM_EFF_JOINED, sizeof(*e));
+
+	e->xid = call->ev->xid;
+	e->ctx = call->ev->ctx;
+	e->group = m->group;
+	e->slot = m->slot;
+	e->code = again ? GM_COAP(2, 4) : GM_COAP(2, 1);
+	gm_dice(t->txn, e->kdc_nonce, sizeof(e->kdc_nonce));
+	struct gm_slice s = gm_effects_append(t->txn->effects, w, cnonce.p, cnonce.n);
+	((struct gm_eff_joined *)gm_effects_last(t->txn->effects, w))->cnonce = s;
+	if (call->ev->join.get_creds != GM_CREDS_NO)
+		add_creds(t, call, m);
+}
+
+void gm_member_join(struct gm_turn *t, struct gm_call *call)
+{
+	bool again = call->member != NULL;
+	enum gm_err err = check_join(t, call);
+
+	if (err != GM_E_OK) {
+		refuse(t, call, err);
+		return;
+	}
+	if (rekey_first(t, call))
+		return;
+	struct gm_group *g = call->group;
+	struct gm_member *m = again ? call->member : new_member(t, call);
+	take_request(m, call);
+	sid_give_up(t, g, m);
+	if (!is_monitor(call))
+		sid_take(t, g, m); /* one is free: check_bounds, rekey_first */
+	gm_member_handed(t->core, m, g->version);
+	gm_record_put_member(t, m);
+	gm_view_member(t, m, call->assoc->save.id, false);
+	answer_joined(t, call, m, again);
+	sids_run_low(t, g);
+	*(again ? &t->core->count.rejoins : &t->core->count.joins_ok) += 1;
+	gm_core_log(t->core, "join.ok group=%s node=%s num=%llu again=%d", g->spec.name, m->node,
+	            (unsigned long long)g->version, again);
+}
+
+/* ---- the end of a membership */
+
+void gm_member_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notice, enum gm_reason reason,
+                      enum gm_haste haste)
+{
+	struct gm_core *c = t->core;
+	struct gm_group *g = gm_group_at(c, m->group);
+	struct gm_ident *ident = gm_ident_at(c, m->ident);
+	struct gm_assoc *a = gm_assoc_at(c, ident->assoc);
+	uint32_t *link = &ident->members;
+
+	gm_core_log(c, "member.remove group=%s node=%s reason=%s", g->spec.name, m->node, gm_reason_text(reason));
+	gm_member_handed(c, m, g->version);
+	sid_give_up(t, g, m);
+	gm_record_remove_member(t, m);
+	if (a && notice != GM_E_OK)
+		gm_view_evict(t, m, a->save.id, notice);
+	else if (a)
+		gm_view_member(t, m, a->save.id, true);
+	while (*link != m->self)
+		link = &((struct gm_member *)gm_slab_at(&c->members, *link))->next;
+	*link = m->next;
+	gm_group_member_free(c, m);
+	if (reason != GM_REASON_NONE)
+		gm_rekey_ask(t, g, reason, haste);
+}
+
+void gm_member_leave(struct gm_turn *t, struct gm_call *call)
+{
+	gm_reply(t, call->ev, GM_COAP(2, 2), GM_REPLY_SAVE, GM_CF_NONE, (struct gm_bytes){0});
+	t->core->count.leaves++;
+	gm_member_remove(t, call->member, GM_E_OK, GM_REASON_LEAVE, GM_HASTE_WINDOW);
+}
+
+/* ---- reading keys, observing them */
+
+static void observe(struct gm_turn *t, const struct gm_call *call)
+{
+	const struct gm_ev_request *ev = call->ev;
+	struct gm_member *m = call->member;
+
+	m->has_obs = true;
+	m->obs_node = ev->res == GM_RES_NODE;
+	m->obs_token_n = ev->token_n <= sizeof(m->obs_token) ? ev->token_n : 0;
+	memcpy(m->obs_token, ev->token, sizeof(m->obs_token));
+	m->obs_piv_n = ev->piv_n <= sizeof(m->obs_piv) ? ev->piv_n : 0;
+	memcpy(m->obs_piv, ev->piv, sizeof(m->obs_piv));
+	gm_record_put_member(t, m);
+	gm_view_member(t, m, call->assoc->save.id, false);
+}
+
+void gm_member_unobserve(struct gm_turn *t, struct gm_member *m)
+{
+	struct gm_assoc *a = gm_assoc_at(t->core, gm_ident_at(t->core, m->ident)->assoc);
+
+	if (!m->has_obs)
+		return;
+	m->has_obs = false;
+	m->obs_token_n = m->obs_piv_n = 0;
+	gm_record_put_member(t, m);
+	if (a)
+		gm_view_member(t, m, a->save.id, false);
+}
+
+void gm_member_keys(struct gm_turn *t, struct gm_call *call)
+{
+	const struct gm_ev_request *ev = call->ev;
+	struct gm_member *m = call->member;
+
+	if (ev->flags & GM_REQ_OBSERVE)
+		observe(t, call);
+	else if (ev->flags & GM_REQ_UNOBSERVE)
+		gm_member_unobserve(t, m);
+	gm_member_handed(t->core, m, call->group->version);
+	struct gm_eff_keys *e = gm_effects_add(t->txn->effects, ev->rec.worker, GM_EFF_KEYS, sizeof(*e));
+	e->xid = ev->xid;
+	e->ctx = ev->ctx;
+	e->group = m->group;
+	e->slot = m->slot;
+	e->with_sid = ev->res == GM_RES_NODE;
+	e->observing = (ev->flags & GM_REQ_OBSERVE) != 0;
+}

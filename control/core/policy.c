@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who may call what: requirements §2.1 as one table, §2.2 as one sequence of checks. */
+#include "core/state.h"
+
+#define FETCH 5
+#define GET 1
+#define POST 2
+#define DELETE 4
+#define MEMBERS (GM_WHO_MEMBER | GM_WHO_MONITOR)
+#define ANYONE (MEMBERS | GM_WHO_VERIFIER | GM_WHO_TOKEN)
+
+static const struct row {
+	uint8_t res, method;
+	uint8_t who;         /* enum gm_who */
+	uint8_t refusal;     /* enum gm_err for everyone else */
+	gm_handler handler;
+} rows[] = {
+	{GM_RES_GROUPS,     FETCH,  ANYONE,                     GM_E_FORBIDDEN,      gm_read_groups},
+	{GM_RES_GROUP,      GET,    MEMBERS,                    GM_E_NOT_MEMBER,     gm_member_keys},
+	{GM_RES_GROUP,      POST,   ANYONE,                     GM_E_FORBIDDEN,      gm_member_join},
+	{GM_RES_ACTIVE,     GET,    MEMBERS,                    GM_E_NOT_MEMBER,     gm_read_active},
+	{GM_RES_CREDS,      GET,    MEMBERS | GM_WHO_VERIFIER,  GM_E_NOT_MEMBER,     gm_read_creds},
+	{GM_RES_STALE_SIDS, FETCH,  MEMBERS,                    GM_E_NOT_MEMBER,     gm_read_stale_sids},
+	{GM_RES_POLICIES,   GET,    MEMBERS,                    GM_E_NOT_MEMBER,     gm_read_policies},
+	{GM_RES_NUM,        GET,    MEMBERS,                    GM_E_NOT_MEMBER,     gm_read_num},
+	{GM_RES_NODE,       GET,    MEMBERS,                    GM_E_NOT_MEMBER,     gm_member_keys},
+	{GM_RES_NODE,       DELETE, MEMBERS,                    GM_E_NOT_MEMBER,     gm_member_leave},
+};
+
+static const struct row *find_row(uint8_t res, uint8_t method)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (rows[i].res == res && rows[i].method == method)
+			return &rows[i];
+	return NULL;
+}
+
+bool gm_roles_may_join(uint32_t roles)
+{
+	return roles == GM_ROLE_REQUESTER || roles == GM_ROLE_RESPONDER ||
+	       roles == (GM_ROLE_REQUESTER | GM_ROLE_RESPONDER) || roles == GM_ROLE_MONITOR;
+}
+
+static bool scope_has_role(struct gm_bytes scope, struct gm_bytes group, uint32_t roles)
+{
+	struct gm_scope_iter it = gm_scope_iter(scope);
+	struct gm_scope_entry e;
+
+	while (gm_scope_next(&it, &e))
+		if (!e.admin && gm_bytes_eq(e.name, group) && (e.perm & roles))
+			return true;
+	return false;
+}
+
+static enum gm_who who_is(const struct gm_call *call, struct gm_bytes scope, struct gm_bytes name)
+{
+	if (call->member)
+		return call->member->roles == GM_ROLE_MONITOR ? GM_WHO_MONITOR : GM_WHO_MEMBER;
+	return scope_has_role(scope, name, GM_ROLE_VERIFIER) ? GM_WHO_VERIFIER : GM_WHO_TOKEN;
+}
+
+/* C4: the scope names the group, with a role that has use for the operation. */
+static bool scope_permits(struct gm_bytes scope, struct gm_bytes name, const struct row *row)
+{
+	uint32_t roles = 0;
+
+	if (!row)
+		return scope_has_role(scope, name, GM_ROLES_ALL);
+	if (row->who & (MEMBERS | GM_WHO_TOKEN))
+		roles |= GM_ROLE_REQUESTER | GM_ROLE_RESPONDER | GM_ROLE_MONITOR;
+	if ((row->who & GM_WHO_VERIFIER) && row->res != GM_RES_GROUP)
+		roles |= GM_ROLE_VERIFIER;
+	return scope_has_role(scope, name, roles);
+}
+
+static enum gm_err check(struct gm_turn *t, struct gm_call *call, const struct row *row)
+{
+	const struct gm_ev_request *ev = call->ev;
+	struct gm_bytes scope = gm_blob(call->assoc->blob, call->assoc->scope), name = gm_rec_bytes(ev, ev->group);
+
+	if (ev->res == GM_RES_NONE && name.n == 0)
+		return GM_E_NOT_FOUND;
+	if (!scope_permits(scope, name, row))
+		return GM_E_FORBIDDEN;                               /* C4 */
+	call->group = gm_group_find(t->core, name);
+	if (!call->group || ev->res == GM_RES_NONE)
+		return GM_E_NOT_FOUND;                               /* C5 */
+	if (!row)
+		return GM_E_METHOD;                                  /* C6 */
+	call->member = gm_ident_member(t->core, call->ident, call->group->index);
+	if (!(row->who & who_is(call, scope, name)))
+		return (enum gm_err)row->refusal;                    /* C7 */
+	if ((ev->res == GM_RES_NODE || ev->res == GM_RES_NODE_CRED) &&
+	    !gm_bytes_is(gm_rec_bytes(ev, ev->node), call->member->node))
+		return GM_E_FORBIDDEN;
+	return GM_E_OK;
+}
+
+void gm_policy_request(struct gm_turn *t, struct gm_call *call)
+{
+	const struct row *row = find_row(call->ev->res, call->ev->method);
+	enum gm_err err = GM_E_OK;
+
+	if (call->ev->res == GM_RES_GROUPS || call->ev->res == GM_RES_AUTHZ_INFO)
+		err = row ? GM_E_OK : GM_E_METHOD;
+	else
+		err = check(t, call, row);
+	if (err == GM_E_OK)
+		row->handler(t, call);
+	else
+		gm_reply_err(t, call->ev, err);
+}

@@ -1,0 +1,615 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stored records: CBOR arrays that begin with the version of their form. Keys are big endian. */
+#include "core/state.h"
+#include "gm/crypto.h"
+#include "wire/cbor.h"
+
+#define FORM 1u
+
+/* ---- keys */
+
+struct key {
+	uint8_t b[GM_KEY_MAX];
+	size_t n;
+};
+
+static struct key key_u32(uint32_t v)
+{
+	struct key k = {.n = 4};
+	struct gm_out o = gm_out(k.b, sizeof(k.b));
+	gm_out_be(&o, v, 4);
+	return k;
+}
+
+static struct key key_two(uint32_t a, uint64_t b, size_t b_n)
+{
+	struct key k = {.n = 4 + b_n};
+	struct gm_out o = gm_out(k.b, sizeof(k.b));
+	gm_out_be(&o, a, 4);
+	gm_out_be(&o, b, b_n);
+	return k;
+}
+
+static struct key key_stale(uint32_t group, uint64_t version, uint32_t chunk)
+{
+	struct key k = key_two(group, version, 8);
+	struct gm_out o = gm_out(k.b + k.n, 4);
+	gm_out_be(&o, chunk, 4);
+	k.n += 4;
+	return k;
+}
+
+static struct key key_ctx(gm_ctx_id id)
+{
+	struct key k = {.n = 3};
+	struct gm_out o = gm_out(k.b, sizeof(k.b));
+	gm_out_be(&o, GM_CTX_SHARD(id), 1);
+	gm_out_be(&o, GM_CTX_SLOT(id), 2);
+	return k;
+}
+
+static struct key key_bar(const struct gm_ident *ident, uint32_t group)
+{
+	uint8_t text[4 + 32], hash[GM_SHA256];
+	struct gm_out o = gm_out(text, sizeof(text));
+	struct key k = {.n = 20};
+
+	gm_out_be(&o, ident->as_id, 4);
+	gm_out_bytes(&o, ident->osc_id, ident->osc_id_n);
+	gm_sha256(hash, text, gm_out_len(&o));
+	o = gm_out(k.b, sizeof(k.b));
+	gm_out_bytes(&o, hash, 16);
+	gm_out_be(&o, group, 4);
+	return k;
+}
+
+/* ---- writing */
+
+static void put(struct gm_turn *t, uint32_t owner, enum gm_table table, struct key key, struct gm_out *o)
+{
+	gm_changes_put(t->txn->changes, owner, table, key.b, key.n, o->start, gm_out_len(o));
+	gm_wipe(o->start, gm_out_len(o));
+}
+
+static void take_away(struct gm_turn *t, uint32_t owner, enum gm_table table, struct key key)
+{
+	gm_changes_remove(t->txn->changes, owner, table, key.b, key.n);
+}
+
+static struct gm_out begin(struct gm_turn *t, unsigned fields, size_t cap)
+{
+	struct gm_out o = gm_out(gm_scratch(t->core, cap), cap);
+
+	gm_cbor_put_array(&o, fields + 1);
+	gm_cbor_put_uint(&o, FORM);
+	return o;
+}
+
+void gm_record_put_as(struct gm_turn *t, const struct gm_as *as)
+{
+	const struct gm_as_spec *s = &as->spec;
+	struct gm_out o = begin(t, 7, 1024);
+
+	gm_cbor_put_text(&o, s->name);
+	gm_cbor_put_text(&o, s->issuer);
+	gm_cbor_put_text(&o, s->uri);
+	gm_cbor_put_bool(&o, s->empty_salt_item);
+	gm_cbor_put_int(&o, s->key.alg);
+	gm_cbor_put_bstr(&o, s->key.kid, s->key.kid_n);
+	gm_cbor_put_bstr(&o, s->key.key, s->key.key_n);
+	put(t, GM_OWNER_SITE, GM_TABLE_AS, key_u32(as->id), &o);
+}
+
+static void put_params(struct gm_out *o, const struct gm_group_params *p)
+{
+	gm_cbor_put_array(o, 12);
+	gm_cbor_put_int(o, p->hkdf);
+	gm_cbor_put_int(o, p->cred_fmt);
+	gm_cbor_put_bool(o, p->group_mode);
+	gm_cbor_put_bool(o, p->pairwise_mode);
+	gm_cbor_put_int(o, p->gp_enc_alg);
+	gm_cbor_put_int(o, p->sign_alg);
+	gm_cbor_put_int(o, p->alg);
+	gm_cbor_put_int(o, p->ecdh_alg);
+	gm_cbor_put_int(o, p->sign_kty);
+	gm_cbor_put_int(o, p->sign_crv);
+	gm_cbor_put_int(o, p->ecdh_kty);
+	gm_cbor_put_int(o, p->ecdh_crv);
+}
+
+void gm_record_put_group(struct gm_turn *t, const struct gm_group *g)
+{
+	struct gm_out o = begin(t, 24, 2048);
+
+	gm_cbor_put_text(&o, g->spec.name);
+	gm_cbor_put_uint(&o, g->gen);
+	put_params(&o, &g->spec.params);
+	gm_cbor_put_uint(&o, g->spec.max_members);
+	gm_cbor_put_uint(&o, g->spec.max_stale_sets);
+	gm_cbor_put_uint(&o, g->spec.backward);
+	gm_cbor_put_uint(&o, g->spec.rekey_every_s);
+	gm_cbor_put_uint(&o, g->spec.key_lifetime_s);
+	gm_cbor_put_bool(&o, g->spec.active);
+	gm_cbor_put_uint(&o, g->version);
+	gm_cbor_put_uint(&o, g->stale_first);
+	gm_cbor_put_bstr(&o, g->gid, g->gid_n);
+	gm_cbor_put_bstr(&o, g->ms, sizeof(g->ms));
+	gm_cbor_put_bstr(&o, g->salt, sizeof(g->salt));
+	gm_cbor_put_int(&o, g->exp);
+	gm_cbor_put_int(&o, g->created);
+	gm_cbor_put_int(&o, g->last_rekey);
+	gm_cbor_put_uint(&o, g->last_reason);
+	gm_cbor_put_uint(&o, g->check_interval);
+	gm_cbor_put_uint(&o, g->expiration_delta);
+	gm_cbor_put_bstr(&o, g->kdc_seed, sizeof(g->kdc_seed));
+	gm_cbor_put_bstr(&o, g->kdc_cred, g->kdc_cred_n);
+	gm_cbor_put_bool(&o, g->reason != GM_REASON_NONE);
+	gm_cbor_put_bool(&o, g->distributing);
+	put(t, GM_OWNER_GROUP(g->index), GM_TABLE_GROUP, key_u32(g->index), &o);
+}
+
+void gm_record_put_stale(struct gm_turn *t, const struct gm_group *g, uint32_t chunk)
+{
+	const struct gm_stale_set *s = gm_stale_of(g, g->version);
+	uint32_t first = chunk * GM_STALE_CHUNK, n = s->n - first > GM_STALE_CHUNK ? GM_STALE_CHUNK : s->n - first;
+	struct gm_out o = begin(t, 1, 32 + (size_t)n * g->sid_len);
+
+	gm_cbor_put_bstr(&o, s->sids + (size_t)first * g->sid_len, (size_t)n * g->sid_len);
+	put(t, GM_OWNER_GROUP(g->index), GM_TABLE_GROUP, key_stale(g->index, g->version, chunk), &o);
+}
+
+void gm_record_put_member(struct gm_turn *t, const struct gm_member *m)
+{
+	const struct gm_ident *ident = gm_ident_at(t->core, m->ident);
+	struct gm_bytes cred = gm_blob(m->blob, m->cred), cnonce = gm_blob(m->blob, m->cnonce),
+			path = gm_blob(m->blob, m->control_path);
+	struct gm_out o = begin(t, 16, 512 + cred.n + cnonce.n + path.n);
+
+	gm_cbor_put_uint(&o, ident->as_id);
+	gm_cbor_put_bstr(&o, ident->osc_id, ident->osc_id_n);
+	gm_cbor_put_text(&o, m->node);
+	gm_cbor_put_bstr(&o, m->sid, m->sid_n);
+	gm_cbor_put_uint(&o, m->roles);
+	gm_cbor_put_int(&o, m->joined);
+	gm_cbor_put_uint(&o, m->version);
+	gm_cbor_put_bool(&o, m->has_control);
+	gm_cbor_put_uint(&o, m->control_port);
+	gm_cbor_put_bstr(&o, path.p, path.n);
+	gm_cbor_put_bool(&o, m->has_obs);
+	gm_cbor_put_bool(&o, m->obs_node);
+	gm_cbor_put_bstr(&o, m->obs_token, m->obs_token_n);
+	gm_cbor_put_bstr(&o, m->obs_piv, m->obs_piv_n);
+	gm_cbor_put_bstr(&o, cnonce.p, cnonce.n);
+	gm_cbor_put_bstr(&o, cred.p, cred.n);
+	put(t, GM_OWNER_GROUP(m->group), GM_TABLE_MEMBER, key_two(m->group, m->slot, 4), &o);
+}
+
+void gm_record_put_assoc(struct gm_turn *t, const struct gm_assoc *a)
+{
+	const struct gm_ident *ident = gm_ident_at(t->core, a->ident);
+	struct gm_bytes scope = gm_blob(a->blob, a->scope), cti = gm_blob(a->blob, a->cti);
+	const struct gm_ctx_save *s = &a->save;
+	struct gm_out o = begin(t, 16, 512 + scope.n + cti.n);
+
+	gm_cbor_put_uint(&o, s->id);
+	gm_cbor_put_bstr(&o, s->send_key, sizeof(s->send_key));
+	gm_cbor_put_bstr(&o, s->recv_key, sizeof(s->recv_key));
+	gm_cbor_put_bstr(&o, s->common_iv, sizeof(s->common_iv));
+	gm_cbor_put_bstr(&o, s->sid, s->sid_n);
+	gm_cbor_put_bstr(&o, s->challenge, sizeof(s->challenge));
+	gm_cbor_put_bstr(&o, s->peer.ip, sizeof(s->peer.ip));
+	gm_cbor_put_uint(&o, s->peer.scope);
+	gm_cbor_put_uint(&o, s->peer.port);
+	gm_cbor_put_uint(&o, ident->as_id);
+	gm_cbor_put_bstr(&o, ident->osc_id, ident->osc_id_n);
+	gm_cbor_put_int(&o, a->exp);
+	gm_cbor_put_int(&o, a->exi);
+	gm_cbor_put_bstr(&o, cti.p, cti.n);
+	gm_cbor_put_bstr(&o, scope.p, scope.n);
+	gm_cbor_put_bool(&o, a->closing);
+	put(t, GM_OWNER_SHARD(GM_CTX_SHARD(s->id)), GM_TABLE_CTX, key_ctx(s->id), &o);
+}
+
+void gm_record_put_bar(struct gm_turn *t, const struct gm_bar *bar)
+{
+	const struct gm_ident *ident = gm_ident_at(t->core, bar->ident);
+	struct gm_out o = begin(t, 3, 128);
+
+	gm_cbor_put_uint(&o, ident->as_id);
+	gm_cbor_put_bstr(&o, ident->osc_id, ident->osc_id_n);
+	gm_cbor_put_int(&o, bar->until);
+	put(t, GM_OWNER_GROUP(bar->group), GM_TABLE_BAR, key_bar(ident, bar->group), &o);
+}
+
+void gm_record_put_lease(struct gm_turn *t, unsigned shard)
+{
+	struct key key = {.b = {(uint8_t)shard}, .n = 1};
+	struct gm_out o = begin(t, 1, 32);
+
+	gm_cbor_put_uint(&o, t->core->lease[shard]);
+	put(t, GM_OWNER_SHARD(shard), GM_TABLE_LEASE, key, &o);
+}
+
+void gm_record_put_seen(struct gm_turn *t, const struct gm_seen *s)
+{
+	struct gm_out o = begin(t, 1, 32);
+
+	gm_cbor_put_int(&o, s->exp);
+	put(t, GM_OWNER_SITE, GM_TABLE_SEEN, key_two(s->as_id, s->seq, 8), &o);
+}
+
+void gm_record_put_ended(struct gm_turn *t, const struct gm_as *as)
+{
+	struct gm_out o = begin(t, 1, 32);
+
+	gm_cbor_put_uint(&o, as->ended);
+	put(t, GM_OWNER_SITE, GM_TABLE_SEEN, key_u32(as->id), &o);
+}
+
+void gm_record_remove_as(struct gm_turn *t, const struct gm_as *as)
+{
+	take_away(t, GM_OWNER_SITE, GM_TABLE_AS, key_u32(as->id));
+	take_away(t, GM_OWNER_SITE, GM_TABLE_SEEN, key_u32(as->id));
+}
+
+void gm_record_remove_group(struct gm_turn *t, const struct gm_group *g)
+{
+	take_away(t, GM_OWNER_GROUP(g->index), GM_TABLE_GROUP, key_u32(g->index));
+}
+
+void gm_record_remove_stale(struct gm_turn *t, const struct gm_group *g, uint64_t version, uint32_t sids)
+{
+	for (uint32_t chunk = 0; chunk * GM_STALE_CHUNK < sids; chunk++)
+		take_away(t, GM_OWNER_GROUP(g->index), GM_TABLE_GROUP, key_stale(g->index, version, chunk));
+}
+
+void gm_record_remove_member(struct gm_turn *t, const struct gm_member *m)
+{
+	take_away(t, GM_OWNER_GROUP(m->group), GM_TABLE_MEMBER, key_two(m->group, m->slot, 4));
+}
+
+void gm_record_remove_assoc(struct gm_turn *t, const struct gm_assoc *a)
+{
+	take_away(t, GM_OWNER_SHARD(GM_CTX_SHARD(a->save.id)), GM_TABLE_CTX, key_ctx(a->save.id));
+}
+
+void gm_record_remove_bar(struct gm_turn *t, const struct gm_bar *bar)
+{
+	take_away(t, GM_OWNER_GROUP(bar->group), GM_TABLE_BAR, key_bar(gm_ident_at(t->core, bar->ident), bar->group));
+}
+
+void gm_record_remove_seen(struct gm_turn *t, const struct gm_seen *s)
+{
+	take_away(t, GM_OWNER_SITE, GM_TABLE_SEEN, key_two(s->as_id, s->seq, 8));
+}
+
+/* ---- reading */
+
+static void take_fixed(struct gm_in *in, void *out, size_t n)
+{
+	struct gm_bytes b = gm_cbor_bstr(in);
+
+	if (b.n == n)
+		memcpy(out, b.p, n);
+	else
+		gm_in_fail(in, GM_E_CORRUPT);
+}
+
+static uint8_t take_up_to(struct gm_in *in, void *out, size_t cap)
+{
+	struct gm_bytes b = gm_cbor_bstr(in);
+
+	if (b.n > cap)
+		gm_in_fail(in, GM_E_CORRUPT);
+	else if (b.n)
+		memcpy(out, b.p, b.n);
+	return b.n > cap ? 0 : (uint8_t)b.n;
+}
+
+static void take_text(struct gm_in *in, char *out, size_t cap)
+{
+	struct gm_bytes b = gm_cbor_tstr(in);
+
+	if (b.n >= cap) {
+		gm_in_fail(in, GM_E_CORRUPT);
+		return;
+	}
+	if (b.n)
+		memcpy(out, b.p, b.n);
+	out[b.n] = 0;
+}
+
+static uint32_t take_u32(struct gm_in *in, uint32_t max)
+{
+	uint64_t v = gm_cbor_uint(in);
+
+	if (v > max)
+		gm_in_fail(in, GM_E_CORRUPT);
+	return v > max ? 0 : (uint32_t)v;
+}
+
+static struct gm_in open_record(struct gm_bytes value, unsigned fields)
+{
+	struct gm_in in = gm_in_bytes(value);
+
+	if (gm_cbor_array(&in) != fields + 1 || gm_cbor_uint(&in) != FORM)
+		gm_in_fail(&in, GM_E_CORRUPT);
+	return in;
+}
+
+static enum gm_err done(struct gm_in *in)
+{
+	return gm_cbor_end(in) == GM_E_OK ? GM_E_OK : GM_E_CORRUPT;
+}
+
+static uint32_t be32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static enum gm_err load_as(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
+{
+	struct gm_in in = open_record(value, 7);
+	struct gm_as as = {0};
+
+	if (key.n != 4)
+		return GM_E_CORRUPT;
+	as.id = be32(key.p);
+	take_text(&in, as.spec.name, sizeof(as.spec.name));
+	take_text(&in, as.spec.issuer, sizeof(as.spec.issuer));
+	take_text(&in, as.spec.uri, sizeof(as.spec.uri));
+	as.spec.empty_salt_item = gm_cbor_bool(&in);
+	as.spec.key.alg = (int32_t)gm_cbor_int(&in);
+	as.spec.key.kid_n = take_up_to(&in, as.spec.key.kid, sizeof(as.spec.key.kid));
+	as.spec.key.key_n = take_up_to(&in, as.spec.key.key, sizeof(as.spec.key.key));
+	GM_TRY(done(&in));
+	c->ases = gm_must_alloc(c->ases, (c->ases_n + 1) * sizeof(*c->ases));
+	c->ases[c->ases_n++] = as;
+	return GM_E_OK;
+}
+
+static void take_params(struct gm_in *in, struct gm_group_params *p)
+{
+	if (gm_cbor_array(in) != 12)
+		gm_in_fail(in, GM_E_CORRUPT);
+	p->hkdf = (int32_t)gm_cbor_int(in);
+	p->cred_fmt = (int32_t)gm_cbor_int(in);
+	p->group_mode = gm_cbor_bool(in);
+	p->pairwise_mode = gm_cbor_bool(in);
+	p->gp_enc_alg = (int32_t)gm_cbor_int(in);
+	p->sign_alg = (int32_t)gm_cbor_int(in);
+	p->alg = (int32_t)gm_cbor_int(in);
+	p->ecdh_alg = (int32_t)gm_cbor_int(in);
+	p->sign_kty = (int32_t)gm_cbor_int(in);
+	p->sign_crv = (int32_t)gm_cbor_int(in);
+	p->ecdh_kty = (int32_t)gm_cbor_int(in);
+	p->ecdh_crv = (int32_t)gm_cbor_int(in);
+}
+
+static void take_spec(struct gm_in *in, struct gm_group_spec *s)
+{
+	s->max_members = take_u32(in, 1u << 24);
+	s->max_stale_sets = take_u32(in, GM_STALE_SETS_MAX);
+	s->backward = (enum gm_backward)take_u32(in, GM_BACKWARD_EACH);
+	s->rekey_every_s = take_u32(in, UINT32_MAX);
+	s->key_lifetime_s = take_u32(in, UINT32_MAX);
+	s->active = gm_cbor_bool(in);
+}
+
+static void take_keys(struct gm_in *in, struct gm_group *g)
+{
+	g->version = gm_cbor_uint(in);
+	g->stale_first = gm_cbor_uint(in);
+	g->gid_n = take_up_to(in, g->gid, sizeof(g->gid));
+	take_fixed(in, g->ms, sizeof(g->ms));
+	take_fixed(in, g->salt, sizeof(g->salt));
+	g->exp = gm_cbor_int(in);
+	g->created = gm_cbor_int(in);
+	g->last_rekey = gm_cbor_int(in);
+	g->last_reason = (enum gm_reason)take_u32(in, GM_REASON_N - 1);
+	g->check_interval = take_u32(in, UINT32_MAX);
+	g->expiration_delta = take_u32(in, UINT32_MAX);
+	take_fixed(in, g->kdc_seed, sizeof(g->kdc_seed));
+	struct gm_bytes cred = gm_cbor_bstr(in);
+	if (cred.n > sizeof(g->kdc_cred)) {
+		gm_in_fail(in, GM_E_CORRUPT);
+		return;
+	}
+	memcpy(g->kdc_cred, cred.n ? cred.p : g->kdc_cred, cred.n);
+	g->kdc_cred_n = (uint16_t)cred.n;
+	g->reason = gm_cbor_bool(in) ? GM_REASON_RESTART : GM_REASON_NONE;
+	g->distributing = gm_cbor_bool(in);
+}
+
+static enum gm_err load_stale(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
+{
+	struct gm_group *g = gm_group_at(c, be32(key.p));
+	uint64_t version = (uint64_t)be32(key.p + 4) << 32 | be32(key.p + 8);
+	struct gm_stale_set *s = g ? gm_stale_of(g, version) : NULL;
+	struct gm_in in = open_record(value, 1);
+	struct gm_bytes sids = gm_cbor_bstr(&in);
+
+	GM_TRY(done(&in));
+	if (!s || sids.n % g->sid_len)
+		return GM_E_CORRUPT;
+	for (size_t i = 0; i < sids.n; i += g->sid_len) {
+		gm_stale_put(s, sids.p + i, g->sid_len);
+		if (version == g->version)
+			gm_map_add(&g->sids, gm_sid_key(sids.p + i, g->sid_len), GM_SID_BURNED);
+	}
+	return GM_E_OK;
+}
+
+static enum gm_err load_group(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
+{
+	struct gm_in in = open_record(value, 24);
+	char name[GM_GROUP_NAME_MAX + 1] = "";
+
+	if (key.n == 16)
+		return load_stale(c, key, value);
+	take_text(&in, name, sizeof(name));
+	if (key.n != 4 || in.err != GM_E_OK || be32(key.p) >= GM_GROUP_INDEX_MAX || gm_group_at(c, be32(key.p)))
+		return GM_E_CORRUPT;
+	struct gm_group *g = gm_group_link(c, be32(key.p), name);
+	g->gen = take_u32(&in, UINT32_MAX);
+	take_params(&in, &g->spec.params);
+	take_spec(&in, &g->spec);
+	take_keys(&in, g);
+	GM_TRY(done(&in));
+	if (g->version < g->stale_first || g->version - g->stale_first >= g->spec.max_stale_sets || g->gid_n < 5)
+		return GM_E_CORRUPT;
+	g->sid_len = gm_group_sid_len(g->spec.max_members);
+	gm_ed25519_public(g->kdc_pub, g->kdc_seed);
+	g->stale = gm_must_alloc(NULL, g->spec.max_stale_sets * sizeof(*g->stale));
+	memset(g->stale, 0, g->spec.max_stale_sets * sizeof(*g->stale));
+	return GM_E_OK;
+}
+
+static void take_member(struct gm_in *in, struct gm_member *m)
+{
+	take_text(in, m->node, sizeof(m->node));
+	m->sid_n = take_up_to(in, m->sid, sizeof(m->sid));
+	m->roles = take_u32(in, GM_ROLES_ALL);
+	m->joined = gm_cbor_int(in);
+	m->version = gm_cbor_uint(in);
+	m->has_control = gm_cbor_bool(in);
+	m->control_port = (uint16_t)take_u32(in, UINT16_MAX);
+	struct gm_bytes path = gm_cbor_bstr(in);
+	m->has_obs = gm_cbor_bool(in);
+	m->obs_node = gm_cbor_bool(in);
+	m->obs_token_n = take_up_to(in, m->obs_token, sizeof(m->obs_token));
+	m->obs_piv_n = take_up_to(in, m->obs_piv, sizeof(m->obs_piv));
+	struct gm_bytes cnonce = gm_cbor_bstr(in), cred = gm_cbor_bstr(in);
+	gm_member_set_blob(m, cred, cnonce, path);
+}
+
+static enum gm_err load_member(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
+{
+	struct gm_in in = open_record(value, 16);
+	uint32_t as_id = take_u32(&in, UINT32_MAX);
+	struct gm_bytes osc_id = gm_cbor_bstr(&in);
+
+	if (key.n != 8 || in.err != GM_E_OK || osc_id.n > sizeof(((struct gm_ident *)0)->osc_id))
+		return GM_E_CORRUPT;
+	uint32_t slot = be32(key.p + 4);
+	struct gm_group *g = gm_group_at(c, be32(key.p));
+	if (!g || slot >= GM_SLOT_MAX || gm_group_slot(c, g, slot))
+		return GM_E_CORRUPT;
+	struct gm_member *m = gm_group_member_new(c, g, slot);
+	struct gm_ident *ident = gm_ident_need(c, as_id, osc_id);
+	m->ident = ident->self;
+	m->next = ident->members;
+	ident->members = m->self;
+	take_member(&in, m);
+	GM_TRY(done(&in));
+	if (m->sid_n && (m->sid_n != g->sid_len || gm_map_find(&g->sids, gm_sid_key(m->sid, m->sid_n), NULL, NULL)))
+		return GM_E_CORRUPT;
+	if (m->sid_n)
+		gm_map_add(&g->sids, gm_sid_key(m->sid, m->sid_n), m->self);
+	if (m->version < g->version)
+		g->waiting++;
+	return GM_E_OK;
+}
+
+static enum gm_err load_assoc(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
+{
+	struct gm_in in = open_record(value, 16);
+	struct gm_ctx_save s = {.id = take_u32(&in, UINT32_MAX)};
+
+	take_fixed(&in, s.send_key, sizeof(s.send_key));
+	take_fixed(&in, s.recv_key, sizeof(s.recv_key));
+	take_fixed(&in, s.common_iv, sizeof(s.common_iv));
+	s.sid_n = take_up_to(&in, s.sid, sizeof(s.sid));
+	take_fixed(&in, s.challenge, sizeof(s.challenge));
+	take_fixed(&in, s.peer.ip, sizeof(s.peer.ip));
+	s.peer.scope = take_u32(&in, UINT32_MAX);
+	s.peer.port = (uint16_t)take_u32(&in, UINT16_MAX);
+	uint32_t as_id = take_u32(&in, UINT32_MAX);
+	struct gm_bytes osc_id = gm_cbor_bstr(&in);
+	int64_t exp = gm_cbor_int(&in), exi = gm_cbor_int(&in);
+	struct gm_bytes cti = gm_cbor_bstr(&in), scope = gm_cbor_bstr(&in);
+	bool closing = gm_cbor_bool(&in);
+
+	GM_TRY(done(&in));
+	if (key.n != 3 || osc_id.n > sizeof(((struct gm_ident *)0)->osc_id) || gm_assoc_by_ctx(c, s.id) ||
+	    gm_scope_check(scope) != GM_E_OK)
+		return GM_E_CORRUPT;
+	struct gm_ident *ident = gm_ident_need(c, as_id, osc_id);
+	if (!closing && ident->assoc)
+		return GM_E_CORRUPT;
+	struct gm_assoc *a = gm_assoc_new(c, &s, scope, cti);
+	a->ident = ident->self;
+	a->exp = exp;
+	a->exi = exi;
+	a->closing = closing;
+	if (closing)
+		ident->closing++;
+	else
+		ident->assoc = a->self;
+	if (!closing)
+		gm_timer_set(&c->wall, &a->expiry, GM_TIMER_TOKEN, (uint64_t)exp);
+	gm_wipe(&s, sizeof(s));
+	return GM_E_OK;
+}
+
+static enum gm_err load_bar(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
+{
+	struct gm_in in = open_record(value, 3);
+	uint32_t as_id = take_u32(&in, UINT32_MAX);
+	struct gm_bytes osc_id = gm_cbor_bstr(&in);
+	int64_t until = gm_cbor_int(&in);
+
+	GM_TRY(done(&in));
+	if (key.n != 20 || osc_id.n > sizeof(((struct gm_ident *)0)->osc_id))
+		return GM_E_CORRUPT;
+	gm_bar_add(c, gm_ident_need(c, as_id, osc_id), be32(key.p + 16), until);
+	return GM_E_OK;
+}
+
+static enum gm_err load_lease(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
+{
+	struct gm_in in = open_record(value, 1);
+	uint64_t until = gm_cbor_uint(&in);
+
+	GM_TRY(done(&in));
+	if (key.n != 1)
+		return GM_E_CORRUPT;
+	c->lease[key.p[0]] = until;
+	return GM_E_OK;
+}
+
+static enum gm_err load_seen(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
+{
+	struct gm_in in = open_record(value, 1);
+	int64_t v = gm_cbor_int(&in);
+	struct gm_as *as = key.n >= 4 ? gm_as_find(c, be32(key.p)) : NULL;
+
+	GM_TRY(done(&in));
+	if (!as || (key.n != 4 && key.n != 12))
+		return GM_E_CORRUPT;
+	if (key.n == 12) {
+		gm_token_seen_add(c, as->id, (uint64_t)be32(key.p + 4) << 32 | be32(key.p + 8), v);
+		return GM_E_OK;
+	}
+	as->ended = (uint64_t)v;
+	as->has_ended = true;
+	return GM_E_OK;
+}
+
+static enum gm_err load_nothing(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
+{
+	(void)c;
+	(void)key;
+	(void)value;
+	return GM_E_OK;
+}
+
+enum gm_err gm_core_load(struct gm_core *core, enum gm_table table, struct gm_bytes key, struct gm_bytes value)
+{
+	static enum gm_err (*const load[GM_TABLE_N])(struct gm_core *, struct gm_bytes, struct gm_bytes) = {
+		[GM_TABLE_META] = load_nothing, [GM_TABLE_AS] = load_as, [GM_TABLE_GROUP] = load_group,
+		[GM_TABLE_MEMBER] = load_member, [GM_TABLE_CTX] = load_assoc, [GM_TABLE_BAR] = load_bar,
+		[GM_TABLE_LEASE] = load_lease, [GM_TABLE_SEEN] = load_seen,
+	};
+	return table < GM_TABLE_N ? load[table](core, key, value) : GM_E_CORRUPT;
+}

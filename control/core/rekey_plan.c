@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When a group's keys change, and what changes with them. requirements §6, design.md §4.
+ *
+ * A reason stands in the group's record as soon as it arises, so that a rekey owed survives a stop. A group without
+ * members keeps its debt until the next Join, which pays it before it is answered. */
+#include "core/state.h"
+#include "gm/crypto.h"
+
+#include <stdlib.h>
+
+static const char *const reason_text[GM_REASON_N] = {
+	[GM_REASON_NONE] = "none", [GM_REASON_JOIN] = "join", [GM_REASON_SENDER_IDS] = "sender-ids",
+	[GM_REASON_SCHEDULE] = "schedule", [GM_REASON_KEYS_END] = "keys-end", [GM_REASON_RESTART] = "restart",
+	[GM_REASON_LEAVE] = "leave", [GM_REASON_EXPIRED] = "token-expired", [GM_REASON_EVICTED] = "evicted",
+	[GM_REASON_OPERATOR] = "operator", [GM_REASON_COMPROMISE] = "compromise",
+};
+
+const char *gm_reason_text(enum gm_reason reason)
+{
+	return reason < GM_REASON_N ? reason_text[reason] : "none";
+}
+
+/* ---- stale sets */
+
+struct gm_stale_set *gm_stale_of(const struct gm_group *g, uint64_t version)
+{
+	if (version < g->stale_first || version > g->version)
+		return NULL;
+	return &g->stale[version % g->spec.max_stale_sets];
+}
+
+void gm_stale_put(struct gm_stale_set *s, const uint8_t *sid, uint8_t sid_len)
+{
+	if (s->n == s->cap) {
+		s->cap = s->cap ? s->cap * 2 : 16;
+		s->sids = gm_must_alloc(s->sids, (size_t)s->cap * sid_len);
+	}
+	memcpy(s->sids + (size_t)s->n++ * sid_len, sid, sid_len);
+}
+
+void gm_stale_add(struct gm_turn *t, struct gm_group *g, const uint8_t *sid)
+{
+	struct gm_stale_set *s = gm_stale_of(g, g->version);
+
+	gm_stale_put(s, sid, g->sid_len);
+	gm_map_add(&g->sids, gm_sid_key(sid, g->sid_len), GM_SID_BURNED);
+	gm_record_put_stale(t, g, (s->n - 1) / GM_STALE_CHUNK);
+}
+
+/* Sender IDs given up under the old version may be handed out again; the oldest set makes room. */
+static void turn_stale_sets(struct gm_turn *t, struct gm_group *g)
+{
+	struct gm_stale_set *old = gm_stale_of(g, g->version);
+
+	for (uint32_t i = 0; i < old->n; i++)
+		gm_map_remove(&g->sids, gm_sid_key(old->sids + (size_t)i * g->sid_len, g->sid_len), GM_SID_BURNED);
+	if (g->version + 1 - g->stale_first >= g->spec.max_stale_sets) {
+		struct gm_stale_set *drop = gm_stale_of(g, g->stale_first);
+		gm_record_remove_stale(t, g, g->stale_first, drop->n);
+		free(drop->sids);
+		g->stale_first++;
+	}
+	g->version++;
+	*gm_stale_of(g, g->version) = (struct gm_stale_set){0};
+}
+
+/* ---- the pending rekey */
+
+static uint64_t wanted_at(const struct gm_turn *t, const struct gm_group *g)
+{
+	uint64_t at = g->haste == GM_HASTE_WINDOW ? g->window_end_ms : g->asked_ms;
+	uint64_t walk_end = g->started_ms + t->core->config.distribution_max_ms;
+
+	if (g->distributing && g->haste < GM_HASTE_SUPERSEDE && at < walk_end)
+		return walk_end;
+	return at;
+}
+
+void gm_rekey_arm(struct gm_turn *t, struct gm_group *g)
+{
+	if (g->reason == GM_REASON_NONE || (g->members == 0 && !g->held))
+		gm_timer_stop(&t->core->mono, &g->rekey);
+	else
+		gm_timer_set(&t->core->mono, &g->rekey, GM_TIMER_REKEY, wanted_at(t, g));
+}
+
+void gm_rekey_ask(struct gm_turn *t, struct gm_group *g, enum gm_reason reason, enum gm_haste haste)
+{
+	uint64_t now = t->txn->mono_ms, window = now + t->core->config.rekey_window_ms;
+	bool first = g->reason == GM_REASON_NONE;
+
+	if (first) {
+		g->asked_ms = now;
+		g->haste = GM_HASTE_WINDOW;
+		gm_timer_stop(&t->core->wall, &g->keys);
+	}
+	g->reason = reason > g->reason ? reason : g->reason;
+	g->haste = haste > g->haste ? haste : g->haste;
+	uint64_t deadline = g->asked_ms + t->core->config.rekey_deadline_ms;
+	g->window_end_ms = window < deadline ? window : deadline;
+	if (first)
+		gm_record_put_group(t, g);
+	gm_rekey_arm(t, g);
+}
+
+void gm_rekey_due(struct gm_turn *t, struct gm_group *g)
+{
+	gm_rekey_step(t, g, g->reason);
+}
+
+/* Renewed a tenth of their life before the keys end, at most an hour. */
+void gm_rekey_arm_keys(struct gm_core *c, struct gm_group *g)
+{
+	int64_t ahead = g->spec.key_lifetime_s / 10 > 3600 ? 3600 : g->spec.key_lifetime_s / 10;
+	int64_t at = g->exp - ahead, schedule = g->last_rekey + g->spec.rekey_every_s;
+
+	if (g->spec.rekey_every_s && schedule < at)
+		at = schedule;
+	if (g->reason == GM_REASON_NONE)
+		gm_timer_set(&c->wall, &g->keys, GM_TIMER_KEYS, at > 0 ? (uint64_t)at : 0);
+}
+
+void gm_rekey_keys_due(struct gm_turn *t, struct gm_group *g)
+{
+	bool schedule = g->spec.rekey_every_s && g->last_rekey + g->spec.rekey_every_s <= t->txn->wall_s;
+
+	gm_rekey_ask(t, g, schedule ? GM_REASON_SCHEDULE : GM_REASON_KEYS_END, GM_HASTE_WINDOW);
+}
+
+/* ---- Joins that wait for the window */
+
+void gm_rekey_hold(struct gm_turn *t, struct gm_group *g, const struct gm_ev_request *ev)
+{
+	struct gm_held *h = gm_must_alloc(NULL, sizeof(*h));
+
+	h->next = NULL;
+	h->event = gm_must_alloc(NULL, ev->rec.len);
+	memcpy(h->event, ev, ev->rec.len);
+	*g->held_last = h;
+	g->held_last = &h->next;
+	g->held_n++;
+	gm_rekey_ask(t, g, GM_REASON_JOIN, GM_HASTE_WINDOW);
+}
+
+static struct gm_held *take_held(struct gm_group *g)
+{
+	struct gm_held *h = g->held;
+
+	g->held = NULL;
+	g->held_last = &g->held;
+	g->held_n = 0;
+	return h;
+}
+
+void gm_rekey_drop_held(struct gm_group *g)
+{
+	for (struct gm_held *h = take_held(g), *next; h; h = next) {
+		next = h->next;
+		free(h->event);
+		free(h);
+	}
+}
+
+static void answer_held(struct gm_turn *t, struct gm_group *g)
+{
+	for (struct gm_held *h = take_held(g), *next; h; h = next) {
+		next = h->next;
+		gm_core_request(t, h->event, true);
+		free(h->event);
+		free(h);
+	}
+}
+
+/* ---- the step */
+
+static void new_keys(struct gm_turn *t, struct gm_group *g)
+{
+	for (unsigned i = g->gid_n; i-- > g->gid_n - 4u && ++g->gid[i] == 0;)
+		;
+	gm_dice(t->txn, g->ms, sizeof(g->ms));
+	gm_dice(t->txn, g->salt, sizeof(g->salt));
+	g->exp = t->txn->wall_s + g->spec.key_lifetime_s;
+	g->last_rekey = t->txn->wall_s;
+}
+
+static void start_walk(struct gm_turn *t, struct gm_group *g)
+{
+	g->distributing = g->members > 0;
+	g->walkers = g->distributing ? (1u << t->core->config.workers) - 1 : 0;
+	g->started_ms = t->txn->mono_ms;
+	g->confirmed = g->late = 0;
+	g->waiting = g->members;
+}
+
+void gm_rekey_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason)
+{
+	turn_stale_sets(t, g);
+	new_keys(t, g);
+	start_walk(t, g);
+	g->last_reason = reason;
+	g->reason = GM_REASON_NONE;
+	g->haste = GM_HASTE_WINDOW;
+	gm_record_put_group(t, g);
+	gm_view_group(t, g, false);
+	if (g->distributing)
+		gm_view_rekey(t, g);
+	gm_rekey_arm(t, g);
+	gm_rekey_arm_keys(t->core, g);
+	t->core->count.rekeys++;
+	gm_core_log(t->core, "rekey.start group=%s num=%llu reason=%s members=%u", g->spec.name,
+	            (unsigned long long)g->version, gm_reason_text(reason), g->members);
+	answer_held(t, g);
+}
+
+/* ---- the distribution */
+
+static void end_walk(struct gm_turn *t, struct gm_group *g)
+{
+	g->distributing = false;
+	gm_record_put_group(t, g);
+	gm_rekey_arm(t, g);
+	gm_core_log(t->core, "rekey.done group=%s num=%llu confirmed=%u late=%u waiting=%u", g->spec.name,
+	            (unsigned long long)g->version, g->confirmed, g->late, g->waiting);
+}
+
+static void note_fate(struct gm_core *c, struct gm_group *g, struct gm_member *m, uint8_t fate)
+{
+	if (m->version >= g->version)
+		return;
+	if (fate == GM_FATE_CONFIRMED) {
+		gm_member_handed(c, m, g->version);
+		g->confirmed++;
+		c->count.confirmed++;
+	} else if (!m->late) {
+		m->late = true;
+		g->waiting--;
+		g->late++;
+		c->count.late++;
+	}
+}
+
+void gm_rekey_delivered(struct gm_turn *t, const struct gm_ev_delivered *ev)
+{
+	struct gm_group *g = gm_group_at(t->core, ev->group);
+
+	if (!g || ev->version != g->version)
+		return;
+	for (uint32_t i = 0; i < ev->n; i++) {
+		struct gm_member *m = gm_group_slot(t->core, g, ev->item[i].slot);
+		if (m)
+			note_fate(t->core, g, m, ev->item[i].fate);
+	}
+	if (!g->distributing || !ev->walk_done)
+		return;
+	g->walkers &= ~(1u << ev->rec.worker);
+	if (!g->walkers)
+		end_walk(t, g);
+}
+
+void gm_rekey_resume(struct gm_turn *t, struct gm_group *g)
+{
+	if (g->distributing && g->members) {
+		g->walkers = (1u << t->core->config.workers) - 1;
+		g->started_ms = t->txn->mono_ms;
+		gm_view_rekey(t, g);
+	} else {
+		g->distributing = false;
+	}
+	if (g->reason != GM_REASON_NONE) {
+		g->asked_ms = g->window_end_ms = t->txn->mono_ms;
+		gm_rekey_arm(t, g);
+	}
+}

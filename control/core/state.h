@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The state behind core.h, and what the files of this room share. Everything lives in slabs under uint32_t handles
+ * (0: none); slab memory never moves, so timers point into it. Nothing here depends on the order of a hash table. */
+#ifndef GM_CORE_STATE_H
+#define GM_CORE_STATE_H
+
+#include "core/core.h"
+
+/* ------------------------------------------------------------ table.c: memory, slabs, maps, timers */
+
+void *gm_must_alloc(void *old, size_t n); /* realloc that ends the process when memory is out: the store has the state */
+
+struct gm_slab {
+	uint32_t size, used, free, live;
+	uint8_t **chunk;
+};
+void gm_slab_init(struct gm_slab *s, size_t size);
+uint32_t gm_slab_get(struct gm_slab *s);            /* handle of a zeroed object */
+void gm_slab_put(struct gm_slab *s, uint32_t id);   /* wipes it */
+void *gm_slab_at(const struct gm_slab *s, uint32_t id);
+void gm_slab_free(struct gm_slab *s);
+
+#define GM_MAP_NONE 0u
+#define GM_MAP_DEAD UINT32_MAX
+struct gm_map { /* key to value, several values of one key allowed; value is neither NONE nor DEAD */
+	struct gm_map_cell {
+		uint32_t key, value;
+	} *at;
+	uint32_t n, filled, cap;
+};
+typedef bool (*gm_map_same)(const void *arg, uint32_t value);
+uint32_t gm_map_find(const struct gm_map *m, uint32_t key, gm_map_same same, const void *arg); /* same NULL: any */
+void gm_map_add(struct gm_map *m, uint32_t key, uint32_t value);
+void gm_map_remove(struct gm_map *m, uint32_t key, uint32_t value);
+void gm_map_free(struct gm_map *m);
+
+enum gm_timer_kind { GM_TIMER_TOKEN, GM_TIMER_BAR, GM_TIMER_KEYS, GM_TIMER_SEEN, GM_TIMER_REKEY };
+struct gm_timer {
+	uint64_t at;
+	uint32_t pos; /* place in the heap, from 1; 0: not set */
+	uint32_t kind;
+};
+struct gm_heap {
+	struct gm_timer **at;
+	uint32_t n, cap;
+};
+void gm_timer_set(struct gm_heap *h, struct gm_timer *t, enum gm_timer_kind kind, uint64_t at);
+void gm_timer_stop(struct gm_heap *h, struct gm_timer *t);
+void gm_heap_free(struct gm_heap *h);
+
+/* ------------------------------------------------------------------------------------------ state */
+
+struct gm_as {
+	uint32_t id;
+	uint64_t ended; /* highest exi sequence number that has ended */
+	bool has_ended;
+	struct gm_as_spec spec;
+};
+
+struct gm_assoc { /* a context and its token */
+	struct gm_timer expiry;
+	struct gm_ctx_save save;
+	uint32_t self, ident;
+	int64_t exp, exi;
+	bool closing;
+	struct gm_slice scope, cti; /* within blob */
+	uint8_t *blob;
+};
+
+struct gm_ident { /* an authorization server and the osc id of a proof-of-possession key */
+	uint32_t self, as_id;
+	uint32_t assoc, members, bars; /* current association; heads of lists */
+	uint32_t closing;              /* associations that are ending */
+	uint8_t osc_id_n, osc_id[32];
+};
+
+struct gm_bar {
+	struct gm_timer expiry;
+	uint32_t self, ident, next, group;
+	int64_t until;
+};
+
+struct gm_seen { /* an exi counter that runs */
+	struct gm_timer expiry;
+	uint32_t self, as_id;
+	uint64_t seq;
+	int64_t exp;
+};
+
+struct gm_member {
+	uint32_t self, ident, next; /* next: membership of the same identity */
+	uint32_t group, slot, roles;
+	uint8_t sid_n, sid[GM_SID_MAX];
+	char node[GM_NODE_NAME_MAX];
+	bool has_control, has_obs, late;
+	uint8_t obs_node, obs_token_n, obs_token[8], obs_piv_n, obs_piv[5];
+	uint16_t control_port;
+	uint64_t version; /* the latest it confirmed or was handed */
+	int64_t joined;
+	struct gm_slice cred, cnonce, control_path; /* within blob */
+	uint8_t *blob;
+};
+
+struct gm_stale_set { /* Sender IDs given up under one version, sid_len bytes each */
+	uint32_t n, cap;
+	uint8_t *sids;
+};
+
+enum gm_reason { /* for a rekey, weakest first */
+	GM_REASON_NONE,
+	GM_REASON_JOIN,
+	GM_REASON_SENDER_IDS,
+	GM_REASON_SCHEDULE,
+	GM_REASON_KEYS_END,
+	GM_REASON_RESTART,
+	GM_REASON_LEAVE,
+	GM_REASON_EXPIRED,
+	GM_REASON_EVICTED,
+	GM_REASON_OPERATOR,
+	GM_REASON_COMPROMISE,
+	GM_REASON_N
+};
+enum gm_haste { GM_HASTE_WINDOW, GM_HASTE_NOW, GM_HASTE_SUPERSEDE };
+
+struct gm_held { /* a Join Request that waits for the window's rekey */
+	struct gm_held *next;
+	struct gm_ev_request *event;
+};
+
+#define GM_SLOT_FREE 0x80000000u /* in slots: free, the low bits name the next free one + 1 */
+#define GM_STALE_CHUNK 256u      /* Sender IDs in a stored record */
+#define GM_STALE_SETS_MAX 64u
+#define GM_ASES_MAX 64u
+#define GM_SLOT_MAX (1u << 24)       /* node names hold three bytes of it */
+#define GM_GROUP_INDEX_MAX (1u << 20)
+
+struct gm_group {
+	struct gm_timer keys, rekey;
+	uint32_t index, gen;
+	struct gm_group_spec spec;
+	uint64_t version;
+	uint8_t sid_len, gid_n, gid[GM_GID_MAX], ms[16], salt[8];
+	int64_t exp, created, last_rekey;
+	enum gm_reason last_reason;
+	uint32_t check_interval, expiration_delta;
+	uint8_t kdc_seed[32], kdc_pub[32];
+	uint16_t kdc_cred_n;
+	uint8_t kdc_cred[GM_VIEW_CRED_MAX];
+
+	uint32_t *slots; /* slot to member */
+	uint32_t slots_n, slots_cap, free_first, free_last, members;
+	struct gm_map sids; /* Sender ID to member, or GM_SID_BURNED; complete for the current version */
+	uint32_t sid_at;
+	bool sid_seeded;
+	struct gm_stale_set *stale; /* of versions stale_first .. version */
+	uint64_t stale_first;
+
+	/* the pending rekey: reason NONE means there is none */
+	enum gm_reason reason;
+	enum gm_haste haste;
+	uint64_t asked_ms, window_end_ms;
+	struct gm_held *held, **held_last;
+	unsigned held_n;
+	/* the distribution of the current version */
+	bool distributing;
+	uint32_t walkers; /* workers that have not ended their walk */
+	uint64_t started_ms;
+	unsigned confirmed, late, waiting;
+};
+#define GM_SID_BURNED (UINT32_MAX - 1)
+
+struct gm_pending { /* contexts of one identity that wait for their first request */
+	uint64_t ident;
+	uint32_t until_s[4]; /* on the mono clock */
+};
+
+struct gm_core {
+	struct gm_core_config config;
+	uint8_t hash_key[16]; /* decides nothing but places in tables */
+	struct gm_as *ases;
+	unsigned ases_n;
+	struct gm_slab assocs, idents, members, bars, seen;
+	uint32_t *ctx[GM_SHARDS]; /* slot to association */
+	uint32_t ctx_cap[GM_SHARDS];
+	struct gm_map ident_map, name_map, seen_map;
+	struct gm_group **groups;
+	uint32_t groups_n, groups_cap; /* places; a deleted group leaves a hole that is used again */
+	uint64_t lease[GM_SHARDS];
+	struct gm_pending *pending;
+	uint32_t pending_cap;
+	struct gm_heap wall, mono; /* seconds; milliseconds */
+	struct gm_core_status count;
+	uint8_t *scratch;
+	size_t scratch_cap;
+	struct {
+		unsigned phase;
+		uint32_t at, slot;
+		size_t budget;
+	} load;
+};
+
+struct gm_turn { /* what every decision needs */
+	struct gm_core *core;
+	struct gm_txn *txn;
+};
+
+static inline uint8_t *gm_scratch(struct gm_core *c, size_t n) /* good until the next call */
+{
+	if (n > c->scratch_cap) {
+		c->scratch = gm_must_alloc(c->scratch, n);
+		c->scratch_cap = n;
+	}
+	return c->scratch;
+}
+
+static inline struct gm_bytes gm_blob(const uint8_t *blob, struct gm_slice s)
+{
+	return (struct gm_bytes){.p = blob ? blob + s.off : NULL, .n = s.n};
+}
+
+/* core.c */
+void gm_dice(struct gm_txn *txn, void *out, size_t n);
+void gm_core_log(const struct gm_core *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void gm_core_request(struct gm_turn *t, const struct gm_ev_request *ev, bool held);
+void gm_core_due(struct gm_turn *t); /* run what is due on the mono clock */
+
+/* ident.c: associations and identities */
+struct gm_as *gm_as_find(const struct gm_core *c, uint32_t id);
+uint64_t gm_ident_hash(const struct gm_core *c, uint32_t as_id, struct gm_bytes osc_id);
+struct gm_ident *gm_ident_find(const struct gm_core *c, uint32_t as_id, struct gm_bytes osc_id);
+struct gm_ident *gm_ident_need(struct gm_core *c, uint32_t as_id, struct gm_bytes osc_id); /* found or made */
+void gm_ident_tidy(struct gm_core *c, struct gm_ident *ident); /* frees it when nothing hangs on it */
+struct gm_ident *gm_ident_at(const struct gm_core *c, uint32_t id);
+struct gm_assoc *gm_assoc_at(const struct gm_core *c, uint32_t id);
+struct gm_assoc *gm_assoc_by_ctx(const struct gm_core *c, gm_ctx_id ctx);
+struct gm_assoc *gm_assoc_in_place(const struct gm_core *c, gm_ctx_id ctx); /* of any generation */
+struct gm_assoc *gm_assoc_new(struct gm_core *c, const struct gm_ctx_save *save, struct gm_bytes scope, struct gm_bytes cti);
+void gm_assoc_forget(struct gm_core *c, struct gm_assoc *a); /* from memory only */
+void gm_assoc_drop(struct gm_turn *t, struct gm_assoc *a);   /* at once and without a word */
+void gm_assoc_close(struct gm_turn *t, struct gm_assoc *a);  /* keys live until CLOSED */
+struct gm_member *gm_ident_member(const struct gm_core *c, const struct gm_ident *ident, uint32_t group);
+struct gm_bar *gm_ident_bar(const struct gm_core *c, const struct gm_ident *ident, uint32_t group);
+void gm_bar_set(struct gm_turn *t, struct gm_ident *ident, uint32_t group, int64_t until);
+struct gm_bar *gm_bar_add(struct gm_core *c, struct gm_ident *ident, uint32_t group, int64_t until); /* memory only */
+void gm_bar_lift(struct gm_turn *t, struct gm_bar *bar);
+
+/* group.c */
+struct gm_group *gm_group_at(const struct gm_core *c, uint32_t index);
+struct gm_group *gm_group_find(const struct gm_core *c, struct gm_bytes name);
+struct gm_group *gm_group_link(struct gm_core *c, uint32_t index, const char *name); /* memory only; version 0, no sets */
+struct gm_member *gm_group_slot(const struct gm_core *c, const struct gm_group *g, uint32_t slot);
+struct gm_member *gm_group_node(const struct gm_core *c, const struct gm_group *g, struct gm_bytes node);
+struct gm_member *gm_group_member_new(struct gm_core *c, struct gm_group *g, uint32_t slot); /* memory only */
+void gm_group_member_free(struct gm_core *c, struct gm_member *m);                           /* memory only */
+uint32_t gm_group_free_slot(struct gm_group *g);
+void gm_group_slots_done(struct gm_group *g); /* after a load: the holes become free slots */
+uint8_t gm_group_sid_len(unsigned max_members);
+void gm_group_unlink(struct gm_core *c, struct gm_group *g);
+
+/* policy.c */
+enum gm_who { GM_WHO_MEMBER = 1, GM_WHO_MONITOR = 2, GM_WHO_VERIFIER = 4, GM_WHO_TOKEN = 8 };
+struct gm_call { /* a request on its way through the checks */
+	const struct gm_ev_request *ev;
+	struct gm_assoc *assoc;
+	struct gm_ident *ident;
+	struct gm_group *group;   /* NULL for /ace-group */
+	struct gm_member *member; /* NULL: the caller is none */
+	bool held;                /* a Join whose rekey has happened */
+};
+typedef void (*gm_handler)(struct gm_turn *t, struct gm_call *call);
+void gm_policy_request(struct gm_turn *t, struct gm_call *call); /* C4 to C7, then the handler */
+bool gm_roles_may_join(uint32_t roles);
+
+/* token.c */
+void gm_token_event(struct gm_turn *t, const struct gm_ev_token *ev);
+enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, struct gm_assoc **out);
+void gm_token_seen_drop(struct gm_turn *t, uint32_t as_id); /* all of an authorization server */
+void gm_token_seen_end(struct gm_turn *t, struct gm_seen *s);
+struct gm_seen *gm_token_seen_add(struct gm_core *c, uint32_t as_id, uint64_t seq, int64_t exp);
+
+/* member.c */
+void gm_member_join(struct gm_turn *t, struct gm_call *call);
+void gm_member_leave(struct gm_turn *t, struct gm_call *call);
+void gm_member_keys(struct gm_turn *t, struct gm_call *call);
+void gm_member_unobserve(struct gm_turn *t, struct gm_member *m);
+void gm_member_handed(struct gm_core *c, struct gm_member *m, uint64_t version); /* has the keys of version */
+/* §6.6: out of the group, Sender ID stale, rekey asked. notice: what it is told, OK: nothing */
+void gm_member_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notice, enum gm_reason reason,
+                      enum gm_haste haste);
+void gm_member_set_blob(struct gm_member *m, struct gm_bytes cred, struct gm_bytes cnonce, struct gm_bytes path);
+enum gm_delivery gm_member_delivery(const struct gm_member *m);
+uint32_t gm_sid_key(const uint8_t *sid, uint8_t n);
+
+/* read.c: the resources that only read */
+void gm_read_num(struct gm_turn *t, struct gm_call *call);
+void gm_read_active(struct gm_turn *t, struct gm_call *call);
+void gm_read_policies(struct gm_turn *t, struct gm_call *call);
+void gm_read_stale_sids(struct gm_turn *t, struct gm_call *call);
+void gm_read_creds(struct gm_turn *t, struct gm_call *call);
+void gm_read_groups(struct gm_turn *t, struct gm_call *call);
+/* The three pairs 13, 14, 15 of the members that pass; malloc()ed into *out. */
+struct gm_creds_filter {
+	enum gm_creds_asked asked;
+	uint32_t roles; /* of the joiner, for NEEDED */
+	const uint8_t *filter;
+	uint8_t filter_n;
+	const struct gm_member *except;
+};
+size_t gm_creds_encode(const struct gm_core *c, const struct gm_group *g, const struct gm_creds_filter *f, uint8_t **out);
+
+/* rekey_plan.c */
+void gm_rekey_ask(struct gm_turn *t, struct gm_group *g, enum gm_reason reason, enum gm_haste haste);
+void gm_rekey_hold(struct gm_turn *t, struct gm_group *g, const struct gm_ev_request *ev);
+void gm_rekey_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason);
+void gm_rekey_due(struct gm_turn *t, struct gm_group *g);  /* its timer rang */
+void gm_rekey_keys_due(struct gm_turn *t, struct gm_group *g); /* schedule or end of the keys */
+void gm_rekey_arm(struct gm_turn *t, struct gm_group *g);
+void gm_rekey_arm_keys(struct gm_core *c, struct gm_group *g);
+void gm_rekey_delivered(struct gm_turn *t, const struct gm_ev_delivered *ev);
+void gm_rekey_resume(struct gm_turn *t, struct gm_group *g); /* the walk of the current version once more */
+void gm_rekey_drop_held(struct gm_group *g);
+struct gm_stale_set *gm_stale_of(const struct gm_group *g, uint64_t version); /* NULL: not kept */
+void gm_stale_add(struct gm_turn *t, struct gm_group *g, const uint8_t *sid);
+void gm_stale_put(struct gm_stale_set *s, const uint8_t *sid, uint8_t sid_len); /* memory only */
+const char *gm_reason_text(enum gm_reason reason);
+
+/* evict.c */
+void gm_evict_expired(struct gm_turn *t, struct gm_assoc *a);
+void gm_evict_all_of(struct gm_turn *t, struct gm_ident *ident, enum gm_err notice, enum gm_reason reason,
+                     enum gm_haste haste, unsigned *evicted);
+
+/* record.c: stored forms. put_: into the turn's changes; load_: CORRUPT */
+void gm_record_put_as(struct gm_turn *t, const struct gm_as *as);
+void gm_record_put_group(struct gm_turn *t, const struct gm_group *g);
+void gm_record_put_stale(struct gm_turn *t, const struct gm_group *g, uint32_t chunk); /* of the current version */
+void gm_record_put_member(struct gm_turn *t, const struct gm_member *m);
+void gm_record_put_assoc(struct gm_turn *t, const struct gm_assoc *a);
+void gm_record_put_bar(struct gm_turn *t, const struct gm_bar *bar);
+void gm_record_put_lease(struct gm_turn *t, unsigned shard);
+void gm_record_put_seen(struct gm_turn *t, const struct gm_seen *s);
+void gm_record_put_ended(struct gm_turn *t, const struct gm_as *as);
+void gm_record_remove_as(struct gm_turn *t, const struct gm_as *as);
+void gm_record_remove_group(struct gm_turn *t, const struct gm_group *g);
+void gm_record_remove_stale(struct gm_turn *t, const struct gm_group *g, uint64_t version, uint32_t sids);
+void gm_record_remove_member(struct gm_turn *t, const struct gm_member *m);
+void gm_record_remove_assoc(struct gm_turn *t, const struct gm_assoc *a);
+void gm_record_remove_bar(struct gm_turn *t, const struct gm_bar *bar);
+void gm_record_remove_seen(struct gm_turn *t, const struct gm_seen *s);
+
+/* view.c: effects */
+unsigned gm_owner_of(const struct gm_core *c, gm_ctx_id ctx);
+void gm_view_as(struct gm_turn *t, const struct gm_as *as, bool remove);
+void gm_view_group(struct gm_turn *t, const struct gm_group *g, bool remove);
+void gm_view_ctx(struct gm_turn *t, const struct gm_assoc *a, enum gm_ctx_op op);
+void gm_view_member(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx, bool remove);
+void gm_view_evict(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx, enum gm_err notice);
+void gm_view_lease(struct gm_turn *t, unsigned shard, bool boot, uint64_t resume);
+void gm_view_rekey(struct gm_turn *t, const struct gm_group *g);
+void gm_view_ready(struct gm_turn *t);
+#define GM_CF_NONE (-1)
+void gm_reply(struct gm_turn *t, const struct gm_ev_request *ev, uint8_t code, uint8_t flags, int32_t cf, struct gm_bytes payload);
+void gm_reply_err(struct gm_turn *t, const struct gm_ev_request *ev, enum gm_err err);
+
+#endif

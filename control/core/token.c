@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tokens: what the workers could not judge, and the moment a context becomes durable. requirements §3.2, §3.4 */
+#include "core/state.h"
+#include "wire/cbor.h"
+
+#define OSC_ID_MAX sizeof(((struct gm_ident *)0)->osc_id)
+#define INFO_GROUPS_MAX 64u
+#define PROBES 16u
+
+/* ---- pending contexts of one identity: at most four within a minute */
+
+static struct gm_pending *pending_place(struct gm_core *c, uint64_t ident, uint32_t now_s)
+{
+	struct gm_pending *usable = NULL;
+
+	for (unsigned i = 0; i < PROBES; i++) {
+		struct gm_pending *p = &c->pending[(ident + i) & (c->pending_cap - 1)];
+		unsigned alive = 0;
+		for (unsigned k = 0; k < 4; k++)
+			alive += p->until_s[k] > now_s;
+		if (p->ident == ident && alive)
+			return p;
+		if (!usable && !alive)
+			usable = p;
+	}
+	if (usable)
+		*usable = (struct gm_pending){.ident = ident};
+	return usable;
+}
+
+static bool pending_add(struct gm_turn *t, uint64_t ident)
+{
+	const struct gm_core_config *config = &t->core->config;
+	uint32_t now = (uint32_t)(t->txn->mono_ms / 1000);
+	struct gm_pending *p = pending_place(t->core, ident, now);
+
+	for (unsigned k = 0; p && k < config->pending_per_token && k < 4; k++) {
+		if (p->until_s[k] <= now) {
+			p->until_s[k] = now + config->pending_s;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void pending_done(struct gm_turn *t, uint64_t ident)
+{
+	uint32_t now = (uint32_t)(t->txn->mono_ms / 1000);
+	struct gm_pending *p = pending_place(t->core, ident, now);
+
+	for (unsigned k = 0; p && k < 4; k++) {
+		if (p->until_s[k] > now) {
+			p->until_s[k] = 0;
+			return;
+		}
+	}
+}
+
+/* ---- exi: the counter starts at the first reception, and a number at or below one that has ended is refused.
+ *                                                                                        RFC 9200 §5.10.3 */
+
+struct seen_key {
+	const struct gm_core *core;
+	uint32_t as_id;
+	uint64_t seq;
+};
+
+static bool same_seen(const void *arg, uint32_t value)
+{
+	const struct seen_key *key = arg;
+	const struct gm_seen *s = gm_slab_at(&key->core->seen, value);
+
+	return s->as_id == key->as_id && s->seq == key->seq;
+}
+
+static struct gm_seen *seen_find(const struct gm_core *c, uint32_t as_id, uint64_t seq)
+{
+	struct seen_key key = {c, as_id, seq};
+	uint32_t id = gm_map_find(&c->seen_map, as_id ^ (uint32_t)seq, same_seen, &key);
+
+	return id ? gm_slab_at(&c->seen, id) : NULL;
+}
+
+struct gm_seen *gm_token_seen_add(struct gm_core *c, uint32_t as_id, uint64_t seq, int64_t exp)
+{
+	uint32_t id = gm_slab_get(&c->seen);
+	struct gm_seen *s = gm_slab_at(&c->seen, id);
+
+	*s = (struct gm_seen){.self = id, .as_id = as_id, .seq = seq, .exp = exp};
+	gm_map_add(&c->seen_map, as_id ^ (uint32_t)seq, id);
+	gm_timer_set(&c->wall, &s->expiry, GM_TIMER_SEEN, exp > 0 ? (uint64_t)exp : 0);
+	return s;
+}
+
+static void seen_free(struct gm_turn *t, struct gm_seen *s)
+{
+	gm_record_remove_seen(t, s);
+	gm_timer_stop(&t->core->wall, &s->expiry);
+	gm_map_remove(&t->core->seen_map, s->as_id ^ (uint32_t)s->seq, s->self);
+	gm_slab_put(&t->core->seen, s->self);
+}
+
+void gm_token_seen_end(struct gm_turn *t, struct gm_seen *s)
+{
+	struct gm_as *as = gm_as_find(t->core, s->as_id);
+
+	if (as && (!as->has_ended || s->seq > as->ended)) {
+		as->ended = s->seq;
+		as->has_ended = true;
+		gm_record_put_ended(t, as);
+	}
+	seen_free(t, s);
+}
+
+void gm_token_seen_drop(struct gm_turn *t, uint32_t as_id)
+{
+	for (uint32_t id = 1; id <= t->core->seen.used; id++) {
+		struct gm_seen *s = gm_slab_at(&t->core->seen, id);
+		if (s->expiry.pos && s->as_id == as_id)
+			seen_free(t, s);
+	}
+}
+
+/* cti is the identifier of this server, then a sequence number. */
+static bool exi_sequence(const struct gm_core *c, struct gm_bytes cti, uint64_t *seq)
+{
+	size_t head = strlen(c->config.audience);
+	struct gm_in in = gm_in_bytes(cti);
+
+	if (cti.n > head && memcmp(cti.p, c->config.audience, head) == 0)
+		gm_in_take(&in, head);
+	if (gm_in_left(&in) == 0 || gm_in_left(&in) > 8)
+		return false;
+	*seq = gm_in_be(&in, gm_in_left(&in));
+	return *seq <= INT64_MAX;
+}
+
+/* ---- the checks, in the order of §3.2 */
+
+struct verdict {
+	int64_t exp;
+	uint64_t exi_seq;
+	bool start_counter;
+};
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+static enum gm_err check_exi(struct gm_turn *t, const struct gm_ev_token *ev, const struct gm_as *as, struct verdict *v)
+{
+	int64_t ends = t->txn->wall_s + (ev->exi < INT32_MAX ? ev->exi : INT32_MAX);
+
+	if (!exi_sequence(t->core, gm_rec_bytes(ev, ev->cti), &v->exi_seq))
+		return GM_E_TOKEN_CLAIMS;
+	const struct gm_seen *seen = seen_find(t->core, ev->as_id, v->exi_seq);
+	if (!seen && as->has_ended && v->exi_seq <= as->ended)
+		return GM_E_TOKEN_REPLAYED;
+	v->start_counter = !seen;
+	v->exp = sooner(v->exp, seen ? seen->exp : ends);
+	return GM_E_OK;
+}
+
+static enum gm_err check_time(struct gm_turn *t, const struct gm_ev_token *ev, const struct gm_as *as, struct verdict *v)
+{
+	v->exp = ev->exp;
+	if (ev->exp < 0 && ev->exi < 0)
+		return GM_E_TOKEN_CLAIMS;
+	if (ev->exi >= 0)
+		GM_TRY(check_exi(t, ev, as, v));
+	if (v->exp <= t->txn->wall_s)
+		return GM_E_TOKEN_EXPIRED;
+	return ev->nbf > t->txn->wall_s ? GM_E_TOKEN_EARLY : GM_E_OK;
+}
+
+static enum gm_err check_claims(struct gm_turn *t, const struct gm_ev_token *ev, struct verdict *v)
+{
+	const struct gm_as *as = gm_as_find(t->core, ev->as_id);
+	struct gm_bytes iss = gm_rec_bytes(ev, ev->iss), aud = gm_rec_bytes(ev, ev->aud),
+			scope = gm_rec_bytes(ev, ev->scope), osc_id = gm_rec_bytes(ev, ev->osc_id);
+
+	if (ev->bad != GM_E_OK && ev->bad != GM_E_TOKEN_PROFILE)
+		return (enum gm_err)ev->bad;
+	if (!as)
+		return GM_E_TOKEN_KEY;
+	if (as->spec.issuer[0] && iss.p && !gm_bytes_is(iss, as->spec.issuer))
+		return GM_E_TOKEN_ISSUER;
+	GM_TRY(check_time(t, ev, as, v));
+	if (!aud.p || !gm_bytes_is(aud, t->core->config.audience))
+		return GM_E_TOKEN_AUDIENCE;
+	if (!scope.p || gm_scope_check(scope) != GM_E_OK)
+		return GM_E_TOKEN_SCOPE;
+	if (ev->bad != GM_E_OK || !osc_id.p || osc_id.n > OSC_ID_MAX)
+		return GM_E_TOKEN_PROFILE;
+	return GM_E_OK;
+}
+
+static bool all_barred(const struct gm_core *c, const struct gm_ev_token *ev)
+{
+	const struct gm_ident *ident = gm_ident_find(c, ev->as_id, gm_rec_bytes(ev, ev->osc_id));
+	struct gm_scope_iter it = gm_scope_iter(gm_rec_bytes(ev, ev->scope));
+	struct gm_scope_entry e;
+	unsigned users = 0;
+
+	while (ident && gm_scope_next(&it, &e)) {
+		struct gm_group *g = e.admin ? NULL : gm_group_find(c, e.name);
+		if (!e.admin && (!g || !gm_ident_bar(c, ident, g->index)))
+			return false;
+		users += !e.admin;
+	}
+	return users > 0;
+}
+
+static enum gm_err judge(struct gm_turn *t, const struct gm_ev_token *ev, struct verdict *v)
+{
+	struct gm_core *c = t->core;
+
+	GM_TRY(check_claims(t, ev, v));
+	if (all_barred(c, ev))
+		return GM_E_TOKEN_BARRED;
+	if (c->assocs.live >= c->config.contexts_max || (v->start_counter && c->seen.live >= c->config.contexts_max))
+		return GM_E_FULL;
+	if (!pending_add(t, gm_ident_hash(c, ev->as_id, gm_rec_bytes(ev, ev->osc_id))))
+		return GM_E_BUSY;
+	return GM_E_OK;
+}
+
+/* ---- what the answer tells about the groups                                            KG §5.3 */
+
+struct infos {
+	struct gm_group *group[INFO_GROUPS_MAX];
+	unsigned n;
+};
+
+static struct infos groups_of(const struct gm_core *c, struct gm_bytes scope)
+{
+	struct gm_scope_iter it = gm_scope_iter(scope);
+	struct gm_scope_entry e;
+	struct infos infos = {.n = 0};
+
+	while (infos.n < INFO_GROUPS_MAX && gm_scope_next(&it, &e)) {
+		struct gm_group *g = e.admin ? NULL : gm_group_find(c, e.name);
+		for (unsigned i = 0; g && i < infos.n; i++)
+			if (infos.group[i] == g)
+				g = NULL;
+		if (g)
+			infos.group[infos.n++] = g;
+	}
+	return infos;
+}
+
+typedef void (*entry_encode)(struct gm_out *out, const struct gm_bytes *names, unsigned n, const struct gm_group_params *p);
+
+static bool group_signs(const struct gm_group_params *p)
+{
+	return p->group_mode;
+}
+
+static bool group_pairs(const struct gm_group_params *p)
+{
+	return p->pairwise_mode;
+}
+
+/* One array of entries; groups with equal parameters share one. Returns the number of pairs written: 0 or 1. */
+static unsigned put_infos(struct gm_out *o, const struct infos *infos, uint8_t label, bool (*wanted)(const struct gm_group_params *),
+                          entry_encode encode)
+{
+	uint8_t body[4096];
+	struct gm_out entries = gm_out(body, sizeof(body));
+	bool done[INFO_GROUPS_MAX] = {false};
+	unsigned n = 0;
+
+	for (unsigned i = 0; label && i < infos->n; i++) {
+		const struct gm_group_params *p = &infos->group[i]->spec.params;
+		struct gm_bytes names[INFO_GROUPS_MAX];
+		unsigned names_n = 0;
+		if (done[i] || !wanted(p))
+			continue;
+		for (unsigned k = i; k < infos->n; k++) {
+			const char *name = infos->group[k]->spec.name;
+			if (memcmp(p, &infos->group[k]->spec.params, sizeof(*p)) != 0)
+				continue;
+			names[names_n++] = (struct gm_bytes){(const uint8_t *)name, strlen(name)};
+			done[k] = true;
+		}
+		encode(&entries, names, names_n, p);
+		n++;
+	}
+	if (n == 0 || entries.err != GM_E_OK)
+		return 0;
+	gm_cbor_put_uint(o, label);
+	gm_cbor_put_array(o, n);
+	gm_out_bytes(o, body, gm_out_len(&entries));
+	return 1;
+}
+
+static bool needs_challenge(struct gm_bytes scope)
+{
+	struct gm_scope_iter it = gm_scope_iter(scope);
+	struct gm_scope_entry e;
+
+	while (gm_scope_next(&it, &e))
+		if (!e.admin && (e.perm & (GM_ROLE_REQUESTER | GM_ROLE_RESPONDER)))
+			return true;
+	return false;
+}
+
+static void accept(struct gm_turn *t, const struct gm_ev_token *ev, const struct verdict *v)
+{
+	struct gm_bytes scope = gm_rec_bytes(ev, ev->scope);
+	struct infos infos = groups_of(t->core, scope);
+	uint8_t pairs[2 * 4200];
+	struct gm_out o = gm_out(pairs, sizeof(pairs));
+	unsigned w = ev->rec.worker, n = put_infos(&o, &infos, ev->sign_info, group_signs, gm_sign_info_entry);
+
+	n += put_infos(&o, &infos, ev->ecdh_info, group_pairs, gm_ecdh_info_entry);
+	struct gm_eff_token *e = gm_effects_add(t->txn->effects, w, GM_EFF_TOKEN, sizeof(*e));
+	e->xid = ev->xid;
+	e->err = GM_E_OK;
+	e->exp = v->exp;
+	e->challenge = needs_challenge(scope);
+	e->infos_n = (uint8_t)n;
+	gm_dice(t->txn, e->nonce2, sizeof(e->nonce2));
+	gm_dice(t->txn, e->n_s, sizeof(e->n_s));
+	if (n) {
+		struct gm_slice s = gm_effects_append(t->txn->effects, w, pairs, gm_out_len(&o));
+		((struct gm_eff_token *)gm_effects_last(t->txn->effects, w))->infos = s;
+	}
+	if (v->start_counter)
+		gm_record_put_seen(t, gm_token_seen_add(t->core, ev->as_id, v->exi_seq, v->exp));
+	t->core->count.tokens_ok++;
+}
+
+void gm_token_event(struct gm_turn *t, const struct gm_ev_token *ev)
+{
+	struct verdict v = {0};
+	enum gm_err err = judge(t, ev, &v);
+
+	if (err == GM_E_OK) {
+		accept(t, ev, &v);
+		return;
+	}
+	struct gm_eff_token *e = gm_effects_add(t->txn->effects, ev->rec.worker, GM_EFF_TOKEN, sizeof(*e));
+	e->xid = ev->xid;
+	e->err = (uint8_t)err;
+	t->core->count.tokens_refused++;
+	gm_core_log(t->core, "token.refused as=%u why=\"%s\"", ev->as_id, gm_err_info(err)->text);
+}
+
+/* ---- a context becomes durable */
+
+static void move_members(struct gm_turn *t, struct gm_ident *ident, const struct gm_assoc *old, const struct gm_assoc *a)
+{
+	for (uint32_t id = ident->members; id;) {
+		struct gm_member *m = gm_slab_at(&t->core->members, id);
+		gm_view_member(t, m, old->save.id, true);
+		if (m->has_obs) {
+			m->has_obs = false;
+			gm_record_put_member(t, m);
+		}
+		gm_view_member(t, m, a->save.id, false);
+		id = m->next;
+	}
+}
+
+/* Memberships that the new token does not cover end. */
+static void end_uncovered(struct gm_turn *t, struct gm_ident *ident, const struct gm_assoc *a)
+{
+	struct gm_bytes scope = gm_blob(a->blob, a->scope);
+	uint32_t next;
+
+	for (uint32_t id = ident->members; id; id = next) {
+		struct gm_member *m = gm_slab_at(&t->core->members, id);
+		const char *name = gm_group_at(t->core, m->group)->spec.name;
+		next = m->next;
+		if (!gm_scope_allows(scope, (struct gm_bytes){(const uint8_t *)name, strlen(name)}, m->roles))
+			gm_member_remove(t, m, GM_E_OK, GM_REASON_EXPIRED, GM_HASTE_WINDOW);
+	}
+}
+
+enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, struct gm_assoc **out)
+{
+	struct gm_core *c = t->core;
+	const struct gm_ev_confirm *confirm = &ev->confirm;
+	struct gm_bytes osc_id = gm_rec_bytes(ev, confirm->osc_id), scope = gm_rec_bytes(ev, confirm->scope);
+
+	if (!gm_as_find(c, confirm->as_id) || osc_id.n > OSC_ID_MAX || gm_scope_check(scope) != GM_E_OK)
+		return GM_E_UNAUTHORIZED;
+	if (c->assocs.live >= c->config.contexts_max)
+		return GM_E_FULL;
+	struct gm_assoc *gone = gm_assoc_in_place(c, confirm->save.id);
+	if (gone)
+		gm_assoc_drop(t, gone);
+	struct gm_ident *ident = gm_ident_need(c, confirm->as_id, osc_id);
+	struct gm_assoc *old = gm_assoc_at(c, ident->assoc);
+	struct gm_assoc *a = gm_assoc_new(c, &confirm->save, scope, gm_rec_bytes(ev, confirm->cti));
+	a->ident = ident->self;
+	a->exp = confirm->exp;
+	a->exi = confirm->exi;
+	ident->assoc = a->self;
+	gm_timer_set(&c->wall, &a->expiry, GM_TIMER_TOKEN, a->exp > 0 ? (uint64_t)a->exp : 0);
+	gm_record_put_assoc(t, a);
+	gm_view_ctx(t, a, GM_CTX_CONFIRM);
+	if (old) {
+		move_members(t, ident, old, a);
+		gm_assoc_drop(t, old);
+		end_uncovered(t, ident, a);
+	}
+	pending_done(t, gm_ident_hash(c, confirm->as_id, osc_id));
+	gm_core_log(c, "token.ok as=%u ctx=%08x again=%d", confirm->as_id, a->save.id, old != NULL);
+	*out = a;
+	return GM_E_OK;
+}
