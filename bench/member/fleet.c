@@ -258,11 +258,20 @@ void gm_fleet_fail(struct gm_fleet *f, const struct gm_member *m, const char *re
 
 /* ---- life */
 
+/* uring serves one socket for all members; a socket per member needs the plain ones */
 static const struct gm_port_ops *find_port(const char *name, bool v4)
 {
-	(void)v4;
-	(void)name;
-	return &gm_port_sockets;
+	return v4 && strcmp(name, gm_port_uring.name) == 0 ? &gm_port_uring : &gm_port_sockets;
+}
+
+static enum gm_err open_port(struct gm_fleet *f, const struct gm_port_config *config)
+{
+	enum gm_err err = f->ops->open(&f->port, config);
+	if (err != GM_E_OK && f->ops == &gm_port_uring) { /* io_uring may be forbidden */
+		f->ops = &gm_port_sockets;
+		err = f->ops->open(&f->port, config);
+	}
+	return err;
 }
 
 enum gm_err gm_fleet_open(struct gm_fleet *f, const struct gm_addr *server, uint16_t port, uint32_t capacity,
@@ -295,7 +304,7 @@ enum gm_err gm_fleet_open(struct gm_fleet *f, const struct gm_addr *server, uint
 	f->first = config.listen[0];
 	if (f->v4)
 		f->first.ip[12] = 127, f->first.ip[13] = 1;
-	if (f->ops->open(&f->port, &config) != GM_E_OK) {
+	if (open_port(f, &config) != GM_E_OK) {
 		fprintf(stderr, "gmload: port %u cannot be opened: %s\n", port, strerror(errno));
 		return GM_E_IO;
 	}
