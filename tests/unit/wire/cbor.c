@@ -243,6 +243,8 @@ static const struct {
     {gm_cbor_skip, "830102", GM_E_SHORT},
     {gm_cbor_skip, "a101", GM_E_SHORT},
     {gm_cbor_skip, "c1", GM_E_SHORT},
+    {gm_cbor_skip, "bb8000000000000000", GM_E_SHORT},
+    {gm_cbor_skip, "9bffffffffffffffff00", GM_E_SHORT},
     {gm_cbor_skip, "fb0000", GM_E_SHORT},
     {gm_cbor_skip, "811f", GM_E_MALFORMED},
 };
