@@ -49,11 +49,11 @@ struct gm_core *gm_core_new(const struct gm_core_config *config)
 	memset(c, 0, sizeof(*c));
 	c->config = *config;
 	gm_random(c->hash_key, sizeof(c->hash_key));
-	gm_slab_init(&c->assocs, sizeof(struct gm_assoc));
-	gm_slab_init(&c->idents, sizeof(struct gm_ident));
-	gm_slab_init(&c->members, sizeof(struct gm_member));
-	gm_slab_init(&c->bars, sizeof(struct gm_bar));
-	gm_slab_init(&c->seen, sizeof(struct gm_seen));
+	gm_pool_init(&c->assocs, sizeof(struct gm_assoc));
+	gm_pool_init(&c->idents, sizeof(struct gm_ident));
+	gm_pool_init(&c->members, sizeof(struct gm_member));
+	gm_pool_init(&c->bars, sizeof(struct gm_bar));
+	gm_pool_init(&c->seen, sizeof(struct gm_seen));
 	c->pending_cap = 1024;
 	while (c->pending_cap < config->contexts_max && c->pending_cap < 1u << 20)
 		c->pending_cap *= 2;
@@ -65,11 +65,11 @@ struct gm_core *gm_core_new(const struct gm_core_config *config)
 static void free_group(struct gm_core *c, struct gm_group *g)
 {
 	for (uint32_t slot = 0; slot < g->slots_n; slot++) {
-		struct gm_member *m = gm_group_slot(c, g, slot);
+		struct gm_member *m = gm_groups_slot(c, g, slot);
 		if (m)
 			free(m->blob);
 	}
-	gm_group_unlink(c, g);
+	gm_groups_unlink(c, g);
 }
 
 void gm_core_free(struct gm_core *c)
@@ -85,11 +85,11 @@ void gm_core_free(struct gm_core *c)
 				free(gm_assoc_at(c, c->ctx[shard][slot])->blob);
 		free(c->ctx[shard]);
 	}
-	gm_slab_free(&c->assocs);
-	gm_slab_free(&c->idents);
-	gm_slab_free(&c->members);
-	gm_slab_free(&c->bars);
-	gm_slab_free(&c->seen);
+	gm_pool_free(&c->assocs);
+	gm_pool_free(&c->idents);
+	gm_pool_free(&c->members);
+	gm_pool_free(&c->bars);
+	gm_pool_free(&c->seen);
 	gm_map_free(&c->ident_map);
 	gm_map_free(&c->name_map);
 	gm_map_free(&c->seen_map);
@@ -127,7 +127,7 @@ static bool portion_full(const struct gm_turn *t)
 static bool load_ases(struct gm_turn *t)
 {
 	for (unsigned i = 0; i < t->core->ases_n; i++)
-		gm_view_as(t, &t->core->ases[i], false);
+		gm_tell_as(t, &t->core->ases[i], false);
 	return true;
 }
 
@@ -139,9 +139,9 @@ static bool load_groups(struct gm_turn *t)
 		struct gm_group *g = c->groups[c->load.at];
 		if (!g)
 			continue;
-		gm_group_slots_done(g);
-		gm_view_group(t, g, false);
-		gm_rekey_arm_keys(c, g);
+		gm_groups_slots_done(g);
+		gm_tell_group(t, g, false);
+		gm_plan_arm_keys(c, g);
 	}
 	return c->load.at >= c->groups_n;
 }
@@ -160,7 +160,7 @@ static bool load_contexts(struct gm_turn *t)
 				gm_record_remove_assoc(t, a);
 				gm_assoc_forget(c, a);
 			} else if (a) {
-				gm_view_ctx(t, a, GM_CTX_LOAD);
+				gm_tell_ctx(t, a, GM_CTX_LOAD);
 			}
 		}
 	}
@@ -173,10 +173,10 @@ static void load_member(struct gm_turn *t, struct gm_member *m)
 	struct gm_assoc *a = gm_assoc_at(t->core, ident->assoc);
 
 	if (a) {
-		gm_view_member(t, m, a->save.id, false);
+		gm_tell_member(t, m, a->save.id, false);
 		return;
 	}
-	gm_member_remove(t, m, GM_E_OK, GM_REASON_EXPIRED, GM_HASTE_WINDOW);
+	gm_members_remove(t, m, GM_E_OK, GM_REASON_EXPIRED, GM_HASTE_WINDOW);
 	gm_ident_tidy(t->core, ident);
 }
 
@@ -187,7 +187,7 @@ static bool load_members(struct gm_turn *t)
 	for (; c->load.at < c->groups_n; c->load.at++, c->load.slot = 0) {
 		struct gm_group *g = c->groups[c->load.at];
 		for (; g && c->load.slot < g->slots_n; c->load.slot++) {
-			struct gm_member *m = gm_group_slot(c, g, c->load.slot);
+			struct gm_member *m = gm_groups_slot(c, g, c->load.slot);
 			if (portion_full(t))
 				return false;
 			if (m)
@@ -204,17 +204,17 @@ static bool load_leases(struct gm_turn *t)
 		uint64_t resume = t->core->lease[shard];
 		t->core->lease[shard] = resume + GM_SEQ_STEP;
 		gm_record_put_lease(t, shard);
-		gm_view_lease(t, shard, true, resume);
+		gm_tell_lease(t, shard, true, resume);
 	}
 	return true;
 }
 
 static bool load_ready(struct gm_turn *t)
 {
-	gm_view_ready(t);
+	gm_tell_ready(t);
 	for (uint32_t i = 0; i < t->core->groups_n; i++)
 		if (t->core->groups[i])
-			gm_rekey_resume(t, t->core->groups[i]);
+			gm_plan_resume(t, t->core->groups[i]);
 	gm_core_log(t->core, "core.loaded groups=%u members=%u contexts=%u", t->core->count.groups, t->core->members.live,
 	            t->core->assocs.live);
 	return true;
@@ -291,12 +291,12 @@ static void on_lease(struct gm_turn *t, const struct gm_rec *rec)
 		t->core->lease[ev->shard] = ev->want;
 		gm_record_put_lease(t, ev->shard);
 	}
-	gm_view_lease(t, ev->shard, false, 0);
+	gm_tell_lease(t, ev->shard, false, 0);
 }
 
 static void on_delivered(struct gm_turn *t, const struct gm_rec *rec)
 {
-	gm_rekey_delivered(t, (const void *)rec);
+	gm_plan_delivered(t, (const void *)rec);
 }
 
 static void on_closed(struct gm_turn *t, const struct gm_rec *rec)
@@ -324,11 +324,11 @@ static void on_unobserve(struct gm_turn *t, const struct gm_rec *rec)
 {
 	const struct gm_ev_unobserve *ev = (const void *)rec;
 	struct gm_assoc *a = gm_assoc_by_ctx(t->core, ev->ctx);
-	struct gm_group *g = gm_group_at(t->core, ev->group);
-	struct gm_member *m = a && g ? gm_group_slot(t->core, g, ev->slot) : NULL;
+	struct gm_group *g = gm_groups_at(t->core, ev->group);
+	struct gm_member *m = a && g ? gm_groups_slot(t->core, g, ev->slot) : NULL;
 
 	if (m && m->ident == a->ident)
-		gm_member_unobserve(t, m);
+		gm_members_unobserve(t, m);
 }
 
 void gm_core_apply(struct gm_core *core, struct gm_txn *txn, const struct gm_rec *event)
@@ -360,7 +360,7 @@ static void bar_due(struct gm_turn *t, struct gm_timer *timer)
 
 static void keys_due(struct gm_turn *t, struct gm_timer *timer)
 {
-	gm_rekey_keys_due(t, OWNER_OF(timer, struct gm_group, keys));
+	gm_plan_keys_due(t, OWNER_OF(timer, struct gm_group, keys));
 }
 
 static void seen_due(struct gm_turn *t, struct gm_timer *timer)
@@ -370,7 +370,7 @@ static void seen_due(struct gm_turn *t, struct gm_timer *timer)
 
 static void rekey_due(struct gm_turn *t, struct gm_timer *timer)
 {
-	gm_rekey_due(t, OWNER_OF(timer, struct gm_group, rekey));
+	gm_plan_due(t, OWNER_OF(timer, struct gm_group, rekey));
 }
 
 static void run(struct gm_turn *t, struct gm_heap *h, uint64_t now)

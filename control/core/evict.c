@@ -11,7 +11,7 @@ static bool may_still_join(const struct gm_core *c, const struct gm_ident *ident
 	struct gm_scope_entry e;
 
 	while (gm_scope_next(&it, &e)) {
-		struct gm_group *g = e.admin ? NULL : gm_group_find(c, e.name);
+		struct gm_group *g = e.admin ? NULL : gm_groups_find(c, e.name);
 		if (e.admin || !g || !gm_ident_bar(c, ident, g->index))
 			return true;
 	}
@@ -32,9 +32,9 @@ void gm_evict_all_of(struct gm_turn *t, struct gm_ident *ident, enum gm_err noti
 	uint32_t next;
 
 	for (uint32_t id = ident->members; id; id = next, (*evicted)++) {
-		struct gm_member *m = gm_slab_at(&t->core->members, id);
+		struct gm_member *m = gm_pool_at(&t->core->members, id);
 		next = m->next;
-		gm_member_remove(t, m, notice, reason, haste);
+		gm_members_remove(t, m, notice, reason, haste);
 	}
 }
 
@@ -60,7 +60,7 @@ static void bar_scope(struct gm_turn *t, struct gm_ident *ident)
 		return;
 	it = gm_scope_iter(gm_blob(a->blob, a->scope));
 	while (gm_scope_next(&it, &e)) {
-		struct gm_group *g = e.admin ? NULL : gm_group_find(t->core, e.name);
+		struct gm_group *g = e.admin ? NULL : gm_groups_find(t->core, e.name);
 		if (g)
 			gm_bar_set(t, ident, g->index, a->exp);
 	}
@@ -90,8 +90,8 @@ static struct gm_ident *device_by_key(const struct gm_core *c, const char *text)
 static struct gm_ident *device_by_node(const struct gm_core *c, const char *text)
 {
 	const char *slash = strchr(text, '/');
-	struct gm_group *g = slash ? gm_group_find(c, (struct gm_bytes){(const uint8_t *)text, (size_t)(slash - text)}) : NULL;
-	struct gm_member *m = g ? gm_group_node(c, g, text_bytes(slash + 1)) : NULL;
+	struct gm_group *g = slash ? gm_groups_find(c, (struct gm_bytes){(const uint8_t *)text, (size_t)(slash - text)}) : NULL;
+	struct gm_member *m = g ? gm_groups_node(c, g, text_bytes(slash + 1)) : NULL;
 
 	return m ? gm_ident_at(c, m->ident) : NULL;
 }
@@ -114,8 +114,8 @@ static enum gm_err evict_device(struct gm_turn *t, const struct gm_evict_spec *s
 
 static enum gm_err evict_node(struct gm_turn *t, const struct gm_evict_spec *spec, unsigned *evicted)
 {
-	struct gm_group *g = gm_group_find(t->core, text_bytes(spec->group));
-	struct gm_member *m = g ? gm_group_node(t->core, g, text_bytes(spec->node)) : NULL;
+	struct gm_group *g = gm_groups_find(t->core, text_bytes(spec->group));
+	struct gm_member *m = g ? gm_groups_node(t->core, g, text_bytes(spec->node)) : NULL;
 
 	if (!m)
 		return GM_E_UNKNOWN;
@@ -123,7 +123,7 @@ static enum gm_err evict_node(struct gm_turn *t, const struct gm_evict_spec *spe
 	struct gm_assoc *a = gm_assoc_at(t->core, ident->assoc);
 	if (!spec->allow_return && a)
 		gm_bar_set(t, ident, g->index, a->exp);
-	gm_member_remove(t, m, GM_E_EVICTED, spec->compromised ? GM_REASON_COMPROMISE : GM_REASON_EVICTED,
+	gm_members_remove(t, m, GM_E_EVICTED, spec->compromised ? GM_REASON_COMPROMISE : GM_REASON_EVICTED,
 	                 spec->compromised ? GM_HASTE_SUPERSEDE : GM_HASTE_WINDOW);
 	*evicted = 1;
 	close_if_useless(t, ident);
@@ -172,7 +172,7 @@ enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struc
 	struct gm_as *as = &core->ases[core->ases_n++];
 	*as = (struct gm_as){.id = id, .spec = *spec};
 	gm_record_put_as(&t, as);
-	gm_view_as(&t, as, false);
+	gm_tell_as(&t, as, false);
 	gm_core_log(core, "as.add as=%s id=%u", spec->name, id);
 	return GM_E_OK;
 }
@@ -205,7 +205,7 @@ enum gm_err gm_core_as_remove(struct gm_core *core, struct gm_txn *txn, const ch
 		end_trust(&t, as->id, evicted);
 		gm_token_seen_drop(&t, as->id);
 		gm_record_remove_as(&t, as);
-		gm_view_as(&t, as, true);
+		gm_tell_as(&t, as, true);
 		gm_core_log(core, "as.remove as=%s memberships=%u", name, *evicted);
 		core->count.evictions += *evicted;
 		*as = core->ases[--core->ases_n];

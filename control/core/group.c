@@ -12,7 +12,7 @@ struct gm_group_spec gm_group_spec_default(void)
 	};
 }
 
-struct gm_group *gm_group_at(const struct gm_core *c, uint32_t index)
+struct gm_group *gm_groups_at(const struct gm_core *c, uint32_t index)
 {
 	return index < c->groups_n ? c->groups[index] : NULL;
 }
@@ -26,7 +26,7 @@ static bool same_name(const void *arg, uint32_t value)
 {
 	const struct name *name = arg;
 
-	return gm_bytes_is(name->text, gm_group_at(name->core, value - 1)->spec.name);
+	return gm_bytes_is(name->text, gm_groups_at(name->core, value - 1)->spec.name);
 }
 
 static uint32_t name_key(const struct gm_core *c, struct gm_bytes name)
@@ -34,7 +34,7 @@ static uint32_t name_key(const struct gm_core *c, struct gm_bytes name)
 	return (uint32_t)gm_siphash(c->hash_key, name.p, name.n);
 }
 
-struct gm_group *gm_group_find(const struct gm_core *c, struct gm_bytes text)
+struct gm_group *gm_groups_find(const struct gm_core *c, struct gm_bytes text)
 {
 	struct name name = {c, text};
 
@@ -44,7 +44,7 @@ struct gm_group *gm_group_find(const struct gm_core *c, struct gm_bytes text)
 	return place ? c->groups[place - 1] : NULL;
 }
 
-struct gm_group *gm_group_link(struct gm_core *c, uint32_t index, const char *name)
+struct gm_group *gm_groups_link(struct gm_core *c, uint32_t index, const char *name)
 {
 	struct gm_group *g = gm_must_alloc(NULL, sizeof(*g));
 
@@ -68,14 +68,14 @@ struct gm_group *gm_group_link(struct gm_core *c, uint32_t index, const char *na
 	return g;
 }
 
-void gm_group_unlink(struct gm_core *c, struct gm_group *g)
+void gm_groups_unlink(struct gm_core *c, struct gm_group *g)
 {
 	struct gm_bytes name = {(const uint8_t *)g->spec.name, strlen(g->spec.name)};
 
 	gm_map_remove(&c->name_map, name_key(c, name), g->index + 1);
 	gm_timer_stop(&c->wall, &g->keys);
 	gm_timer_stop(&c->mono, &g->rekey);
-	gm_rekey_drop_held(g);
+	gm_plan_drop_held(g);
 	for (uint64_t v = g->stale_first; g->stale && v <= g->version; v++)
 		free(gm_stale_of(g, v)->sids);
 	free(g->stale);
@@ -87,18 +87,18 @@ void gm_group_unlink(struct gm_core *c, struct gm_group *g)
 	free(g);
 }
 
-uint8_t gm_group_sid_len(unsigned max_members)
+uint8_t gm_groups_sid_len(unsigned max_members)
 {
 	return max_members <= 100 ? 1 : max_members <= 40000 ? 2 : 3;
 }
 
 /* ---- slots: free ones are handed out first in, first out, so that a slot rests before it is used again */
 
-struct gm_member *gm_group_slot(const struct gm_core *c, const struct gm_group *g, uint32_t slot)
+struct gm_member *gm_groups_slot(const struct gm_core *c, const struct gm_group *g, uint32_t slot)
 {
 	if (slot >= g->slots_n || g->slots[slot] == 0 || (g->slots[slot] & GM_SLOT_FREE))
 		return NULL;
-	return gm_slab_at(&c->members, g->slots[slot]);
+	return gm_pool_at(&c->members, g->slots[slot]);
 }
 
 static void slots_reach(struct gm_group *g, uint32_t n)
@@ -124,7 +124,7 @@ static void slot_to_free(struct gm_group *g, uint32_t slot)
 	g->free_last = slot + 1;
 }
 
-uint32_t gm_group_free_slot(struct gm_group *g)
+uint32_t gm_groups_free_slot(struct gm_group *g)
 {
 	if (!g->free_first) {
 		slots_reach(g, g->slots_n + 1);
@@ -138,17 +138,17 @@ uint32_t gm_group_free_slot(struct gm_group *g)
 	return slot;
 }
 
-void gm_group_slots_done(struct gm_group *g)
+void gm_groups_slots_done(struct gm_group *g)
 {
 	for (uint32_t i = 0; i < g->slots_n; i++)
 		if (g->slots[i] == 0)
 			slot_to_free(g, i);
 }
 
-struct gm_member *gm_group_member_new(struct gm_core *c, struct gm_group *g, uint32_t slot)
+struct gm_member *gm_groups_member_new(struct gm_core *c, struct gm_group *g, uint32_t slot)
 {
-	uint32_t id = gm_slab_get(&c->members);
-	struct gm_member *m = gm_slab_at(&c->members, id);
+	uint32_t id = gm_pool_get(&c->members);
+	struct gm_member *m = gm_pool_at(&c->members, id);
 
 	m->self = id;
 	m->group = g->index;
@@ -159,14 +159,14 @@ struct gm_member *gm_group_member_new(struct gm_core *c, struct gm_group *g, uin
 	return m;
 }
 
-void gm_group_member_free(struct gm_core *c, struct gm_member *m)
+void gm_groups_member_free(struct gm_core *c, struct gm_member *m)
 {
-	struct gm_group *g = gm_group_at(c, m->group);
+	struct gm_group *g = gm_groups_at(c, m->group);
 
 	slot_to_free(g, m->slot);
 	g->members--;
 	free(m->blob);
-	gm_slab_put(&c->members, m->self);
+	gm_pool_put(&c->members, m->self);
 }
 
 /* Node names are the base64url form of slot (3 bytes) and three random bytes. */
@@ -178,7 +178,7 @@ static int base64url_value(uint8_t ch)
 	return at ? (int)(at - digits) : -1;
 }
 
-struct gm_member *gm_group_node(const struct gm_core *c, const struct gm_group *g, struct gm_bytes node)
+struct gm_member *gm_groups_node(const struct gm_core *c, const struct gm_group *g, struct gm_bytes node)
 {
 	uint32_t slot = 0;
 
@@ -190,7 +190,7 @@ struct gm_member *gm_group_node(const struct gm_core *c, const struct gm_group *
 			return NULL;
 		slot = slot << 6 | (uint32_t)v;
 	}
-	struct gm_member *m = gm_group_slot(c, g, slot);
+	struct gm_member *m = gm_groups_slot(c, g, slot);
 	return m && gm_bytes_is(node, m->node) ? m : NULL;
 }
 
@@ -223,7 +223,7 @@ static bool spec_usable(const struct gm_group_spec *s)
 	return name_usable(s->name) && s->max_members >= 1 && s->max_members <= GM_SLOT_MAX / 2 &&
 	       s->max_stale_sets >= 2 && s->max_stale_sets <= GM_STALE_SETS_MAX &&
 	       s->backward <= GM_BACKWARD_EACH && s->key_lifetime_s >= 60 && (s->rekey_every_s == 0 || s->rekey_every_s >= 10) &&
-	       params_usable(&s->params, gm_group_sid_len(s->max_members));
+	       params_usable(&s->params, gm_groups_sid_len(s->max_members));
 }
 
 static bool prefix_taken(const struct gm_core *c, const uint8_t prefix[static 3])
@@ -256,7 +256,7 @@ static uint32_t free_index(const struct gm_core *c)
 {
 	uint32_t i = 0;
 
-	while (gm_group_at(c, i))
+	while (gm_groups_at(c, i))
 		i++;
 	return i;
 }
@@ -267,16 +267,16 @@ enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn, const
 
 	if (!spec_usable(spec))
 		return GM_E_USAGE;
-	if (gm_group_find(core, (struct gm_bytes){(const uint8_t *)spec->name, strlen(spec->name)}))
+	if (gm_groups_find(core, (struct gm_bytes){(const uint8_t *)spec->name, strlen(spec->name)}))
 		return GM_E_EXISTS;
 	uint32_t index = free_index(core);
 	if (index >= core->config.groups_max || index >= GM_GROUP_INDEX_MAX)
 		return GM_E_FULL;
-	struct gm_group *g = gm_group_link(core, index, spec->name);
+	struct gm_group *g = gm_groups_link(core, index, spec->name);
 	g->spec = *spec;
 	gm_dice(txn, &g->gen, sizeof(g->gen)); /* a group made later in the same place must differ */
 	g->gen = (g->gen & 0x7fffffffu) + 1;
-	g->sid_len = gm_group_sid_len(spec->max_members);
+	g->sid_len = gm_groups_sid_len(spec->max_members);
 	g->created = g->last_rekey = txn->wall_s;
 	g->exp = txn->wall_s + spec->key_lifetime_s;
 	g->check_interval = 3600;
@@ -284,8 +284,8 @@ enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn, const
 	memset(g->stale, 0, spec->max_stale_sets * sizeof(*g->stale));
 	first_keys(&t, g);
 	gm_record_put_group(&t, g);
-	gm_view_group(&t, g, false);
-	gm_rekey_arm_keys(core, g);
+	gm_tell_group(&t, g, false);
+	gm_plan_arm_keys(core, g);
 	gm_core_log(core, "group.create group=%s index=%u", g->spec.name, g->index);
 	return GM_E_OK;
 }
@@ -295,7 +295,7 @@ static void lift_bars(struct gm_turn *t, uint32_t group)
 	struct gm_core *c = t->core;
 
 	for (uint32_t id = 1; id <= c->bars.used; id++) {
-		struct gm_bar *b = gm_slab_at(&c->bars, id);
+		struct gm_bar *b = gm_pool_at(&c->bars, id);
 		if (b->expiry.pos && b->group == group)
 			gm_bar_lift(t, b);
 	}
@@ -304,21 +304,21 @@ static void lift_bars(struct gm_turn *t, uint32_t group)
 enum gm_err gm_core_group_delete(struct gm_core *core, struct gm_txn *txn, const char *name)
 {
 	struct gm_turn t = {core, txn};
-	struct gm_group *g = gm_group_find(core, (struct gm_bytes){(const uint8_t *)name, strlen(name)});
+	struct gm_group *g = gm_groups_find(core, (struct gm_bytes){(const uint8_t *)name, strlen(name)});
 
 	if (!g)
 		return GM_E_UNKNOWN;
 	gm_core_log(core, "group.delete group=%s members=%u", g->spec.name, g->members);
 	for (uint32_t slot = 0; slot < g->slots_n; slot++) {
-		struct gm_member *m = gm_group_slot(core, g, slot);
+		struct gm_member *m = gm_groups_slot(core, g, slot);
 		if (m)
-			gm_member_remove(&t, m, GM_E_GROUP_DELETED, GM_REASON_NONE, GM_HASTE_WINDOW);
+			gm_members_remove(&t, m, GM_E_GROUP_DELETED, GM_REASON_NONE, GM_HASTE_WINDOW);
 	}
 	lift_bars(&t, g->index);
 	for (uint64_t v = g->stale_first; v <= g->version; v++)
 		gm_record_remove_stale(&t, g, v, gm_stale_of(g, v)->n);
 	gm_record_remove_group(&t, g);
-	gm_view_group(&t, g, true);
-	gm_group_unlink(core, g);
+	gm_tell_group(&t, g, true);
+	gm_groups_unlink(core, g);
 	return GM_E_OK;
 }

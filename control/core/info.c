@@ -4,7 +4,7 @@
 
 static struct gm_group *named(const struct gm_core *c, const char *name)
 {
-	return gm_group_find(c, (struct gm_bytes){(const uint8_t *)name, strlen(name)});
+	return gm_groups_find(c, (struct gm_bytes){(const uint8_t *)name, strlen(name)});
 }
 
 enum gm_err gm_core_rekey(struct gm_core *core, struct gm_txn *txn, const char *group, bool compromised)
@@ -15,9 +15,9 @@ enum gm_err gm_core_rekey(struct gm_core *core, struct gm_txn *txn, const char *
 	if (!g)
 		return GM_E_UNKNOWN;
 	if (g->members == 0)
-		gm_rekey_step(&t, g, compromised ? GM_REASON_COMPROMISE : GM_REASON_OPERATOR);
+		gm_plan_step(&t, g, compromised ? GM_REASON_COMPROMISE : GM_REASON_OPERATOR);
 	else
-		gm_rekey_ask(&t, g, compromised ? GM_REASON_COMPROMISE : GM_REASON_OPERATOR,
+		gm_plan_ask(&t, g, compromised ? GM_REASON_COMPROMISE : GM_REASON_OPERATOR,
 		             compromised ? GM_HASTE_SUPERSEDE : GM_HASTE_NOW);
 	gm_core_due(&t);
 	return GM_E_OK;
@@ -79,7 +79,7 @@ static struct gm_member_info member_info(const struct gm_core *c, const struct g
 	const struct gm_as *as = gm_as_find(c, ident->as_id);
 	struct gm_member_info info = {
 		.group = g->spec.name, .node = m->node, .as = as ? as->spec.name : "", .slot = m->slot, .sid_n = m->sid_n,
-		.osc_id_n = ident->osc_id_n, .roles = m->roles, .delivery = gm_member_delivery(m), .joined = m->joined,
+		.osc_id_n = ident->osc_id_n, .roles = m->roles, .delivery = gm_members_delivery(m), .joined = m->joined,
 		.version = m->version, .late = m->late,
 	};
 
@@ -97,7 +97,7 @@ static bool each_member(const struct gm_core *c, const struct gm_group *g, const
                         bool (*each)(void *arg, const struct gm_member_info *info), void *arg)
 {
 	for (uint32_t slot = after == UINT32_MAX ? 0 : after + 1; slot < g->slots_n; slot++) {
-		const struct gm_member *m = gm_group_slot(c, g, slot);
+		const struct gm_member *m = gm_groups_slot(c, g, slot);
 		if (!m || (node && strcmp(m->node, node) != 0))
 			continue;
 		struct gm_member_info info = member_info(c, g, m);

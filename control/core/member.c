@@ -11,13 +11,13 @@
 
 /* ---- what hangs on a member */
 
-enum gm_delivery gm_member_delivery(const struct gm_member *m)
+enum gm_delivery gm_members_delivery(const struct gm_member *m)
 {
 	return m->has_control ? GM_DELIVER_POST : m->has_obs ? GM_DELIVER_OBSERVE : GM_DELIVER_POLL;
 }
 
 /* The new parts may lie in the old blob. */
-void gm_member_set_blob(struct gm_member *m, struct gm_bytes cred, struct gm_bytes cnonce, struct gm_bytes path)
+void gm_members_set_blob(struct gm_member *m, struct gm_bytes cred, struct gm_bytes cnonce, struct gm_bytes path)
 {
 	struct gm_out o = gm_out(gm_must_alloc(NULL, cred.n + cnonce.n + path.n + 1), cred.n + cnonce.n + path.n);
 
@@ -31,9 +31,9 @@ void gm_member_set_blob(struct gm_member *m, struct gm_bytes cred, struct gm_byt
 	m->blob = o.start;
 }
 
-void gm_member_handed(struct gm_core *c, struct gm_member *m, uint64_t version)
+void gm_members_handed(struct gm_core *c, struct gm_member *m, uint64_t version)
 {
-	struct gm_group *g = gm_group_at(c, m->group);
+	struct gm_group *g = gm_groups_at(c, m->group);
 
 	if (m->version >= g->version || version != g->version)
 		return;
@@ -93,7 +93,7 @@ static bool rekey_frees_sids(const struct gm_group *g)
 static void sids_run_low(struct gm_turn *t, struct gm_group *g)
 {
 	if ((uint64_t)g->sids.n * 4 >= (uint64_t)sid_space(g) * 3 && rekey_frees_sids(g))
-		gm_rekey_ask(t, g, GM_REASON_SENDER_IDS, GM_HASTE_WINDOW);
+		gm_plan_ask(t, g, GM_REASON_SENDER_IDS, GM_HASTE_WINDOW);
 }
 
 /* ---- Join: the checks, in the order of §4.2 */
@@ -200,15 +200,15 @@ static bool rekey_first(struct gm_turn *t, struct gm_call *call)
 	struct gm_group *g = call->group;
 
 	if (g->members == 0 && g->reason != GM_REASON_NONE) {
-		gm_rekey_step(t, g, g->reason);
+		gm_plan_step(t, g, g->reason);
 	} else if (!call->member && g->members > 0 && !call->held && g->spec.backward != GM_BACKWARD_OFF) {
 		if (g->spec.backward == GM_BACKWARD_WINDOW) {
-			gm_rekey_hold(t, g, call->ev);
+			gm_plan_hold(t, g, call->ev);
 			return true;
 		}
-		gm_rekey_step(t, g, GM_REASON_JOIN);
+		gm_plan_step(t, g, GM_REASON_JOIN);
 	} else if (!is_monitor(call) && g->sids.n >= sid_space(g)) {
-		gm_rekey_step(t, g, GM_REASON_SENDER_IDS);
+		gm_plan_step(t, g, GM_REASON_SENDER_IDS);
 	}
 	return false;
 }
@@ -228,7 +228,7 @@ static void name_node(struct gm_turn *t, struct gm_member *m)
 
 static struct gm_member *new_member(struct gm_turn *t, struct gm_call *call)
 {
-	struct gm_member *m = gm_group_member_new(t->core, call->group, gm_group_free_slot(call->group));
+	struct gm_member *m = gm_groups_member_new(t->core, call->group, gm_groups_free_slot(call->group));
 
 	m->ident = call->ident->self;
 	m->next = call->ident->members;
@@ -249,7 +249,7 @@ static void take_request(struct gm_member *m, const struct gm_call *call)
 	m->roles = j->roles;
 	m->has_control = j->has_control;
 	m->control_port = j->control_port;
-	gm_member_set_blob(m, cred, gm_rec_bytes(call->ev, j->cnonce),
+	gm_members_set_blob(m, cred, gm_rec_bytes(call->ev, j->cnonce),
 	                   j->has_control ? gm_rec_bytes(call->ev, j->control_path) : none);
 }
 
@@ -290,7 +290,7 @@ static void answer_joined(struct gm_turn *t, const struct gm_call *call, const s
 		add_creds(t, call, m);
 }
 
-void gm_member_join(struct gm_turn *t, struct gm_call *call)
+void gm_members_join(struct gm_turn *t, struct gm_call *call)
 {
 	bool again = call->member != NULL;
 	enum gm_err err = check_join(t, call);
@@ -307,9 +307,9 @@ void gm_member_join(struct gm_turn *t, struct gm_call *call)
 	sid_give_up(t, g, m);
 	if (!is_monitor(call))
 		sid_take(t, g, m); /* one is free: check_bounds, rekey_first */
-	gm_member_handed(t->core, m, g->version);
+	gm_members_handed(t->core, m, g->version);
 	gm_record_put_member(t, m);
-	gm_view_member(t, m, call->assoc->save.id, false);
+	gm_tell_member(t, m, call->assoc->save.id, false);
 	answer_joined(t, call, m, again);
 	sids_run_low(t, g);
 	*(again ? &t->core->count.rejoins : &t->core->count.joins_ok) += 1;
@@ -319,36 +319,36 @@ void gm_member_join(struct gm_turn *t, struct gm_call *call)
 
 /* ---- the end of a membership */
 
-void gm_member_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notice, enum gm_reason reason,
+void gm_members_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notice, enum gm_reason reason,
                       enum gm_haste haste)
 {
 	struct gm_core *c = t->core;
-	struct gm_group *g = gm_group_at(c, m->group);
+	struct gm_group *g = gm_groups_at(c, m->group);
 	struct gm_ident *ident = gm_ident_at(c, m->ident);
 	struct gm_assoc *a = gm_assoc_at(c, ident->assoc);
 	uint32_t *link = &ident->members;
 
 	gm_core_log(c, "member.remove group=%s node=%s reason=%s", g->spec.name, m->node, gm_reason_text(reason));
-	gm_member_handed(c, m, g->version);
+	gm_members_handed(c, m, g->version);
 	sid_give_up(t, g, m);
 	gm_record_remove_member(t, m);
 	if (a && notice != GM_E_OK)
-		gm_view_evict(t, m, a->save.id, notice);
+		gm_tell_evict(t, m, a->save.id, notice);
 	else if (a)
-		gm_view_member(t, m, a->save.id, true);
+		gm_tell_member(t, m, a->save.id, true);
 	while (*link != m->self)
-		link = &((struct gm_member *)gm_slab_at(&c->members, *link))->next;
+		link = &((struct gm_member *)gm_pool_at(&c->members, *link))->next;
 	*link = m->next;
-	gm_group_member_free(c, m);
+	gm_groups_member_free(c, m);
 	if (reason != GM_REASON_NONE)
-		gm_rekey_ask(t, g, reason, haste);
+		gm_plan_ask(t, g, reason, haste);
 }
 
-void gm_member_leave(struct gm_turn *t, struct gm_call *call)
+void gm_members_leave(struct gm_turn *t, struct gm_call *call)
 {
 	gm_reply(t, call->ev, GM_COAP(2, 2), GM_REPLY_SAVE, GM_CF_NONE, (struct gm_bytes){0});
 	t->core->count.leaves++;
-	gm_member_remove(t, call->member, GM_E_OK, GM_REASON_LEAVE, GM_HASTE_WINDOW);
+	gm_members_remove(t, call->member, GM_E_OK, GM_REASON_LEAVE, GM_HASTE_WINDOW);
 }
 
 /* ---- reading keys, observing them */
@@ -365,10 +365,10 @@ static void observe(struct gm_turn *t, const struct gm_call *call)
 	m->obs_piv_n = ev->piv_n <= sizeof(m->obs_piv) ? ev->piv_n : 0;
 	memcpy(m->obs_piv, ev->piv, sizeof(m->obs_piv));
 	gm_record_put_member(t, m);
-	gm_view_member(t, m, call->assoc->save.id, false);
+	gm_tell_member(t, m, call->assoc->save.id, false);
 }
 
-void gm_member_unobserve(struct gm_turn *t, struct gm_member *m)
+void gm_members_unobserve(struct gm_turn *t, struct gm_member *m)
 {
 	struct gm_assoc *a = gm_assoc_at(t->core, gm_ident_at(t->core, m->ident)->assoc);
 
@@ -378,10 +378,10 @@ void gm_member_unobserve(struct gm_turn *t, struct gm_member *m)
 	m->obs_token_n = m->obs_piv_n = 0;
 	gm_record_put_member(t, m);
 	if (a)
-		gm_view_member(t, m, a->save.id, false);
+		gm_tell_member(t, m, a->save.id, false);
 }
 
-void gm_member_keys(struct gm_turn *t, struct gm_call *call)
+void gm_members_keys(struct gm_turn *t, struct gm_call *call)
 {
 	const struct gm_ev_request *ev = call->ev;
 	struct gm_member *m = call->member;
@@ -389,8 +389,8 @@ void gm_member_keys(struct gm_turn *t, struct gm_call *call)
 	if (ev->flags & GM_REQ_OBSERVE)
 		observe(t, call);
 	else if (ev->flags & GM_REQ_UNOBSERVE)
-		gm_member_unobserve(t, m);
-	gm_member_handed(t->core, m, call->group->version);
+		gm_members_unobserve(t, m);
+	gm_members_handed(t->core, m, call->group->version);
 	struct gm_eff_keys *e = gm_effects_add(t->txn->effects, ev->rec.worker, GM_EFF_KEYS, sizeof(*e));
 	e->xid = ev->xid;
 	e->ctx = ev->ctx;

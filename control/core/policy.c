@@ -16,15 +16,15 @@ static const struct row {
 	gm_handler handler;
 } rows[] = {
 	{GM_RES_GROUPS,     FETCH,  ANYONE,                     GM_E_FORBIDDEN,      gm_read_groups},
-	{GM_RES_GROUP,      GET,    MEMBERS,                    GM_E_NOT_MEMBER,     gm_member_keys},
-	{GM_RES_GROUP,      POST,   ANYONE,                     GM_E_FORBIDDEN,      gm_member_join},
+	{GM_RES_GROUP,      GET,    MEMBERS,                    GM_E_NOT_MEMBER,     gm_members_keys},
+	{GM_RES_GROUP,      POST,   ANYONE,                     GM_E_FORBIDDEN,      gm_members_join},
 	{GM_RES_ACTIVE,     GET,    MEMBERS,                    GM_E_NOT_MEMBER,     gm_read_active},
 	{GM_RES_CREDS,      GET,    MEMBERS | GM_WHO_VERIFIER,  GM_E_NOT_MEMBER,     gm_read_creds},
 	{GM_RES_STALE_SIDS, FETCH,  MEMBERS,                    GM_E_NOT_MEMBER,     gm_read_stale_sids},
 	{GM_RES_POLICIES,   GET,    MEMBERS,                    GM_E_NOT_MEMBER,     gm_read_policies},
 	{GM_RES_NUM,        GET,    MEMBERS,                    GM_E_NOT_MEMBER,     gm_read_num},
-	{GM_RES_NODE,       GET,    MEMBERS,                    GM_E_NOT_MEMBER,     gm_member_keys},
-	{GM_RES_NODE,       DELETE, MEMBERS,                    GM_E_NOT_MEMBER,     gm_member_leave},
+	{GM_RES_NODE,       GET,    MEMBERS,                    GM_E_NOT_MEMBER,     gm_members_keys},
+	{GM_RES_NODE,       DELETE, MEMBERS,                    GM_E_NOT_MEMBER,     gm_members_leave},
 };
 
 static const struct row *find_row(uint8_t res, uint8_t method)
@@ -82,7 +82,7 @@ static enum gm_err check(struct gm_turn *t, struct gm_call *call, const struct r
 		return GM_E_NOT_FOUND;
 	if (!scope_permits(scope, name, row))
 		return GM_E_FORBIDDEN;                               /* C4 */
-	call->group = gm_group_find(t->core, name);
+	call->group = gm_groups_find(t->core, name);
 	if (!call->group || ev->res == GM_RES_NONE)
 		return GM_E_NOT_FOUND;                               /* C5 */
 	if (!row)

@@ -135,7 +135,7 @@ size_t gm_creds_encode(const struct gm_core *c, const struct gm_group *g, const 
 	uint64_t n = 0;
 
 	for (uint32_t slot = 0; slot < g->slots_n; slot++) {
-		const struct gm_member *m = gm_group_slot(c, g, slot);
+		const struct gm_member *m = gm_groups_slot(c, g, slot);
 		if (m && passes(f, m)) {
 			cap += m->cred.n + 3u + 2u + GM_SID_MAX + 1u;
 			n++;
@@ -146,7 +146,7 @@ size_t gm_creds_encode(const struct gm_core *c, const struct gm_group *g, const 
 		gm_cbor_put_uint(&o, 13 + column);
 		gm_cbor_put_array(&o, n);
 		for (uint32_t slot = 0; slot < g->slots_n; slot++) {
-			const struct gm_member *m = gm_group_slot(c, g, slot);
+			const struct gm_member *m = gm_groups_slot(c, g, slot);
 			if (m && passes(f, m))
 				put_cell(&o, m, column);
 		}

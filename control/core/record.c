@@ -423,7 +423,7 @@ static void take_keys(struct gm_in *in, struct gm_group *g)
 
 static enum gm_err load_stale(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
 {
-	struct gm_group *g = gm_group_at(c, be32(key.p));
+	struct gm_group *g = gm_groups_at(c, be32(key.p));
 	uint64_t version = (uint64_t)be32(key.p + 4) << 32 | be32(key.p + 8);
 	struct gm_stale_set *s = g ? gm_stale_of(g, version) : NULL;
 	struct gm_in in = open_record(value, 1);
@@ -448,9 +448,9 @@ static enum gm_err load_group(struct gm_core *c, struct gm_bytes key, struct gm_
 	if (key.n == 16)
 		return load_stale(c, key, value);
 	take_text(&in, name, sizeof(name));
-	if (key.n != 4 || in.err != GM_E_OK || be32(key.p) >= GM_GROUP_INDEX_MAX || gm_group_at(c, be32(key.p)))
+	if (key.n != 4 || in.err != GM_E_OK || be32(key.p) >= GM_GROUP_INDEX_MAX || gm_groups_at(c, be32(key.p)))
 		return GM_E_CORRUPT;
-	struct gm_group *g = gm_group_link(c, be32(key.p), name);
+	struct gm_group *g = gm_groups_link(c, be32(key.p), name);
 	g->gen = take_u32(&in, UINT32_MAX);
 	take_params(&in, &g->spec.params);
 	take_spec(&in, &g->spec);
@@ -458,7 +458,7 @@ static enum gm_err load_group(struct gm_core *c, struct gm_bytes key, struct gm_
 	GM_TRY(done(&in));
 	if (g->version < g->stale_first || g->version - g->stale_first >= g->spec.max_stale_sets || g->gid_n < 5)
 		return GM_E_CORRUPT;
-	g->sid_len = gm_group_sid_len(g->spec.max_members);
+	g->sid_len = gm_groups_sid_len(g->spec.max_members);
 	gm_ed25519_public(g->kdc_pub, g->kdc_seed);
 	g->stale = gm_must_alloc(NULL, g->spec.max_stale_sets * sizeof(*g->stale));
 	memset(g->stale, 0, g->spec.max_stale_sets * sizeof(*g->stale));
@@ -480,7 +480,7 @@ static void take_member(struct gm_in *in, struct gm_member *m)
 	m->obs_token_n = take_up_to(in, m->obs_token, sizeof(m->obs_token));
 	m->obs_piv_n = take_up_to(in, m->obs_piv, sizeof(m->obs_piv));
 	struct gm_bytes cnonce = gm_cbor_bstr(in), cred = gm_cbor_bstr(in);
-	gm_member_set_blob(m, cred, cnonce, path);
+	gm_members_set_blob(m, cred, cnonce, path);
 }
 
 static enum gm_err load_member(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
@@ -492,10 +492,10 @@ static enum gm_err load_member(struct gm_core *c, struct gm_bytes key, struct gm
 	if (key.n != 8 || in.err != GM_E_OK || osc_id.n > sizeof(((struct gm_ident *)0)->osc_id))
 		return GM_E_CORRUPT;
 	uint32_t slot = be32(key.p + 4);
-	struct gm_group *g = gm_group_at(c, be32(key.p));
-	if (!g || slot >= GM_SLOT_MAX || gm_group_slot(c, g, slot))
+	struct gm_group *g = gm_groups_at(c, be32(key.p));
+	if (!g || slot >= GM_SLOT_MAX || gm_groups_slot(c, g, slot))
 		return GM_E_CORRUPT;
-	struct gm_member *m = gm_group_member_new(c, g, slot);
+	struct gm_member *m = gm_groups_member_new(c, g, slot);
 	struct gm_ident *ident = gm_ident_need(c, as_id, osc_id);
 	m->ident = ident->self;
 	m->next = ident->members;

@@ -76,7 +76,7 @@ static uint64_t wanted_at(const struct gm_turn *t, const struct gm_group *g)
 	return at;
 }
 
-void gm_rekey_arm(struct gm_turn *t, struct gm_group *g)
+void gm_plan_arm(struct gm_turn *t, struct gm_group *g)
 {
 	if (g->reason == GM_REASON_NONE || (g->members == 0 && !g->held))
 		gm_timer_stop(&t->core->mono, &g->rekey);
@@ -84,7 +84,7 @@ void gm_rekey_arm(struct gm_turn *t, struct gm_group *g)
 		gm_timer_set(&t->core->mono, &g->rekey, GM_TIMER_REKEY, wanted_at(t, g));
 }
 
-void gm_rekey_ask(struct gm_turn *t, struct gm_group *g, enum gm_reason reason, enum gm_haste haste)
+void gm_plan_ask(struct gm_turn *t, struct gm_group *g, enum gm_reason reason, enum gm_haste haste)
 {
 	uint64_t now = t->txn->mono_ms, window = now + t->core->config.rekey_window_ms;
 	bool first = g->reason == GM_REASON_NONE;
@@ -100,16 +100,16 @@ void gm_rekey_ask(struct gm_turn *t, struct gm_group *g, enum gm_reason reason, 
 	g->window_end_ms = window < deadline ? window : deadline;
 	if (first)
 		gm_record_put_group(t, g);
-	gm_rekey_arm(t, g);
+	gm_plan_arm(t, g);
 }
 
-void gm_rekey_due(struct gm_turn *t, struct gm_group *g)
+void gm_plan_due(struct gm_turn *t, struct gm_group *g)
 {
-	gm_rekey_step(t, g, g->reason);
+	gm_plan_step(t, g, g->reason);
 }
 
 /* Renewed a tenth of their life before the keys end, at most an hour. */
-void gm_rekey_arm_keys(struct gm_core *c, struct gm_group *g)
+void gm_plan_arm_keys(struct gm_core *c, struct gm_group *g)
 {
 	int64_t ahead = g->spec.key_lifetime_s / 10 > 3600 ? 3600 : g->spec.key_lifetime_s / 10;
 	int64_t at = g->exp - ahead, schedule = g->last_rekey + g->spec.rekey_every_s;
@@ -120,16 +120,16 @@ void gm_rekey_arm_keys(struct gm_core *c, struct gm_group *g)
 		gm_timer_set(&c->wall, &g->keys, GM_TIMER_KEYS, at > 0 ? (uint64_t)at : 0);
 }
 
-void gm_rekey_keys_due(struct gm_turn *t, struct gm_group *g)
+void gm_plan_keys_due(struct gm_turn *t, struct gm_group *g)
 {
 	bool schedule = g->spec.rekey_every_s && g->last_rekey + g->spec.rekey_every_s <= t->txn->wall_s;
 
-	gm_rekey_ask(t, g, schedule ? GM_REASON_SCHEDULE : GM_REASON_KEYS_END, GM_HASTE_WINDOW);
+	gm_plan_ask(t, g, schedule ? GM_REASON_SCHEDULE : GM_REASON_KEYS_END, GM_HASTE_WINDOW);
 }
 
 /* ---- Joins that wait for the window */
 
-void gm_rekey_hold(struct gm_turn *t, struct gm_group *g, const struct gm_ev_request *ev)
+void gm_plan_hold(struct gm_turn *t, struct gm_group *g, const struct gm_ev_request *ev)
 {
 	struct gm_held *h = gm_must_alloc(NULL, sizeof(*h));
 
@@ -139,7 +139,7 @@ void gm_rekey_hold(struct gm_turn *t, struct gm_group *g, const struct gm_ev_req
 	*g->held_last = h;
 	g->held_last = &h->next;
 	g->held_n++;
-	gm_rekey_ask(t, g, GM_REASON_JOIN, GM_HASTE_WINDOW);
+	gm_plan_ask(t, g, GM_REASON_JOIN, GM_HASTE_WINDOW);
 }
 
 static struct gm_held *take_held(struct gm_group *g)
@@ -152,7 +152,7 @@ static struct gm_held *take_held(struct gm_group *g)
 	return h;
 }
 
-void gm_rekey_drop_held(struct gm_group *g)
+void gm_plan_drop_held(struct gm_group *g)
 {
 	for (struct gm_held *h = take_held(g), *next; h; h = next) {
 		next = h->next;
@@ -192,7 +192,7 @@ static void start_walk(struct gm_turn *t, struct gm_group *g)
 	g->waiting = g->members;
 }
 
-void gm_rekey_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason)
+void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason)
 {
 	turn_stale_sets(t, g);
 	new_keys(t, g);
@@ -201,11 +201,11 @@ void gm_rekey_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason)
 	g->reason = GM_REASON_NONE;
 	g->haste = GM_HASTE_WINDOW;
 	gm_record_put_group(t, g);
-	gm_view_group(t, g, false);
+	gm_tell_group(t, g, false);
 	if (g->distributing)
-		gm_view_rekey(t, g);
-	gm_rekey_arm(t, g);
-	gm_rekey_arm_keys(t->core, g);
+		gm_tell_rekey(t, g);
+	gm_plan_arm(t, g);
+	gm_plan_arm_keys(t->core, g);
 	t->core->count.rekeys++;
 	gm_core_log(t->core, "rekey.start group=%s num=%llu reason=%s members=%u", g->spec.name,
 	            (unsigned long long)g->version, gm_reason_text(reason), g->members);
@@ -218,7 +218,7 @@ static void end_walk(struct gm_turn *t, struct gm_group *g)
 {
 	g->distributing = false;
 	gm_record_put_group(t, g);
-	gm_rekey_arm(t, g);
+	gm_plan_arm(t, g);
 	gm_core_log(t->core, "rekey.done group=%s num=%llu confirmed=%u late=%u waiting=%u", g->spec.name,
 	            (unsigned long long)g->version, g->confirmed, g->late, g->waiting);
 }
@@ -228,7 +228,7 @@ static void note_fate(struct gm_core *c, struct gm_group *g, struct gm_member *m
 	if (m->version >= g->version)
 		return;
 	if (fate == GM_FATE_CONFIRMED) {
-		gm_member_handed(c, m, g->version);
+		gm_members_handed(c, m, g->version);
 		g->confirmed++;
 		c->count.confirmed++;
 	} else if (!m->late) {
@@ -239,14 +239,14 @@ static void note_fate(struct gm_core *c, struct gm_group *g, struct gm_member *m
 	}
 }
 
-void gm_rekey_delivered(struct gm_turn *t, const struct gm_ev_delivered *ev)
+void gm_plan_delivered(struct gm_turn *t, const struct gm_ev_delivered *ev)
 {
-	struct gm_group *g = gm_group_at(t->core, ev->group);
+	struct gm_group *g = gm_groups_at(t->core, ev->group);
 
 	if (!g || ev->version != g->version)
 		return;
 	for (uint32_t i = 0; i < ev->n; i++) {
-		struct gm_member *m = gm_group_slot(t->core, g, ev->item[i].slot);
+		struct gm_member *m = gm_groups_slot(t->core, g, ev->item[i].slot);
 		if (m)
 			note_fate(t->core, g, m, ev->item[i].fate);
 	}
@@ -257,17 +257,17 @@ void gm_rekey_delivered(struct gm_turn *t, const struct gm_ev_delivered *ev)
 		end_walk(t, g);
 }
 
-void gm_rekey_resume(struct gm_turn *t, struct gm_group *g)
+void gm_plan_resume(struct gm_turn *t, struct gm_group *g)
 {
 	if (g->distributing && g->members) {
 		g->walkers = (1u << t->core->config.workers) - 1;
 		g->started_ms = t->txn->mono_ms;
-		gm_view_rekey(t, g);
+		gm_tell_rekey(t, g);
 	} else {
 		g->distributing = false;
 	}
 	if (g->reason != GM_REASON_NONE) {
 		g->asked_ms = g->window_end_ms = t->txn->mono_ms;
-		gm_rekey_arm(t, g);
+		gm_plan_arm(t, g);
 	}
 }

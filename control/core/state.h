@@ -10,15 +10,15 @@
 
 void *gm_must_alloc(void *old, size_t n); /* realloc that ends the process when memory is out: the store has the state */
 
-struct gm_slab {
+struct gm_pool {
 	uint32_t size, used, free, live;
 	uint8_t **chunk;
 };
-void gm_slab_init(struct gm_slab *s, size_t size);
-uint32_t gm_slab_get(struct gm_slab *s);            /* handle of a zeroed object */
-void gm_slab_put(struct gm_slab *s, uint32_t id);   /* wipes it */
-void *gm_slab_at(const struct gm_slab *s, uint32_t id);
-void gm_slab_free(struct gm_slab *s);
+void gm_pool_init(struct gm_pool *s, size_t size);
+uint32_t gm_pool_get(struct gm_pool *s);            /* handle of a zeroed object */
+void gm_pool_put(struct gm_pool *s, uint32_t id);   /* wipes it */
+void *gm_pool_at(const struct gm_pool *s, uint32_t id);
+void gm_pool_free(struct gm_pool *s);
 
 #define GM_MAP_NONE 0u
 #define GM_MAP_DEAD UINT32_MAX
@@ -179,7 +179,7 @@ struct gm_core {
 	uint8_t hash_key[16]; /* decides nothing but places in tables */
 	struct gm_as *ases;
 	unsigned ases_n;
-	struct gm_slab assocs, idents, members, bars, seen;
+	struct gm_pool assocs, idents, members, bars, seen;
 	uint32_t *ctx[GM_SHARDS]; /* slot to association */
 	uint32_t ctx_cap[GM_SHARDS];
 	struct gm_map ident_map, name_map, seen_map;
@@ -245,17 +245,17 @@ struct gm_bar *gm_bar_add(struct gm_core *c, struct gm_ident *ident, uint32_t gr
 void gm_bar_lift(struct gm_turn *t, struct gm_bar *bar);
 
 /* group.c */
-struct gm_group *gm_group_at(const struct gm_core *c, uint32_t index);
-struct gm_group *gm_group_find(const struct gm_core *c, struct gm_bytes name);
-struct gm_group *gm_group_link(struct gm_core *c, uint32_t index, const char *name); /* memory only; version 0, no sets */
-struct gm_member *gm_group_slot(const struct gm_core *c, const struct gm_group *g, uint32_t slot);
-struct gm_member *gm_group_node(const struct gm_core *c, const struct gm_group *g, struct gm_bytes node);
-struct gm_member *gm_group_member_new(struct gm_core *c, struct gm_group *g, uint32_t slot); /* memory only */
-void gm_group_member_free(struct gm_core *c, struct gm_member *m);                           /* memory only */
-uint32_t gm_group_free_slot(struct gm_group *g);
-void gm_group_slots_done(struct gm_group *g); /* after a load: the holes become free slots */
-uint8_t gm_group_sid_len(unsigned max_members);
-void gm_group_unlink(struct gm_core *c, struct gm_group *g);
+struct gm_group *gm_groups_at(const struct gm_core *c, uint32_t index);
+struct gm_group *gm_groups_find(const struct gm_core *c, struct gm_bytes name);
+struct gm_group *gm_groups_link(struct gm_core *c, uint32_t index, const char *name); /* memory only; version 0, no sets */
+struct gm_member *gm_groups_slot(const struct gm_core *c, const struct gm_group *g, uint32_t slot);
+struct gm_member *gm_groups_node(const struct gm_core *c, const struct gm_group *g, struct gm_bytes node);
+struct gm_member *gm_groups_member_new(struct gm_core *c, struct gm_group *g, uint32_t slot); /* memory only */
+void gm_groups_member_free(struct gm_core *c, struct gm_member *m);                           /* memory only */
+uint32_t gm_groups_free_slot(struct gm_group *g);
+void gm_groups_slots_done(struct gm_group *g); /* after a load: the holes become free slots */
+uint8_t gm_groups_sid_len(unsigned max_members);
+void gm_groups_unlink(struct gm_core *c, struct gm_group *g);
 
 /* policy.c */
 enum gm_who { GM_WHO_MEMBER = 1, GM_WHO_MONITOR = 2, GM_WHO_VERIFIER = 4, GM_WHO_TOKEN = 8 };
@@ -279,16 +279,16 @@ void gm_token_seen_end(struct gm_turn *t, struct gm_seen *s);
 struct gm_seen *gm_token_seen_add(struct gm_core *c, uint32_t as_id, uint64_t seq, int64_t exp);
 
 /* member.c */
-void gm_member_join(struct gm_turn *t, struct gm_call *call);
-void gm_member_leave(struct gm_turn *t, struct gm_call *call);
-void gm_member_keys(struct gm_turn *t, struct gm_call *call);
-void gm_member_unobserve(struct gm_turn *t, struct gm_member *m);
-void gm_member_handed(struct gm_core *c, struct gm_member *m, uint64_t version); /* has the keys of version */
+void gm_members_join(struct gm_turn *t, struct gm_call *call);
+void gm_members_leave(struct gm_turn *t, struct gm_call *call);
+void gm_members_keys(struct gm_turn *t, struct gm_call *call);
+void gm_members_unobserve(struct gm_turn *t, struct gm_member *m);
+void gm_members_handed(struct gm_core *c, struct gm_member *m, uint64_t version); /* has the keys of version */
 /* §6.6: out of the group, Sender ID stale, rekey asked. notice: what it is told, OK: nothing */
-void gm_member_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notice, enum gm_reason reason,
+void gm_members_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notice, enum gm_reason reason,
                       enum gm_haste haste);
-void gm_member_set_blob(struct gm_member *m, struct gm_bytes cred, struct gm_bytes cnonce, struct gm_bytes path);
-enum gm_delivery gm_member_delivery(const struct gm_member *m);
+void gm_members_set_blob(struct gm_member *m, struct gm_bytes cred, struct gm_bytes cnonce, struct gm_bytes path);
+enum gm_delivery gm_members_delivery(const struct gm_member *m);
 uint32_t gm_sid_key(const uint8_t *sid, uint8_t n);
 
 /* read.c: the resources that only read */
@@ -309,16 +309,16 @@ struct gm_creds_filter {
 size_t gm_creds_encode(const struct gm_core *c, const struct gm_group *g, const struct gm_creds_filter *f, uint8_t **out);
 
 /* rekey_plan.c */
-void gm_rekey_ask(struct gm_turn *t, struct gm_group *g, enum gm_reason reason, enum gm_haste haste);
-void gm_rekey_hold(struct gm_turn *t, struct gm_group *g, const struct gm_ev_request *ev);
-void gm_rekey_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason);
-void gm_rekey_due(struct gm_turn *t, struct gm_group *g);  /* its timer rang */
-void gm_rekey_keys_due(struct gm_turn *t, struct gm_group *g); /* schedule or end of the keys */
-void gm_rekey_arm(struct gm_turn *t, struct gm_group *g);
-void gm_rekey_arm_keys(struct gm_core *c, struct gm_group *g);
-void gm_rekey_delivered(struct gm_turn *t, const struct gm_ev_delivered *ev);
-void gm_rekey_resume(struct gm_turn *t, struct gm_group *g); /* the walk of the current version once more */
-void gm_rekey_drop_held(struct gm_group *g);
+void gm_plan_ask(struct gm_turn *t, struct gm_group *g, enum gm_reason reason, enum gm_haste haste);
+void gm_plan_hold(struct gm_turn *t, struct gm_group *g, const struct gm_ev_request *ev);
+void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason);
+void gm_plan_due(struct gm_turn *t, struct gm_group *g);  /* its timer rang */
+void gm_plan_keys_due(struct gm_turn *t, struct gm_group *g); /* schedule or end of the keys */
+void gm_plan_arm(struct gm_turn *t, struct gm_group *g);
+void gm_plan_arm_keys(struct gm_core *c, struct gm_group *g);
+void gm_plan_delivered(struct gm_turn *t, const struct gm_ev_delivered *ev);
+void gm_plan_resume(struct gm_turn *t, struct gm_group *g); /* the walk of the current version once more */
+void gm_plan_drop_held(struct gm_group *g);
 struct gm_stale_set *gm_stale_of(const struct gm_group *g, uint64_t version); /* NULL: not kept */
 void gm_stale_add(struct gm_turn *t, struct gm_group *g, const uint8_t *sid);
 void gm_stale_put(struct gm_stale_set *s, const uint8_t *sid, uint8_t sid_len); /* memory only */
@@ -349,14 +349,14 @@ void gm_record_remove_seen(struct gm_turn *t, const struct gm_seen *s);
 
 /* view.c: effects */
 unsigned gm_owner_of(const struct gm_core *c, gm_ctx_id ctx);
-void gm_view_as(struct gm_turn *t, const struct gm_as *as, bool remove);
-void gm_view_group(struct gm_turn *t, const struct gm_group *g, bool remove);
-void gm_view_ctx(struct gm_turn *t, const struct gm_assoc *a, enum gm_ctx_op op);
-void gm_view_member(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx, bool remove);
-void gm_view_evict(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx, enum gm_err notice);
-void gm_view_lease(struct gm_turn *t, unsigned shard, bool boot, uint64_t resume);
-void gm_view_rekey(struct gm_turn *t, const struct gm_group *g);
-void gm_view_ready(struct gm_turn *t);
+void gm_tell_as(struct gm_turn *t, const struct gm_as *as, bool remove);
+void gm_tell_group(struct gm_turn *t, const struct gm_group *g, bool remove);
+void gm_tell_ctx(struct gm_turn *t, const struct gm_assoc *a, enum gm_ctx_op op);
+void gm_tell_member(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx, bool remove);
+void gm_tell_evict(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx, enum gm_err notice);
+void gm_tell_lease(struct gm_turn *t, unsigned shard, bool boot, uint64_t resume);
+void gm_tell_rekey(struct gm_turn *t, const struct gm_group *g);
+void gm_tell_ready(struct gm_turn *t);
 #define GM_CF_NONE (-1)
 void gm_reply(struct gm_turn *t, const struct gm_ev_request *ev, uint8_t code, uint8_t flags, int32_t cf, struct gm_bytes payload);
 void gm_reply_err(struct gm_turn *t, const struct gm_ev_request *ev, enum gm_err err);

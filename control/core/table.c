@@ -19,17 +19,17 @@ void *gm_must_alloc(void *old, size_t n)
 
 /* ---- slabs: a free object's first bytes name the next free one */
 
-void gm_slab_init(struct gm_slab *s, size_t size)
+void gm_pool_init(struct gm_pool *s, size_t size)
 {
-	*s = (struct gm_slab){.size = (uint32_t)((size + 7) & ~(size_t)7)};
+	*s = (struct gm_pool){.size = (uint32_t)((size + 7) & ~(size_t)7)};
 }
 
-void *gm_slab_at(const struct gm_slab *s, uint32_t id)
+void *gm_pool_at(const struct gm_pool *s, uint32_t id)
 {
 	return s->chunk[(id - 1) / CHUNK] + (size_t)((id - 1) % CHUNK) * s->size;
 }
 
-static uint32_t slab_grow(struct gm_slab *s)
+static uint32_t slab_grow(struct gm_pool *s)
 {
 	if (s->used % CHUNK == 0) {
 		s->chunk = gm_must_alloc(s->chunk, (s->used / CHUNK + 1) * sizeof(*s->chunk));
@@ -38,22 +38,22 @@ static uint32_t slab_grow(struct gm_slab *s)
 	return ++s->used;
 }
 
-uint32_t gm_slab_get(struct gm_slab *s)
+uint32_t gm_pool_get(struct gm_pool *s)
 {
 	uint32_t id = s->free;
 
 	if (id)
-		memcpy(&s->free, gm_slab_at(s, id), sizeof(s->free));
+		memcpy(&s->free, gm_pool_at(s, id), sizeof(s->free));
 	else
 		id = slab_grow(s);
-	memset(gm_slab_at(s, id), 0, s->size);
+	memset(gm_pool_at(s, id), 0, s->size);
 	s->live++;
 	return id;
 }
 
-void gm_slab_put(struct gm_slab *s, uint32_t id)
+void gm_pool_put(struct gm_pool *s, uint32_t id)
 {
-	void *p = gm_slab_at(s, id);
+	void *p = gm_pool_at(s, id);
 
 	gm_wipe(p, s->size);
 	memcpy(p, &s->free, sizeof(s->free));
@@ -61,14 +61,14 @@ void gm_slab_put(struct gm_slab *s, uint32_t id)
 	s->live--;
 }
 
-void gm_slab_free(struct gm_slab *s)
+void gm_pool_free(struct gm_pool *s)
 {
 	for (uint32_t i = 0; i * CHUNK < s->used; i++) {
 		gm_wipe(s->chunk[i], (size_t)CHUNK * s->size);
 		free(s->chunk[i]);
 	}
 	free(s->chunk);
-	gm_slab_init(s, s->size);
+	gm_pool_init(s, s->size);
 }
 
 /* ---- maps: open addressing, linear probing; keys are hashed already or spread by the multiplication */

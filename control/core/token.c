@@ -68,7 +68,7 @@ struct seen_key {
 static bool same_seen(const void *arg, uint32_t value)
 {
 	const struct seen_key *key = arg;
-	const struct gm_seen *s = gm_slab_at(&key->core->seen, value);
+	const struct gm_seen *s = gm_pool_at(&key->core->seen, value);
 
 	return s->as_id == key->as_id && s->seq == key->seq;
 }
@@ -78,13 +78,13 @@ static struct gm_seen *seen_find(const struct gm_core *c, uint32_t as_id, uint64
 	struct seen_key key = {c, as_id, seq};
 	uint32_t id = gm_map_find(&c->seen_map, as_id ^ (uint32_t)seq, same_seen, &key);
 
-	return id ? gm_slab_at(&c->seen, id) : NULL;
+	return id ? gm_pool_at(&c->seen, id) : NULL;
 }
 
 struct gm_seen *gm_token_seen_add(struct gm_core *c, uint32_t as_id, uint64_t seq, int64_t exp)
 {
-	uint32_t id = gm_slab_get(&c->seen);
-	struct gm_seen *s = gm_slab_at(&c->seen, id);
+	uint32_t id = gm_pool_get(&c->seen);
+	struct gm_seen *s = gm_pool_at(&c->seen, id);
 
 	*s = (struct gm_seen){.self = id, .as_id = as_id, .seq = seq, .exp = exp};
 	gm_map_add(&c->seen_map, as_id ^ (uint32_t)seq, id);
@@ -97,7 +97,7 @@ static void seen_free(struct gm_turn *t, struct gm_seen *s)
 	gm_record_remove_seen(t, s);
 	gm_timer_stop(&t->core->wall, &s->expiry);
 	gm_map_remove(&t->core->seen_map, s->as_id ^ (uint32_t)s->seq, s->self);
-	gm_slab_put(&t->core->seen, s->self);
+	gm_pool_put(&t->core->seen, s->self);
 }
 
 void gm_token_seen_end(struct gm_turn *t, struct gm_seen *s)
@@ -115,7 +115,7 @@ void gm_token_seen_end(struct gm_turn *t, struct gm_seen *s)
 void gm_token_seen_drop(struct gm_turn *t, uint32_t as_id)
 {
 	for (uint32_t id = 1; id <= t->core->seen.used; id++) {
-		struct gm_seen *s = gm_slab_at(&t->core->seen, id);
+		struct gm_seen *s = gm_pool_at(&t->core->seen, id);
 		if (s->expiry.pos && s->as_id == as_id)
 			seen_free(t, s);
 	}
@@ -204,7 +204,7 @@ static bool all_barred(const struct gm_core *c, const struct gm_ev_token *ev)
 	unsigned users = 0;
 
 	while (ident && gm_scope_next(&it, &e)) {
-		struct gm_group *g = e.admin ? NULL : gm_group_find(c, e.name);
+		struct gm_group *g = e.admin ? NULL : gm_groups_find(c, e.name);
 		if (!e.admin && (!g || !gm_ident_bar(c, ident, g->index)))
 			return false;
 		users += !e.admin;
@@ -240,7 +240,7 @@ static struct infos groups_of(const struct gm_core *c, struct gm_bytes scope)
 	struct infos infos = {.n = 0};
 
 	while (infos.n < INFO_GROUPS_MAX && gm_scope_next(&it, &e)) {
-		struct gm_group *g = e.admin ? NULL : gm_group_find(c, e.name);
+		struct gm_group *g = e.admin ? NULL : gm_groups_find(c, e.name);
 		for (unsigned i = 0; g && i < infos.n; i++)
 			if (infos.group[i] == g)
 				g = NULL;
@@ -353,13 +353,13 @@ void gm_token_event(struct gm_turn *t, const struct gm_ev_token *ev)
 static void move_members(struct gm_turn *t, struct gm_ident *ident, const struct gm_assoc *old, const struct gm_assoc *a)
 {
 	for (uint32_t id = ident->members; id;) {
-		struct gm_member *m = gm_slab_at(&t->core->members, id);
-		gm_view_member(t, m, old->save.id, true);
+		struct gm_member *m = gm_pool_at(&t->core->members, id);
+		gm_tell_member(t, m, old->save.id, true);
 		if (m->has_obs) {
 			m->has_obs = false;
 			gm_record_put_member(t, m);
 		}
-		gm_view_member(t, m, a->save.id, false);
+		gm_tell_member(t, m, a->save.id, false);
 		id = m->next;
 	}
 }
@@ -371,11 +371,11 @@ static void end_uncovered(struct gm_turn *t, struct gm_ident *ident, const struc
 	uint32_t next;
 
 	for (uint32_t id = ident->members; id; id = next) {
-		struct gm_member *m = gm_slab_at(&t->core->members, id);
-		const char *name = gm_group_at(t->core, m->group)->spec.name;
+		struct gm_member *m = gm_pool_at(&t->core->members, id);
+		const char *name = gm_groups_at(t->core, m->group)->spec.name;
 		next = m->next;
 		if (!gm_scope_allows(scope, (struct gm_bytes){(const uint8_t *)name, strlen(name)}, m->roles))
-			gm_member_remove(t, m, GM_E_OK, GM_REASON_EXPIRED, GM_HASTE_WINDOW);
+			gm_members_remove(t, m, GM_E_OK, GM_REASON_EXPIRED, GM_HASTE_WINDOW);
 	}
 }
 
@@ -401,7 +401,7 @@ enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, 
 	ident->assoc = a->self;
 	gm_timer_set(&c->wall, &a->expiry, GM_TIMER_TOKEN, a->exp > 0 ? (uint64_t)a->exp : 0);
 	gm_record_put_assoc(t, a);
-	gm_view_ctx(t, a, GM_CTX_CONFIRM);
+	gm_tell_ctx(t, a, GM_CTX_CONFIRM);
 	if (old) {
 		move_members(t, ident, old, a);
 		gm_assoc_drop(t, old);

@@ -86,7 +86,7 @@ static void *add(struct gm_turn *t, unsigned worker, enum gm_eff type, size_t si
 	return gm_effects_add(t->txn->effects, worker, type, size);
 }
 
-void gm_view_as(struct gm_turn *t, const struct gm_as *as, bool remove)
+void gm_tell_as(struct gm_turn *t, const struct gm_as *as, bool remove)
 {
 	const struct gm_as_spec *s = &as->spec;
 
@@ -132,7 +132,7 @@ static void fill_view(struct gm_group_view *v, const struct gm_group *g)
 	memcpy(v->kdc_pub, g->kdc_pub, sizeof(v->kdc_pub));
 }
 
-void gm_view_group(struct gm_turn *t, const struct gm_group *g, bool remove)
+void gm_tell_group(struct gm_turn *t, const struct gm_group *g, bool remove)
 {
 	for (unsigned w = 0; w < t->core->config.workers; w++) {
 		struct gm_eff_group *e = add(t, w, GM_EFF_GROUP, sizeof(*e));
@@ -143,7 +143,7 @@ void gm_view_group(struct gm_turn *t, const struct gm_group *g, bool remove)
 	}
 }
 
-void gm_view_ctx(struct gm_turn *t, const struct gm_assoc *a, enum gm_ctx_op op)
+void gm_tell_ctx(struct gm_turn *t, const struct gm_assoc *a, enum gm_ctx_op op)
 {
 	struct gm_eff_ctx *e = add(t, gm_owner_of(t->core, a->save.id), GM_EFF_CTX, sizeof(*e));
 
@@ -153,7 +153,7 @@ void gm_view_ctx(struct gm_turn *t, const struct gm_assoc *a, enum gm_ctx_op op)
 		e->save = a->save;
 }
 
-void gm_view_member(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx, bool remove)
+void gm_tell_member(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx, bool remove)
 {
 	unsigned w = gm_owner_of(t->core, ctx);
 	struct gm_eff_member *e = add(t, w, GM_EFF_MEMBER, sizeof(*e));
@@ -166,7 +166,7 @@ void gm_view_member(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx,
 		return;
 	e->sid_n = m->sid_n;
 	memcpy(e->sid, m->sid, m->sid_n);
-	e->delivery = (uint8_t)gm_member_delivery(m);
+	e->delivery = (uint8_t)gm_members_delivery(m);
 	e->obs_node = m->obs_node;
 	if (m->has_obs) {
 		e->obs_token_n = m->obs_token_n;
@@ -186,7 +186,7 @@ void gm_view_member(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx,
 	}
 }
 
-void gm_view_evict(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx, enum gm_err notice)
+void gm_tell_evict(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx, enum gm_err notice)
 {
 	struct gm_eff_evict *e = add(t, gm_owner_of(t->core, ctx), GM_EFF_EVICT, sizeof(*e));
 
@@ -196,7 +196,7 @@ void gm_view_evict(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx, 
 	e->err = (uint8_t)notice;
 }
 
-void gm_view_lease(struct gm_turn *t, unsigned shard, bool boot, uint64_t resume)
+void gm_tell_lease(struct gm_turn *t, unsigned shard, bool boot, uint64_t resume)
 {
 	struct gm_eff_lease *e = add(t, gm_dp_shard_owner(shard, t->core->config.workers), GM_EFF_LEASE, sizeof(*e));
 
@@ -206,7 +206,7 @@ void gm_view_lease(struct gm_turn *t, unsigned shard, bool boot, uint64_t resume
 	e->resume = resume;
 }
 
-void gm_view_ready(struct gm_turn *t)
+void gm_tell_ready(struct gm_turn *t)
 {
 	for (unsigned w = 0; w < t->core->config.workers; w++)
 		add(t, w, GM_EFF_READY, sizeof(struct gm_rec));
@@ -224,7 +224,7 @@ static struct gm_bytes stale_array(struct gm_out *o, const struct gm_group *g)
 	return gm_out_result(o);
 }
 
-void gm_view_rekey(struct gm_turn *t, const struct gm_group *g)
+void gm_tell_rekey(struct gm_turn *t, const struct gm_group *g)
 {
 	const struct gm_stale_set *s = g->version ? gm_stale_of(g, g->version - 1) : NULL;
 	size_t stale_cap = 16 + (s ? (size_t)s->n * (g->sid_len + 1u) : 0), cap = stale_cap + 512;
