@@ -42,7 +42,7 @@ __attribute__((format(printf, 2, 3), noreturn)) static void die(enum exit_code c
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
 	fputc('\n', stderr);
-	exit(code);
+	exit((int)code);
 }
 
 static void print_help(void)
