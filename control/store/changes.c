@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/store.h"
+
+#include <stdlib.h>
+
+#include "gm/crypto.h"
+
+#define FIRST_CAP 65536u
+
+static size_t change_size(size_t key_n, size_t value_n)
+{
+	return (sizeof(struct gm_change) + key_n + value_n + 7) & ~(size_t)7;
+}
+
+/* Not realloc: the old bytes have to be wiped. */
+static void grow(struct gm_changes *c, size_t need)
+{
+	size_t cap = c->cap ? c->cap : FIRST_CAP;
+
+	while (cap < need)
+		cap *= 2;
+	if (cap == c->cap)
+		return;
+	uint8_t *bytes = malloc(cap);
+
+	if (!bytes)
+		abort();
+	if (c->n)
+		memcpy(bytes, c->bytes, c->n);
+	unsigned count = c->count;
+	size_t n = c->n;
+
+	gm_changes_free(c);
+	*c = (struct gm_changes){.bytes = bytes, .n = n, .cap = cap, .count = count};
+}
+
+static void add(struct gm_changes *c, const struct gm_change *head, const void *key, const void *value)
+{
+	size_t size = change_size(head->key_n, head->value_n);
+
+	grow(c, c->n + size);
+	struct gm_change *change = (void *)(c->bytes + c->n);
+
+	memset(change, 0, size);
+	*change = *head;
+	memcpy(change->bytes, key, head->key_n);
+	if (head->value_n)
+		memcpy(change->bytes + head->key_n, value, head->value_n);
+	c->n += size;
+	c->count++;
+}
+
+void gm_changes_put(struct gm_changes *c, uint32_t owner, enum gm_table table, const void *key, size_t key_n,
+                    const void *value, size_t value_n)
+{
+	struct gm_change head = {
+		.owner = owner, .table = (uint8_t)table, .key_n = (uint8_t)key_n, .value_n = (uint32_t)value_n};
+
+	add(c, &head, key, value);
+}
+
+void gm_changes_remove(struct gm_changes *c, uint32_t owner, enum gm_table table, const void *key, size_t key_n)
+{
+	struct gm_change head = {.owner = owner, .table = (uint8_t)table, .key_n = (uint8_t)key_n, .remove = 1};
+
+	add(c, &head, key, NULL);
+}
+
+const struct gm_change *gm_changes_next(const struct gm_changes *c, const struct gm_change *at)
+{
+	const uint8_t *next = at ? (const uint8_t *)at + change_size(at->key_n, at->value_n) : c->bytes;
+
+	return c->n && next < c->bytes + c->n ? (const void *)next : NULL;
+}
+
+void gm_changes_reset(struct gm_changes *c)
+{
+	if (c->n)
+		gm_wipe(c->bytes, c->n);
+	c->n = 0;
+	c->count = 0;
+}
+
+void gm_changes_free(struct gm_changes *c)
+{
+	gm_changes_reset(c);
+	free(c->bytes);
+	*c = (struct gm_changes){0};
+}

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store in LMDB: one database, a key is the table's number and the record's key, a value is sealed. Default sync
+ * flags: commit returns after fdatasync of the pages and a synchronous write of the meta page. A lock on the file `lock`
+ * keeps a second process out. */
+#include "store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "store/seal.h"
+
+#define MAP_MIN ((size_t)1 << 30) /* sparse: address space, not disk */
+#define PAGES_PER_CHANGE 8u       /* copied on the way down the tree, at most */
+#define PATH_LEN 4096u
+
+static const char check_text[] = "gmd store";
+
+struct gm_store { /* in pages of its own, locked where allowed and out of core dumps: the key */
+	struct gm_seal_key key;
+	MDB_env *env;
+	MDB_dbi dbi;
+	MDB_txn *txn; /* between begin and finish */
+	size_t map;
+	uint64_t turn, turn_next;
+	uint64_t begin_us, pending_changes, pending_bytes;
+	uint8_t *plain; /* what scan unseals into */
+	size_t plain_cap;
+	int lock;
+	struct gm_store_stats stats;
+};
+
+struct db_key {
+	uint8_t bytes[1 + GM_KEY_MAX];
+	MDB_val val;
+};
+
+static void db_key(struct db_key *k, uint8_t table, const void *key, size_t n)
+{
+	k->bytes[0] = table;
+	memcpy(k->bytes + 1, key, n);
+	k->val = (MDB_val){.mv_data = k->bytes, .mv_size = 1 + n};
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
+}
+
+/* ------------------------------------------------------------------ writing */
+
+static int put(struct gm_store *s, MDB_txn *txn, uint8_t table, struct gm_bytes name, struct gm_bytes value)
+{
+	MDB_val room = {.mv_size = value.n + GM_SEAL_EXTRA};
+	struct db_key key;
+
+	db_key(&key, table, name.p, name.n);
+	int r = mdb_put(txn, s->dbi, &key.val, &room, MDB_RESERVE);
+	if (r == 0)
+		gm_seal(&s->key, table, name, value, room.mv_data);
+	return r;
+}
+
+static int take_away(struct gm_store *s, MDB_txn *txn, uint8_t table, struct gm_bytes name)
+{
+	struct db_key key;
+
+	db_key(&key, table, name.p, name.n);
+	int r = mdb_del(txn, s->dbi, &key.val, NULL);
+	return r == MDB_NOTFOUND ? 0 : r;
+}
+
+static struct gm_bytes text_key(const char *text)
+{
+	return (struct gm_bytes){.p = (const uint8_t *)text, .n = strlen(text)};
+}
+
+static int put_turn(struct gm_store *s, MDB_txn *txn, uint64_t turn)
+{
+	uint8_t be[8];
+	struct gm_out o = gm_out(be, sizeof(be));
+
+	gm_out_be(&o, turn, sizeof(be));
+	return put(s, txn, GM_TABLE_META, text_key("turn"), gm_out_result(&o));
+}
+
+static int write_all(struct gm_store *s, MDB_txn *txn, const struct gm_changes *changes, uint64_t turn)
+{
+	int r = put_turn(s, txn, turn);
+
+	for (const struct gm_change *c = NULL; r == 0 && (c = gm_changes_next(changes, c));) {
+		struct gm_bytes name = {.p = c->bytes, .n = c->key_n}, value = {.p = c->bytes + c->key_n, .n = c->value_n};
+
+		r = c->remove ? take_away(s, txn, c->table, name) : put(s, txn, c->table, name, value);
+	}
+	return r;
+}
+
+static int set_map(struct gm_store *s, size_t map)
+{
+	int r = mdb_env_set_mapsize(s->env, map);
+
+	s->map = r == 0 ? map : s->map;
+	return r;
+}
+
+static size_t used(const struct gm_store *s)
+{
+	MDB_envinfo info;
+	MDB_stat stat;
+
+	mdb_env_info(s->env, &info);
+	mdb_env_stat(s->env, &stat);
+	return (info.me_last_pgno + 1) * stat.ms_psize;
+}
+
+/* A map that fills up during commit cannot be mended, so room for the worst case is made beforehand. */
+static int make_room(struct gm_store *s, const struct gm_changes *changes)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t need = used(s) + 2 * changes->n + (changes->count + 64u) * PAGES_PER_CHANGE * page, map = s->map;
+
+	while (map < need)
+		map *= 2;
+	return map == s->map ? 0 : set_map(s, map);
+}
+
+enum gm_err gm_store_begin(struct gm_store *s, const struct gm_changes *changes, uint64_t turn)
+{
+	int r = s->txn ? MDB_BAD_TXN : make_room(s, changes);
+
+	s->begin_us = now_us();
+	if (r == 0)
+		r = mdb_txn_begin(s->env, NULL, 0, &s->txn);
+	if (r == 0) {
+		r = write_all(s, s->txn, changes, turn);
+		if (r != 0) {
+			mdb_txn_abort(s->txn);
+			s->txn = NULL;
+		}
+	}
+	s->turn_next = turn;
+	s->pending_changes = changes->count;
+	s->pending_bytes = changes->n;
+	return r == 0 ? GM_E_OK : GM_E_STORE;
+}
+
+static void count_commit(struct gm_store *s)
+{
+	uint64_t us = now_us() - s->begin_us;
+
+	s->stats.commits++;
+	s->stats.changes += s->pending_changes;
+	s->stats.bytes += s->pending_bytes;
+	s->stats.commit_us_last = us;
+	if (us > s->stats.commit_us_max)
+		s->stats.commit_us_max = us;
+}
+
+enum gm_commit_result gm_store_finish(struct gm_store *s)
+{
+	MDB_txn *txn = s->txn;
+
+	s->txn = NULL;
+	if (!txn || mdb_txn_commit(txn) != 0)
+		return GM_COMMIT_FAILED;
+	s->turn = s->turn_next;
+	count_commit(s);
+	return GM_COMMIT_DONE;
+}
+
+/* ------------------------------------------------------------------ reading */
+
+static enum gm_err unseal(struct gm_store *s, uint8_t table, struct gm_bytes name, const MDB_val *record,
+                          struct gm_bytes *value)
+{
+	if (record->mv_size > s->plain_cap) {
+		uint8_t *plain = malloc(record->mv_size);
+
+		if (!plain)
+			return GM_E_NO_MEMORY;
+		free(s->plain); /* wiped after every use */
+		s->plain = plain;
+		s->plain_cap = record->mv_size;
+	}
+	struct gm_bytes sealed = {.p = record->mv_data, .n = record->mv_size};
+
+	return gm_unseal(&s->key, table, name, sealed, s->plain, value);
+}
+
+static enum gm_err scan_from(struct gm_store *s, MDB_cursor *cursor, uint8_t table, gm_store_each each, void *arg)
+{
+	MDB_val key = {.mv_data = &table, .mv_size = 1}, record;
+	int r = mdb_cursor_get(cursor, &key, &record, MDB_SET_RANGE);
+
+	for (; r == 0 && *(uint8_t *)key.mv_data == table; r = mdb_cursor_get(cursor, &key, &record, MDB_NEXT)) {
+		struct gm_bytes name = {.p = (uint8_t *)key.mv_data + 1, .n = key.mv_size - 1}, value;
+		enum gm_err err = unseal(s, table, name, &record, &value);
+
+		if (err != GM_E_OK)
+			return err == GM_E_STORE_KEY ? GM_E_CORRUPT : err;
+		err = each(arg, (enum gm_table)table, name, value);
+		gm_wipe(s->plain, value.n);
+		if (err != GM_E_OK)
+			return err;
+	}
+	return r == 0 || r == MDB_NOTFOUND ? GM_E_OK : GM_E_CORRUPT;
+}
+
+enum gm_err gm_store_scan(struct gm_store *s, enum gm_table table, gm_store_each each, void *arg)
+{
+	enum gm_err err = GM_E_STORE;
+	MDB_cursor *cursor;
+	MDB_txn *txn;
+
+	if (mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn) != 0)
+		return GM_E_STORE;
+	if (mdb_cursor_open(txn, s->dbi, &cursor) == 0) {
+		err = scan_from(s, cursor, (uint8_t)table, each, arg);
+		mdb_cursor_close(cursor);
+	}
+	mdb_txn_abort(txn);
+	return err;
+}
+
+uint64_t gm_store_turn(struct gm_store *s)
+{
+	return s->turn;
+}
+
+void gm_store_stats(struct gm_store *s, struct gm_store_stats *stats)
+{
+	*stats = s->stats;
+	stats->map_bytes = s->map;
+	stats->used_bytes = used(s);
+}
+
+/* ------------------------------------------------------------------ opening and closing */
+
+struct own_records { /* what META has to hold */
+	struct gm_store *store;
+	bool check, turn;
+};
+
+static enum gm_err read_own(void *arg, enum gm_table table, struct gm_bytes key, struct gm_bytes value)
+{
+	struct own_records *own = arg;
+	struct gm_in in = gm_in_bytes(value);
+
+	(void)table;
+	if (gm_bytes_is(key, "check"))
+		own->check = gm_bytes_is(value, check_text);
+	if (gm_bytes_is(key, "turn")) {
+		own->store->turn = gm_in_be(&in, 8);
+		own->turn = in.err == GM_E_OK && gm_in_left(&in) == 0;
+	}
+	return GM_E_OK;
+}
+
+/* The key fits when the check record opens; asked first, so that a wrong key is not called damage. */
+static enum gm_err try_key(struct gm_store *s)
+{
+	struct gm_bytes value;
+	struct db_key key;
+	MDB_val record;
+	MDB_txn *txn;
+
+	if (mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn) != 0)
+		return GM_E_STORE;
+	db_key(&key, GM_TABLE_META, "check", 5);
+	int r = mdb_get(txn, s->dbi, &key.val, &record);
+	enum gm_err err = r == 0 ? unseal(s, GM_TABLE_META, text_key("check"), &record, &value) : GM_E_CORRUPT;
+	mdb_txn_abort(txn);
+	return err;
+}
+
+static enum gm_err verify(struct gm_store *s, const char *dir, char why[static GM_WHY])
+{
+	struct own_records own = {.store = s};
+	enum gm_err err = try_key(s);
+
+	if (err == GM_E_STORE_KEY)
+		return gm_why(why, err, "the key file belongs to another store than %s", dir);
+	if (err == GM_E_STORE_VERSION)
+		return gm_why(why, err, "store %s was made by another version", dir);
+	if (err == GM_E_OK)
+		err = gm_store_scan(s, GM_TABLE_META, read_own, &own);
+	if (err == GM_E_OK && !(own.check && own.turn))
+		err = GM_E_CORRUPT;
+	return err == GM_E_OK ? err : gm_why(why, err, "store %s is damaged: its first records do not open", dir);
+}
+
+static bool in_dir(char path[static PATH_LEN], const char *dir, const char *name)
+{
+	return (size_t)snprintf(path, PATH_LEN, "%s/%s", dir, name) < PATH_LEN;
+}
+
+static struct gm_store *new_store(void)
+{
+	struct gm_store *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (s == MAP_FAILED)
+		return NULL;
+	mlock(s, sizeof(*s)); /* where it is not allowed, dumps are still spared */
+	madvise(s, sizeof(*s), MADV_DONTDUMP);
+	s->lock = -1;
+	return s;
+}
+
+static int open_env(struct gm_store *s, const char *dir, size_t file_bytes)
+{
+	MDB_txn *txn = NULL;
+	size_t map = MAP_MIN;
+	int r = mdb_env_create(&s->env);
+
+	while (map < 2 * file_bytes)
+		map *= 2;
+	if (r == 0)
+		r = set_map(s, map);
+	if (r == 0)
+		r = mdb_env_open(s->env, dir, 0, 0600);
+	if (r == 0)
+		r = mdb_txn_begin(s->env, NULL, 0, &txn);
+	if (r == 0)
+		r = mdb_dbi_open(txn, NULL, 0, &s->dbi);
+	if (r == 0)
+		return mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return r;
+}
+
+static enum gm_err lock_dir(struct gm_store *s, const char *dir, char why[static GM_WHY])
+{
+	char path[PATH_LEN];
+
+	if (!in_dir(path, dir, "lock"))
+		return gm_why(why, GM_E_IO, "the path of store %.64s... is too long", dir);
+	s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (s->lock < 0)
+		return gm_why(why, GM_E_IO, "%s: %s", path, strerror(errno));
+	if (flock(s->lock, LOCK_EX | LOCK_NB) == 0)
+		return GM_E_OK;
+	return errno == EWOULDBLOCK ? gm_why(why, GM_E_BUSY, "store %s is in use by another process", dir)
+	                            : gm_why(why, GM_E_IO, "%s: %s", path, strerror(errno));
+}
+
+static enum gm_err lmdb_error(int r, const char *dir, char why[static GM_WHY])
+{
+	bool damaged = r == MDB_INVALID || r == MDB_CORRUPTED || r == MDB_PAGE_NOTFOUND || r == MDB_PANIC;
+	enum gm_err err = damaged ? GM_E_CORRUPT : r == MDB_VERSION_MISMATCH ? GM_E_STORE_VERSION : GM_E_IO;
+
+	return gm_why(why, err, "store %s: %s", dir, mdb_strerror(r));
+}
+
+static enum gm_err open_parts(struct gm_store *s, const char *dir, const char *key_file, char why[static GM_WHY])
+{
+	char path[PATH_LEN];
+	struct stat st;
+
+	if (!in_dir(path, dir, "data.mdb") || stat(path, &st) < 0)
+		return gm_why(why, GM_E_UNKNOWN, "there is no store in %s: gmd init makes one", dir);
+	GM_TRY(gm_seal_key_read(&s->key, key_file, why));
+	GM_TRY(lock_dir(s, dir, why));
+	int r = open_env(s, dir, (size_t)st.st_size);
+	if (r != 0)
+		return lmdb_error(r, dir, why);
+	return verify(s, dir, why);
+}
+
+enum gm_err gm_store_open(struct gm_store **store, const char *dir, const char *key_file, char why[static GM_WHY])
+{
+	struct gm_store *s = new_store();
+
+	if (!s)
+		return gm_why(why, GM_E_NO_MEMORY, "out of memory");
+	enum gm_err err = open_parts(s, dir, key_file, why);
+	if (err != GM_E_OK) {
+		gm_store_close(s);
+		return err;
+	}
+	*store = s;
+	return GM_E_OK;
+}
+
+void gm_store_close(struct gm_store *s)
+{
+	if (!s)
+		return;
+	mdb_txn_abort(s->txn);
+	if (s->env)
+		mdb_env_close(s->env);
+	if (s->lock >= 0)
+		close(s->lock);
+	free(s->plain);
+	gm_wipe(s, sizeof(*s));
+	munmap(s, sizeof(*s));
+}
+
+/* ------------------------------------------------------------------ making */
+
+static bool sync_dir(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	bool good = fsync(fd) == 0;
+	close(fd);
+	return good;
+}
+
+static bool sync_parent(const char *path)
+{
+	char copy[PATH_LEN];
+
+	return (size_t)snprintf(copy, sizeof(copy), "%s", path) < sizeof(copy) && sync_dir(dirname(copy));
+}
+
+static bool exists(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0;
+}
+
+static int first_records(struct gm_store *s)
+{
+	MDB_txn *txn;
+	int r = mdb_txn_begin(s->env, NULL, 0, &txn);
+
+	if (r != 0)
+		return r;
+	r = put(s, txn, GM_TABLE_META, text_key("check"), text_key(check_text));
+	if (r == 0)
+		r = put_turn(s, txn, 0);
+	if (r == 0)
+		return mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return r;
+}
+
+static enum gm_err fill_store(struct gm_store *s, const char *dir, const char *key_file)
+{
+	if (!sync_parent(key_file) || open_env(s, dir, 0) != 0 || first_records(s) != 0)
+		return GM_E_IO;
+	return sync_dir(dir) && sync_parent(dir) ? GM_E_OK : GM_E_IO;
+}
+
+/* Under the lock; what fails half way takes away what it made. */
+static enum gm_err make_store(struct gm_store *s, const char *dir, const char *data, const char *key_file)
+{
+	char why[GM_WHY];
+
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return GM_E_IO;
+	GM_TRY(lock_dir(s, dir, why));
+	if (exists(data))
+		return GM_E_EXISTS;
+	GM_TRY(gm_seal_key_make(&s->key, key_file));
+	enum gm_err err = fill_store(s, dir, key_file);
+	if (err != GM_E_OK) {
+		unlink(key_file);
+		unlink(data);
+	}
+	return err;
+}
+
+enum gm_err gm_store_init(const char *dir, const char *key_file)
+{
+	char data[PATH_LEN];
+
+	if (!in_dir(data, dir, "data.mdb"))
+		return GM_E_IO;
+	if (exists(data) || exists(key_file))
+		return GM_E_EXISTS;
+	struct gm_store *s = new_store();
+	if (!s)
+		return GM_E_NO_MEMORY;
+	enum gm_err err = make_store(s, dir, data, key_file);
+	gm_store_close(s);
+	return err;
+}

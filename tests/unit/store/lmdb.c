@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gm/crypto.h"
+#include "store/store.h"
+
+static char base[64], dir[80], key_file[80], why[256];
+static struct gm_store *store;
+static struct gm_changes changes;
+static uint64_t turn;
+
+static void start(void)
+{
+	cr_assert(gm_crypto_init());
+	strcpy(base, "/tmp/gm-store-XXXXXX");
+	cr_assert_not_null(mkdtemp(base));
+	snprintf(dir, sizeof(dir), "%s/store", base);
+	snprintf(key_file, sizeof(key_file), "%s/key", base);
+	cr_assert_eq(gm_store_init(dir, key_file), GM_E_OK);
+}
+
+static void finish(void)
+{
+	static const char *const files[] = {"store/data.mdb", "store/lock.mdb", "store/lock", "store", "key", "key2", ""};
+	char path[160];
+
+	gm_store_close(store);
+	gm_changes_free(&changes);
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		snprintf(path, sizeof(path), "%s/%s", base, files[i]);
+		remove(path);
+	}
+}
+
+TestSuite(store, .init = start, .fini = finish);
+
+static enum gm_err open_store(void)
+{
+	why[0] = '\0';
+	return gm_store_open(&store, dir, key_file, why);
+}
+
+static void commit(void)
+{
+	cr_assert_eq(gm_store_begin(store, &changes, ++turn), GM_E_OK);
+	cr_assert_eq(gm_store_finish(store), GM_COMMIT_DONE);
+	gm_changes_reset(&changes);
+}
+
+static void reopen(void)
+{
+	gm_store_close(store);
+	store = NULL;
+	cr_assert_eq(open_store(), GM_E_OK, "%s", why);
+}
+
+static void put_u32(enum gm_table table, uint32_t key, const void *value, size_t n)
+{
+	uint8_t be[4] = {(uint8_t)(key >> 24), (uint8_t)(key >> 16), (uint8_t)(key >> 8), (uint8_t)key};
+
+	gm_changes_put(&changes, 0, table, be, 4, value, n);
+}
+
+/* All of a table as "key=value " with keys in hex. */
+static enum gm_err show(void *arg, enum gm_table table, struct gm_bytes key, struct gm_bytes value)
+{
+	char *text = (char *)arg + strlen(arg);
+
+	(void)table;
+	for (size_t i = 0; i < key.n; i++)
+		text += sprintf(text, "%02x", key.p[i]);
+	sprintf(text, "=%.*s ", (int)value.n, (const char *)value.p);
+	return GM_E_OK;
+}
+
+static const char *shown(enum gm_table table)
+{
+	static char text[4096];
+
+	text[0] = '\0';
+	cr_assert_eq(gm_store_scan(store, table, show, text), GM_E_OK);
+	return text;
+}
+
+Test(store, keeps_what_was_committed_and_the_turn)
+{
+	cr_assert_eq(open_store(), GM_E_OK, "%s", why);
+	cr_expect_eq(gm_store_turn(store), 0);
+	put_u32(GM_TABLE_GROUP, 1, "one", 3);
+	put_u32(GM_TABLE_GROUP, 2, "two", 3);
+	put_u32(GM_TABLE_MEMBER, 1, "other", 5);
+	turn = 41;
+	commit();
+	cr_expect_eq(gm_store_turn(store), 42);
+	reopen();
+	cr_expect_str_eq(shown(GM_TABLE_GROUP), "00000001=one 00000002=two ");
+	cr_expect_str_eq(shown(GM_TABLE_MEMBER), "00000001=other ");
+	cr_expect_str_eq(shown(GM_TABLE_SEEN), "");
+	cr_expect_eq(gm_store_turn(store), 42);
+}
+
+Test(store, gives_records_in_the_order_of_their_keys)
+{
+	cr_assert_eq(open_store(), GM_E_OK);
+	put_u32(GM_TABLE_CTX, 0x01000000, "c", 1);
+	put_u32(GM_TABLE_CTX, 0xff, "a", 1);
+	put_u32(GM_TABLE_CTX, 0x100, "b", 1);
+	commit();
+	cr_expect_str_eq(shown(GM_TABLE_CTX), "000000ff=a 00000100=b 01000000=c ");
+}
+
+Test(store, lets_the_later_change_of_a_key_win)
+{
+	cr_assert_eq(open_store(), GM_E_OK);
+	put_u32(GM_TABLE_AS, 1, "old", 3);
+	put_u32(GM_TABLE_AS, 2, "stays", 5);
+	commit();
+	put_u32(GM_TABLE_AS, 1, "newer", 5);
+	gm_changes_remove(&changes, 0, GM_TABLE_AS, "\0\0\0\1", 4);
+	gm_changes_remove(&changes, 0, GM_TABLE_AS, "\0\0\0\2", 4);
+	put_u32(GM_TABLE_AS, 2, "", 0);
+	gm_changes_remove(&changes, 0, GM_TABLE_AS, "none", 4);
+	commit();
+	cr_expect_str_eq(shown(GM_TABLE_AS), "00000002= ");
+}
+
+Test(store, shows_nothing_of_a_turn_that_was_not_finished)
+{
+	cr_assert_eq(open_store(), GM_E_OK);
+	put_u32(GM_TABLE_AS, 1, "x", 1);
+	cr_assert_eq(gm_store_begin(store, &changes, 1), GM_E_OK);
+	reopen();
+	cr_expect_str_eq(shown(GM_TABLE_AS), "");
+	cr_expect_eq(gm_store_turn(store), 0);
+	cr_expect_eq(gm_store_finish(store), GM_COMMIT_FAILED);
+}
+
+static enum gm_err refuse(void *arg, enum gm_table table, struct gm_bytes key, struct gm_bytes value)
+{
+	(void)table;
+	(void)key;
+	(void)value;
+	++*(int *)arg;
+	return GM_E_RANGE;
+}
+
+Test(store, stops_a_scan_at_the_first_refusal)
+{
+	int calls = 0;
+
+	cr_assert_eq(open_store(), GM_E_OK);
+	put_u32(GM_TABLE_AS, 1, "x", 1);
+	put_u32(GM_TABLE_AS, 2, "x", 1);
+	commit();
+	cr_expect_eq(gm_store_scan(store, GM_TABLE_AS, refuse, &calls), GM_E_RANGE);
+	cr_expect_eq(calls, 1);
+}
+
+Test(store, is_made_once_and_for_its_owner_only)
+{
+	struct stat st;
+	char path[120];
+
+	cr_expect_eq(gm_store_init(dir, key_file), GM_E_EXISTS);
+	snprintf(path, sizeof(path), "%s/key2", base);
+	cr_expect_eq(gm_store_init(dir, path), GM_E_EXISTS);
+	cr_expect_neq(access(path, F_OK), 0);
+	snprintf(path, sizeof(path), "%s/elsewhere", base);
+	cr_expect_eq(gm_store_init(path, key_file), GM_E_EXISTS);
+	cr_expect_neq(access(path, F_OK), 0);
+	cr_expect(stat(dir, &st) == 0 && (st.st_mode & 07777) == 0700);
+	cr_expect(stat(key_file, &st) == 0 && (st.st_mode & 07777) == 0600 && st.st_size == 65);
+	snprintf(path, sizeof(path), "%s/data.mdb", dir);
+	cr_expect(stat(path, &st) == 0 && (st.st_mode & 07777) == 0600);
+	cr_expect_eq(open_store(), GM_E_OK, "%s", why);
+}
+
+Test(store, says_that_there_is_none)
+{
+	snprintf(dir, sizeof(dir), "%s/nowhere", base);
+	cr_expect_eq(open_store(), GM_E_UNKNOWN);
+	cr_expect_not_null(strstr(why, "no store"));
+}
+
+static void write_key(const char *text, mode_t mode)
+{
+	FILE *f = fopen(key_file, "w");
+
+	fputs(text, f);
+	fclose(f);
+	chmod(key_file, mode);
+}
+
+#define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
+
+Test(store, refuses_a_key_file_that_is_missing_open_to_others_or_no_key)
+{
+	cr_assert_eq(chmod(key_file, 0640), 0);
+	cr_expect_eq(open_store(), GM_E_STORE_KEY);
+	cr_expect_not_null(strstr(why, "open to others"), "%s", why);
+	cr_assert_eq(chmod(key_file, 0604), 0);
+	cr_expect_eq(open_store(), GM_E_STORE_KEY);
+	cr_assert_eq(chmod(key_file, 0400), 0);
+	cr_expect_eq(open_store(), GM_E_OK);
+	gm_store_close(store);
+	store = NULL;
+	remove(key_file);
+	cr_expect_eq(open_store(), GM_E_STORE_KEY);
+	write_key(ZEROS "\n\n", 0600);
+	cr_expect_eq(open_store(), GM_E_STORE_KEY);
+	cr_expect_not_null(strstr(why, "64 hex"), "%s", why);
+	write_key("x" ZEROS, 0600);
+	cr_expect_eq(open_store(), GM_E_STORE_KEY);
+	write_key("00", 0600);
+	cr_expect_eq(open_store(), GM_E_STORE_KEY);
+}
+
+Test(store, takes_a_credential_of_systemd_as_its_key)
+{
+	cr_assert_eq(chmod(key_file, 0440), 0);
+	setenv("CREDENTIALS_DIRECTORY", base, 1);
+	cr_expect_eq(open_store(), GM_E_OK, "%s", why);
+	gm_store_close(store);
+	store = NULL;
+	cr_assert_eq(chmod(key_file, 0444), 0);
+	cr_expect_eq(open_store(), GM_E_STORE_KEY);
+}
+
+Test(store, refuses_the_key_of_another_store)
+{
+	write_key(ZEROS "\n", 0600);
+	cr_expect_eq(open_store(), GM_E_STORE_KEY);
+	cr_expect_not_null(strstr(why, "another store"), "%s", why);
+}
+
+Test(store, keeps_a_second_process_out)
+{
+	int status = -1;
+
+	cr_assert_eq(open_store(), GM_E_OK);
+	pid_t child = fork();
+	if (child == 0) {
+		struct gm_store *second;
+
+		_exit(gm_store_open(&second, dir, key_file, why) == GM_E_BUSY ? 0 : 1);
+	}
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_expect_eq(status, 0);
+}
+
+/* Change the database behind the store's back. */
+static void tamper(const void *key, size_t key_n, int (*how)(MDB_txn *, MDB_dbi, MDB_val *key, MDB_val *value))
+{
+	MDB_val k = {.mv_data = (void *)(uintptr_t)key, .mv_size = key_n}, v;
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi dbi;
+
+	gm_store_close(store);
+	store = NULL;
+	cr_assert(mdb_env_create(&env) == 0 && mdb_env_open(env, dir, 0, 0600) == 0);
+	cr_assert(mdb_txn_begin(env, NULL, 0, &txn) == 0 && mdb_dbi_open(txn, NULL, 0, &dbi) == 0);
+	cr_assert_eq(mdb_get(txn, dbi, &k, &v), 0);
+	uint8_t copy[256];
+	memcpy(copy, v.mv_data, v.mv_size);
+	v.mv_data = copy;
+	cr_assert(how(txn, dbi, &k, &v) == 0 && mdb_txn_commit(txn) == 0);
+	mdb_env_close(env);
+}
+
+static size_t flip_at;
+
+static int flip(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *value)
+{
+	((uint8_t *)value->mv_data)[flip_at] ^= 0x40;
+	return mdb_put(txn, dbi, key, value, 0);
+}
+
+Test(store, calls_a_record_damaged_whichever_byte_was_flipped)
+{
+	static const uint8_t key[5] = {GM_TABLE_AS, 0, 0, 0, 2};
+	static char text[256];
+	size_t sealed = 1 + 4 + GM_BOX_NONCE + 5 + GM_BOX_TAG;
+
+	cr_assert_eq(open_store(), GM_E_OK);
+	for (flip_at = 0; flip_at < sealed; flip_at++) {
+		for (uint32_t i = 1; i < 4; i++)
+			put_u32(GM_TABLE_AS, i, "value", 5);
+		commit();
+		tamper(key, sizeof(key), flip);
+		cr_assert_eq(open_store(), GM_E_OK);
+		text[0] = '\0';
+		enum gm_err err = gm_store_scan(store, GM_TABLE_AS, show, text);
+		cr_expect_eq(err, flip_at == 0 ? GM_E_STORE_VERSION : GM_E_CORRUPT, "byte %zu: %d", flip_at, err);
+		cr_expect_str_eq(text, "00000001=value ");
+	}
+}
+
+static int copy_to_next(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *value)
+{
+	uint8_t other[5];
+	MDB_val k = {.mv_data = other, .mv_size = sizeof(other)};
+
+	memcpy(other, key->mv_data, sizeof(other));
+	other[4]++;
+	return mdb_put(txn, dbi, &k, value, 0);
+}
+
+static int move_to_next_table(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *value)
+{
+	uint8_t other[5];
+	MDB_val k = {.mv_data = other, .mv_size = sizeof(other)};
+
+	memcpy(other, key->mv_data, sizeof(other));
+	other[0]++;
+	return mdb_put(txn, dbi, &k, value, 0);
+}
+
+Test(store, notices_a_record_in_another_ones_place)
+{
+	static const uint8_t key[5] = {GM_TABLE_AS, 0, 0, 0, 1};
+	static char text[256];
+
+	cr_assert_eq(open_store(), GM_E_OK);
+	put_u32(GM_TABLE_AS, 1, "value", 5);
+	put_u32(GM_TABLE_AS, 2, "other", 5);
+	commit();
+	tamper(key, sizeof(key), copy_to_next);
+	tamper(key, sizeof(key), move_to_next_table);
+	cr_assert_eq(open_store(), GM_E_OK);
+	cr_expect_eq(gm_store_scan(store, GM_TABLE_AS, show, text), GM_E_CORRUPT);
+	cr_expect_eq(gm_store_scan(store, GM_TABLE_AS + 1, show, text), GM_E_CORRUPT);
+}
+
+Test(store, says_so_when_its_first_records_are_damaged)
+{
+	flip_at = 40;
+	tamper("\0check", 6, flip);
+	cr_expect_eq(open_store(), GM_E_CORRUPT);
+	cr_expect_not_null(strstr(why, "damaged"), "%s", why);
+	tamper("\0check", 6, flip);
+	tamper("\0turn", 5, flip);
+	cr_expect_eq(open_store(), GM_E_CORRUPT);
+}
+
+Test(store, shows_no_value_on_disk)
+{
+	static char file[1 << 20];
+	char path[120];
+
+	cr_assert_eq(open_store(), GM_E_OK);
+	put_u32(GM_TABLE_GROUP, 1, "a-master-secret-in-clear", 24);
+	commit();
+	snprintf(path, sizeof(path), "%s/data.mdb", dir);
+	FILE *f = fopen(path, "r");
+	size_t n = fread(file, 1, sizeof(file), f);
+	fclose(f);
+	cr_assert(n > 4096 && n < sizeof(file));
+	cr_expect_null(memmem(file, n, "master-secret", 13));
+}
+
+Test(store, takes_ten_thousand_changes_in_a_turn_and_counts_them)
+{
+	struct gm_store_stats stats;
+	static uint8_t value[300];
+	static char text[64];
+
+	cr_assert_eq(open_store(), GM_E_OK);
+	for (uint32_t i = 0; i < 10000; i++)
+		put_u32(GM_TABLE_MEMBER, i, value, sizeof(value));
+	commit();
+	gm_store_stats(store, &stats);
+	cr_expect(stats.commits == 1 && stats.changes == 10000 && stats.commit_us_last > 0);
+	cr_expect(stats.used_bytes > 10000 * 300 && stats.map_bytes >= stats.used_bytes);
+	for (uint32_t i = 0; i < 10000; i++)
+		gm_changes_remove(&changes, 0, GM_TABLE_MEMBER,
+		                  (uint8_t[]){(uint8_t)(i >> 24), (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i}, 4);
+	commit();
+	cr_expect_eq(gm_store_scan(store, GM_TABLE_MEMBER, show, text), GM_E_OK);
+	cr_expect_str_eq(text, "");
+}
