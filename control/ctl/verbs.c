@@ -84,13 +84,13 @@ enum gm_err gm_ctl_check(const struct gm_ctl_verb *verb, const struct gm_ctl_req
 		while (i < n && strcmp(specs[i].key, a->key) != 0)
 			i++;
 		if (i == n || a->type != gm_ctl_spec_wire(specs[i].type)) {
-			snprintf(why, 256, "%s: %s '%s'", verb->name, i == n ? "no such argument" : "wrong type of argument", a->key);
+			snprintf(why, 256, "%.40s: %s '%.40s'", verb->name, i == n ? "no such argument" : "wrong type of argument", a->key);
 			return GM_E_USAGE;
 		}
 	}
 	for (unsigned i = 0; i < n; i++) {
 		if (specs[i].positional && !gm_ctl_arg(request, specs[i].key)) {
-			snprintf(why, 256, "%s: argument '%s' is missing", verb->name, specs[i].key);
+			snprintf(why, 256, "%.40s: argument '%.40s' is missing", verb->name, specs[i].key);
 			return GM_E_USAGE;
 		}
 	}
