@@ -175,6 +175,102 @@ Test(cose, skips_keys_with_another_kid)
 	cr_expect_not(gm_cose_key_fits(&msg, &a.priv));
 }
 
+Test(cose, does_not_open_with_a_key_that_has_another_kid)
+{
+	struct pair a = make_pair(10);
+	struct buffer out;
+	memcpy(a.priv.kid, "as1", 3);
+	a.priv.kid_n = 3;
+	struct buffer token = protect(&a.priv);
+	a.priv.kid[0] = 'b';
+	cr_expect_eq(decode_and_open(of(&token), &a.priv, &out), GM_E_TOKEN_KEY);
+}
+
+Test(cose, keys_fit_their_own_algorithm_only)
+{
+	for (size_t i = 0; i < ALL_N; i++) {
+		struct pair p = make_pair(all[i]);
+		struct buffer token = protect(&p.priv);
+		struct gm_cose msg;
+		cr_assert_eq(gm_cose_decode(of(&token), &msg), GM_E_OK);
+		for (size_t k = 0; k < ALL_N; k++) {
+			bool same = all[i] == all[k] || (all[i] + all[k] == GM_ALG_EDDSA + GM_ALG_ED25519 && all[i] < -7);
+			cr_expect_eq(gm_cose_key_fits(&msg, &(struct gm_cose_key){.alg = all[k]}), same, "%d %d", all[i], all[k]);
+		}
+	}
+}
+
+/* COSE_Encrypt0 and COSE_Mac0 without alg, a nonce of iv_n bytes and a tag of tag_n bytes */
+static struct buffer build(int tag, size_t iv_n, struct gm_bytes text, size_t tag_n)
+{
+	static const uint8_t zeros[64];
+	struct buffer x;
+	struct gm_out o = gm_out(x.b, sizeof x.b);
+	gm_cbor_put_tag(&o, (uint64_t)tag);
+	gm_cbor_put_array(&o, tag == GM_COSE_ENCRYPT0 ? 3 : 4);
+	gm_cbor_put_bstr(&o, "", 0);
+	gm_cbor_put_map(&o, 1);
+	gm_cbor_put_int(&o, 5);
+	gm_cbor_put_bstr(&o, zeros, iv_n);
+	gm_cbor_put_bstr(&o, text.p, text.n);
+	if (tag != GM_COSE_ENCRYPT0)
+		gm_cbor_put_bstr(&o, zeros, tag_n);
+	x.n = gm_out_len(&o);
+	return x;
+}
+
+Test(cose, a_message_without_alg_fits_keys_of_its_kind_only)
+{
+	static const int kinds[] = {GM_COSE_ENCRYPT0, GM_COSE_MAC0, GM_COSE_SIGN1};
+	for (size_t k = 0; k < 3; k++) {
+		struct buffer token = build(kinds[k], 13, payload, 8), out;
+		struct gm_cose msg;
+		cr_assert_eq(gm_cose_decode(of(&token), &msg), GM_E_OK);
+		for (size_t i = 0; i < ALL_N; i++) {
+			struct pair p = make_pair(all[i]);
+			int want = gm_aead_info(all[i]) ? GM_COSE_ENCRYPT0 : all[i] > 0 ? GM_COSE_MAC0 : GM_COSE_SIGN1;
+			cr_expect_eq(gm_cose_key_fits(&msg, &p.pub), want == kinds[k], "%d", all[i]);
+			cr_expect_eq(decode_and_open(of(&token), &p.pub, &out), GM_E_TOKEN_KEY, "%d", all[i]);
+		}
+	}
+}
+
+Test(cose, does_not_open_a_nonce_of_another_length)
+{
+	struct gm_cose_key key = {.alg = 10, .key_n = 16};
+	struct buffer sealed = {.n = payload.n}, out;
+	memcpy(sealed.b, payload.p, payload.n);
+	cr_assert(gm_aead_seal(10, key.key, (uint8_t[13]){0}, (const uint8_t *)"\x83\x68" "Encrypt0\x40\x40", 12, sealed.b,
+	                       sealed.n));
+	sealed.n += 8;
+	for (size_t n = 0; n < 20; n++) {
+		struct buffer token = build(GM_COSE_ENCRYPT0, n, of(&sealed), 0);
+		cr_expect_eq(decode_and_open(of(&token), &key, &out), n == 13 ? GM_E_OK : GM_E_TOKEN_KEY, "%zu", n);
+	}
+}
+
+Test(cose, does_not_open_a_ciphertext_shorter_than_its_tag)
+{
+	struct gm_cose_key key = {.alg = 30, .key_n = 16};
+	struct buffer out;
+	for (size_t n = 0; n < 16; n++) {
+		struct buffer token = build(GM_COSE_ENCRYPT0, 13, (struct gm_bytes){iv, n % 13}, 0);
+		cr_expect_eq(decode_and_open(of(&token), &key, &out), GM_E_TOKEN_KEY);
+	}
+}
+
+Test(cose, does_not_accept_the_first_bytes_of_a_mac)
+{
+	struct gm_cose_key key = {.alg = GM_ALG_HMAC_256, .key_n = 32};
+	struct buffer whole = protect(&key), out;
+	struct gm_cose msg;
+	cr_assert_eq(gm_cose_decode(of(&whole), &msg), GM_E_OK);
+	for (size_t n = 0; n <= 32; n++) {
+		msg.tag.n = n;
+		cr_expect_eq(gm_cose_open(&msg, &key, out.b, sizeof out.b, &out.n), n == 32 ? GM_E_OK : GM_E_TOKEN_KEY);
+	}
+}
+
 Test(cose, refuses_to_protect_with_an_unknown_algorithm_or_a_key_of_the_wrong_size)
 {
 	uint8_t b[CAP];

@@ -153,6 +153,10 @@ static const struct refusal no_claims[] = {
 	{"exp that is not a number", "a304f97e00" OSC SCOPE},
 	{"exp of minus one and a half", "a304f9be00" OSC SCOPE},
 	{"exp of 10^300", "a304fb7e37e43c8800759c" OSC SCOPE},
+	{"nbf beyond 2^53", "a4051b0020000000000001" EXP OSC SCOPE},
+	{"nbf of minus one", "a40520" EXP OSC SCOPE},
+	{"nbf of minus one and a half", "a405f9be00" EXP OSC SCOPE},
+	{"iat of 10^300", "a406fb7e37e43c8800759c" EXP OSC SCOPE},
 	{"exp of true", "a304f5" OSC SCOPE},
 	{"negative exi", "a3" OSC SCOPE "182820"},
 	{"exi beyond 2^53", "a3" OSC SCOPE "18281b0020000000000001"},
@@ -259,6 +263,7 @@ Test(scope, allows_only_what_one_entry_covers)
 Test(scope, admin_entries_and_empty_permissions_allow_nothing)
 {
 	cr_expect_not(gm_scope_allows(hex("818262673107"), text("g1"), 0));
+	cr_expect_not(gm_scope_allows(hex("818262673107"), text("bg1"), 0), "the name's CBOR is not its text");
 	cr_expect_not(gm_scope_allows(hex("818262673100"), text("g1"), 0));
 	cr_expect_not(gm_scope_allows((struct gm_bytes){0}, text("g1"), 0));
 }
@@ -271,6 +276,7 @@ static const struct refusal bad_scopes[] = {
 	{"one entry without the array around it", "8262673106"},
 	{"an entry of one element", "8181626731"},
 	{"an entry of three elements", "818362673106f5"},
+	{"an entry that swallows the next", "8283626731068262673206"},
 	{"a name that is no text", "818242673106"},
 	{"a user entry for every group", "8182f506"},
 	{"a user entry with a pattern", "8182d9524962673106"},

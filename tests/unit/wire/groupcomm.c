@@ -533,7 +533,7 @@ static const char *const bad_uris[] = {
 	"coap://host/", "coap://example.org:5683/a", "coap://1.2.3/", "coap://1.2.3.4.5/", "coap://1.2.3.256/",
 	"coap://[1.2.3.4]/", "coap://::1/", "coap://[::1", "coap://[::1/a]", "coap://[]/", "coap://[::g]/",
 	"coap://[fe80::1%25eth0]/", "coap://user@[::1]/", "coap://user@1.2.3.4/", "coap://[::1]x/", "coap://[::1]a",
-	"coap://[::1]:/", "coap://[::1]:0/", "coap://[::1]:65536/", "coap://[::1]:123456/", "coap://[::1]:+1/", "coap://[::1]: 1/",
+	"coap://[::1]:/", "coap://[::1]:0/", "coap://[::1]:65536/", "coap://[::1]:123456/", "coap://[::1]:4294967301/", "coap://[::1]:+1/", "coap://[::1]: 1/",
 	"coap://[::1]:1x/", "coap://[::1]/a?q", "coap://[::1]?q", "coap://[::1]/a#f", "coap://[::1]/%41", "coap://[::1]/a b",
 	"coap://[::1]/\x80", "coap://[::1]/a\"", "coap://[::1]/.", "coap://[::1]/..", "coap://[::1]/a/../b", "coap://[::1]/a\n",
 	"coap://[ff02::1]/", "coap://[::]/", "coap://0.0.0.0/", "coap://224.0.1.187/", "coap://255.255.255.255/",
@@ -697,6 +697,14 @@ Test(join_response, has_no_credentials_where_none_were_asked)
 	gm_join_response_encode(&o, &r);
 	cr_assert_eq(gm_keying_decode(gm_out_result(&o), &m), GM_E_OK);
 	cr_expect(!m.creds.p && !m.peer_roles.p && !m.peer_ids.p && !m.sid.p);
+}
+
+Test(keying, takes_sha_256_for_an_hkdf_that_is_left_out)
+{
+	struct gm_keying_map m;
+	cr_assert_eq(gm_keying_decode(hex("a108a3024101064102080e"), &m), GM_E_OK);
+	cr_expect_eq(m.params.hkdf, 5);
+	cr_expect_null(m.salt.p);
 }
 
 #define SMALL_KEY "08a202410106" "4101"
