@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Positions only grow; position & mask is the place. A record is an 8-byte head and its bytes, padded to 8. What does
- * not fit before the end leaves a wrap marker there and starts at place 0; marker and record become visible in one store.
- * Each side keeps its last look at the other's position and looks again only when that one says full or empty. */
+ * not fit before the end leaves a wrap marker there and starts at place 0; marker and record become visible in one
+ * store. Each side keeps its last look at the other's position and looks again only when that one says full or empty.
+ */
 #include "gm/ring.h"
 
 #include <stdalign.h>

@@ -54,7 +54,7 @@ void gm_changes_put(struct gm_changes *c, uint32_t owner, enum gm_table table, c
                     const void *value, size_t value_n)
 {
 	struct gm_change head = {
-		.owner = owner, .table = (uint8_t)table, .key_n = (uint8_t)key_n, .value_n = (uint32_t)value_n};
+	    .owner = owner, .table = (uint8_t)table, .key_n = (uint8_t)key_n, .value_n = (uint32_t)value_n};
 
 	add(c, &head, key, value);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The store in LMDB: one database, a key is the table's number and the record's key, a value is sealed. Default sync
- * flags: commit returns after fdatasync of the pages and a synchronous write of the meta page. A lock on the file `lock`
- * keeps a second process out. */
+ * flags: commit returns after fdatasync of the pages and a synchronous write of the meta page. A lock on the file
+ * `lock` keeps a second process out. */
 #include "store/store.h"
 
 #include <errno.h>
@@ -100,7 +100,8 @@ static int write_all(struct gm_store *s, MDB_txn *txn, const struct gm_changes *
 	int r = put_turn(s, txn, turn);
 
 	for (const struct gm_change *c = NULL; r == 0 && (c = gm_changes_next(changes, c));) {
-		struct gm_bytes name = {.p = c->bytes, .n = c->key_n}, value = {.p = c->bytes + c->key_n, .n = c->value_n};
+		struct gm_bytes name = {.p = c->bytes, .n = c->key_n},
+		                value = {.p = c->bytes + c->key_n, .n = c->value_n};
 
 		r = c->remove ? take_away(s, txn, c->table, name) : put(s, txn, c->table, name, value);
 	}

@@ -103,7 +103,8 @@ static enum gm_err read_key(struct gm_seal_key *key, int fd, const char *path, c
 		              (unsigned)st.st_mode & 07777u);
 	bool good = decode(key, text, read(fd, text, sizeof(text)));
 	gm_wipe(text, sizeof(text));
-	return good ? GM_E_OK : gm_why(why, GM_E_STORE_KEY, "key file %s does not hold 64 hex digits and a newline", path);
+	return good ? GM_E_OK
+	            : gm_why(why, GM_E_STORE_KEY, "key file %s does not hold 64 hex digits and a newline", path);
 }
 
 enum gm_err gm_seal_key_read(struct gm_seal_key *key, const char *path, char why[static GM_WHY])

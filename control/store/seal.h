@@ -19,7 +19,7 @@ struct gm_seal_key { /* secret */
 #define GM_WHY 256u
 /* Fill `why` and return err. */
 enum gm_err gm_why(char why[static GM_WHY], enum gm_err err, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 
 /* Key file: 64 hex digits and a newline, for nobody but its owner. EXISTS; IO; errno says why. */
 GM_NODISCARD enum gm_err gm_seal_key_make(struct gm_seal_key *key, const char *path);

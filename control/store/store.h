@@ -70,7 +70,8 @@ struct gm_store_stats {
 
 /* Open an existing store. UNKNOWN: no store there; STORE_KEY: the key file is missing, readable by others or of another
  * store; STORE_VERSION; CORRUPT; IO. `why` gets a sentence for the operator. A second process gets BUSY. */
-GM_NODISCARD enum gm_err gm_store_open(struct gm_store **store, const char *dir, const char *key_file, char why[static 256]);
+GM_NODISCARD enum gm_err gm_store_open(struct gm_store **store, const char *dir, const char *key_file,
+                                       char why[static 256]);
 void gm_store_close(struct gm_store *store);
 
 /* Every record of a table in key order, unsealed; value is good inside the call only. Stops at the first failure of

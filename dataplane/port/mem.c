@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Datagrams on the way lie in heaps ordered by (due, serial): one per port, one for all clients. One mutex guards all. */
+/* Datagrams on the way lie in heaps ordered by (due, serial), one per port and one for all clients. One mutex guards
+ * all of it. */
 #include "port/mem.h"
 
 #include <errno.h>
@@ -119,7 +120,7 @@ static bool due(const struct gm_mem_net *net, const struct heap *h)
 
 /* ------------------------------------------------------------------ carrying */
 
-static uint64_t throw(struct gm_mem_net *net) /* splitmix64 */
+static uint64_t draw(struct gm_mem_net *net) /* splitmix64 */
 {
 	uint64_t z = net->dice += 0x9e3779b97f4a7c15u;
 
@@ -130,7 +131,7 @@ static uint64_t throw(struct gm_mem_net *net) /* splitmix64 */
 
 static bool chance(struct gm_mem_net *net, uint32_t in_a_million)
 {
-	return throw(net) % 1000000 < in_a_million;
+	return draw(net) % 1000000 < in_a_million;
 }
 
 static bool listens(const struct mem_port *port, const struct gm_addr *to)
@@ -165,20 +166,22 @@ static void put_on_way(struct gm_mem_net *net, const struct gm_addr *from, const
 
 	if (!p)
 		abort();
-	*p = (struct packet){.due = net->now + f->delay_ns, .serial = net->serial++, .from = *from, .to = *to, .len = len};
+	*p = (struct packet){
+	    .due = net->now + f->delay_ns, .serial = net->serial++, .from = *from, .to = *to, .len = len};
 	memcpy(p->data, data, len);
 	if (f->jitter_ns)
-		p->due += throw(net) % (f->jitter_ns + 1);
+		p->due += draw(net) % (f->jitter_ns + 1);
 	if (chance(net, f->late))
 		p->due += f->late_ns;
 	if (chance(net, f->corrupt) && len)
-		p->data[throw(net) % len] ^= (uint8_t)(1u << throw(net) % 8);
+		p->data[draw(net) % len] ^= (uint8_t)(1u << draw(net) % 8);
 	heap_add(port ? &port->in : &net->clients, p);
 	if (port)
 		pthread_cond_signal(&port->cond);
 }
 
-static void carry(struct gm_mem_net *net, const struct gm_addr *from, const struct gm_addr *to, const void *data, size_t len)
+static void carry(struct gm_mem_net *net, const struct gm_addr *from, const struct gm_addr *to, const void *data,
+                  size_t len)
 {
 	if (net->config.tap)
 		net->config.tap(net->config.tap_arg, from, to, data, len);
@@ -276,7 +279,8 @@ bool gm_mem_quiet(struct gm_mem_net *net)
 	return quiet;
 }
 
-void gm_mem_send(struct gm_mem_net *net, const struct gm_addr *from, const struct gm_addr *to, const void *data, size_t len)
+void gm_mem_send(struct gm_mem_net *net, const struct gm_addr *from, const struct gm_addr *to, const void *data,
+                 size_t len)
 {
 	pthread_mutex_lock(&net->lock);
 	carry(net, from, to, data, len);
@@ -536,17 +540,17 @@ static struct gm_addr mem_bound(const struct gm_port *port, unsigned i)
 }
 
 const struct gm_port_ops gm_port_mem = {
-	.name = "mem",
-	.open = mem_open,
-	.tx_get = mem_tx_get,
-	.tx_burst = mem_tx_burst,
-	.tx_put = mem_tx_put,
-	.rx_burst = mem_rx_burst,
-	.rx_put = mem_rx_put,
-	.wait = mem_wait,
-	.wake = mem_wake,
-	.stats = mem_stats,
-	.now_ns = mem_now,
-	.bound = mem_bound,
-	.close = mem_close,
+    .name = "mem",
+    .open = mem_open,
+    .tx_get = mem_tx_get,
+    .tx_burst = mem_tx_burst,
+    .tx_put = mem_tx_put,
+    .rx_burst = mem_rx_burst,
+    .rx_put = mem_rx_put,
+    .wait = mem_wait,
+    .wake = mem_wake,
+    .stats = mem_stats,
+    .now_ns = mem_now,
+    .bound = mem_bound,
+    .close = mem_close,
 };

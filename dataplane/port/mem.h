@@ -17,7 +17,7 @@ struct gm_mem_dgram {
 	uint8_t data[GM_MEM_DGRAM_MAX];
 };
 
-struct gm_mem_faults { /* chances in a million, per datagram and independent */
+struct gm_mem_faults {               /* chances in a million, per datagram and independent */
 	uint32_t loss, dup, corrupt; /* corrupt: one bit flipped */
 	uint32_t late;               /* arrives late_ns later than it would: overtaken */
 	uint64_t late_ns;
@@ -53,7 +53,8 @@ uint64_t gm_mem_next(struct gm_mem_net *net);
 bool gm_mem_quiet(struct gm_mem_net *net);
 
 /* As a client: faults apply. */
-void gm_mem_send(struct gm_mem_net *net, const struct gm_addr *from, const struct gm_addr *to, const void *data, size_t len);
+void gm_mem_send(struct gm_mem_net *net, const struct gm_addr *from, const struct gm_addr *to, const void *data,
+                 size_t len);
 /* The oldest datagram due at a client's address, at NULL: at any client's. false: none. */
 bool gm_mem_recv(struct gm_mem_net *net, const struct gm_addr *at, struct gm_mem_dgram *d);
 

@@ -17,7 +17,7 @@ struct gm_dgram {
 	uint16_t cap; /* of a send buffer */
 	uint32_t buf; /* the port's own handle */
 	struct gm_addr peer;
-	struct gm_addr local; /* received: the address it came to; to send: the source, ip all zero: the kernel chooses */
+	struct gm_addr local; /* received: where it came to; to send: the source, ip all zero: the kernel chooses */
 };
 
 struct gm_port_config {
@@ -44,7 +44,8 @@ struct gm_port_ops {
 	enum gm_err (*open)(struct gm_port **port, const struct gm_port_config *config);
 	/* Lend up to n empty send buffers; returns how many. The caller fills data, len, peer, local. */
 	unsigned (*tx_get)(struct gm_port *port, struct gm_dgram *d, unsigned n);
-	/* Send; returns k <= n accepted in order: those belong to the port again, the rest to the caller (send again or tx_put). */
+	/* Send; returns k <= n accepted in order: those belong to the port again, the rest to the caller (send again or
+	 * tx_put). */
 	unsigned (*tx_burst)(struct gm_port *port, struct gm_dgram *d, unsigned n);
 	void (*tx_put)(struct gm_port *port, struct gm_dgram *d, unsigned n); /* give lent buffers back unsent */
 	/* Receive up to n; the data stays valid until rx_put. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kernel UDP sockets through io_uring. Each socket has one multishot receive that takes its buffers from a ring shared by
- * all; a burst of sends is one system call. Completions are reaped into `in` (received, not yet given out) and `tx_free`.
+/* Kernel UDP sockets through io_uring. Each socket has one multishot receive that takes its buffers from a ring shared
+ * by all; a burst of sends is one system call. Completions are reaped into `in` (received, not yet given out) and
+ * `tx_free`.
  *
  * A multishot receive ends whenever it likes (no buffers, a full completion queue, an error of the socket): every
  * completion is asked whether more will come, and the receive is armed again as soon as the kernel has a buffer. */
@@ -127,7 +128,7 @@ static void on_recv(struct uring_port *u, const struct io_uring_cqe *cqe)
 	if (cqe->flags & IORING_CQE_F_BUFFER) {
 		u->provided--;
 		u->in[u->in_tail++ & (u->rx_n - 1)] = (struct received){
-			.buf = cqe->flags >> IORING_CQE_BUFFER_SHIFT, .socket = (uint16_t)i, .len = cqe->res};
+		    .buf = cqe->flags >> IORING_CQE_BUFFER_SHIFT, .socket = (uint16_t)i, .len = cqe->res};
 	}
 	if (!(cqe->flags & IORING_CQE_F_MORE)) {
 		u->armed[i] = false;
@@ -153,8 +154,8 @@ static void on_wake(struct uring_port *u, const struct io_uring_cqe *cqe)
 
 static void reap(struct uring_port *u)
 {
-	static void (*const on[])(struct uring_port *, const struct io_uring_cqe *) = {
-		[RECV] = on_recv, [SEND] = on_send, [WAKE] = on_wake};
+	static void (*const on[])(struct uring_port *,
+	                          const struct io_uring_cqe *) = {[RECV] = on_recv, [SEND] = on_send, [WAKE] = on_wake};
 	struct io_uring_cqe *cqe[REAP];
 	unsigned n;
 
@@ -181,10 +182,10 @@ static uint32_t completions_max(const struct uring_port *u)
 
 static bool open_ring(struct uring_port *u)
 {
-	struct io_uring_params params = {
-		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
-	                 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE,
-		.cq_entries = completions_max(u)};
+	struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+	                                          IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL |
+	                                          IORING_SETUP_CQSIZE,
+	                                 .cq_entries = completions_max(u)};
 	int r = io_uring_queue_init_params(SQ, &u->ring, &params);
 
 	u->ring_open = r == 0;
@@ -245,8 +246,9 @@ static bool allocate(struct uring_port *u, const struct gm_port_config *config)
 /* Nothing of the kernel may look at our memory, or hold a socket's address, after this. */
 static void cancel_all(struct uring_port *u)
 {
-	struct io_uring_sync_cancel_reg all = {
-		.flags = IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY, .fd = -1, .timeout = {.tv_sec = -1, .tv_nsec = -1}};
+	struct io_uring_sync_cancel_reg all = {.flags = IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY,
+	                                       .fd = -1,
+	                                       .timeout = {.tv_sec = -1, .tv_nsec = -1}};
 
 	io_uring_register_sync_cancel(&u->ring, &all);
 	io_uring_get_events(&u->ring);
@@ -328,7 +330,7 @@ static void queue_send(struct uring_port *u, const struct gm_dgram *d)
 	name_sqe(sqe, SEND, d->buf);
 }
 
-/* Everything is accepted: a full socket keeps the send in the kernel, and buffers not yet back are the back pressure. */
+/* Everything is accepted: a full socket keeps the send in the kernel; buffers not yet back are the back pressure. */
 static unsigned uring_tx_burst(struct gm_port *port, struct gm_dgram *d, unsigned n)
 {
 	struct uring_port *u = uring(port);
@@ -365,13 +367,13 @@ static bool give_out(struct uring_port *u, const struct received *r, struct gm_d
 	unsigned n = io_uring_recvmsg_payload_length(out, r->len, &u->rx_form);
 	uint8_t *name = io_uring_recvmsg_name(out);
 
-	*d = (struct gm_dgram){.data = io_uring_recvmsg_payload(out, &u->rx_form),
-	                       .len = (uint16_t)n,
-	                       .cap = (uint16_t)n,
-	                       .buf = r->buf,
-	                       .peer = gm_udp_get_name((const union gm_udp_name *)(void *)name),
-	                       .local = gm_udp_get_local(&u->udp[r->socket], name + sizeof(union gm_udp_name),
-	                                                 out->controllen)};
+	*d = (struct gm_dgram){
+	    .data = io_uring_recvmsg_payload(out, &u->rx_form),
+	    .len = (uint16_t)n,
+	    .cap = (uint16_t)n,
+	    .buf = r->buf,
+	    .peer = gm_udp_get_name((const union gm_udp_name *)(void *)name),
+	    .local = gm_udp_get_local(&u->udp[r->socket], name + sizeof(union gm_udp_name), out->controllen)};
 	return true;
 }
 
@@ -454,17 +456,17 @@ static struct gm_addr uring_bound(const struct gm_port *port, unsigned i)
 }
 
 const struct gm_port_ops gm_port_uring = {
-	.name = "uring",
-	.open = uring_open,
-	.tx_get = uring_tx_get,
-	.tx_burst = uring_tx_burst,
-	.tx_put = uring_tx_put,
-	.rx_burst = uring_rx_burst,
-	.rx_put = uring_rx_put,
-	.wait = uring_wait,
-	.wake = uring_wake,
-	.stats = uring_stats,
-	.now_ns = uring_now,
-	.bound = uring_bound,
-	.close = uring_close,
+    .name = "uring",
+    .open = uring_open,
+    .tx_get = uring_tx_get,
+    .tx_burst = uring_tx_burst,
+    .tx_put = uring_tx_put,
+    .rx_burst = uring_rx_burst,
+    .rx_put = uring_rx_put,
+    .wait = uring_wait,
+    .wake = uring_wake,
+    .stats = uring_stats,
+    .now_ns = uring_now,
+    .bound = uring_bound,
+    .close = uring_close,
 };

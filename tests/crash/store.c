@@ -92,7 +92,8 @@ static uint32_t check(uint32_t acknowledged)
 	cr_assert_eq(gm_store_scan(store, GM_TABLE_LEASE, collect, &f), GM_E_OK);
 	cr_assert_eq(gm_store_scan(store, GM_TABLE_CTX, collect, &f), GM_E_OK);
 	cr_assert_eq(gm_store_turn(store), f.last);
-	cr_assert(f.last == acknowledged || f.last == acknowledged + 1, "%u acknowledged, %u there", acknowledged, f.last);
+	cr_assert(f.last == acknowledged || f.last == acknowledged + 1, "%u acknowledged, %u there", acknowledged,
+	          f.last);
 	for (uint32_t i = 0; i < SLOTS; i++)
 		cr_assert_eq(f.slots[i], expected(i, f.last), "slot %u", i);
 	gm_store_close(store);

@@ -49,10 +49,10 @@ Test(addr, tells_port_address_and_scope_apart)
 
 Test(addr, refuses_what_is_no_literal_and_leaves_the_result_alone)
 {
-	static const char *bad[] = {"",           "localhost",   "1.2.3",        "1.2.3.4:",        "1.2.3.4:65536",
-	                            "1.2.3.4:1x", "1.2.3.4:-1",  "[::1",         "[::1]5683",       "[::1]:",
-	                            "[::1]: 1",   "[1.2.3.4]:1", "::1%nonesuch", "[::1]:000000001", "g::1",
-	                            "[]:1",       ":5683"};
+	static const char *bad[] = {
+	    "",     "localhost", "1.2.3",  "1.2.3.4:", "1.2.3.4:65536", "1.2.3.4:1x",   "1.2.3.4:-1",
+	    "[::1", "[::1]5683", "[::1]:", "[::1]: 1", "[1.2.3.4]:1",   "::1%nonesuch", "[::1]:000000001",
+	    "g::1", "[]:1",      ":5683"};
 	struct gm_addr a = {.port = 7};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)

@@ -18,7 +18,8 @@ static struct gm_addr addr(const char *text)
 
 static struct gm_port *attach(struct gm_mem_net *net, const char *listen, unsigned bufs)
 {
-	struct gm_port_config c = {.listen = {addr(listen)}, .listen_n = 1, .rx_bufs = bufs, .tx_bufs = bufs, .arg = net};
+	struct gm_port_config c = {
+	    .listen = {addr(listen)}, .listen_n = 1, .rx_bufs = bufs, .tx_bufs = bufs, .arg = net};
 	struct gm_port *port;
 
 	cr_assert_eq(ops->open(&port, &c), GM_E_OK);
@@ -173,7 +174,8 @@ Test(mem, loses_repeats_damages_and_reorders_as_often_as_asked)
 
 Test(mem, does_the_same_for_the_same_seed)
 {
-	struct gm_mem_faults f = {.loss = 50000, .dup = 50000, .corrupt = 50000, .late = 50000, .late_ns = 5000, .jitter_ns = 3000};
+	struct gm_mem_faults f = {
+	    .loss = 50000, .dup = 50000, .corrupt = 50000, .late = 50000, .late_ns = 5000, .jitter_ns = 3000};
 	unsigned a[4] = {0}, b[4] = {0}, c[4] = {0};
 
 	count(7, &f, a);
@@ -185,7 +187,8 @@ Test(mem, does_the_same_for_the_same_seed)
 
 Test(mem, moves_the_clock_to_what_is_due_when_one_thread_waits)
 {
-	struct gm_mem_net *net = gm_mem_net_new(&(struct gm_mem_config){.wait_steps = true, .faults = {.delay_ns = 500}});
+	struct gm_mem_net *net =
+	    gm_mem_net_new(&(struct gm_mem_config){.wait_steps = true, .faults = {.delay_ns = 500}});
 	struct gm_port *port = attach(net, "[::1]:5683", 4);
 	struct gm_addr member = addr("[::2]:7"), gm = addr("[::1]:5683");
 	uint64_t start = ops->now_ns(port);

@@ -28,7 +28,8 @@ static void start(void)
 
 static void finish(void)
 {
-	static const char *const files[] = {"store/data.mdb", "store/lock.mdb", "store/lock", "store", "key", "key2", ""};
+	static const char *const files[] = {
+	    "store/data.mdb", "store/lock.mdb", "store/lock", "store", "key", "key2", ""};
 	char path[160];
 
 	gm_store_close(store);
@@ -350,6 +351,18 @@ Test(store, says_so_when_its_first_records_are_damaged)
 	cr_expect_eq(open_store(), GM_E_CORRUPT);
 }
 
+static int drop(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *value)
+{
+	(void)value;
+	return mdb_del(txn, dbi, key, NULL);
+}
+
+Test(store, calls_itself_damaged_without_its_turn_number)
+{
+	tamper("\0turn", 5, drop);
+	cr_expect_eq(open_store(), GM_E_CORRUPT);
+}
+
 Test(store, shows_no_value_on_disk)
 {
 	static char file[1 << 20];
@@ -381,7 +394,8 @@ Test(store, takes_ten_thousand_changes_in_a_turn_and_counts_them)
 	cr_expect(stats.used_bytes > 10000 * 300 && stats.map_bytes >= stats.used_bytes);
 	for (uint32_t i = 0; i < 10000; i++)
 		gm_changes_remove(&changes, 0, GM_TABLE_MEMBER,
-		                  (uint8_t[]){(uint8_t)(i >> 24), (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i}, 4);
+		                  (uint8_t[]){(uint8_t)(i >> 24), (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i},
+		                  4);
 	commit();
 	cr_expect_eq(gm_store_scan(store, GM_TABLE_MEMBER, show, text), GM_E_OK);
 	cr_expect_str_eq(text, "");
