@@ -15,7 +15,6 @@ import group_oscore
 import oscore
 from member import CHANGED, CONTENT, CREATED, DELETED
 
-BLOCK_SIZE = 64
 # Signature algorithm, curve of the credentials, capabilities of the signature key.
 KINDS = {'eddsa': (-8, creds.ED25519, [1, 6]), 'es256': (-7, creds.P256, [2, 1]), 'pairwise': (None, creds.X25519, [])}
 
@@ -31,11 +30,12 @@ class Client:
 
 class FakeGm(threading.Thread):
     """`kind` is 'eddsa', 'es256' (both modes) or 'pairwise' (pairwise mode only, X25519).
-    `flaws` makes it misbehave: 'kdc_proof', 'same_gid', 'stale_self'. `calls` holds what the thread shall do."""
+    `flaws` makes it misbehave: 'kdc_proof', 'same_gid', 'stale_self', 'replays', 'old_notification'. `calls` holds what
+    the thread shall do."""
 
-    def __init__(self, as_key, group='g1', kind='eddsa', echo=False, flaws=()):
+    def __init__(self, as_key, group='g1', kind='eddsa', echo=False, flaws=(), block_size=64):
         super().__init__(daemon=True)
-        self.as_key, self.name, self.echo, self.flaws = as_key, group, echo, flaws
+        self.as_key, self.name, self.echo, self.flaws, self.block_size = as_key, group, echo, flaws, block_size
         self.endpoint = coap.Endpoint()
         self.endpoint.on_request = self.serve
         self.addr = self.endpoint.addr
@@ -97,7 +97,8 @@ class FakeGm(threading.Thread):
             note = self.answer(CONTENT, {**self.material(), 34: stale}, client, [(coap.OBSERVE, b'\x01')])
             outer = client.context.protect_response(note, exchange, own_piv=True)
             outer.token = token
-            self.endpoint.send(outer, client.addr)
+            for _ in range(2 if 'old_notification' in self.flaws else 1):
+                self.endpoint.send(outer, client.addr)
 
     def serve(self, outer, peer):
         if outer.get(coap.OSCORE) is None:
@@ -105,6 +106,8 @@ class FakeGm(threading.Thread):
         client = self.clients.get(oscore.decode_option(outer.get(coap.OSCORE)).kid)
         if client is None:
             return coap.Message(coap.code('4.01'))
+        if 'replays' in self.flaws:
+            client.context.window = oscore.ReplayWindow()
         try:
             inner, exchange = client.context.unprotect_request(outer)
         except oscore.OscoreError:
@@ -138,12 +141,13 @@ class FakeGm(threading.Thread):
 
     def block(self, client, number):
         code, options, body = client.body
-        if len(body) <= BLOCK_SIZE:
+        size = self.block_size
+        if len(body) <= size:
             return coap.Message(code, options, body)
-        more = len(body) > (number + 1) * BLOCK_SIZE
-        part = body[number * BLOCK_SIZE:(number + 1) * BLOCK_SIZE]
+        more = len(body) > (number + 1) * size
+        part = body[number * size:(number + 1) * size]
         options = [o for o in options if not number or o[0] not in (coap.OBSERVE, coap.LOCATION_PATH)]
-        return coap.Message(code, options + [(coap.BLOCK2, coap.block(number, more, 2)), (coap.ETAG, b'e')], part)
+        return coap.Message(code, options + [(coap.BLOCK2, coap.block(number, more, size.bit_length() - 5)), (coap.ETAG, b'e')], part)
 
     def route(self, inner, client, exchange):
         if inner.uint(coap.BLOCK2):
@@ -212,8 +216,9 @@ class FakeGm(threading.Thread):
         data = ace.kdc_pop_input(body[6], nonce) + b'x' * ('kdc_proof' in self.flaws)
         proof = (self.keys.sign(data) if self.sign_alg
                  else ace.pop_mac(self.keys.shared_secret(client.cred), data))
-        reply = {**self.material(client.sid), **self.lists(peers), 16: {1: 3600, 2: 0}, 17: self.keys.cred.raw,
-                 18: nonce, 19: proof}
+        reply = {**self.material(client.sid), 16: {1: 3600, 2: 0}, 17: self.keys.cred.raw, 18: nonce, 19: proof}
+        if 4 in body:
+            reply.update(self.lists(peers))
         location = coap.path_options('/ace-group/%s/nodes/n%d' % (self.name, self.clients_index(client)),
                                      coap.LOCATION_PATH)
         return self.answer(CREATED if new else CHANGED, reply, client, location)

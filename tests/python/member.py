@@ -85,15 +85,14 @@ class Member:
         self.token = ace.mint(as_key, claims, form)
 
     def load_token(self, path, as_key=None):
-        """A token from a JSON file: {"token": hex, "osc": {"id", "ms", "salt", optional "contextId"}: hex}; the osc
-        part may be missing when the AS key can open the token."""
+        """The first token of a file: {"token", "id", "ms", "salt", optional "contextId"}, all hex, as gmas writes it.
+        Only the token is needed when the AS key can open it."""
         with open(path, encoding='utf-8') as file:
-            data = json.load(file)
+            data, _ = json.JSONDecoder().raw_decode(file.read())
         self.token = bytes.fromhex(data['token'])
-        osc = data.get('osc', data)
-        if 'ms' in osc:
+        if 'ms' in data:
             labels = {'id': 0, 'ms': 2, 'salt': 5, 'contextId': 6}
-            self.osc = {labels[k]: bytes.fromhex(v) for k, v in osc.items() if k in labels and v is not None}
+            self.osc = {labels[k]: bytes.fromhex(v) for k, v in data.items() if k in labels}
         else:
             self.osc = ace.open_token(as_key, self.token)[8][4]
 

@@ -38,8 +38,9 @@ class MemberAgainstFakeGm(unittest.TestCase):
         return gm
 
     def test_joins_over_block2_and_leaves(self):
-        m = join_group(self, self.start())
-        self.assertGreater(m.lines[-1]['bytes'], fake_gm.BLOCK_SIZE)
+        gm = self.start()
+        m = join_group(self, gm)
+        self.assertGreater(m.lines[-1]['bytes'], gm.block_size)
         m.get_group()
         m.get_node()
         self.assertEqual(m.number(), 0)
@@ -123,6 +124,13 @@ class MemberAgainstFakeGm(unittest.TestCase):
             gm.calls.put(gm.rekey)
             with self.assertRaisesRegex(member.CheckFailed, text):
                 m.wait_rekey(1, 5.0)
+        gm = self.start(flaws=('old_notification',))
+        m = join_group(self, gm, 'observe')
+        gm.calls.put(gm.rekey)
+        with self.assertRaisesRegex(member.CheckFailed, 'newer Partial IV'):
+            m.wait_rekey(2, 5.0)
+        with self.assertRaisesRegex(member.CheckFailed, 'replay was answered'):
+            join_group(self, self.start(flaws=('replays',))).replay()
 
     def test_members_talk_in_the_modes_of_the_group(self):
         for kind, modes in (('eddsa', ('group', 'pairwise')), ('es256', ('group', 'pairwise')),
