@@ -225,7 +225,7 @@ enum gm_err gm_coap_decode(struct gm_bytes datagram, struct gm_coap *msg)
 	if (reserved(code) || token_len > GM_COAP_TOKEN_MAX || (code == GM_COAP_EMPTY && datagram.n != 4))
 		return GM_E_MALFORMED;
 	struct gm_bytes token = gm_in_take(&in, token_len);
-	if (in.err != GM_E_OK || (code == GM_COAP_EMPTY && token_len))
+	if (in.err != GM_E_OK)
 		return GM_E_MALFORMED;
 	msg->token_len = token_len;
 	if (token_len)
