@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ctl/table.h"
+#include "gm/crypto.h"
+#include "wire/cbor.h"
+
+static struct gm_changes changes;
+static struct gm_effects effects = {.workers = 1};
+static struct gm_ctl_env env;
+static struct gm_ctl_buf buf;
+static struct gm_ctl_reply reply;
+static struct gm_ctl_request request;
+static char said[65536]; /* the last answer: "k=v k=v\n" for each row, then "end k=v\n" or "error code: text\n" */
+
+static void txn(void *arg, struct gm_txn *txn)
+{
+	(void)arg;
+	*txn = (struct gm_txn){.wall_s = 1800000000, .mono_ms = 1000, .changes = &changes, .effects = &effects};
+	gm_random(txn->dice, sizeof(txn->dice));
+}
+
+static void start(void)
+{
+	const struct gm_core_config config = {.workers = 1,
+	                                      .contexts_max = 100,
+	                                      .members_max = 100,
+	                                      .groups_max = 400,
+	                                      .pending_per_token = 4,
+	                                      .pending_s = 60,
+	                                      .audience = "gm"};
+	cr_assert(gm_crypto_init());
+	env = (struct gm_ctl_env){.core = gm_core_new(&config), .workers = 1, .txn = txn};
+	cr_assert_not_null(env.core);
+	struct gm_txn t;
+	do
+		txn(NULL, &t);
+	while (gm_core_loaded(env.core, &t));
+}
+
+static void stop(void)
+{
+	gm_core_free(env.core);
+	gm_changes_free(&changes);
+	gm_effects_free(&effects);
+	gm_ctl_buf_free(&buf);
+}
+
+TestSuite(table, .init = start, .fini = stop);
+
+static void write_value(struct gm_in *in, FILE *f)
+{
+	struct gm_bytes b;
+
+	switch (gm_cbor_peek(in)) {
+	case GM_CBOR_UINT:
+	case GM_CBOR_NINT:
+		fprintf(f, "%lld", (long long)gm_cbor_int(in));
+		break;
+	case GM_CBOR_TSTR:
+		b = gm_cbor_tstr(in);
+		fprintf(f, "%.*s", (int)b.n, (const char *)b.p);
+		break;
+	case GM_CBOR_BSTR:
+		b = gm_cbor_bstr(in);
+		for (size_t i = 0; i < b.n; i++)
+			fprintf(f, "%02x", b.p[i]);
+		break;
+	default:
+		if (gm_cbor_is_null(in))
+			gm_cbor_null(in);
+		else
+			fputs(gm_cbor_bool(in) ? "yes" : "no", f);
+	}
+}
+
+static void write_pairs(struct gm_bytes pairs, FILE *f)
+{
+	struct gm_in in = gm_in_bytes(pairs);
+
+	for (uint64_t n = gm_cbor_map(&in); n; n--) {
+		struct gm_bytes key = gm_cbor_tstr(&in);
+		fprintf(f, " %.*s=", (int)key.n, (const char *)key.p);
+		write_value(&in, f);
+	}
+	fputc('\n', f);
+	cr_assert_eq(in.err, GM_E_OK);
+}
+
+static void write_answers(void)
+{
+	FILE *f = fmemopen(said, sizeof(said), "w");
+	struct gm_ctl_answer answer;
+	struct gm_bytes frame;
+	enum gm_err err;
+
+	while (gm_ctl_frame_next(&buf, &frame, &err)) {
+		cr_assert_eq(gm_ctl_answer_decode(frame, &answer), GM_E_OK);
+		cr_expect_eq(answer.id, 5);
+		if (answer.kind == GM_CTL_ERROR) {
+			fprintf(f, "error %.*s: %.*s\n", (int)answer.code.n, (const char *)answer.code.p, (int)answer.error.n,
+			        (const char *)answer.error.p);
+		} else {
+			fputs(answer.kind == GM_CTL_ROW ? "row" : "end", f);
+			write_pairs(answer.pairs, f);
+		}
+		gm_ctl_buf_eat(&buf, 4 + frame.n);
+	}
+	fclose(f);
+}
+
+/* One argument as text: "key=text", "key:number", "key!" a flag, "key#hex". */
+static void add(const char *text)
+{
+	struct gm_ctl_arg *arg = &request.args[request.args_n++];
+	size_t n = strcspn(text, "=:!#");
+	const char *value = text + n + 1;
+
+	*arg = (struct gm_ctl_arg){0};
+	memcpy(arg->key, text, n);
+	arg->type = text[n] == '='   ? GM_CTL_TEXT
+	            : text[n] == ':' ? GM_CTL_UINT
+	            : text[n] == '!' ? GM_CTL_BOOL
+	                             : GM_CTL_BYTES;
+	if (text[n] == '=') {
+		arg->n = strlen(value);
+		memcpy(arg->text, value, arg->n);
+	} else if (text[n] == '#') {
+		for (; value[2 * arg->n]; arg->n++) {
+			const char two[] = {value[2 * arg->n], value[2 * arg->n + 1], 0};
+			arg->text[arg->n] = (char)strtoul(two, NULL, 16);
+		}
+	} else {
+		arg->u = text[n] == '!' ? 1 : strtoull(value, NULL, 10);
+	}
+}
+
+#define RUN(...) run((const char *const[]){__VA_ARGS__, NULL})
+static const char *run(const char *const *words)
+{
+	request = (struct gm_ctl_request){.id = 5};
+	snprintf(request.verb, sizeof(request.verb), "%s", words[0]);
+	for (unsigned i = 1; words[i]; i++)
+		add(words[i]);
+	gm_ctl_reply_init(&reply, &buf, request.id);
+	gm_ctl_run(&env, &request, &reply);
+	cr_expect(reply.done);
+	write_answers();
+	return said;
+}
+
+#define SAYS(text) cr_expect_not_null(strstr(said, text), "'%s' is not in: %s", text, said)
+#define SAYS_NOT(text) cr_expect_null(strstr(said, text), "'%s' is in: %s", text, said)
+
+Test(table, makes_shows_and_deletes_a_group)
+{
+	cr_expect_str_eq(RUN("group create", "group=g1", "max-members:300", "backward=each", "rekey-every:60"), "end\n");
+	cr_expect_gt(changes.count, 0, "it is to be stored");
+	RUN("group show", "group=g1");
+	SAYS("row group=g1 state=idle members=0 ");
+	SAYS(" backward=each ");
+	SAYS(" rekey_every_s=60 ");
+	SAYS(" group_mode=yes pairwise_mode=yes ");
+	SAYS(" ecdh_alg=-27\n");
+	cr_expect_str_eq(RUN("group delete", "group=g1"), "end\n");
+	cr_expect_str_eq(RUN("group delete", "group=g1"), "error unknown: no group 'g1'\n");
+}
+
+Test(table, leaves_the_pairwise_mode_out_on_request)
+{
+	RUN("group create", "group=g1", "signature-only!");
+	RUN("group show", "group=g1");
+	SAYS(" group_mode=yes pairwise_mode=no ");
+	SAYS(" alg=0 ecdh_alg=0\n");
+	RUN("group create", "group=g2", "signature-only!", "pairwise-too!");
+	SAYS("error usage: signature-only and pairwise-too exclude each other");
+}
+
+Test(table, says_which_group_exists_already_or_not_at_all)
+{
+	RUN("group create", "group=g1");
+	cr_expect_str_eq(RUN("group create", "group=g1"), "error exists: group 'g1' exists already\n");
+	cr_expect_str_eq(RUN("group show", "group=g9"), "error unknown: no group 'g9'\n");
+	cr_expect_str_eq(RUN("rekey", "group=g9"), "error unknown: no group 'g9'\n");
+	cr_expect_str_eq(RUN("member list", "group=g9"), "error unknown: no group 'g9'\n");
+	cr_expect_str_eq(RUN("member show", "group=g9", "node=n"), "error unknown: no group 'g9'\n");
+	cr_expect_str_eq(RUN("member show", "group=g1", "node=n"), "error unknown: no member 'n' in group 'g1'\n");
+	cr_expect_str_eq(RUN("member evict", "group=g1", "node=n"), "error unknown: no member 'n' in group 'g1'\n");
+}
+
+Test(table, refuses_values_that_cannot_be)
+{
+	cr_expect_str_eq(RUN("group create", "group=g", "backward=often"),
+	                 "error usage: backward: off, window or each, not 'often'\n");
+	cr_expect_str_eq(RUN("group create", "group=g", "max-members:65537"), "error usage: max-members: at most 65536\n");
+	RUN("group create", "group=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+	cr_expect_str_eq(said, "error usage: group: longer than 64 bytes\n");
+	cr_expect_str_eq(RUN("dance"), "error usage: no such command 'dance'\n");
+	cr_expect_str_eq(RUN("group create"), "error usage: group create: argument 'group' is missing\n");
+}
+
+Test(table, lists_groups_in_pages)
+{
+	char name[32];
+	unsigned rows = 0;
+
+	cr_expect_str_eq(RUN("group list"), "end\n");
+	for (unsigned i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "group=g%03u", i);
+		cr_assert_str_eq(RUN("group create", name), "end\n");
+	}
+	RUN("group list");
+	SAYS("row group=g255 ");
+	SAYS_NOT("row group=g256 ");
+	SAYS("\nend after=");
+	const char *after = strstr(said, "after=") + 6;
+	char next[32];
+	snprintf(next, sizeof(next), "after:%u", (unsigned)atoi(after));
+	RUN("group list", next);
+	for (const char *p = said; (p = strstr(p, "row ")); p++)
+		rows++;
+	cr_expect_eq(rows, 44);
+	SAYS("row group=g299 ");
+	SAYS("\nend\n");
+}
+
+#define KEY32 "key#000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+
+Test(table, trusts_an_authorization_server_and_shows_no_key)
+{
+	cr_expect_str_eq(RUN("as add", "name=as1", KEY32, "alg=HMAC256", "kid#0a0b", "issuer=coap://as"), "end\n");
+	cr_expect_str_eq(RUN("as add", "name=as1", KEY32, "alg=HMAC256", "kid#0a0c"),
+	                 "error exists: authorization server 'as1' exists already\n");
+	RUN("as list");
+	SAYS(" alg=HMAC256 kid=0a0b issuer=coap://as ");
+	SAYS_NOT("0001020304");
+	RUN("as remove", "name=as1");
+	SAYS("row evicted=0\nend\n");
+	cr_expect_str_eq(RUN("as list"), "end\n");
+	cr_expect_str_eq(RUN("as remove", "name=as1"), "error unknown: no authorization server 'as1'\n");
+}
+
+Test(table, refuses_keys_that_do_not_fit_their_algorithm)
+{
+	cr_expect_str_eq(RUN("as add", "name=a", "alg=EdDSA"), "error usage: key: is missing\n");
+	cr_expect_str_eq(RUN("as add", "name=a", "alg=AES-CCM-16-64-128", KEY32),
+	                 "error usage: key: 16 bytes for AES-CCM-16-64-128, not 32\n");
+	RUN("as add", "name=a", "alg=DES", KEY32);
+	SAYS("error usage: alg: ");
+	RUN("as add", "name=a", KEY32);
+	SAYS("error usage: alg: ");
+	cr_expect_str_eq(RUN("as add", "name=a", "alg=30", KEY32), "error usage: key: 16 bytes for 30, not 32\n");
+	cr_expect_str_eq(RUN("as add", "name=a", "alg=-8", KEY32), "end\n");
+}
+
+Test(hist, counts_in_powers_of_two_and_gives_the_lower_end)
+{
+	uint64_t hist[GM_HIST] = {0};
+
+	cr_expect_eq(gm_hist_quantile(hist, 0.5), 0);
+	cr_expect_eq(gm_hist_bucket(0), 0);
+	cr_expect_eq(gm_hist_bucket(1), 0);
+	cr_expect_eq(gm_hist_bucket(64), 6);
+	cr_expect_eq(gm_hist_bucket(127), 6);
+	cr_expect_eq(gm_hist_bucket(UINT64_MAX), GM_HIST - 1);
+	hist[gm_hist_bucket(5)] = 6;
+	hist[gm_hist_bucket(1000)] = 4;
+	cr_expect_eq(gm_hist_sum(hist), 10);
+	cr_expect_eq(gm_hist_quantile(hist, 0.5), 4);
+	cr_expect_eq(gm_hist_quantile(hist, 0.6), 4);
+	cr_expect_eq(gm_hist_quantile(hist, 0.61), 512);
+	cr_expect_eq(gm_hist_quantile(hist, 1), 512);
+}
