@@ -147,7 +147,8 @@ class FakeGm(threading.Thread):
         more = len(body) > (number + 1) * size
         part = body[number * size:(number + 1) * size]
         options = [o for o in options if not number or o[0] not in (coap.OBSERVE, coap.LOCATION_PATH)]
-        return coap.Message(code, options + [(coap.BLOCK2, coap.block(number, more, size.bit_length() - 5)), (coap.ETAG, b'e')], part)
+        place = coap.block(number, more, size.bit_length() - 5)
+        return coap.Message(code, options + [(coap.BLOCK2, place), (coap.ETAG, b'e')], part)
 
     def route(self, inner, client, exchange):
         if inner.uint(coap.BLOCK2):
