@@ -219,6 +219,8 @@ Test(store, refuses_a_key_file_that_is_missing_open_to_others_or_no_key)
 	cr_expect_not_null(strstr(why, "64 hex"), "%s", why);
 	write_key("x" ZEROS, 0600);
 	cr_expect_eq(open_store(), GM_E_STORE_KEY);
+	write_key(ZEROS "0", 0600);
+	cr_expect_eq(open_store(), GM_E_STORE_KEY);
 	write_key("00", 0600);
 	cr_expect_eq(open_store(), GM_E_STORE_KEY);
 }
@@ -239,6 +241,14 @@ Test(store, refuses_the_key_of_another_store)
 	write_key(ZEROS "\n", 0600);
 	cr_expect_eq(open_store(), GM_E_STORE_KEY);
 	cr_expect_not_null(strstr(why, "another store"), "%s", why);
+}
+
+Test(store, is_not_made_again_while_it_is_open_and_its_key_gone)
+{
+	cr_assert_eq(open_store(), GM_E_OK);
+	remove(key_file);
+	cr_expect_eq(gm_store_init(dir, key_file), GM_E_EXISTS);
+	cr_expect_neq(access(key_file, F_OK), 0);
 }
 
 Test(store, keeps_a_second_process_out)
