@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "bench/member/fleet.h"
+#include "bench/member/traffic.h"
 
 #define WORDS_MAX 32
 #define EXIT_USAGE 2
@@ -367,11 +368,115 @@ static bool cmd_evicted_check(struct load *l, const struct words *c, json_t *res
 	json_object_set_new(result, "told", json_boolean(m->told));
 	if (!m->told)
 		gm_fleet_fail(&l->fleet, m, "the evicted member got no notice");
+	put_int(result, "unreadable", gm_traffic_evicted(&l->fleet, m));
 	must_be_refused(l, m, GM_OP_JOIN, result, "rejoin_refused");
 	must_be_refused(l, m, GM_OP_NODE, result, "read_refused");
 	must_be_refused(l, m, GM_OP_TOKEN, result, "repost_refused");
 	m->state = GM_MEMBER_EVICTED;
 	return true;
+}
+
+/* ---- traffic between members */
+
+static uint32_t draw_for(void *arg, uint32_t below)
+{
+	return draw(arg, below);
+}
+
+static bool cmd_traffic(struct load *l, const struct words *c, json_t *result)
+{
+	unsigned sample = (unsigned)number(option(c, "--sample", "20"), 20);
+	struct gm_traffic sum = {0};
+	for (unsigned g = 0; g < l->fleet.env.groups_n; g++) {
+		if (operand(c, 0) && known_group(l, operand(c, 0)) != (int)g)
+			continue;
+		struct gm_traffic t = gm_traffic_sample(&l->fleet, (int)g, sample, draw_for, l);
+		fprintf(stderr,
+		        "  %s: %u pairs, %u in group mode, %u pairwise, %u monitors read, %u attempts with old keys "
+		        "refused\n",
+		        l->fleet.groups[g].name, t.pairs, t.group_mode, t.pairwise_mode, t.monitors,
+		        t.old_keys_refused);
+		sum.pairs += t.pairs;
+		sum.group_mode += t.group_mode;
+		sum.pairwise_mode += t.pairwise_mode;
+		sum.monitors += t.monitors;
+		sum.old_keys_refused += t.old_keys_refused;
+		sum.learned += t.learned;
+		sum.given += t.given;
+	}
+	put_int(result, "pairs", sum.pairs);
+	put_int(result, "group_mode", sum.group_mode);
+	put_int(result, "pairwise_mode", sum.pairwise_mode);
+	put_int(result, "monitors", sum.monitors);
+	put_int(result, "old_keys_refused", sum.old_keys_refused);
+	put_int(result, "peer_keys_learned", sum.learned);
+	put_int(result, "peer_keys_given", sum.given);
+	return sum.pairs > 0 || complain(result, "traffic: no pair of requester and responder with the newest keys");
+}
+
+static bool cmd_learn(struct load *l, const struct words *c, json_t *result)
+{
+	int group = known_group(l, operand(c, 0));
+	struct chosen who = choose(l, group, GM_MEMBER_IN, (size_t)number(option(c, "--sample", "2"), 2));
+	size_t peers = 0;
+	bool ok = who.list && group >= 0 && who.n && run_list(l, result, who.list, who.n, GM_PLAN(GM_OP_CREDS));
+	for (size_t i = 0; who.list && !ok && i < who.n; i++)
+		l->fleet.members[who.list[i]].want_creds = true;
+	if (!ok && who.n) /* a re-join brings them along */
+		ok = run_list(l, result, who.list, who.n, GM_PLAN(GM_OP_JOIN) | GM_PLAN(GM_OP_OBSERVE));
+	for (size_t i = 0; who.list && i < who.n; i++) {
+		l->fleet.members[who.list[i]].want_creds = false;
+		peers += l->fleet.members[who.list[i]].peers_n;
+	}
+	put_int(result, "peers", peers);
+	free(who.list);
+	return ok;
+}
+
+static bool parse_sid(struct gm_ping *p, const char *hex)
+{
+	size_t n = strlen(hex) / 2;
+	if (strlen(hex) % 2 || !n || n > sizeof(p->sid))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		unsigned v;
+		if (sscanf(hex + 2 * i, "%2x", &v) != 1)
+			return false;
+		p->sid[i] = (uint8_t)v;
+	}
+	p->sid_n = (uint8_t)n;
+	return true;
+}
+
+static struct gm_member *a_requester(struct load *l, int group)
+{
+	for (uint32_t i = 0; i < l->fleet.members_n; i++) {
+		struct gm_member *m = &l->fleet.members[i];
+		if (m->group == group && m->state == GM_MEMBER_IN && m->has_keys && m->roles & GM_ROLE_REQUESTER)
+			return m;
+	}
+	return NULL;
+}
+
+static bool cmd_ping(struct load *l, const struct words *c, json_t *result)
+{
+	int group = known_group(l, operand(c, 0));
+	const char *mode = operand(c, 3), *from = option(c, "--from", NULL);
+	struct gm_ping p = {.payload = option(c, "--payload", NULL)};
+	if (group < 0 || !mode || !gm_addr_parse(&p.to, operand(c, 1)) || !p.to.port || !parse_sid(&p, operand(c, 2)) ||
+	    (strcmp(mode, "group") != 0 && strcmp(mode, "pairwise") != 0))
+		return complain(result, "ping GROUP IP:PORT SID group|pairwise");
+	p.pairwise = strcmp(mode, "pairwise") == 0;
+	p.from = from ? find_node(l, from) : a_requester(l, group);
+	if (!p.from)
+		return complain(result, "ping: no requester in that group");
+	if (!gm_traffic_peer(&l->fleet, (unsigned)group, (struct gm_bytes){p.sid, p.sid_n})) {
+		gm_fleet_run(&l->fleet, &p.from->index, 1, GM_PLAN(GM_OP_CREDS), 1, 0);
+	}
+	bool ok = gm_ping(&l->fleet, &p, 10000);
+	json_object_set_new(result, "from", json_string(p.from->node));
+	json_object_set_new(result, "ms", json_real((double)p.took_ns / 1e6));
+	return ok || complain(result, p.fault);
 }
 
 /* ---- looking */
@@ -497,6 +602,9 @@ static const struct command {
     {"rejoin", "K [GROUP]", "K members join again", cmd_rejoin},
     {"return", "K [GROUP]", "K members that left join again", cmd_return},
     {"evicted-check", "NODE [--timeout S]", "NODE is out: told, blind and refused", cmd_evicted_check},
+    {"traffic", "[GROUP] [--sample K]", "K pairs a group talk in both modes; old keys fail", cmd_traffic},
+    {"learn", "GROUP [--sample K]", "K members ask for the credentials of the others", cmd_learn},
+    {"ping", "GROUP IP:PORT SID group|pairwise [--from NODE] [--payload TEXT]", "ask a member elsewhere", cmd_ping},
     {"nodes", "[GROUP]", "list the members", cmd_nodes},
     {"dump-keys", "FILE", "append every OSCORE context ever made", cmd_dump_keys},
     {"status", "", "counters", cmd_status},
@@ -710,6 +818,7 @@ int main(int argc, char **argv)
 		return 1;
 	l.fleet.keys = open_log(s.keys);
 	l.fleet.acks = open_log(s.acks);
+	gm_ping_listen(&l.fleet);
 	l.window = (unsigned)s.window;
 	l.tries = (unsigned)s.tries;
 	gm_random(&l.dice, sizeof(l.dice));

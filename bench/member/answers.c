@@ -127,10 +127,13 @@ static bool peers_from_map(struct gm_member_env *env, struct gm_member *m, const
 	for (uint64_t i = 0; m->peers && i < n; i++) {
 		struct gm_member_peer *p = &m->peers[m->peers_n];
 		struct gm_bytes cred = gm_cbor_bstr(&creds), sid = gm_cbor_bstr(&ids);
-		if (sid.n > sizeof(p->sid) || gm_cred_key(cred, &env->groups[m->group].params, p->pub) != GM_E_OK)
+		if (sid.n > sizeof(p->sid) || cred.n > sizeof(p->cred) ||
+		    gm_cred_key(cred, &env->groups[m->group].params, p->pub) != GM_E_OK)
 			return false;
 		memcpy(p->sid, sid.p, sid.n);
 		p->sid_n = (uint8_t)sid.n;
+		memcpy(p->cred, cred.p, cred.n);
+		p->cred_n = (uint8_t)cred.n;
 		m->peers_n++;
 	}
 	return m->peers && gm_cbor_end(&creds) == GM_E_OK && gm_cbor_end(&ids) == GM_E_OK;

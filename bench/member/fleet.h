@@ -36,6 +36,7 @@ struct gm_fleet_run { /* members that carry out a plan, a window at a time */
 	size_t active, ok, failed;
 };
 
+struct gm_ping;
 struct gm_fleet {
 	struct gm_member_env env;
 	struct gm_member_group groups[GM_FLEET_GROUPS];
@@ -60,6 +61,7 @@ struct gm_fleet {
 	size_t contexts_n, contexts_cap;
 	FILE *keys, *acks;
 	unsigned checks_failed;
+	struct gm_ping *ping; /* the one that waits for its answer */
 	bool tolerant;        /* no answer is not worth a line */
 	bool (*stop)(void *); /* ends a run early where it says true */
 	void *stop_arg;

@@ -54,11 +54,11 @@ void gm_member_cred(struct gm_out *out, const struct gm_member *m)
 	gm_ccs_encode(out, NULL, 6, m->pub);
 }
 
-const uint8_t *gm_member_peer_key(const struct gm_member *m, struct gm_bytes sid)
+const struct gm_member_peer *gm_member_find_peer(const struct gm_member *m, struct gm_bytes sid)
 {
 	for (uint32_t i = 0; i < m->peers_n; i++)
 		if (gm_bytes_eq((struct gm_bytes){m->peers[i].sid, m->peers[i].sid_n}, sid))
-			return m->peers[i].pub;
+			return &m->peers[i];
 	return NULL;
 }
 

@@ -41,6 +41,7 @@ struct gm_member_keys { /* one version of a group's keys; secret */
 struct gm_member_peer {
 	uint8_t sid_n, sid[GM_SID_MAX];
 	uint8_t pub[GM_ED25519_PUB];
+	uint8_t cred_n, cred[127]; /* as given; longer ones are not kept */
 };
 
 struct gm_exchange {   /* the one request of ours that is out */
@@ -176,8 +177,8 @@ void gm_member_flush(struct gm_member_env *env);
 
 /* The member's credential, a minimal CCS. */
 void gm_member_cred(struct gm_out *out, const struct gm_member *m);
-/* The peer's public key, NULL: not known to this member. */
-const uint8_t *gm_member_peer_key(const struct gm_member *m, struct gm_bytes sid);
+/* NULL: not known to this member. */
+const struct gm_member_peer *gm_member_find_peer(const struct gm_member *m, struct gm_bytes sid);
 /* What a CON was answered with: kept so that a repeat gets the same bytes. */
 void gm_member_answer(struct gm_member_env *env, struct gm_member *m, const struct gm_addr *to, uint16_t mid,
                       const struct gm_oscore_option *option, struct gm_bytes bytes);

@@ -448,7 +448,7 @@ Test(member, puts_a_long_join_response_together)
 		manager_answer(w, false);
 	cr_assert_eq(w->failed, 0, "%s", w->reason);
 	cr_assert(w->m.state == GM_MEMBER_IN && w->gm.joins == 1 && w->env.stats.blocks >= 2);
-	cr_assert(gm_member_peer_key(&w->m, (struct gm_bytes){(const uint8_t *)"\x51", 1}) != NULL);
+	cr_assert(gm_member_find_peer(&w->m, (struct gm_bytes){(const uint8_t *)"\x51", 1}) != NULL);
 	free_world(w);
 }
 
