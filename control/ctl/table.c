@@ -509,6 +509,11 @@ uint64_t gm_hist_sum(const uint64_t hist[static GM_HIST])
 	return sum;
 }
 
+static uint64_t lower_end(unsigned bucket)
+{
+	return bucket ? UINT64_C(1) << (bucket - 1) : 0;
+}
+
 uint64_t gm_hist_quantile(const uint64_t hist[static GM_HIST], double q)
 {
 	uint64_t all = gm_hist_sum(hist), seen = 0;
@@ -516,14 +521,14 @@ uint64_t gm_hist_quantile(const uint64_t hist[static GM_HIST], double q)
 	for (unsigned i = 0; i < GM_HIST && all; i++) {
 		seen += hist[i];
 		if ((double)seen >= q * (double)all)
-			return UINT64_C(1) << i;
+			return lower_end(i);
 	}
 	return 0;
 }
 
 unsigned gm_hist_bucket(uint64_t v)
 {
-	unsigned b = v ? 63u - (unsigned)__builtin_clzll(v) : 0;
+	unsigned b = v ? 64u - (unsigned)__builtin_clzll(v) : 0;
 	return b < GM_HIST ? b : GM_HIST - 1;
 }
 
@@ -531,7 +536,7 @@ static uint64_t hist_most(const uint64_t hist[static GM_HIST])
 {
 	for (unsigned i = GM_HIST; i-- > 0;)
 		if (hist[i])
-			return UINT64_C(1) << i;
+			return lower_end(i);
 	return 0;
 }
 

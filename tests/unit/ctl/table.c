@@ -261,9 +261,9 @@ Test(hist, counts_in_powers_of_two_and_gives_the_lower_end)
 
 	cr_expect_eq(gm_hist_quantile(hist, 0.5), 0);
 	cr_expect_eq(gm_hist_bucket(0), 0);
-	cr_expect_eq(gm_hist_bucket(1), 0);
-	cr_expect_eq(gm_hist_bucket(64), 6);
-	cr_expect_eq(gm_hist_bucket(127), 6);
+	cr_expect_eq(gm_hist_bucket(1), 1);
+	cr_expect_eq(gm_hist_bucket(64), 7);
+	cr_expect_eq(gm_hist_bucket(127), 7);
 	cr_expect_eq(gm_hist_bucket(UINT64_MAX), GM_HIST - 1);
 	hist[gm_hist_bucket(5)] = 6;
 	hist[gm_hist_bucket(1000)] = 4;
