@@ -16,7 +16,7 @@ static struct gm_addr stranger(void)
 }
 
 /* Sends one datagram as a stranger; true where an answer came, decoded into m (which borrows from d). */
-static bool ask(struct rig *r, const void *p, size_t n, struct gm_mem_dgram *d, struct gm_coap *m)
+static bool ask(struct flow *r, const void *p, size_t n, struct gm_mem_dgram *d, struct gm_coap *m)
 {
 	struct gm_addr from = stranger();
 
@@ -26,7 +26,7 @@ static bool ask(struct rig *r, const void *p, size_t n, struct gm_mem_dgram *d, 
 			gm_worker_turn(r->dp->worker[w]);
 		if (gm_mem_recv(r->net, &from, d))
 			return gm_coap_decode((struct gm_bytes){d->data, d->len}, m) == GM_E_OK;
-		rig_turn(r);
+		flow_turn(r);
 	}
 	return false;
 }
@@ -68,7 +68,7 @@ static const struct row rows[] = {
 
 Test(bad_input, gets_the_answer_of_its_rfc_and_changes_nothing)
 {
-	struct rig *r = rig_new(2, NULL);
+	struct flow *r = flow_new(2, NULL);
 	struct gm_mem_dgram d;
 	struct gm_coap m;
 
@@ -81,22 +81,22 @@ Test(bad_input, gets_the_answer_of_its_rfc_and_changes_nothing)
 		          m.code >> 5, m.code & 31u);
 		cr_expect(m.mid == (uint16_t)((uint8_t)rows[i].bytes[2] << 8 | (uint8_t)rows[i].bytes[3]), "%s", rows[i].what);
 	}
-	struct gm_core_status s = rig_status(r);
+	struct gm_core_status s = flow_status(r);
 	cr_assert(eq(u32, s.contexts, 0));
 	cr_assert(eq(u32, s.members, 0));
-	rig_free(r);
+	flow_free(r);
 }
 
 Test(bad_input, an_answer_is_never_more_than_three_times_as_long_for_a_stranger_without_a_token)
 {
-	struct rig *r = rig_new(1, NULL);
+	struct flow *r = flow_new(1, NULL);
 	struct gm_mem_dgram d;
 	struct gm_coap m;
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		if (ask(r, rows[i].bytes, rows[i].n, &d, &m))
 			cr_expect(d.len <= 3 * (rows[i].n + 28), "%s: %zu for %zu", rows[i].what, (size_t)d.len, rows[i].n);
-	rig_free(r);
+	flow_free(r);
 }
 
 /* What a member sent last, captured on the wire, and sent again by somebody else. */
@@ -118,34 +118,34 @@ static void send_and_capture(void *arg, struct gm_member *m, const struct gm_add
 
 Test(replay, of_an_old_request_from_elsewhere_is_refused_and_does_not_move_the_member)
 {
-	struct rig *r = rig_new(1, NULL);
-	struct gm_member *m = rig_member(r, GM_ROLE_RESPONDER, true);
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = flow_member(r, GM_ROLE_RESPONDER, true);
 	struct gm_mem_dgram d;
 	struct gm_coap answer;
 
 	send_on = r->env.send;
 	r->env.send = send_and_capture;
-	cr_assert(rig_do(r, m, JOIN));
-	cr_assert(rig_do(r, m, GM_PLAN(GM_OP_GROUP)));
+	cr_assert(flow_do(r, m, JOIN));
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_GROUP)));
 	cr_assert(ask(r, last.bytes, last.n, &d, &answer));
 	cr_assert(eq(u8, answer.code, GM_COAP(4, 1)));
 	cr_assert(not(answer.has_oscore));
-	cr_assert(rig_rekey(r, true) == GM_E_OK);
-	rig_run(r, 100);
+	cr_assert(flow_rekey(r, true) == GM_E_OK);
+	flow_run(r, 100);
 	cr_assert(eq(u64, m->keys.version, 1), "the rekeying message still goes to the member");
 	cr_assert(eq(u32, r->reuses, 0));
-	rig_free(r);
+	flow_free(r);
 }
 
 Test(repeat, of_the_last_join_gets_the_same_bytes_and_joins_once)
 {
-	struct rig *r = rig_new(1, NULL);
-	struct gm_member *m = rig_member(r, GM_ROLE_RESPONDER, true);
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = flow_member(r, GM_ROLE_RESPONDER, true);
 	struct gm_mem_dgram first, second;
 
 	send_on = r->env.send;
 	r->env.send = send_and_capture;
-	cr_assert(rig_do(r, m, JOIN));
+	cr_assert(flow_do(r, m, JOIN));
 	for (unsigned k = 0; k < 2; k++) {
 		gm_mem_send(r->net, &last.from, &r->env.server, last.bytes, last.n);
 		gm_worker_turn(r->dp->worker[0]);
@@ -153,31 +153,31 @@ Test(repeat, of_the_last_join_gets_the_same_bytes_and_joins_once)
 		cr_assert(gm_mem_recv(r->net, &last.from, k ? &second : &first));
 	}
 	cr_assert(first.len == second.len && memcmp(first.data, second.data, first.len) == 0);
-	cr_assert(eq(u32, rig_status(r).members, 1));
-	cr_assert(eq(u64, rig_status(r).rejoins, 0));
+	cr_assert(eq(u32, flow_status(r).members, 1));
+	cr_assert(eq(u64, flow_status(r).rejoins, 0));
 	cr_assert(eq(u32, r->reuses, 0));
-	rig_free(r);
+	flow_free(r);
 }
 
 Test(truncation, of_a_members_request_at_every_length_is_never_taken)
 {
-	struct rig *r = rig_new(1, NULL);
-	struct gm_member *m = rig_member(r, GM_ROLE_RESPONDER, true);
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = flow_member(r, GM_ROLE_RESPONDER, true);
 	struct gm_mem_dgram d;
 	struct gm_coap answer;
 	uint8_t join[1500];
 
 	send_on = r->env.send;
 	r->env.send = send_and_capture;
-	cr_assert(rig_do(r, m, GM_PLAN(GM_OP_TOKEN)));
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_TOKEN)));
 	gm_member_plan(&r->env, m, GM_PLAN(GM_OP_JOIN));
 	gm_member_flush(&r->env); /* its Join is on the wire, undelivered as no turn is made */
 	memcpy(join, last.bytes, last.n);
 	for (size_t n = 0; n < last.n; n++)
 		if (ask(r, join, n, &d, &answer))
 			cr_assert(answer.code >> 5 != 2);
-	cr_assert(rig_do(r, m, GM_PLAN(GM_OP_NODE)));
-	cr_assert(eq(u32, rig_status(r).members, 1));
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_NODE)));
+	cr_assert(eq(u32, flow_status(r).members, 1));
 	cr_assert(eq(u32, r->failures, 0), "%s", r->failure);
-	rig_free(r);
+	flow_free(r);
 }

@@ -8,146 +8,146 @@
 #define JOIN (GM_PLAN(GM_OP_TOKEN) | GM_PLAN(GM_OP_JOIN))
 #define JOIN_OBSERVE (JOIN | GM_PLAN(GM_OP_OBSERVE))
 
-static void join_some(struct rig *r, unsigned n)
+static void join_some(struct flow *r, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		bool post = i % 3 != 2;
-		struct gm_member *m = rig_member(r, i % 2 ? GM_ROLE_RESPONDER : GM_ROLE_REQUESTER | GM_ROLE_RESPONDER, post);
-		cr_assert(rig_do(r, m, post ? JOIN : JOIN_OBSERVE), "member %u could not join: %02x", i, rig_code(r, m, GM_OP_JOIN));
+		struct gm_member *m = flow_member(r, i % 2 ? GM_ROLE_RESPONDER : GM_ROLE_REQUESTER | GM_ROLE_RESPONDER, post);
+		cr_assert(flow_do(r, m, post ? JOIN : JOIN_OBSERVE), "member %u could not join: %02x", i, flow_code(r, m, GM_OP_JOIN));
 	}
 }
 
 Test(join, makes_a_member_that_holds_the_keys)
 {
-	struct rig *r = rig_new(2, NULL);
-	struct gm_member *m = rig_member(r, GM_ROLE_REQUESTER, true);
+	struct flow *r = flow_new(2, NULL);
+	struct gm_member *m = flow_member(r, GM_ROLE_REQUESTER, true);
 
-	cr_assert(rig_do(r, m, JOIN));
+	cr_assert(flow_do(r, m, JOIN));
 	cr_assert(m->has_keys);
 	cr_assert(m->sid_n > 0);
-	cr_assert(eq(u32, rig_status(r).members, 1));
-	cr_assert(rig_do(r, m, GM_PLAN(GM_OP_GROUP)));
-	cr_assert(rig_do(r, m, GM_PLAN(GM_OP_NODE)));
+	cr_assert(eq(u32, flow_status(r).members, 1));
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_GROUP)));
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_NODE)));
 	cr_assert(eq(u32, r->failures, 0), "%s", r->failure);
 	cr_assert(eq(u32, r->reuses, 0));
-	rig_free(r);
+	flow_free(r);
 }
 
 Test(join, happens_once_under_loss_and_duplication)
 {
 	struct gm_mem_faults faults = {.loss = 150000, .dup = 150000, .delay_ns = 1000000, .jitter_ns = 20000000};
-	struct rig *r = rig_new(3, &faults);
+	struct flow *r = flow_new(3, &faults);
 
 	join_some(r, 20);
-	cr_assert(eq(u32, rig_status(r).members, 20));
-	cr_assert(eq(u64, rig_status(r).joins_ok, 20));
-	cr_assert(eq(u64, rig_status(r).rejoins, 0));
+	cr_assert(eq(u32, flow_status(r).members, 20));
+	cr_assert(eq(u64, flow_status(r).joins_ok, 20));
+	cr_assert(eq(u64, flow_status(r).rejoins, 0));
 	cr_assert(eq(u32, r->failures, 0), "%s", r->failure);
 	cr_assert(eq(u32, r->reuses, 0));
-	rig_free(r);
+	flow_free(r);
 }
 
 Test(rekey, reaches_everyone_by_post_and_by_observe)
 {
-	struct rig *r = rig_new(2, NULL);
+	struct flow *r = flow_new(2, NULL);
 
 	join_some(r, 30);
-	cr_assert(rig_rekey(r, false) == GM_E_OK);
-	rig_run(r, 6000);
-	cr_assert(eq(u32, rig_at_version(r, 1), 30));
-	cr_assert(eq(u64, rig_status(r).confirmed, 30));
-	cr_assert(eq(u64, rig_status(r).late, 0));
+	cr_assert(flow_rekey(r, false) == GM_E_OK);
+	flow_run(r, 6000);
+	cr_assert(eq(u32, flow_at_version(r, 1), 30));
+	cr_assert(eq(u64, flow_status(r).confirmed, 30));
+	cr_assert(eq(u64, flow_status(r).late, 0));
 	cr_assert(eq(u32, r->failures, 0), "%s", r->failure);
 	cr_assert(eq(u32, r->reuses, 0));
-	rig_free(r);
+	flow_free(r);
 }
 
 Test(rekey, reaches_everyone_under_loss_with_retransmissions_of_the_same_bytes)
 {
 	struct gm_mem_faults faults = {.loss = 100000, .dup = 50000, .delay_ns = 1000000, .jitter_ns = 5000000};
-	struct rig *r = rig_new(2, &faults);
+	struct flow *r = flow_new(2, &faults);
 
 	join_some(r, 30);
-	cr_assert(rig_rekey(r, false) == GM_E_OK);
-	rig_run(r, 70000);
-	struct gm_core_status s = rig_status(r);
+	cr_assert(flow_rekey(r, false) == GM_E_OK);
+	flow_run(r, 70000);
+	struct gm_core_status s = flow_status(r);
 	cr_assert(eq(u64, s.confirmed + s.late, 30));
 	cr_assert(ge(u64, s.confirmed, 28));
 	cr_assert(eq(u32, r->failures, 0), "%s", r->failure);
 	cr_assert(eq(u32, r->reuses, 0));
-	rig_free(r);
+	flow_free(r);
 }
 
 Test(rekey, follows_a_leave_and_leaves_the_leaver_behind)
 {
-	struct rig *r = rig_new(2, NULL);
+	struct flow *r = flow_new(2, NULL);
 
 	join_some(r, 6);
 	struct gm_member *m = &r->members[3];
 	uint8_t node_n = m->node_n;
-	cr_assert(rig_do(r, m, GM_PLAN(GM_OP_LEAVE)));
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_LEAVE)));
 	m->node_n = node_n; /* it asks all the same */
-	rig_run(r, 7000);
-	cr_assert(eq(u32, rig_at_version(r, 1), 5));
-	cr_assert(eq(u32, rig_status(r).members, 5));
-	cr_assert(not(rig_do(r, m, GM_PLAN(GM_OP_GROUP))));
-	cr_assert(eq(u8, rig_code(r, m, GM_OP_GROUP), GM_COAP(4, 3)));
-	rig_free(r);
+	flow_run(r, 7000);
+	cr_assert(eq(u32, flow_at_version(r, 1), 5));
+	cr_assert(eq(u32, flow_status(r).members, 5));
+	cr_assert(not(flow_do(r, m, GM_PLAN(GM_OP_GROUP))));
+	cr_assert(eq(u8, flow_code(r, m, GM_OP_GROUP), GM_COAP(4, 3)));
+	flow_free(r);
 }
 
 Test(evict, tells_the_member_once_and_bars_it)
 {
-	struct rig *r = rig_new(2, NULL);
+	struct flow *r = flow_new(2, NULL);
 	unsigned evicted = 0;
 
 	join_some(r, 4);
 	struct gm_member *m = &r->members[0];
-	cr_assert(rig_evict(r, m->node, &evicted) == GM_E_OK);
+	cr_assert(flow_evict(r, m->node, &evicted) == GM_E_OK);
 	cr_assert(eq(u32, evicted, 1));
-	rig_run(r, 8000);
+	flow_run(r, 8000);
 	cr_assert(m->told);
 	cr_assert(eq(u64, r->env.stats.notices, 1));
-	cr_assert(eq(u32, rig_at_version(r, 1), 3));
-	cr_assert(eq(u32, rig_status(r).contexts, 3), "its keys are wiped when the notice is done");
-	cr_assert(not(rig_do(r, m, GM_PLAN(GM_OP_JOIN))));
-	cr_assert(not(rig_do(r, m, GM_PLAN(GM_OP_TOKEN))));
-	cr_assert(eq(u8, rig_code(r, m, GM_OP_TOKEN), GM_COAP(4, 1)));
+	cr_assert(eq(u32, flow_at_version(r, 1), 3));
+	cr_assert(eq(u32, flow_status(r).contexts, 3), "its keys are wiped when the notice is done");
+	cr_assert(not(flow_do(r, m, GM_PLAN(GM_OP_JOIN))));
+	cr_assert(not(flow_do(r, m, GM_PLAN(GM_OP_TOKEN))));
+	cr_assert(eq(u8, flow_code(r, m, GM_OP_TOKEN), GM_COAP(4, 1)));
 	cr_assert(eq(u32, r->reuses, 0));
-	rig_free(r);
+	flow_free(r);
 }
 
 Test(restart, with_another_number_of_workers_changes_nothing)
 {
 	static const unsigned workers[] = {1, 3, 2};
-	struct rig *r = rig_new(workers[0], NULL);
+	struct flow *r = flow_new(workers[0], NULL);
 
 	join_some(r, 12);
 	for (unsigned i = 1; i < 3; i++) {
-		rig_restart(r, workers[i]);
+		flow_restart(r, workers[i]);
 		for (unsigned k = 0; k < 12; k += 5)
-			cr_assert(rig_do(r, &r->members[k], GM_PLAN(GM_OP_NODE)), "member %u after restart %u", k, i);
-		cr_assert(rig_rekey(r, false) == GM_E_OK);
-		rig_run(r, 7000);
-		cr_assert(eq(u32, rig_at_version(r, i), 12));
+			cr_assert(flow_do(r, &r->members[k], GM_PLAN(GM_OP_NODE)), "member %u after restart %u", k, i);
+		cr_assert(flow_rekey(r, false) == GM_E_OK);
+		flow_run(r, 7000);
+		cr_assert(eq(u32, flow_at_version(r, i), 12));
 	}
 	cr_assert(gt(u64, r->env.stats.echoes, 0));
 	cr_assert(eq(u32, r->contexts, 12), "no token was posted again");
 	cr_assert(eq(u32, r->failures, 0), "%s", r->failure);
 	cr_assert(eq(u32, r->reuses, 0));
-	rig_free(r);
+	flow_free(r);
 }
 
 Test(restart, without_the_lease_is_seen_as_reuse_by_the_watch_on_the_wire)
 {
-	struct rig *r = rig_new(1, NULL);
+	struct flow *r = flow_new(1, NULL);
 
 	join_some(r, 4);
-	cr_assert(rig_rekey(r, false) == GM_E_OK);
-	rig_run(r, 6000);
+	cr_assert(flow_rekey(r, false) == GM_E_OK);
+	flow_run(r, 6000);
 	r->dp_config.no_lease = true;
-	rig_restart(r, 1);
-	cr_assert(rig_rekey(r, false) == GM_E_OK);
-	rig_run(r, 6000);
+	flow_restart(r, 1);
+	cr_assert(flow_rekey(r, false) == GM_E_OK);
+	flow_run(r, 6000);
 	cr_assert(gt(u32, r->reuses, 0));
-	rig_free(r);
+	flow_free(r);
 }

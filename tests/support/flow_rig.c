@@ -12,7 +12,7 @@ static struct gm_askey as_key;
 
 /* ---- records: what a store would hold */
 
-static void store_apply(struct rig *r)
+static void store_apply(struct flow *r)
 {
 	const struct gm_change *c = NULL;
 
@@ -30,8 +30,8 @@ static void store_apply(struct rig *r)
 		}
 		if (i == r->records_n)
 			r->records = realloc(r->records, ++r->records_n * sizeof *r->records);
-		struct rig_record *rec = &r->records[i];
-		*rec = (struct rig_record){.table = c->table, .key_n = c->key_n, .value_n = c->value_n};
+		struct flow_record *rec = &r->records[i];
+		*rec = (struct flow_record){.table = c->table, .key_n = c->key_n, .value_n = c->value_n};
 		memcpy(rec->key, c->bytes, c->key_n);
 		rec->value = malloc(c->value_n + 1);
 		memcpy(rec->value, c->bytes + c->key_n, c->value_n);
@@ -41,7 +41,7 @@ static void store_apply(struct rig *r)
 
 static int by_key(const void *a, const void *b)
 {
-	const struct rig_record *x = a, *y = b;
+	const struct flow_record *x = a, *y = b;
 
 	if (x->table != y->table)
 		return x->table - y->table;
@@ -50,7 +50,7 @@ static int by_key(const void *a, const void *b)
 
 /* ---- the core thread's turn */
 
-static struct gm_txn txn_of(struct rig *r)
+static struct gm_txn txn_of(struct flow *r)
 {
 	struct gm_txn t = {
 		.wall_s = time(NULL) + r->wall_s,
@@ -63,7 +63,7 @@ static struct gm_txn txn_of(struct rig *r)
 	return t;
 }
 
-static void publish(struct rig *r)
+static void publish(struct flow *r)
 {
 	store_apply(r);
 	for (unsigned i = 0; i < r->dp->config.workers; i++) {
@@ -74,7 +74,7 @@ static void publish(struct rig *r)
 	gm_effects_reset(&r->effects);
 }
 
-static void core_turn(struct rig *r)
+static void core_turn(struct flow *r)
 {
 	const struct gm_rec *rec;
 
@@ -94,7 +94,7 @@ static void core_turn(struct rig *r)
 
 static void on_send(void *arg, struct gm_member *m, const struct gm_addr *to, const uint8_t *p, size_t n)
 {
-	struct rig *r = arg;
+	struct flow *r = arg;
 
 	r->to_gm++;
 	gm_mem_send(r->net, &m->addr, to, p, n);
@@ -102,14 +102,14 @@ static void on_send(void *arg, struct gm_member *m, const struct gm_addr *to, co
 
 static void on_timer(void *arg, struct gm_member *m, uint64_t at_ms)
 {
-	struct rig *r = arg;
+	struct flow *r = arg;
 
 	r->timer_ms[m->index] = at_ms;
 }
 
 static void on_done(void *arg, struct gm_member *m, enum gm_member_op op, uint8_t code, uint64_t took_ns)
 {
-	struct rig *r = arg;
+	struct flow *r = arg;
 
 	(void)took_ns;
 	r->last_code[m->index][op] = code;
@@ -117,7 +117,7 @@ static void on_done(void *arg, struct gm_member *m, enum gm_member_op op, uint8_
 
 static void on_context(void *arg, struct gm_member *m, struct gm_bytes ms, struct gm_bytes salt)
 {
-	struct rig *r = arg;
+	struct flow *r = arg;
 
 	(void)m;
 	(void)ms;
@@ -133,14 +133,14 @@ static void on_installed(void *arg, struct gm_member *m)
 
 static void on_failed(void *arg, struct gm_member *m, const char *reason)
 {
-	struct rig *r = arg;
+	struct flow *r = arg;
 
 	r->failures++;
 	snprintf(r->failure, sizeof r->failure, "member %u: %s", m->index, reason);
 	fprintf(stderr, "%s\n", r->failure);
 }
 
-static void members_turn(struct rig *r)
+static void members_turn(struct flow *r)
 {
 	struct gm_mem_dgram d;
 
@@ -172,7 +172,7 @@ static uint64_t hash(const void *p, size_t n)
 
 static void watch(void *arg, const struct gm_addr *from, const struct gm_addr *to, const uint8_t *data, size_t n)
 {
-	struct rig *r = arg;
+	struct flow *r = arg;
 	struct gm_coap m;
 	struct gm_oscore_option option;
 	uint8_t id[64] = {0};
@@ -189,7 +189,7 @@ static void watch(void *arg, const struct gm_addr *from, const struct gm_addr *t
 		memcpy(id + 32, m.token, m.token_len);
 		memcpy(id + 40, &m.mid, 2);
 	}
-	struct rig_nonce at = {hash(id, sizeof id), hash(m.payload.p, m.payload.n)};
+	struct flow_nonce at = {hash(id, sizeof id), hash(m.payload.p, m.payload.n)};
 	for (unsigned i = 0; i < r->nonces_n; i++) {
 		if (r->nonces[i].id != at.id)
 			continue;
@@ -203,7 +203,7 @@ static void watch(void *arg, const struct gm_addr *from, const struct gm_addr *t
 
 /* ---- life */
 
-static void start_workers(struct rig *r, unsigned workers)
+static void start_workers(struct flow *r, unsigned workers)
 {
 	r->dp = calloc(1, sizeof *r->dp);
 	r->dp_config.workers = workers;
@@ -219,14 +219,14 @@ static void start_workers(struct rig *r, unsigned workers)
 	}
 }
 
-static void start_core(struct rig *r, unsigned workers)
+static void start_core(struct flow *r, unsigned workers)
 {
 	r->core_config.workers = workers;
 	r->core = gm_core_new(&r->core_config);
 	r->effects.workers = workers;
 	qsort(r->records, r->records_n, sizeof *r->records, by_key);
 	for (unsigned i = 0; i < r->records_n; i++) {
-		struct rig_record *rec = &r->records[i];
+		struct flow_record *rec = &r->records[i];
 		if (gm_core_load(r->core, rec->table, (struct gm_bytes){rec->key, rec->key_n},
 		                 (struct gm_bytes){rec->value, rec->value_n}) != GM_E_OK)
 			abort();
@@ -238,7 +238,7 @@ static void start_core(struct rig *r, unsigned workers)
 	}
 }
 
-static void stop(struct rig *r)
+static void stop(struct flow *r)
 {
 	for (unsigned i = 0; i < r->dp->config.workers; i++)
 		gm_worker_free(r->dp->worker[i]);
@@ -248,14 +248,14 @@ static void stop(struct rig *r)
 	gm_effects_reset(&r->effects);
 }
 
-void rig_restart(struct rig *r, unsigned workers)
+void flow_restart(struct flow *r, unsigned workers)
 {
 	stop(r);
 	start_workers(r, workers);
 	start_core(r, workers);
 }
 
-static void add_as_and_group(struct rig *r)
+static void add_as_and_group(struct flow *r)
 {
 	struct gm_txn t = txn_of(r);
 	struct gm_as_spec as = {.name = "as"};
@@ -270,9 +270,9 @@ static void add_as_and_group(struct rig *r)
 	publish(r);
 }
 
-struct rig *rig_new(unsigned workers, const struct gm_mem_faults *faults)
+struct flow *flow_new(unsigned workers, const struct gm_mem_faults *faults)
 {
-	struct rig *r = calloc(1, sizeof *r);
+	struct flow *r = calloc(1, sizeof *r);
 	struct gm_mem_config mc = {.seed = 1, .wait_steps = true, .tap = watch, .tap_arg = r};
 
 	gm_crypto_init();
@@ -321,7 +321,7 @@ struct rig *rig_new(unsigned workers, const struct gm_mem_faults *faults)
 	return r;
 }
 
-void rig_free(struct rig *r)
+void flow_free(struct flow *r)
 {
 	for (unsigned i = 0; i < r->members_n; i++) {
 		free(r->members[i].token);
@@ -339,7 +339,7 @@ void rig_free(struct rig *r)
 	free(r);
 }
 
-void rig_turn(struct rig *r)
+void flow_turn(struct flow *r)
 {
 	for (unsigned i = 0; i < r->dp->config.workers; i++)
 		gm_worker_turn(r->dp->worker[i]);
@@ -348,13 +348,13 @@ void rig_turn(struct rig *r)
 	gm_mem_step(r->net, 1000000);
 }
 
-void rig_run(struct rig *r, unsigned ms)
+void flow_run(struct flow *r, unsigned ms)
 {
 	while (ms--)
-		rig_turn(r);
+		flow_turn(r);
 }
 
-struct gm_member *rig_member(struct rig *r, uint8_t roles, bool post)
+struct gm_member *flow_member(struct flow *r, uint8_t roles, bool post)
 {
 	unsigned i = r->members_n++;
 	struct gm_member *m = &r->members[i];
@@ -380,25 +380,25 @@ struct gm_member *rig_member(struct rig *r, uint8_t roles, bool post)
 	return m;
 }
 
-bool rig_do(struct rig *r, struct gm_member *m, unsigned plan)
+bool flow_do(struct flow *r, struct gm_member *m, unsigned plan)
 {
 	memset(r->last_code[m->index], 0, GM_OP_N);
 	r->env.now_ns = gm_mem_now(r->net);
 	gm_member_plan(&r->env, m, plan);
 	for (unsigned ms = 0; ms < 30000 && (m->plan || m->ex.active); ms++)
-		rig_turn(r);
+		flow_turn(r);
 	for (unsigned op = 0; op < GM_OP_N; op++)
 		if (plan >> op & 1 && r->last_code[m->index][op] >> 5 != 2)
 			return false;
 	return !m->plan;
 }
 
-uint8_t rig_code(struct rig *r, struct gm_member *m, enum gm_member_op op)
+uint8_t flow_code(struct flow *r, struct gm_member *m, enum gm_member_op op)
 {
 	return r->last_code[m->index][op];
 }
 
-enum gm_err rig_rekey(struct rig *r, bool compromised)
+enum gm_err flow_rekey(struct flow *r, bool compromised)
 {
 	struct gm_txn t = txn_of(r);
 	enum gm_err err = gm_core_rekey(r->core, &t, "g1", compromised);
@@ -407,7 +407,7 @@ enum gm_err rig_rekey(struct rig *r, bool compromised)
 	return err;
 }
 
-enum gm_err rig_evict(struct rig *r, const char *node, unsigned *evicted)
+enum gm_err flow_evict(struct flow *r, const char *node, unsigned *evicted)
 {
 	struct gm_txn t = txn_of(r);
 	struct gm_evict_spec spec = {.group = "g1", .node = node};
@@ -417,7 +417,7 @@ enum gm_err rig_evict(struct rig *r, const char *node, unsigned *evicted)
 	return err;
 }
 
-unsigned rig_at_version(struct rig *r, uint64_t version)
+unsigned flow_at_version(struct flow *r, uint64_t version)
 {
 	unsigned n = 0;
 
@@ -426,7 +426,7 @@ unsigned rig_at_version(struct rig *r, uint64_t version)
 	return n;
 }
 
-struct gm_core_status rig_status(struct rig *r)
+struct gm_core_status flow_status(struct flow *r)
 {
 	struct gm_core_status s;
 

@@ -9,26 +9,26 @@
 #include "port/mem.h"
 #include "work/worker.h"
 
-#define RIG_MEMBERS 256u
+#define FLOW_MEMBERS 256u
 
-struct rig_record {
+struct flow_record {
 	uint8_t table, key_n;
 	uint8_t key[GM_KEY_MAX];
 	uint8_t *value;
 	uint32_t value_n;
 };
 
-struct rig_nonce { /* one (sender key, nonce) seen on the wire, and what it protected */
+struct flow_nonce { /* one (sender key, nonce) seen on the wire, and what it protected */
 	uint64_t id, text;
 };
 
-struct rig {
+struct flow {
 	struct gm_mem_net *net;
 	struct gm_dp *dp;
 	struct gm_core *core;
 	struct gm_changes changes;
 	struct gm_effects effects;
-	struct rig_record *records;
+	struct flow_record *records;
 	unsigned records_n;
 	int64_t wall_s; /* added to the real clock's seconds by tests that let tokens expire */
 	struct gm_core_config core_config;
@@ -36,36 +36,36 @@ struct rig {
 
 	struct gm_member_env env;
 	struct gm_member_group groups[4];
-	struct gm_member members[RIG_MEMBERS];
-	uint64_t timer_ms[RIG_MEMBERS];
-	uint8_t last_code[RIG_MEMBERS][GM_OP_N];
+	struct gm_member members[FLOW_MEMBERS];
+	uint64_t timer_ms[FLOW_MEMBERS];
+	uint8_t last_code[FLOW_MEMBERS][GM_OP_N];
 	unsigned members_n, failures, contexts;
 	char failure[128];
 	uint64_t to_members, to_gm; /* datagrams */
 
-	struct rig_nonce *nonces;
+	struct flow_nonce *nonces;
 	unsigned nonces_n, reuses;
 	bool mute; /* datagrams to members are dropped by the test */
 };
 
 /* A Group Manager with that many workers, one AS, one active group "g1". */
-struct rig *rig_new(unsigned workers, const struct gm_mem_faults *faults);
-void rig_free(struct rig *r);
+struct flow *flow_new(unsigned workers, const struct gm_mem_faults *faults);
+void flow_free(struct flow *r);
 /* As kill -9 and a start with another number of workers: what was not committed is gone. */
-void rig_restart(struct rig *r, unsigned workers);
+void flow_restart(struct flow *r, unsigned workers);
 /* Once around everything, then the clock moves by one millisecond. */
-void rig_turn(struct rig *r);
-void rig_run(struct rig *r, unsigned ms);
+void flow_turn(struct flow *r);
+void flow_run(struct flow *r, unsigned ms);
 /* A member with a token of its own for group g1; it has not spoken yet. */
-struct gm_member *rig_member(struct rig *r, uint8_t roles, bool post);
+struct gm_member *flow_member(struct flow *r, uint8_t roles, bool post);
 /* Carries out plan; true when all of it was answered with 2.xx within 30 virtual seconds. */
-bool rig_do(struct rig *r, struct gm_member *m, unsigned plan);
-uint8_t rig_code(struct rig *r, struct gm_member *m, enum gm_member_op op); /* of the latest answer */
+bool flow_do(struct flow *r, struct gm_member *m, unsigned plan);
+uint8_t flow_code(struct flow *r, struct gm_member *m, enum gm_member_op op); /* of the latest answer */
 /* Operator's commands: committed and published. */
-enum gm_err rig_rekey(struct rig *r, bool compromised);
-enum gm_err rig_evict(struct rig *r, const char *node, unsigned *evicted);
+enum gm_err flow_rekey(struct flow *r, bool compromised);
+enum gm_err flow_evict(struct flow *r, const char *node, unsigned *evicted);
 /* Count of members whose keys are of this version or newer. */
-unsigned rig_at_version(struct rig *r, uint64_t version);
-struct gm_core_status rig_status(struct rig *r);
+unsigned flow_at_version(struct flow *r, uint64_t version);
+struct gm_core_status flow_status(struct flow *r);
 
 #endif
