@@ -444,6 +444,14 @@ class Member:
         self.emit(step='creds', asked=sids and [s.hex() for s in sids],
                   sids=[s.hex() for s in reply[15]] if reply else [])
 
+    def look_up(self, sid):
+        """The credential of a Sender ID we met; all credentials from a GM that has no FETCH."""
+        try:
+            self.get_creds([sid])
+        except CheckFailed as error:
+            self.emit(step='creds', sid=sid, warning=repr(error))
+            self.get_creds()
+
     def kdc_cred(self):
         reply = fields_of(self._expect(self.request(coap.GET, self.base + '/kdc-cred'), CONTENT, 'GET kdc-cred'))
         cred = self._check_kdc_proof(reply, self.cnonce)
@@ -533,7 +541,7 @@ class Member:
         if self.party is None or option.kid is None:
             return coap.Message(coap.code('4.01'))
         if option.kid not in self.creds and option.kid_context == self.group.gid:
-            self._guard('creds', self.get_creds, [option.kid])
+            self._guard('creds', self.look_up, option.kid)
         try:
             inner, exchange = self.party.unprotect_request(outer)
         except OscoreError as error:
@@ -550,13 +558,13 @@ class Member:
     def ping(self, peer_addr, sid=None, text=b''):
         """Group mode, or pairwise mode to `sid`; the answer's mode, code and payload are checked."""
         if sid is not None and sid not in self.creds:
-            self.get_creds([sid])
+            self.look_up(sid)
         message = coap.Message(coap.POST if text else coap.GET, [(coap.URI_PATH, b'ping')], text)
         outer, exchange = self.party.protect_request(message, sid)
         answer = self.endpoint.request(outer, peer_addr, self.timeout)
         option = decode_option(answer.get(coap.OSCORE) or b'')
         if option.kid is not None and option.kid not in self.creds:
-            self.get_creds([option.kid])
+            self.look_up(option.kid)
         inner, sender = self.party.unprotect_response(answer, exchange)
         check(option.group == exchange.group, 'the answer came in the other mode')
         check(inner.code == (CHANGED if text else CONTENT), 'ping answered %s' % coap.dotted(inner.code))
