@@ -479,6 +479,72 @@ static bool cmd_ping(struct load *l, const struct words *c, json_t *result)
 	return ok || complain(result, p.fault);
 }
 
+/* ---- churn: random doings, tolerant of a Group Manager that stops and starts */
+
+#define CHURN_WINDOW 64u
+#define CHURN_END_S 75u /* a whole cycle of retransmissions */
+
+static void churn_one(struct load *l)
+{
+	struct gm_fleet *f = &l->fleet;
+	struct gm_member *m = &f->members[draw(l, f->members_n)];
+	uint32_t dice = draw(l, 100);
+	unsigned plan = GM_PLAN(GM_OP_JOIN) | GM_PLAN(GM_OP_OBSERVE);
+	if (m->counted || m->ex.active || m->state == GM_MEMBER_EVICTED)
+		return;
+	if (m->state == GM_MEMBER_IN && !m->unsure)
+		plan = dice < 20   ? GM_PLAN(GM_OP_LEAVE)
+		       : dice < 40 ? plan
+		       : dice < 55 ? GM_PLAN(GM_OP_GROUP)
+		                   : GM_PLAN(GM_OP_NODE);
+	f->run.plan = plan;
+	m->counted = true;
+	m->tries = 0;
+	f->run.active++;
+	gm_fleet_begin(f, m, m->has_context ? plan : plan | GM_PLAN(GM_OP_TOKEN) | GM_PLAN(GM_OP_JOIN));
+}
+
+/* Those whose latest Join or leave had no answer join again, so that all know where they stand. */
+static bool settle(struct load *l, json_t *result)
+{
+	uint32_t *list = calloc(l->fleet.members_n + 1, sizeof(*list));
+	size_t n = 0;
+	for (uint32_t i = 0; list && i < l->fleet.members_n; i++) {
+		const struct gm_member *m = &l->fleet.members[i];
+		if (m->unsure && m->state != GM_MEMBER_EVICTED)
+			list[n++] = i;
+	}
+	unsigned plan = GM_PLAN(GM_OP_JOIN) | GM_PLAN(GM_OP_OBSERVE);
+	size_t ok = list ? gm_fleet_run(&l->fleet, list, n, plan, l->window, 10) : 0;
+	put_int(result, "settled", ok);
+	put_int(result, "unsettled", n - ok);
+	free(list);
+	return ok == n;
+}
+
+static bool cmd_churn(struct load *l, const struct words *c, json_t *result)
+{
+	struct gm_fleet *f = &l->fleet;
+	uint64_t start = now_ns(l),
+	         until = start + (uint64_t)(strtod(operand(c, 0) ? operand(c, 0) : "10", NULL) * 1e9);
+	unsigned window = (unsigned)number(option(c, "--window", NULL), CHURN_WINDOW);
+	if (!f->members_n)
+		return complain(result, "churn: join some members first");
+	gm_fleet_reset_times(f);
+	f->run = (struct gm_fleet_run){.window = window};
+	while (now_ns(l) < until) {
+		f->env.now_ns = now_ns(l);
+		for (unsigned i = 0; i < 2 * window && f->run.active < window; i++)
+			churn_one(l);
+		gm_fleet_turn(f, 5);
+	}
+	while (f->run.active && now_ns(l) < until + CHURN_END_S * 1000000000ull)
+		gm_fleet_turn(f, 100);
+	put_run(result, l, f->run.ok + f->run.failed, f->run.ok, now_ns(l) - start);
+	put_int(result, "unfinished", f->run.active);
+	return settle(l, result);
+}
+
 /* ---- looking */
 
 static void put_hex(json_t *o, const char *name, const uint8_t *p, size_t n)
@@ -550,7 +616,7 @@ static bool cmd_status(struct load *l, const struct words *c, json_t *result)
 	    {"tx", port.tx},
 	    {"tx_failed", port.tx_failed},
 	    {"member_bytes", sizeof(struct gm_member)},
-	    {"checks_failed", l->fleet.checks_failed},
+	    {"checks_failed_total", l->fleet.checks_failed},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		put_int(result, rows[i].name, rows[i].v);
@@ -605,6 +671,8 @@ static const struct command {
     {"traffic", "[GROUP] [--sample K]", "K pairs a group talk in both modes; old keys fail", cmd_traffic},
     {"learn", "GROUP [--sample K]", "K members ask for the credentials of the others", cmd_learn},
     {"ping", "GROUP IP:PORT SID group|pairwise [--from NODE] [--payload TEXT]", "ask a member elsewhere", cmd_ping},
+    {"churn", "SECONDS [--window N]", "random joins, re-joins, leaves and reads; the server may stop and start",
+     cmd_churn},
     {"nodes", "[GROUP]", "list the members", cmd_nodes},
     {"dump-keys", "FILE", "append every OSCORE context ever made", cmd_dump_keys},
     {"status", "", "counters", cmd_status},

@@ -161,10 +161,10 @@ static bool worth_retrying(uint8_t code)
 
 static void run_member_done(struct gm_fleet *f, struct gm_member *m, uint8_t code)
 {
+	if (code == GM_COAP(4, 1) && m->state != GM_MEMBER_EVICTED)
+		m->has_context = false; /* the context is gone: the token has to be posted again */
 	if (code >> 5 != 2 && worth_retrying(code) && m->tries < f->run.tries && !(f->stop && f->stop(f->stop_arg))) {
 		m->tries++;
-		if (code == GM_COAP(4, 1))
-			m->has_context = false; /* the context is gone: post the token again */
 		set_due(f, m->index, DUE_RETRY, f->env.now_ns / 1000000u + RETRY_MS);
 		return;
 	}
@@ -399,7 +399,7 @@ static unsigned receive(struct gm_fleet *f)
 	return n;
 }
 
-static void begin(struct gm_fleet *f, struct gm_member *m, unsigned plan)
+void gm_fleet_begin(struct gm_fleet *f, struct gm_member *m, unsigned plan)
 {
 	gm_member_plan(&f->env, m, m->post ? plan & ~GM_PLAN(GM_OP_OBSERVE) : plan);
 }
@@ -407,7 +407,7 @@ static void begin(struct gm_fleet *f, struct gm_member *m, unsigned plan)
 static void try_again(struct gm_fleet *f, struct gm_member *m)
 {
 	unsigned plan = f->run.plan & ~GM_PLAN(GM_OP_TOKEN);
-	begin(f, m, m->has_context ? plan : plan | GM_PLAN(GM_OP_TOKEN));
+	gm_fleet_begin(f, m, m->has_context ? plan : plan | GM_PLAN(GM_OP_TOKEN));
 }
 
 static void fire_timers(struct gm_fleet *f)
@@ -459,7 +459,7 @@ size_t gm_fleet_run(struct gm_fleet *f, const uint32_t *list, size_t n, unsigned
 			m->counted = true;
 			m->tries = 0;
 			f->run.active++;
-			begin(f, m, plan);
+			gm_fleet_begin(f, m, plan);
 		}
 		if (f->stop && f->stop(f->stop_arg) && !f->run.active)
 			break;

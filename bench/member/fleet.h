@@ -78,6 +78,8 @@ struct gm_member *gm_fleet_add(struct gm_fleet *f, const struct gm_askey *as, in
                                int64_t exp);
 /* Once around: signatures, sending, waiting up to timeout_ms, receiving, timers. */
 void gm_fleet_turn(struct gm_fleet *f, uint64_t timeout_ms);
+/* Start a plan; who has a control_uri does not observe. */
+void gm_fleet_begin(struct gm_fleet *f, struct gm_member *m, unsigned plan);
 /* Have every listed member carry out plan; returns when all are done. Refusals with 5.03 and silence are tried again,
  * up to tries times. The answer: how many succeeded. */
 size_t gm_fleet_run(struct gm_fleet *f, const uint32_t *list, size_t n, unsigned plan, unsigned window, unsigned tries);

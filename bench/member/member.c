@@ -330,7 +330,11 @@ void gm_exchange_end(struct gm_member_env *env, struct gm_member *m, uint8_t cod
 	uint64_t took = env->now_ns - m->ex.started_ns;
 	exchange_forget(env, m);
 	if (code >> 5 != 2)
-		m->plan = 0; /* the steps behind depend on this one */
+		m->plan &= GM_PLAN(GM_OP_STALE); /* the other steps behind depend on this one */
+	if (op == GM_OP_STALE && m->has_next) {  /* no answer: keep nobody who might be stale */
+		gm_peers_forget(m);
+		gm_keys_install(env, m);
+	}
 	env->done(env->arg, m, op, code, took);
 	go_on(env, m);
 }
