@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* OSCORE between a member and the Group Manager, RFC 8613: contexts, the option, nonces, AAD, replay window, layout of
- * protected messages ready for crypto/'s batches. No I/O, no crypto but the derivation. Any thread; a context has one owner. */
+ * protected messages ready for crypto/'s batches. No I/O, no crypto but the derivation. Any thread; a context has
+ * one owner. */
 #ifndef GM_WIRE_OSCORE_H
 #define GM_WIRE_OSCORE_H
 
@@ -45,7 +46,7 @@ struct gm_oscore_option {
 	bool has_kid, has_kid_context, group; /* group: the Group Flag of Group OSCORE */
 	struct gm_bytes kid, kid_context;     /* borrowed from the message */
 };
-/* OSCORE_OPTION: reserved bits, Partial IV of 6 or 7 bytes or with needless zeros in front, cut short, or bytes left. */
+/* OSCORE_OPTION: reserved bits, Partial IV of 6 or 7 bytes or with zeros in front, cut short, or bytes left. */
 GM_NODISCARD enum gm_err gm_oscore_option_decode(struct gm_bytes value, struct gm_oscore_option *option);
 /* RANGE, in out: kid_context is longer than 255 bytes. */
 void gm_oscore_option_encode(struct gm_out *out, const struct gm_oscore_option *option);
