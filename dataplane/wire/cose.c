@@ -64,11 +64,13 @@ static bool es256_verify(const struct gm_cose_key *key, struct gm_bytes text, st
 }
 
 static const struct algorithm algorithms[] = {
-	{GM_ALG_HMAC_256_64, GM_COSE_MAC0, "MAC0", 8, MAC_KEY_MIN, MAC_KEY_MIN, hmac_verify, hmac_make},
-	{GM_ALG_HMAC_256, GM_COSE_MAC0, "MAC0", 32, MAC_KEY_MIN, MAC_KEY_MIN, hmac_verify, hmac_make},
-	{GM_ALG_EDDSA, GM_COSE_SIGN1, "Signature1", GM_ED25519_SIG, GM_ED25519_PUB, GM_ED25519_SEED, eddsa_verify, eddsa_make},
-	{GM_ALG_ED25519, GM_COSE_SIGN1, "Signature1", GM_ED25519_SIG, GM_ED25519_PUB, GM_ED25519_SEED, eddsa_verify, eddsa_make},
-	{GM_ALG_ES256, GM_COSE_SIGN1, "Signature1", GM_ES256_SIG, GM_ES256_PUB, 32, es256_verify, es256_make},
+    {GM_ALG_HMAC_256_64, GM_COSE_MAC0, "MAC0", 8, MAC_KEY_MIN, MAC_KEY_MIN, hmac_verify, hmac_make},
+    {GM_ALG_HMAC_256, GM_COSE_MAC0, "MAC0", 32, MAC_KEY_MIN, MAC_KEY_MIN, hmac_verify, hmac_make},
+    {GM_ALG_EDDSA, GM_COSE_SIGN1, "Signature1", GM_ED25519_SIG, GM_ED25519_PUB, GM_ED25519_SEED, eddsa_verify,
+     eddsa_make},
+    {GM_ALG_ED25519, GM_COSE_SIGN1, "Signature1", GM_ED25519_SIG, GM_ED25519_PUB, GM_ED25519_SEED, eddsa_verify,
+     eddsa_make},
+    {GM_ALG_ES256, GM_COSE_SIGN1, "Signature1", GM_ES256_SIG, GM_ES256_PUB, 32, es256_verify, es256_make},
 };
 
 static const struct algorithm *algorithm_of(int32_t alg)
@@ -103,10 +105,10 @@ struct headers {
 enum { HAS_CRIT = 1u << 1 };
 
 static const struct gm_field header_fields[] = {
-	{LABEL_ALG, GM_FIELD_INT32, offsetof(struct headers, alg)},
-	{LABEL_CRIT, GM_FIELD_ARRAY, offsetof(struct headers, crit)},
-	{LABEL_KID, GM_FIELD_BSTR, offsetof(struct headers, kid)},
-	{LABEL_IV, GM_FIELD_BSTR, offsetof(struct headers, iv)},
+    {LABEL_ALG, GM_FIELD_INT32, offsetof(struct headers, alg)},
+    {LABEL_CRIT, GM_FIELD_ARRAY, offsetof(struct headers, crit)},
+    {LABEL_KID, GM_FIELD_BSTR, offsetof(struct headers, kid)},
+    {LABEL_IV, GM_FIELD_BSTR, offsetof(struct headers, iv)},
 };
 
 static uint32_t read_headers(struct gm_in *in, struct headers *h)

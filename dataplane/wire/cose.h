@@ -22,16 +22,16 @@
 #define GM_COSE_KEY_MAX 64u
 
 struct gm_cose_key { /* a trusted key; secret unless for signatures */
-	int32_t alg;  /* any AEAD of gm_aead_info(), HMAC_256, HMAC_256_64, EDDSA (accepts -19 too), ES256 */
+	int32_t alg; /* any AEAD of gm_aead_info(), HMAC_256, HMAC_256_64, EDDSA (accepts -19 too), ES256 */
 	uint8_t kid_n, key_n;
 	uint8_t kid[16];              /* kid_n == 0: matches any message */
 	uint8_t key[GM_COSE_KEY_MAX]; /* symmetric key, or public key: 32 bytes Ed25519, 64 bytes P-256 */
 };
 
-struct gm_cose { /* one parsed COSE_Encrypt0, COSE_Mac0 or COSE_Sign1, tagged or not */
-	int kind;       /* GM_COSE_* */
+struct gm_cose {  /* one parsed COSE_Encrypt0, COSE_Mac0 or COSE_Sign1, tagged or not */
+	int kind; /* GM_COSE_* */
 	bool tagged;
-	int32_t alg;    /* from the protected header, else the unprotected one; 0: absent */
+	int32_t alg;         /* from the protected header, else the unprotected one; 0: absent */
 	struct gm_bytes kid; /* p == NULL: absent */
 	struct gm_bytes iv;
 	struct gm_bytes protected_; /* contents of the bstr; an empty map counts as empty  RFC 9052 §5.3 */
@@ -45,14 +45,15 @@ GM_NODISCARD enum gm_err gm_cose_decode(struct gm_bytes input, struct gm_cose *m
 /* true where key could have protected msg: same class of algorithm and, if both name one, same kid */
 bool gm_cose_key_fits(const struct gm_cose *msg, const struct gm_cose_key *key);
 /* Open or verify; out gets the payload: decrypted or copied. cap of msg->payload.n always suffices; a tag to be opened
- * in place counts. TOKEN_KEY: key does not fit or the message does not verify, out is zeros then or untouched. ROOM: cap is too
- * small, or a MAC or signature covers more than 8 KiB. */
+ * in place counts. TOKEN_KEY: key does not fit or the message does not verify, out is zeros then or untouched. ROOM:
+ * cap is too small, or a MAC or signature covers more than 8 KiB. */
 GM_NODISCARD enum gm_err gm_cose_open(const struct gm_cose *msg, const struct gm_cose_key *key, uint8_t *out,
                                       size_t cap, size_t *out_n);
 
 /* The other direction, for the development AS and tests. `key` holds the symmetric key, the Ed25519 seed (32 bytes) or
- * the P-256 private key (32 bytes). iv: Encrypt0 only, nonce length of the algorithm. Output is tagged 61(16|17|18(...))
- * with all headers protected. USAGE: the algorithm is none of gm_cose_key's, or its key has another size. */
+ * the P-256 private key (32 bytes). iv: Encrypt0 only, nonce length of the algorithm. Output is tagged
+ * 61(16|17|18(...)) with all headers protected. USAGE: the algorithm is none of gm_cose_key's, or its key has another
+ * size. */
 GM_NODISCARD enum gm_err gm_cose_protect(struct gm_out *out, const struct gm_cose_key *key, const uint8_t *iv,
                                          struct gm_bytes payload);
 

@@ -11,7 +11,8 @@
 #define HKDF_SHA_256 5
 #define CCM_16_64_128 10
 
-enum { /* CWT claims */
+/* CWT claims */
+enum {
 	CLAIM_ISS = 1,
 	CLAIM_SUB = 2,
 	CLAIM_AUD = 3,
@@ -36,18 +37,18 @@ struct claims { /* a claims map as it stands, before its parts are read */
 };
 
 static const struct gm_field claim_fields[] = {
-	{CLAIM_ISS, GM_FIELD_TSTR, offsetof(struct claims, cwt.iss)},
-	{CLAIM_SUB, GM_FIELD_TSTR, offsetof(struct claims, cwt.sub)},
-	{CLAIM_AUD, GM_FIELD_TSTR, offsetof(struct claims, cwt.aud)},
-	{CLAIM_EXP, GM_FIELD_ITEM, offsetof(struct claims, exp)},
-	{CLAIM_NBF, GM_FIELD_ITEM, offsetof(struct claims, nbf)},
-	{CLAIM_IAT, GM_FIELD_ITEM, offsetof(struct claims, iat)},
-	{CLAIM_CTI, GM_FIELD_BSTR, offsetof(struct claims, cwt.cti)},
-	{CLAIM_CNF, GM_FIELD_MAP, offsetof(struct claims, cnf)},
-	{CLAIM_SCOPE, GM_FIELD_ITEM, offsetof(struct claims, scope)},
-	{CLAIM_ACE_PROFILE, GM_FIELD_INT32, offsetof(struct claims, cwt.ace_profile)},
-	{CLAIM_CNONCE, GM_FIELD_BSTR, offsetof(struct claims, cwt.cnonce)},
-	{CLAIM_EXI, GM_FIELD_UINT, offsetof(struct claims, cwt.exi)},
+    {CLAIM_ISS, GM_FIELD_TSTR, offsetof(struct claims, cwt.iss)},
+    {CLAIM_SUB, GM_FIELD_TSTR, offsetof(struct claims, cwt.sub)},
+    {CLAIM_AUD, GM_FIELD_TSTR, offsetof(struct claims, cwt.aud)},
+    {CLAIM_EXP, GM_FIELD_ITEM, offsetof(struct claims, exp)},
+    {CLAIM_NBF, GM_FIELD_ITEM, offsetof(struct claims, nbf)},
+    {CLAIM_IAT, GM_FIELD_ITEM, offsetof(struct claims, iat)},
+    {CLAIM_CTI, GM_FIELD_BSTR, offsetof(struct claims, cwt.cti)},
+    {CLAIM_CNF, GM_FIELD_MAP, offsetof(struct claims, cnf)},
+    {CLAIM_SCOPE, GM_FIELD_ITEM, offsetof(struct claims, scope)},
+    {CLAIM_ACE_PROFILE, GM_FIELD_INT32, offsetof(struct claims, cwt.ace_profile)},
+    {CLAIM_CNONCE, GM_FIELD_BSTR, offsetof(struct claims, cwt.cnonce)},
+    {CLAIM_EXI, GM_FIELD_UINT, offsetof(struct claims, cwt.exi)},
 };
 
 struct cnf {
@@ -55,18 +56,18 @@ struct cnf {
 };
 
 static const struct gm_field cnf_fields[] = {
-	{CNF_KID, GM_FIELD_BSTR, offsetof(struct cnf, kid)},
-	{CNF_OSC, GM_FIELD_MAP, offsetof(struct cnf, osc)},
+    {CNF_KID, GM_FIELD_BSTR, offsetof(struct cnf, kid)},
+    {CNF_OSC, GM_FIELD_MAP, offsetof(struct cnf, osc)},
 };
 
 static const struct gm_field osc_fields[] = {
-	{OSC_ID, GM_FIELD_BSTR, offsetof(struct gm_osc, id)},
-	{OSC_VERSION, GM_FIELD_INT32, offsetof(struct gm_osc, version)},
-	{OSC_MS, GM_FIELD_BSTR, offsetof(struct gm_osc, ms)},
-	{OSC_HKDF, GM_FIELD_INT32, offsetof(struct gm_osc, hkdf)},
-	{OSC_ALG, GM_FIELD_INT32, offsetof(struct gm_osc, alg)},
-	{OSC_SALT, GM_FIELD_BSTR, offsetof(struct gm_osc, salt)},
-	{OSC_CONTEXT_ID, GM_FIELD_BSTR, offsetof(struct gm_osc, context_id)},
+    {OSC_ID, GM_FIELD_BSTR, offsetof(struct gm_osc, id)},
+    {OSC_VERSION, GM_FIELD_INT32, offsetof(struct gm_osc, version)},
+    {OSC_MS, GM_FIELD_BSTR, offsetof(struct gm_osc, ms)},
+    {OSC_HKDF, GM_FIELD_INT32, offsetof(struct gm_osc, hkdf)},
+    {OSC_ALG, GM_FIELD_INT32, offsetof(struct gm_osc, alg)},
+    {OSC_SALT, GM_FIELD_BSTR, offsetof(struct gm_osc, salt)},
+    {OSC_CONTEXT_ID, GM_FIELD_BSTR, offsetof(struct gm_osc, context_id)},
 };
 
 static const struct gm_osc osc_defaults = {.version = 1, .hkdf = HKDF_SHA_256, .alg = CCM_16_64_128};
@@ -230,9 +231,10 @@ static void put_cnf(struct gm_out *out, const struct gm_cwt *cwt)
 
 void gm_cwt_encode(struct gm_out *out, const struct gm_cwt *cwt)
 {
-	gm_cbor_put_map(out, 1u + (cwt->iss.p != NULL) + (cwt->sub.p != NULL) + (cwt->aud.p != NULL) + (cwt->exp != -1) +
-	                         (cwt->nbf != -1) + (cwt->iat != -1) + (cwt->cti.p != NULL) + (cwt->scope.p != NULL) +
-	                         (cwt->ace_profile != -1) + (cwt->cnonce.p != NULL) + (cwt->exi != -1));
+	gm_cbor_put_map(out, 1u + (cwt->iss.p != NULL) + (cwt->sub.p != NULL) + (cwt->aud.p != NULL) +
+	                         (cwt->exp != -1) + (cwt->nbf != -1) + (cwt->iat != -1) + (cwt->cti.p != NULL) +
+	                         (cwt->scope.p != NULL) + (cwt->ace_profile != -1) + (cwt->cnonce.p != NULL) +
+	                         (cwt->exi != -1));
 	put_text(out, CLAIM_ISS, cwt->iss);
 	put_text(out, CLAIM_SUB, cwt->sub);
 	put_text(out, CLAIM_AUD, cwt->aud);
@@ -263,7 +265,8 @@ static void read_entry(struct gm_in *in, struct gm_scope_entry *entry)
 		gm_in_fail(in, GM_E_TOKEN_SCOPE);
 		return;
 	}
-	*entry = (struct gm_scope_entry){.admin = perm & PERM_ADMIN, .name = toid, .perm = (uint32_t)perm & ~PERM_ADMIN};
+	*entry =
+	    (struct gm_scope_entry){.admin = perm & PERM_ADMIN, .name = toid, .perm = (uint32_t)perm & ~PERM_ADMIN};
 	if (entry->admin) {
 		struct gm_in t = gm_in_bytes(toid);
 		enum gm_cbor_type type = gm_cbor_peek(&t);

@@ -22,7 +22,7 @@ struct gm_cwt {
 
 /* Claims map to struct. Unknown claims are ignored; a float exp (RFC 8392 NumericDate) is accepted, truncated.
  * TOKEN_CLAIMS: not a map, wrong types, no cnf, no scope, neither exp nor exi. TOKEN_PROFILE: unknown osc parameter, or
- * an osc without id or ms.                                                        requirements §3.2, §3.4 */
+ * an osc without id or ms.                                                RFC 9200 §5.10.1.1, RFC 9203 §3.2 */
 GM_NODISCARD enum gm_err gm_cwt_decode(struct gm_bytes claims, struct gm_cwt *cwt);
 /* The other direction, for the development AS and tests: every field that is present. */
 void gm_cwt_encode(struct gm_out *out, const struct gm_cwt *cwt);

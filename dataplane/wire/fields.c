@@ -52,8 +52,9 @@ static void read_map(struct gm_in *in, void *to)
 }
 
 static void (*const readers[])(struct gm_in *in, void *to) = {
-	[GM_FIELD_BSTR] = read_bstr, [GM_FIELD_TSTR] = read_tstr,   [GM_FIELD_INT32] = read_int32, [GM_FIELD_UINT] = read_uint,
-	[GM_FIELD_ITEM] = read_item, [GM_FIELD_ARRAY] = read_array, [GM_FIELD_MAP] = read_map,
+    [GM_FIELD_BSTR] = read_bstr, [GM_FIELD_TSTR] = read_tstr, [GM_FIELD_INT32] = read_int32,
+    [GM_FIELD_UINT] = read_uint, [GM_FIELD_ITEM] = read_item, [GM_FIELD_ARRAY] = read_array,
+    [GM_FIELD_MAP] = read_map,
 };
 
 /* Row of the label that comes next, n where no row has it; the label is taken. */

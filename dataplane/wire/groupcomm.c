@@ -17,18 +17,18 @@ enum { PROBLEM_GROUPCOMM_ERROR = 0, PROBLEM_ERROR_ID = 0, PROBLEM_DETAIL = -2 };
 struct gm_group_params gm_group_params_default(void)
 {
 	return (struct gm_group_params){
-		.hkdf = HKDF_SHA_256,
-		.cred_fmt = GM_CRED_FMT_KCCS,
-		.group_mode = true,
-		.pairwise_mode = true,
-		.gp_enc_alg = GM_ALG_CCM_16_64_128,
-		.sign_alg = GM_ALG_EDDSA,
-		.alg = GM_ALG_CCM_16_64_128,
-		.ecdh_alg = GM_ALG_ECDH_SS_HKDF_256,
-		.sign_kty = KTY_OKP,
-		.sign_crv = CRV_ED25519,
-		.ecdh_kty = KTY_OKP,
-		.ecdh_crv = CRV_X25519,
+	    .hkdf = HKDF_SHA_256,
+	    .cred_fmt = GM_CRED_FMT_KCCS,
+	    .group_mode = true,
+	    .pairwise_mode = true,
+	    .gp_enc_alg = GM_ALG_CCM_16_64_128,
+	    .sign_alg = GM_ALG_EDDSA,
+	    .alg = GM_ALG_CCM_16_64_128,
+	    .ecdh_alg = GM_ALG_ECDH_SS_HKDF_256,
+	    .sign_kty = KTY_OKP,
+	    .sign_crv = CRV_ED25519,
+	    .ecdh_kty = KTY_OKP,
+	    .ecdh_crv = CRV_X25519,
 	};
 }
 
@@ -71,14 +71,14 @@ struct token_fields {
 };
 
 static const struct gm_field token_fields[] = {
-	{GM_OAUTH_ACCESS_TOKEN, GM_FIELD_ITEM, offsetof(struct token_fields, token)},
-	{GM_OAUTH_NONCE1, GM_FIELD_BSTR, offsetof(struct token_fields, request.nonce1)},
-	{GM_OAUTH_CLIENT_RECIPIENTID, GM_FIELD_BSTR, offsetof(struct token_fields, request.id1)},
-	{GM_OAUTH_SIGN_INFO, GM_FIELD_ITEM, offsetof(struct token_fields, sign_info)},
-	{GM_OAUTH_ECDH_INFO, GM_FIELD_ITEM, offsetof(struct token_fields, ecdh_info)},
-	{GM_OAUTH_KDC_DH_CREDS, GM_FIELD_ITEM, offsetof(struct token_fields, kdc_dh_creds)},
-	{GM_OAUTH_ECDH_INFO_OLD, GM_FIELD_ITEM, offsetof(struct token_fields, ecdh_info_old)},
-	{GM_OAUTH_KDC_DH_CREDS_OLD, GM_FIELD_ITEM, offsetof(struct token_fields, kdc_dh_creds_old)},
+    {GM_OAUTH_ACCESS_TOKEN, GM_FIELD_ITEM, offsetof(struct token_fields, token)},
+    {GM_OAUTH_NONCE1, GM_FIELD_BSTR, offsetof(struct token_fields, request.nonce1)},
+    {GM_OAUTH_CLIENT_RECIPIENTID, GM_FIELD_BSTR, offsetof(struct token_fields, request.id1)},
+    {GM_OAUTH_SIGN_INFO, GM_FIELD_ITEM, offsetof(struct token_fields, sign_info)},
+    {GM_OAUTH_ECDH_INFO, GM_FIELD_ITEM, offsetof(struct token_fields, ecdh_info)},
+    {GM_OAUTH_KDC_DH_CREDS, GM_FIELD_ITEM, offsetof(struct token_fields, kdc_dh_creds)},
+    {GM_OAUTH_ECDH_INFO_OLD, GM_FIELD_ITEM, offsetof(struct token_fields, ecdh_info_old)},
+    {GM_OAUTH_KDC_DH_CREDS_OLD, GM_FIELD_ITEM, offsetof(struct token_fields, kdc_dh_creds_old)},
 };
 
 /* access_token: contents of a byte string, or the nested COSE object as it is */
@@ -159,7 +159,8 @@ void gm_token_request_encode(struct gm_out *out, const struct gm_token_request *
 
 void gm_token_response_encode(struct gm_out *out, const struct gm_token_response *r)
 {
-	gm_cbor_put_map(out, (unsigned)(r->nonce2.p != NULL) + (r->id2.p != NULL) + (r->challenge.p != NULL) + r->infos_n);
+	gm_cbor_put_map(out,
+	                (unsigned)(r->nonce2.p != NULL) + (r->id2.p != NULL) + (r->challenge.p != NULL) + r->infos_n);
 	if (r->nonce2.p)
 		put_pair_bytes(out, GM_OAUTH_NONCE2, r->nonce2);
 	if (r->id2.p)
@@ -170,9 +171,9 @@ void gm_token_response_encode(struct gm_out *out, const struct gm_token_response
 }
 
 static const struct gm_field response_fields[] = {
-	{GM_OAUTH_NONCE2, GM_FIELD_BSTR, offsetof(struct gm_token_response, nonce2)},
-	{GM_OAUTH_SERVER_RECIPIENTID, GM_FIELD_BSTR, offsetof(struct gm_token_response, id2)},
-	{GM_OAUTH_KDCCHALLENGE, GM_FIELD_BSTR, offsetof(struct gm_token_response, challenge)},
+    {GM_OAUTH_NONCE2, GM_FIELD_BSTR, offsetof(struct gm_token_response, nonce2)},
+    {GM_OAUTH_SERVER_RECIPIENTID, GM_FIELD_BSTR, offsetof(struct gm_token_response, id2)},
+    {GM_OAUTH_KDCCHALLENGE, GM_FIELD_BSTR, offsetof(struct gm_token_response, challenge)},
 };
 
 enum gm_err gm_token_response_decode(struct gm_bytes payload, struct gm_token_response *response)
@@ -253,20 +254,20 @@ struct join_fields {
 };
 
 static const struct gm_field join_fields[] = {
-	{GM_LABEL_SCOPE, GM_FIELD_BSTR, offsetof(struct join_fields, request.scope)},
-	{GM_LABEL_GET_CREDS, GM_FIELD_ITEM, offsetof(struct join_fields, get_creds)},
-	{GM_LABEL_CLIENT_CRED, GM_FIELD_BSTR, offsetof(struct join_fields, request.cred)},
-	{GM_LABEL_CNONCE, GM_FIELD_BSTR, offsetof(struct join_fields, request.cnonce)},
-	{GM_LABEL_CLIENT_CRED_VERIFY, GM_FIELD_BSTR, offsetof(struct join_fields, request.verify)},
-	{GM_LABEL_CONTROL_URI, GM_FIELD_TSTR, offsetof(struct join_fields, request.control_uri)},
+    {GM_LABEL_SCOPE, GM_FIELD_BSTR, offsetof(struct join_fields, request.scope)},
+    {GM_LABEL_GET_CREDS, GM_FIELD_ITEM, offsetof(struct join_fields, get_creds)},
+    {GM_LABEL_CLIENT_CRED, GM_FIELD_BSTR, offsetof(struct join_fields, request.cred)},
+    {GM_LABEL_CNONCE, GM_FIELD_BSTR, offsetof(struct join_fields, request.cnonce)},
+    {GM_LABEL_CLIENT_CRED_VERIFY, GM_FIELD_BSTR, offsetof(struct join_fields, request.verify)},
+    {GM_LABEL_CONTROL_URI, GM_FIELD_TSTR, offsetof(struct join_fields, request.control_uri)},
 };
 
 /* role sets that a Join may ask for; a verifier does not join                            KG §6.1 */
 static const uint32_t join_roles[] = {
-	GM_ROLE_REQUESTER,
-	GM_ROLE_RESPONDER,
-	GM_ROLE_REQUESTER | GM_ROLE_RESPONDER,
-	GM_ROLE_MONITOR,
+    GM_ROLE_REQUESTER,
+    GM_ROLE_RESPONDER,
+    GM_ROLE_REQUESTER | GM_ROLE_RESPONDER,
+    GM_ROLE_MONITOR,
 };
 
 static bool roles_joinable(uint64_t roles)
@@ -367,7 +368,8 @@ static void put_get_creds(struct gm_out *out, const struct gm_join_request *r)
 
 void gm_join_request_encode(struct gm_out *out, const struct gm_join_request *r)
 {
-	gm_cbor_put_map(out, 2u + (r->get_creds != GM_CREDS_NO) + r->has_cred + r->has_verify + (r->control_uri.p != NULL));
+	gm_cbor_put_map(out,
+	                2u + (r->get_creds != GM_CREDS_NO) + r->has_cred + r->has_verify + (r->control_uri.p != NULL));
 	put_pair_bytes(out, GM_LABEL_SCOPE, r->scope);
 	if (r->get_creds != GM_CREDS_NO)
 		put_get_creds(out, r);
@@ -416,11 +418,11 @@ struct cose_key {
 };
 
 static const struct gm_field cose_key_fields[] = {
-	{COSE_KEY_KTY, GM_FIELD_INT32, offsetof(struct cose_key, kty)},
-	{COSE_KEY_ALG, GM_FIELD_INT32, offsetof(struct cose_key, alg)},
-	{COSE_KEY_CRV, GM_FIELD_INT32, offsetof(struct cose_key, crv)},
-	{COSE_KEY_X, GM_FIELD_BSTR, offsetof(struct cose_key, x)},
-	{COSE_KEY_D, GM_FIELD_ITEM, offsetof(struct cose_key, d)},
+    {COSE_KEY_KTY, GM_FIELD_INT32, offsetof(struct cose_key, kty)},
+    {COSE_KEY_ALG, GM_FIELD_INT32, offsetof(struct cose_key, alg)},
+    {COSE_KEY_CRV, GM_FIELD_INT32, offsetof(struct cose_key, crv)},
+    {COSE_KEY_X, GM_FIELD_BSTR, offsetof(struct cose_key, x)},
+    {COSE_KEY_D, GM_FIELD_ITEM, offsetof(struct cose_key, d)},
 };
 
 struct wrapped { /* one item below one label */
@@ -459,10 +461,10 @@ static const struct cred_form {
 	int32_t cred_fmt;
 	bool (*key)(struct gm_bytes cred, struct cose_key *key);
 } cred_forms[] = {
-	{GM_CRED_FMT_KCCS, ccs_key},
+    {GM_CRED_FMT_KCCS, ccs_key},
 };
 
-/* In a group with pairwise mode an Ed25519 key has to have a Montgomery form.            requirements §4.4 */
+/* In a group with pairwise mode an Ed25519 key has to have a Montgomery form.            KG §6.2 */
 static bool ed25519_usable(const uint8_t *x, const struct gm_group_params *p)
 {
 	uint8_t montgomery[GM_X25519_KEY];
@@ -481,8 +483,8 @@ static const struct key_type {
 	uint8_t x_n;
 	bool (*usable)(const uint8_t *x, const struct gm_group_params *p);
 } key_types[] = {
-	{KTY_OKP, CRV_ED25519, GM_ED25519_PUB, ed25519_usable},
-	{KTY_OKP, CRV_X25519, GM_X25519_KEY, x25519_usable},
+    {KTY_OKP, CRV_ED25519, GM_ED25519_PUB, ed25519_usable},
+    {KTY_OKP, CRV_X25519, GM_X25519_KEY, x25519_usable},
 };
 
 static bool key_usable(const struct cose_key *key, const struct gm_group_params *p)
@@ -604,7 +606,8 @@ static bool read_port(struct gm_in *in, uint16_t *port)
 /* pchar without percent-encoding                                                         RFC 3986 §3.3 */
 static bool is_pchar(uint8_t c)
 {
-	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c && strchr("-._~!$&'()*+,;=:@", c));
+	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+	       (c && strchr("-._~!$&'()*+,;=:@", c));
 }
 
 static bool read_path(struct gm_in *in)
@@ -648,7 +651,7 @@ static void put_params(struct gm_out *out, int label, int32_t kty, int32_t crv)
 	put_capabilities(out, kty, crv);
 }
 
-/* Group_OSCORE_Input_Material in full                                                    requirements §4.7 */
+/* Group_OSCORE_Input_Material in full                                                    KG §6.3 */
 static void put_key(struct gm_out *out, const struct gm_keying *k)
 {
 	const struct gm_group_params *p = k->params;
@@ -723,7 +726,8 @@ static void put_stale(struct gm_out *out, struct gm_bytes stale)
 	put_raw(out, stale);
 }
 
-void gm_keying_encode(struct gm_out *out, const struct gm_keying *keying, struct gm_bytes stale, struct gm_bytes joiners)
+void gm_keying_encode(struct gm_out *out, const struct gm_keying *keying, struct gm_bytes stale,
+                      struct gm_bytes joiners)
 {
 	gm_cbor_put_map(out, KEYING_PAIRS + (joiners.p ? CREDS_PAIRS : 0u) + (stale.p != NULL));
 	put_keying(out, keying, put_key);
@@ -760,21 +764,21 @@ struct keying_fields {
 };
 
 static const struct gm_field keying_fields[] = {
-	{GM_LABEL_GKTY, GM_FIELD_UINT, offsetof(struct keying_fields, map.gkty)},
-	{GM_LABEL_KEY, GM_FIELD_MAP, offsetof(struct keying_fields, key)},
-	{GM_LABEL_NUM, GM_FIELD_UINT, offsetof(struct keying_fields, map.num)},
-	{GM_LABEL_PROFILE, GM_FIELD_UINT, offsetof(struct keying_fields, map.profile)},
-	{GM_LABEL_EXP, GM_FIELD_UINT, offsetof(struct keying_fields, map.exp)},
-	{GM_LABEL_EXI, GM_FIELD_UINT, offsetof(struct keying_fields, map.exi)},
-	{GM_LABEL_CREDS, GM_FIELD_ARRAY, offsetof(struct keying_fields, map.creds)},
-	{GM_LABEL_PEER_ROLES, GM_FIELD_ARRAY, offsetof(struct keying_fields, map.peer_roles)},
-	{GM_LABEL_PEER_IDENTIFIERS, GM_FIELD_ARRAY, offsetof(struct keying_fields, map.peer_ids)},
-	{GM_LABEL_GROUP_POLICIES, GM_FIELD_MAP, offsetof(struct keying_fields, map.policies)},
-	{GM_LABEL_KDC_CRED, GM_FIELD_BSTR, offsetof(struct keying_fields, map.kdc_cred)},
-	{GM_LABEL_KDC_NONCE, GM_FIELD_BSTR, offsetof(struct keying_fields, map.kdc_nonce)},
-	{GM_LABEL_KDC_CRED_VERIFY, GM_FIELD_BSTR, offsetof(struct keying_fields, map.kdc_verify)},
-	{GM_LABEL_GROUP_SENDERID, GM_FIELD_BSTR, offsetof(struct keying_fields, sid)},
-	{GM_LABEL_STALE_NODE_IDS, GM_FIELD_ARRAY, offsetof(struct keying_fields, map.stale)},
+    {GM_LABEL_GKTY, GM_FIELD_UINT, offsetof(struct keying_fields, map.gkty)},
+    {GM_LABEL_KEY, GM_FIELD_MAP, offsetof(struct keying_fields, key)},
+    {GM_LABEL_NUM, GM_FIELD_UINT, offsetof(struct keying_fields, map.num)},
+    {GM_LABEL_PROFILE, GM_FIELD_UINT, offsetof(struct keying_fields, map.profile)},
+    {GM_LABEL_EXP, GM_FIELD_UINT, offsetof(struct keying_fields, map.exp)},
+    {GM_LABEL_EXI, GM_FIELD_UINT, offsetof(struct keying_fields, map.exi)},
+    {GM_LABEL_CREDS, GM_FIELD_ARRAY, offsetof(struct keying_fields, map.creds)},
+    {GM_LABEL_PEER_ROLES, GM_FIELD_ARRAY, offsetof(struct keying_fields, map.peer_roles)},
+    {GM_LABEL_PEER_IDENTIFIERS, GM_FIELD_ARRAY, offsetof(struct keying_fields, map.peer_ids)},
+    {GM_LABEL_GROUP_POLICIES, GM_FIELD_MAP, offsetof(struct keying_fields, map.policies)},
+    {GM_LABEL_KDC_CRED, GM_FIELD_BSTR, offsetof(struct keying_fields, map.kdc_cred)},
+    {GM_LABEL_KDC_NONCE, GM_FIELD_BSTR, offsetof(struct keying_fields, map.kdc_nonce)},
+    {GM_LABEL_KDC_CRED_VERIFY, GM_FIELD_BSTR, offsetof(struct keying_fields, map.kdc_verify)},
+    {GM_LABEL_GROUP_SENDERID, GM_FIELD_BSTR, offsetof(struct keying_fields, sid)},
+    {GM_LABEL_STALE_NODE_IDS, GM_FIELD_ARRAY, offsetof(struct keying_fields, map.stale)},
 };
 
 struct key_fields {
@@ -783,18 +787,18 @@ struct key_fields {
 };
 
 static const struct gm_field key_fields[] = {
-	{GM_KEY_MS, GM_FIELD_BSTR, offsetof(struct key_fields, ms)},
-	{GM_KEY_HKDF, GM_FIELD_INT32, offsetof(struct key_fields, params.hkdf)},
-	{GM_KEY_ALG, GM_FIELD_INT32, offsetof(struct key_fields, params.alg)},
-	{GM_KEY_SALT, GM_FIELD_BSTR, offsetof(struct key_fields, salt)},
-	{GM_KEY_CONTEXT_ID, GM_FIELD_BSTR, offsetof(struct key_fields, gid)},
-	{GM_KEY_GROUP_SENDERID, GM_FIELD_BSTR, offsetof(struct key_fields, sid)},
-	{GM_KEY_CRED_FMT, GM_FIELD_INT32, offsetof(struct key_fields, params.cred_fmt)},
-	{GM_KEY_GP_ENC_ALG, GM_FIELD_INT32, offsetof(struct key_fields, params.gp_enc_alg)},
-	{GM_KEY_SIGN_ALG, GM_FIELD_INT32, offsetof(struct key_fields, params.sign_alg)},
-	{GM_KEY_SIGN_PARAMS, GM_FIELD_ARRAY, offsetof(struct key_fields, sign_params)},
-	{GM_KEY_ECDH_ALG, GM_FIELD_INT32, offsetof(struct key_fields, params.ecdh_alg)},
-	{GM_KEY_ECDH_PARAMS, GM_FIELD_ARRAY, offsetof(struct key_fields, ecdh_params)},
+    {GM_KEY_MS, GM_FIELD_BSTR, offsetof(struct key_fields, ms)},
+    {GM_KEY_HKDF, GM_FIELD_INT32, offsetof(struct key_fields, params.hkdf)},
+    {GM_KEY_ALG, GM_FIELD_INT32, offsetof(struct key_fields, params.alg)},
+    {GM_KEY_SALT, GM_FIELD_BSTR, offsetof(struct key_fields, salt)},
+    {GM_KEY_CONTEXT_ID, GM_FIELD_BSTR, offsetof(struct key_fields, gid)},
+    {GM_KEY_GROUP_SENDERID, GM_FIELD_BSTR, offsetof(struct key_fields, sid)},
+    {GM_KEY_CRED_FMT, GM_FIELD_INT32, offsetof(struct key_fields, params.cred_fmt)},
+    {GM_KEY_GP_ENC_ALG, GM_FIELD_INT32, offsetof(struct key_fields, params.gp_enc_alg)},
+    {GM_KEY_SIGN_ALG, GM_FIELD_INT32, offsetof(struct key_fields, params.sign_alg)},
+    {GM_KEY_SIGN_PARAMS, GM_FIELD_ARRAY, offsetof(struct key_fields, sign_params)},
+    {GM_KEY_ECDH_ALG, GM_FIELD_INT32, offsetof(struct key_fields, params.ecdh_alg)},
+    {GM_KEY_ECDH_PARAMS, GM_FIELD_ARRAY, offsetof(struct key_fields, ecdh_params)},
 };
 
 static int32_t read_small(struct gm_in *in)

@@ -16,7 +16,8 @@
 #define GM_CRED_FMT_KCWT 13
 #define GM_CRED_FMT_KCCS 14
 
-enum gm_label { /* ACE Groupcomm Parameters: labels of maps in CF 261                     requirements §5.1 */
+/* ACE Groupcomm Parameters: labels of maps in CF 261                                     RFC 9594 §8, KG §5 to §11 */
+enum gm_label {
 	GM_LABEL_GID = 0,
 	GM_LABEL_GNAME = 1,
 	GM_LABEL_GURI = 2,
@@ -48,7 +49,8 @@ enum gm_label { /* ACE Groupcomm Parameters: labels of maps in CF 261           
 	GM_LABEL_SIGN_ENC_KEY = 33,
 	GM_LABEL_STALE_NODE_IDS = 34,
 };
-enum gm_key_label { /* Group_OSCORE_Input_Material: the map under GM_LABEL_KEY         requirements §5.2 */
+/* Group_OSCORE_Input_Material: the map under GM_LABEL_KEY                                RFC 9203 §3.2.1, KG §6.3 */
+enum gm_key_label {
 	GM_KEY_MS = 2,
 	GM_KEY_HKDF = 3,
 	GM_KEY_ALG = 4,
@@ -62,7 +64,8 @@ enum gm_key_label { /* Group_OSCORE_Input_Material: the map under GM_LABEL_KEY  
 	GM_KEY_ECDH_ALG = 12,
 	GM_KEY_ECDH_PARAMS = 13,
 };
-enum gm_oauth_label { /* maps in CF 19                                                  requirements §5.4 */
+/* Maps in CF 19                                                                RFC 9200, RFC 9203 §4, RFC 9594 §3.3 */
+enum gm_oauth_label {
 	GM_OAUTH_ACCESS_TOKEN = 1,
 	GM_OAUTH_AS = 1, /* in AS Request Creation Hints */
 	GM_OAUTH_AUDIENCE = 5,
@@ -82,28 +85,28 @@ enum gm_oauth_label { /* maps in CF 19                                          
 #define GM_GKTY_GROUP_OSCORE 1
 #define GM_PROFILE_GROUP_OSCORE_APP 1
 
-/* What a group's members have to know beside its secrets. Absent algorithms are 0.      requirements §5.2, §5.7 */
+/* What a group's members have to know beside its secrets. Absent algorithms are 0.                KG §6.3 */
 struct gm_group_params {
-	int32_t hkdf;                       /* 5 */
-	int32_t cred_fmt;                   /* 14 */
+	int32_t hkdf;     /* 5 */
+	int32_t cred_fmt; /* 14 */
 	bool group_mode, pairwise_mode;
-	int32_t gp_enc_alg, sign_alg;       /* with group_mode: 10, -8 */
-	int32_t alg, ecdh_alg;              /* with pairwise_mode: 10, -27 */
-	int32_t sign_kty, sign_crv;         /* 1, 6 */
-	int32_t ecdh_kty, ecdh_crv;         /* 1, 4 */
+	int32_t gp_enc_alg, sign_alg; /* with group_mode: 10, -8 */
+	int32_t alg, ecdh_alg;        /* with pairwise_mode: 10, -27 */
+	int32_t sign_kty, sign_crv;   /* 1, 6 */
+	int32_t ecdh_kty, ecdh_crv;   /* 1, 4 */
 };
-/* The defaults of §5.7. */
+/* Both modes, and the algorithms in the comments above.                                  KG §14 */
 struct gm_group_params gm_group_params_default(void);
 
 /* ---- authz-info */
 struct gm_token_request {
-	struct gm_bytes token;  /* p == NULL: absent */
+	struct gm_bytes token; /* p == NULL: absent */
 	struct gm_bytes nonce1, id1;
 	/* labels under which they were asked, 0: not asked: 45; 47 or 92; 48 or 93 */
 	uint8_t sign_info, ecdh_info, kdc_dh_creds;
 };
-/* access_token as byte string or nested COSE object. TOKEN_PARSE: not a map with label 1; RANGE: an info label with another
- * value than null. Missing nonce1 or id1 is the caller's to judge. */
+/* access_token as byte string or nested COSE object. TOKEN_PARSE: not a map with label 1; RANGE: an info label with
+ * another value than null. Missing nonce1 or id1 is the caller's to judge. */
 GM_NODISCARD enum gm_err gm_token_request_decode(struct gm_bytes payload, struct gm_token_request *request);
 void gm_token_request_encode(struct gm_out *out, const struct gm_token_request *request);
 
@@ -128,39 +131,41 @@ enum gm_creds_asked { GM_CREDS_NO, GM_CREDS_NEEDED /* null */, GM_CREDS_ROLES };
 #define GM_ROLE_FILTER_MAX 8u
 
 struct gm_join_request {
-	struct gm_bytes scope;      /* bstr contents, as received */
-	struct gm_bytes group;      /* its name */
+	struct gm_bytes scope; /* bstr contents, as received */
+	struct gm_bytes group; /* its name */
 	uint32_t roles;
 	enum gm_creds_asked get_creds;
 	uint8_t role_filter_n;
 	uint8_t role_filter[GM_ROLE_FILTER_MAX];
-	bool has_cred, has_verify;  /* present, possibly empty */
+	bool has_cred, has_verify;                         /* present, possibly empty */
 	struct gm_bytes cred, verify, cnonce, control_uri; /* control_uri.p == NULL: absent */
 };
-/* BAD_JOIN on anything that requirements §4.2 step 3 refuses, but the comparison of names: role sets other than 2, 4, 6, 8,
- * no cnonce, bad get_creds, duplicate labels. Unknown labels are ignored.                R9594 §4.3.1 */
+/* BAD_JOIN on what is malformed: not a map, no scope of one entry, role sets other than 2, 4, 6, 8, no cnonce, bad
+ * get_creds, duplicate labels. Unknown labels are ignored; names are the caller's to compare.
+ *                                                                                        RFC 9594 §4.3.1, KG §6.1 */
 GM_NODISCARD enum gm_err gm_join_request_decode(struct gm_bytes payload, struct gm_join_request *request);
 void gm_join_request_encode(struct gm_out *out, const struct gm_join_request *request);
 /* scope of one entry, as in a Join: bytes of [name, roles] */
 void gm_join_scope_encode(struct gm_out *out, struct gm_bytes name, uint32_t roles);
-/* bstr(a) || bstr(b) || bstr(c); c.p == NULL: two parts. The input of a proof of possession. §4.5 */
+/* bstr(a) || bstr(b) || bstr(c); c.p == NULL: two parts. The input of a proof of possession. KG §6.1 */
 void gm_pop_input(struct gm_out *out, struct gm_bytes a, struct gm_bytes b, struct gm_bytes c);
 
-/* 4.00 with what a joiner has to know: 29 sign_info, 31 ecdh_info, [30 kdcchallenge]       §4.3 */
+/* 4.00 with what a joiner has to know: 29 sign_info, 31 ecdh_info, [30 kdcchallenge]       KG §6.2 */
 void gm_join_info_encode(struct gm_out *out, struct gm_bytes name, const struct gm_group_params *p,
                          struct gm_bytes challenge);
 
 /* Public key of a CCS credential, checked against the group's parameters: format, kty, crv, alg if named, point
- * valid where pairwise mode is on (§4.4). key: 32 bytes Ed25519 or X25519. BAD_CRED. */
+ * valid where pairwise mode is on (KG §6.2). key: 32 bytes Ed25519 or X25519. BAD_CRED. */
 GM_NODISCARD enum gm_err gm_cred_key(struct gm_bytes cred, const struct gm_group_params *p, uint8_t key[static 32]);
 /* A minimal CCS of an Ed25519 (crv 6) or X25519 (crv 4) key: {[2: subject,] 8: {1: {1: 1, -1: crv, -2: key}}} */
 void gm_ccs_encode(struct gm_out *out, const char *subject, int crv, const uint8_t key[static 32]);
 
-/* Host, port and path of a control URI. Accepts coap:// and unicast IP literals only. port 0: default. RANGE: something else. */
+/* Host, port and path of a control URI. Accepts coap:// and unicast IP literals only. port 0: default. RANGE: something
+ * else. */
 struct gm_uri {
 	uint8_t ip[16]; /* v4-mapped for IPv4 */
 	uint16_t port;
-	struct gm_bytes path; /* with leading slash; "/" where the URI has none; percent-encoding, dot segments refused */
+	struct gm_bytes path; /* with leading slash; percent-encoding and dot segments are refused */
 };
 GM_NODISCARD enum gm_err gm_uri_decode(struct gm_bytes text, struct gm_uri *uri);
 
@@ -168,10 +173,10 @@ GM_NODISCARD enum gm_err gm_uri_decode(struct gm_bytes text, struct gm_uri *uri)
 struct gm_keying { /* one version of a group's keys; secret */
 	const struct gm_group_params *params;
 	struct gm_bytes ms, salt, gid;
-	struct gm_bytes sid;   /* p == NULL: left out */
+	struct gm_bytes sid; /* p == NULL: left out */
 	uint64_t num;
-	int64_t exp;           /* epoch seconds */
-	uint64_t exi;          /* seconds left */
+	int64_t exp;  /* epoch seconds */
+	uint64_t exi; /* seconds left */
 };
 
 struct gm_join_response {
@@ -183,26 +188,29 @@ struct gm_join_response {
 };
 void gm_join_response_encode(struct gm_out *out, const struct gm_join_response *response);
 
-/* GET /ace-group/G and nodes/N. stale.p != NULL: the superset for notifications of a rekey, raw CBOR array for label 34;
- * joiners.p != NULL: raw three pairs as in creds above.                                  §2.3, §6.3 */
-void gm_keying_encode(struct gm_out *out, const struct gm_keying *keying, struct gm_bytes stale, struct gm_bytes joiners);
-/* The rekeying message: key has ms, contextId, salt only.                                 §6.2 */
-void gm_rekey_encode(struct gm_out *out, const struct gm_keying *keying, struct gm_bytes stale, struct gm_bytes joiners);
+/* GET /ace-group/G and nodes/N. stale.p != NULL: the superset for notifications of a rekey, raw CBOR array for label
+ * 34; joiners.p != NULL: raw three pairs as in creds above.                                  KG §9.1 */
+void gm_keying_encode(struct gm_out *out, const struct gm_keying *keying, struct gm_bytes stale,
+                      struct gm_bytes joiners);
+/* The rekeying message: key has ms, contextId, salt only.                                 KG §11.1 */
+void gm_rekey_encode(struct gm_out *out, const struct gm_keying *keying, struct gm_bytes stale,
+                     struct gm_bytes joiners);
 /* {0: {0: id}} with detail under -2 where text is not empty                               CF 257 */
 void gm_problem_encode(struct gm_out *out, int id, const char *text);
 
-/* Any keying map on the receiving side: Join Response, GET, notification, rekeying message. For the load generator and tests. */
+/* Any keying map on the receiving side: Join Response, GET, notification, rekeying message. For the load generator and
+ * tests. */
 struct gm_keying_map {
 	int64_t num, exp, exi, gkty, profile; /* -1: absent */
 	struct gm_bytes ms, salt, gid, sid;
-	struct gm_group_params params;        /* what the key object named; the rest 0 */
-	bool has_params;                      /* false: ms, salt, gid only */
+	struct gm_group_params params; /* what the key object named; the rest 0 */
+	bool has_params;               /* false: ms, salt, gid only */
 	struct gm_bytes kdc_cred, kdc_nonce, kdc_verify;
 	struct gm_bytes creds, peer_roles, peer_ids, stale; /* raw CBOR arrays; p == NULL: absent */
 	struct gm_bytes policies;
 };
-/* Also {21: Sender ID}, the answer to a Key Renewal: sid only. MISSING: no key, or a key without ms or contextId; else the
- * errors of cbor.h. */
+/* Also {21: Sender ID}, the answer to a Key Renewal: sid only. MISSING: no key, or a key without ms or contextId; else
+ * the errors of cbor.h. */
 GM_NODISCARD enum gm_err gm_keying_decode(struct gm_bytes payload, struct gm_keying_map *map);
 
 #endif

@@ -119,10 +119,10 @@ static void setup(void)
 	read_frames();
 	open_token();
 	cr_assert_eq(gm_oscore_derive(&rec.keys, &(struct gm_oscore_input){.ms = rec.cwt.osc.ms,
-	                                                                  .salt = value("master_salt"),
-	                                                                  .id_context = rec.cwt.osc.context_id,
-	                                                                  .sid = value("id1"),
-	                                                                  .rid = value("id2")}),
+	                                                                   .salt = value("master_salt"),
+	                                                                   .id_context = rec.cwt.osc.context_id,
+	                                                                   .sid = value("id1"),
+	                                                                   .rid = value("id2")}),
 	             GM_E_OK);
 }
 
@@ -149,8 +149,9 @@ static struct gm_coap open_message(const struct gm_coap *msg, const struct gm_os
 		keys.rid = rec.keys.sid;
 	}
 	cr_assert_eq(gm_oscore_option_decode(msg->oscore, &option), GM_E_OK);
-	cr_assert_eq(gm_oscore_unwrap(&keys, msg->payload, &option, request, from_client, text, TEXT_MAX, &scratch, &job),
-	             GM_E_OK);
+	cr_assert_eq(
+	    gm_oscore_unwrap(&keys, msg->payload, &option, request, from_client, text, TEXT_MAX, &scratch, &job),
+	    GM_E_OK);
 	cr_assert_eq(gm_ccm_open(&job, 1), 1);
 	cr_assert_eq(gm_coap_decode_inner((struct gm_bytes){text, job.text_len}, &inner), GM_E_OK);
 	return inner;
@@ -175,7 +176,8 @@ static const json_t *step(const char *method, const char *path)
 {
 	size_t i;
 	json_t *s;
-	json_array_foreach(json_object_get(rec.json, "steps"), i, s) {
+	json_array_foreach(json_object_get(rec.json, "steps"), i, s)
+	{
 		if (!strcmp(json_string_value(json_object_get(s, "method")), method) &&
 		    !strcmp(json_string_value(json_object_get(s, "path")), path))
 			return s;
@@ -238,9 +240,11 @@ Test(rise_join, token_response_is_what_our_encoder_writes_apart_from_the_order)
 	gm_cbor_put_array(&i, 1);
 	gm_ecdh_info_entry(&i, &name, 1, &p);
 	struct gm_bytes ecdh = {sign.p + sign.n, gm_out_len(&i) - sign.n};
-	gm_token_response_encode(&o, &(struct gm_token_response){.nonce2 = value("n2"), .id2 = value("id2"),
+	gm_token_response_encode(&o, &(struct gm_token_response){.nonce2 = value("n2"),
+	                                                         .id2 = value("id2"),
 	                                                         .challenge = value("kdcchallenge"),
-	                                                         .infos = gm_out_result(&i), .infos_n = 2});
+	                                                         .infos = gm_out_result(&i),
+	                                                         .infos_n = 2});
 	cr_assert_eq(o.err, GM_E_OK);
 	struct gm_bytes theirs = rec.exchanges[0].response.payload;
 	cr_expect_eq(theirs.n, gm_out_len(&o));
@@ -374,12 +378,19 @@ Test(rise_join, join_response_is_what_our_encoder_writes_byte_for_byte)
 
 	cr_assert_eq(gm_keying_decode(theirs, &m), GM_E_OK);
 	struct gm_bytes creds = {m.creds.p - 1, (size_t)(m.peer_ids.p + m.peer_ids.n - m.creds.p) + 1};
-	gm_join_response_encode(&o, &(struct gm_join_response){.keying = {.params = &m.params, .ms = m.ms, .salt = m.salt,
-	                                                                  .gid = m.gid, .sid = m.sid,
-	                                                                  .exp = m.exp, .exi = (uint64_t)m.exi},
-	                                                       .kdc_cred = m.kdc_cred, .kdc_nonce = m.kdc_nonce,
-	                                                       .kdc_verify = m.kdc_verify, .has_creds = true,
-	                                                       .creds = creds, .check_interval = 3600});
+	gm_join_response_encode(&o, &(struct gm_join_response){.keying = {.params = &m.params,
+	                                                                  .ms = m.ms,
+	                                                                  .salt = m.salt,
+	                                                                  .gid = m.gid,
+	                                                                  .sid = m.sid,
+	                                                                  .exp = m.exp,
+	                                                                  .exi = (uint64_t)m.exi},
+	                                                       .kdc_cred = m.kdc_cred,
+	                                                       .kdc_nonce = m.kdc_nonce,
+	                                                       .kdc_verify = m.kdc_verify,
+	                                                       .has_creds = true,
+	                                                       .creds = creds,
+	                                                       .check_interval = 3600});
 	cr_assert_eq(o.err, GM_E_OK);
 	cr_expect(gm_bytes_eq(gm_out_result(&o), theirs));
 }
@@ -394,9 +405,11 @@ Test(rise_join, get_of_the_group_is_what_our_encoder_writes)
 	cr_assert_eq(gm_keying_decode(theirs, &m), GM_E_OK);
 	expect_group_key(&m);
 	cr_expect_null(m.sid.p);
-	gm_keying_encode(&o, &(struct gm_keying){.params = &m.params, .ms = m.ms, .salt = m.salt, .gid = m.gid, .exp = m.exp,
-	                                         .exi = (uint64_t)m.exi},
-	                 (struct gm_bytes){0}, (struct gm_bytes){0});
+	gm_keying_encode(
+	    &o,
+	    &(struct gm_keying){
+	        .params = &m.params, .ms = m.ms, .salt = m.salt, .gid = m.gid, .exp = m.exp, .exi = (uint64_t)m.exi},
+	    (struct gm_bytes){0}, (struct gm_bytes){0});
 	cr_expect(gm_bytes_eq(gm_out_result(&o), theirs));
 }
 
@@ -456,13 +469,16 @@ Test(rise_join, every_recorded_exchange_decrypts_to_its_step)
 {
 	size_t i;
 	json_t *s;
-	json_array_foreach(json_object_get(rec.json, "steps"), i, s) {
+	json_array_foreach(json_object_get(rec.json, "steps"), i, s)
+	{
 		uint8_t texts[2][TEXT_MAX], request[TEXT_MAX], response[TEXT_MAX];
 		struct exchange x = open_exchange((unsigned)i + STEPS_AT, texts);
 		json_t *format = json_object_get(s, "content_format");
-		cr_expect(gm_bytes_eq(x.request.payload, hex_of(s, "request_payload", request)), "request of step %zu", i);
+		cr_expect(gm_bytes_eq(x.request.payload, hex_of(s, "request_payload", request)), "request of step %zu",
+		          i);
 		cr_expect(gm_bytes_eq(x.response.payload, hex_of(s, "payload", response)), "response of step %zu", i);
-		cr_expect_eq(x.response.content_format, json_is_integer(format) ? json_integer_value(format) : GM_CF_NONE);
+		cr_expect_eq(x.response.content_format,
+		             json_is_integer(format) ? json_integer_value(format) : GM_CF_NONE);
 	}
 	cr_expect_eq(rec.n, i + STEPS_AT);
 }

@@ -29,8 +29,12 @@ static bool rewrite(struct gm_bytes input, struct gm_out *out)
 		return false;
 	struct gm_bytes creds = three_pairs(&m, buf, sizeof buf);
 	struct gm_keying k = {&m.params, m.ms, m.salt, m.gid, m.sid, (uint64_t)m.num, m.exp, (uint64_t)m.exi};
-	struct gm_join_response r = {.keying = k, .kdc_cred = m.kdc_cred, .kdc_nonce = m.kdc_nonce,
-	                             .kdc_verify = m.kdc_verify, .has_creds = creds.p != NULL, .creds = creds};
+	struct gm_join_response r = {.keying = k,
+	                             .kdc_cred = m.kdc_cred,
+	                             .kdc_nonce = m.kdc_nonce,
+	                             .kdc_verify = m.kdc_verify,
+	                             .has_creds = creds.p != NULL,
+	                             .creds = creds};
 	if (m.kdc_cred.p)
 		gm_join_response_encode(out, &r);
 	else if (m.has_params)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A scope: one that passed the check can be walked to its end, and allows what its entries say and nothing for strangers. */
+/* A scope: one that passed the check can be walked to its end, and allows what its entries say and nothing for
+ * strangers. */
 #include "insist.h"
 
 #include "wire/cwt.h"

@@ -32,10 +32,11 @@ Test(cwt, reads_the_claims_of_a_token_for_a_new_association)
 {
 	struct gm_cwt c;
 	/* cnf: {4: {0: h'01', 2: ms, 5: salt}}                                           RFC 9203 §3.2 */
-	cr_assert_eq(gm_cwt_decode(hex("a6016261730362"
-	                               "676d" EXP "08a104a30041010250f9af838368e353e78888e1426bd94e6f05417f" SCOPE "182602"),
-	                           &c),
-	             GM_E_OK);
+	cr_assert_eq(
+	    gm_cwt_decode(hex("a6016261730362"
+	                      "676d" EXP "08a104a30041010250f9af838368e353e78888e1426bd94e6f05417f" SCOPE "182602"),
+	                  &c),
+	    GM_E_OK);
 	cr_expect(gm_bytes_is(c.iss, "as"));
 	cr_expect(gm_bytes_is(c.aud, "gm"));
 	cr_expect_eq(c.exp, 0x70000000);
@@ -101,15 +102,15 @@ static const struct {
 	const char *hex;
 	int64_t seconds;
 } dates[] = {
-	{"00", 0},
-	{"1a70000000", 0x70000000},
-	{"1b0020000000000000", INT64_C(1) << 53},
-	{"fb41d40d2c43e00000", 1345630479}, /* ...479.5 */
-	{"fa4ea06966", 1345630976},
-	{"f97bff", 65504},
-	{"f93e00", 1}, /* 1.5 */
-	{"f90001", 0}, /* the smallest half */
-	{"f98000", 0}, /* -0.0 */
+    {"00", 0},
+    {"1a70000000", 0x70000000},
+    {"1b0020000000000000", INT64_C(1) << 53},
+    {"fb41d40d2c43e00000", 1345630479}, /* ...479.5 */
+    {"fa4ea06966", 1345630976},
+    {"f97bff", 65504},
+    {"f93e00", 1}, /* 1.5 */
+    {"f90001", 0}, /* the smallest half */
+    {"f98000", 0}, /* -0.0 */
 };
 
 Test(cwt, accepts_whole_and_fractional_dates_and_truncates)
@@ -127,40 +128,40 @@ struct refusal {
 	const char *what, *hex;
 };
 
-/*                                                                                        requirements §3.2 (3) */
+/* Claims that cannot be had                                                              RFC 9200 §5.10.1.1 */
 static const struct refusal no_claims[] = {
-	{"nothing", ""},
-	{"an array", "80"},
-	{"a byte string", "4100"},
-	{"trailing bytes", "a3" EXP OSC SCOPE "00"},
-	{"a claim twice", "a4" EXP EXP OSC SCOPE},
-	{"two claims short", "a5" EXP OSC SCOPE},
-	{"no exp and no exi", "a2" OSC SCOPE},
-	{"no cnf", "a2" EXP SCOPE},
-	{"no scope", "a2" EXP OSC},
-	{"cnf that is no map", "a3" EXP "0841aa" SCOPE},
-	{"cnf with two keys", "a3" EXP "08a203410104a2004101024102" SCOPE},
-	{"kid that is no byte string", "a3" EXP "08a1036161" SCOPE},
-	{"scope as text", "a3" EXP OSC "096161"},
-	{"scope below another tag", "a3" EXP OSC "09c146818262673106"},
-	{"scope below two tags", "a3" EXP OSC "09da6374022bda6374022b46818262673106"},
-	{"iss that is no text", "a4014161" EXP OSC SCOPE},
-	{"aud that is no text", "a403816161" EXP OSC SCOPE},
-	{"negative exp", "a30420" OSC SCOPE},
-	{"exp beyond 2^53", "a3041b0020000000000001" OSC SCOPE},
-	{"exp as text", "a3046130" OSC SCOPE},
-	{"exp of infinity", "a304f97c00" OSC SCOPE},
-	{"exp that is not a number", "a304f97e00" OSC SCOPE},
-	{"exp of minus one and a half", "a304f9be00" OSC SCOPE},
-	{"exp of 10^300", "a304fb7e37e43c8800759c" OSC SCOPE},
-	{"nbf beyond 2^53", "a4051b0020000000000001" EXP OSC SCOPE},
-	{"nbf of minus one", "a40520" EXP OSC SCOPE},
-	{"nbf of minus one and a half", "a405f9be00" EXP OSC SCOPE},
-	{"iat of 10^300", "a406fb7e37e43c8800759c" EXP OSC SCOPE},
-	{"exp of true", "a304f5" OSC SCOPE},
-	{"negative exi", "a3" OSC SCOPE "182820"},
-	{"exi beyond 2^53", "a3" OSC SCOPE "18281b0020000000000001"},
-	{"ace_profile as text", "a4" EXP OSC SCOPE "18266161"},
+    {"nothing", ""},
+    {"an array", "80"},
+    {"a byte string", "4100"},
+    {"trailing bytes", "a3" EXP OSC SCOPE "00"},
+    {"a claim twice", "a4" EXP EXP OSC SCOPE},
+    {"two claims short", "a5" EXP OSC SCOPE},
+    {"no exp and no exi", "a2" OSC SCOPE},
+    {"no cnf", "a2" EXP SCOPE},
+    {"no scope", "a2" EXP OSC},
+    {"cnf that is no map", "a3" EXP "0841aa" SCOPE},
+    {"cnf with two keys", "a3" EXP "08a203410104a2004101024102" SCOPE},
+    {"kid that is no byte string", "a3" EXP "08a1036161" SCOPE},
+    {"scope as text", "a3" EXP OSC "096161"},
+    {"scope below another tag", "a3" EXP OSC "09c146818262673106"},
+    {"scope below two tags", "a3" EXP OSC "09da6374022bda6374022b46818262673106"},
+    {"iss that is no text", "a4014161" EXP OSC SCOPE},
+    {"aud that is no text", "a403816161" EXP OSC SCOPE},
+    {"negative exp", "a30420" OSC SCOPE},
+    {"exp beyond 2^53", "a3041b0020000000000001" OSC SCOPE},
+    {"exp as text", "a3046130" OSC SCOPE},
+    {"exp of infinity", "a304f97c00" OSC SCOPE},
+    {"exp that is not a number", "a304f97e00" OSC SCOPE},
+    {"exp of minus one and a half", "a304f9be00" OSC SCOPE},
+    {"exp of 10^300", "a304fb7e37e43c8800759c" OSC SCOPE},
+    {"nbf beyond 2^53", "a4051b0020000000000001" EXP OSC SCOPE},
+    {"nbf of minus one", "a40520" EXP OSC SCOPE},
+    {"nbf of minus one and a half", "a405f9be00" EXP OSC SCOPE},
+    {"iat of 10^300", "a406fb7e37e43c8800759c" EXP OSC SCOPE},
+    {"exp of true", "a304f5" OSC SCOPE},
+    {"negative exi", "a3" OSC SCOPE "182820"},
+    {"exi beyond 2^53", "a3" OSC SCOPE "18281b0020000000000001"},
+    {"ace_profile as text", "a4" EXP OSC SCOPE "18266161"},
 };
 
 Test(cwt, refuses_claims_that_say_too_little_or_the_wrong_thing)
@@ -171,18 +172,18 @@ Test(cwt, refuses_claims_that_say_too_little_or_the_wrong_thing)
 	}
 }
 
-/*                                                                                        requirements §3.2 (9) */
+/* Profile parameters                                                                     RFC 9203 §3.2, §4.1 */
 static const struct refusal no_profile[] = {
-	{"no id", "a3" EXP "08a104a1024102" SCOPE},
-	{"no ms", "a3" EXP "08a104a1004101" SCOPE},
-	{"an unknown parameter", "a3" EXP "08a104a300410102410208f5" SCOPE},
-	{"a parameter named by text", "a3" EXP "08a104a30041010241026161f5" SCOPE},
-	{"a parameter twice", "a3" EXP "08a104a3004101004101024102" SCOPE},
-	{"alg as text", "a3" EXP "08a104a3004101024102046161" SCOPE},
-	{"version as text", "a3" EXP "08a104a3004101016161024102" SCOPE},
-	{"hkdf beyond 32 bits", "a3" EXP "08a104a3004101024102031a80000000" SCOPE},
-	{"salt as text", "a3" EXP "08a104a3004101024102056161" SCOPE},
-	{"ms as text", "a3" EXP "08a104a2004101026161" SCOPE},
+    {"no id", "a3" EXP "08a104a1024102" SCOPE},
+    {"no ms", "a3" EXP "08a104a1004101" SCOPE},
+    {"an unknown parameter", "a3" EXP "08a104a300410102410208f5" SCOPE},
+    {"a parameter named by text", "a3" EXP "08a104a30041010241026161f5" SCOPE},
+    {"a parameter twice", "a3" EXP "08a104a3004101004101024102" SCOPE},
+    {"alg as text", "a3" EXP "08a104a3004101024102046161" SCOPE},
+    {"version as text", "a3" EXP "08a104a3004101016161024102" SCOPE},
+    {"hkdf beyond 32 bits", "a3" EXP "08a104a3004101024102031a80000000" SCOPE},
+    {"salt as text", "a3" EXP "08a104a3004101024102056161" SCOPE},
+    {"ms as text", "a3" EXP "08a104a2004101026161" SCOPE},
 };
 
 Test(cwt, refuses_osc_without_id_or_ms_or_with_unknown_parameters)
@@ -198,16 +199,27 @@ Test(cwt, decodes_what_it_encodes)
 	uint8_t buf[512];
 	struct gm_out o = gm_out(buf, sizeof buf);
 	struct gm_cwt back, c = {
-		.iss = text("as"), .sub = text("n1"), .aud = text("gm"), .cti = text("c"), .cnonce = text("n"),
-		.exp = 1, .nbf = 0, .iat = 2, .exi = 3, .scope = text("scope"), .has_osc = true,
-		.osc = {text("i"), text("m"), text("s"), text("x"), 2, 7, 24}, .ace_profile = 2,
-	};
+	                        .iss = text("as"),
+	                        .sub = text("n1"),
+	                        .aud = text("gm"),
+	                        .cti = text("c"),
+	                        .cnonce = text("n"),
+	                        .exp = 1,
+	                        .nbf = 0,
+	                        .iat = 2,
+	                        .exi = 3,
+	                        .scope = text("scope"),
+	                        .has_osc = true,
+	                        .osc = {text("i"), text("m"), text("s"), text("x"), 2, 7, 24},
+	                        .ace_profile = 2,
+	                    };
 
 	gm_cwt_encode(&o, &c);
 	cr_assert_eq(o.err, GM_E_OK);
 	cr_assert_eq(gm_cwt_decode(gm_out_result(&o), &back), GM_E_OK);
 	cr_expect(gm_bytes_eq(back.iss, c.iss) && gm_bytes_eq(back.sub, c.sub) && gm_bytes_eq(back.aud, c.aud));
-	cr_expect(gm_bytes_eq(back.cti, c.cti) && gm_bytes_eq(back.cnonce, c.cnonce) && gm_bytes_eq(back.scope, c.scope));
+	cr_expect(gm_bytes_eq(back.cti, c.cti) && gm_bytes_eq(back.cnonce, c.cnonce) &&
+	          gm_bytes_eq(back.scope, c.scope));
 	cr_expect(back.exp == 1 && back.nbf == 0 && back.iat == 2 && back.exi == 3 && back.ace_profile == 2);
 	cr_expect(gm_bytes_eq(back.osc.id, c.osc.id) && gm_bytes_eq(back.osc.ms, c.osc.ms));
 	cr_expect(gm_bytes_eq(back.osc.salt, c.osc.salt) && gm_bytes_eq(back.osc.context_id, c.osc.context_id));
@@ -218,9 +230,15 @@ Test(cwt, leaves_out_what_is_absent_or_default)
 {
 	uint8_t buf[512];
 	struct gm_out o = gm_out(buf, sizeof buf);
-	gm_cwt_encode(&o, &(struct gm_cwt){.exp = 1, .nbf = -1, .iat = -1, .exi = -1, .scope = text("s"), .ace_profile = -1,
-	                                   .has_osc = true, .osc = {.id = text("i"), .ms = text("m"), .version = 1,
-	                                                            .hkdf = 5, .alg = 10}});
+	gm_cwt_encode(&o,
+	              &(struct gm_cwt){.exp = 1,
+	                               .nbf = -1,
+	                               .iat = -1,
+	                               .exi = -1,
+	                               .scope = text("s"),
+	                               .ace_profile = -1,
+	                               .has_osc = true,
+	                               .osc = {.id = text("i"), .ms = text("m"), .version = 1, .hkdf = 5, .alg = 10}});
 	cr_expect(is_hex(gm_out_result(&o), "a3040108a104a200416902416d094173"));
 }
 
@@ -268,29 +286,29 @@ Test(scope, admin_entries_and_empty_permissions_allow_nothing)
 	cr_expect_not(gm_scope_allows((struct gm_bytes){0}, text("g1"), 0));
 }
 
-/*                                                                                        requirements §3.2 (7) */
+/* Scopes that are not understood                                                         RFC 9200 §5.10.1.1, KG §3 */
 static const struct refusal bad_scopes[] = {
-	{"nothing", ""},
-	{"a map", "a0"},
-	{"text", "626731"},
-	{"one entry without the array around it", "8262673106"},
-	{"an entry of one element", "8181626731"},
-	{"an entry of three elements", "818362673106f5"},
-	{"an entry that swallows the next", "8283626731068262673206"},
-	{"a name that is no text", "818242673106"},
-	{"a user entry for every group", "8182f506"},
-	{"a user entry with a pattern", "8182d9524962673106"},
-	{"an admin entry for false", "8182f405"},
-	{"an admin entry for a number", "81820105"},
-	{"negative permissions", "818262673120"},
-	{"permissions as text", "81826267316106"},
-	{"an unknown role", "81826267311820"},
-	{"an unknown admin permission", "81826267311821"},
-	{"a role beyond 32 bits", "81826267311b0000000100000002"},
-	{"a second entry that is missing", "828262673106"},
-	{"a second entry that is bad", "82826267310601"},
-	{"trailing bytes", "81826267310600"},
-	{"a name that is not UTF-8", "818262ff3106"},
+    {"nothing", ""},
+    {"a map", "a0"},
+    {"text", "626731"},
+    {"one entry without the array around it", "8262673106"},
+    {"an entry of one element", "8181626731"},
+    {"an entry of three elements", "818362673106f5"},
+    {"an entry that swallows the next", "8283626731068262673206"},
+    {"a name that is no text", "818242673106"},
+    {"a user entry for every group", "8182f506"},
+    {"a user entry with a pattern", "8182d9524962673106"},
+    {"an admin entry for false", "8182f405"},
+    {"an admin entry for a number", "81820105"},
+    {"negative permissions", "818262673120"},
+    {"permissions as text", "81826267316106"},
+    {"an unknown role", "81826267311820"},
+    {"an unknown admin permission", "81826267311821"},
+    {"a role beyond 32 bits", "81826267311b0000000100000002"},
+    {"a second entry that is missing", "828262673106"},
+    {"a second entry that is bad", "82826267310601"},
+    {"trailing bytes", "81826267310600"},
+    {"a name that is not UTF-8", "818262ff3106"},
 };
 
 Test(scope, refuses_what_it_does_not_understand)

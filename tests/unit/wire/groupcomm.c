@@ -80,28 +80,29 @@ Test(token_request, remembers_the_label_under_which_something_was_asked)
 	cr_expect_eq(r.ecdh_info, 47, "the registered label wins");
 }
 
-/*                                                                                        requirements §3.2 (1) */
+/* Payloads without a token                                                               RFC 9200 §5.10.1 */
 static const struct refusal no_token[] = {
-	{"nothing", ""},
-	{"an array", "80"},
-	{"a bare token", "4100"},
-	{"no access_token", "a0"},
-	{"access_token as text", "a1016161"},
-	{"access_token as null", "a101f6"},
-	{"access_token as map", "a101a0"},
-	{"access_token twice", "a201400140"},
-	{"nonce1 as text", "a2014018286161"},
-	{"recipient id as number", "a20140182b01"},
-	{"nonce1 twice", "a3014018284018284101"},
-	{"trailing bytes", "a1014000"},
-	{"a pair that is missing", "a20140"},
+    {"nothing", ""},
+    {"an array", "80"},
+    {"a bare token", "4100"},
+    {"no access_token", "a0"},
+    {"access_token as text", "a1016161"},
+    {"access_token as null", "a101f6"},
+    {"access_token as map", "a101a0"},
+    {"access_token twice", "a201400140"},
+    {"nonce1 as text", "a2014018286161"},
+    {"recipient id as number", "a20140182b01"},
+    {"nonce1 twice", "a3014018284018284101"},
+    {"trailing bytes", "a1014000"},
+    {"a pair that is missing", "a20140"},
 };
 
 Test(token_request, refuses_what_carries_no_token)
 {
 	for (size_t i = 0; i < COUNT(no_token); i++) {
 		struct gm_token_request r;
-		cr_expect_eq(gm_token_request_decode(hex(no_token[i].hex), &r), GM_E_TOKEN_PARSE, "%s", no_token[i].what);
+		cr_expect_eq(gm_token_request_decode(hex(no_token[i].hex), &r), GM_E_TOKEN_PARSE, "%s",
+		             no_token[i].what);
 	}
 }
 
@@ -135,7 +136,8 @@ Test(token_request, decodes_what_it_encodes)
 	struct gm_token_request r, want = {text("t"), text("nonce"), text("i"), 45, 92, 48};
 	gm_token_request_encode(&o, &want);
 	cr_assert_eq(gm_token_request_decode(gm_out_result(&o), &r), GM_E_OK);
-	cr_expect(gm_bytes_eq(r.token, want.token) && gm_bytes_eq(r.nonce1, want.nonce1) && gm_bytes_eq(r.id1, want.id1));
+	cr_expect(gm_bytes_eq(r.token, want.token) && gm_bytes_eq(r.nonce1, want.nonce1) &&
+	          gm_bytes_eq(r.id1, want.id1));
 	cr_expect(r.sign_info == 45 && r.ecdh_info == 92 && r.kdc_dh_creds == 48);
 }
 
@@ -185,7 +187,8 @@ Test(info, entries_are_those_of_the_draft)
 	struct gm_bytes names[] = {text("g1"), text("g2")};
 	struct gm_out o = writer();
 	gm_sign_info_entry(&o, names, 1, &p);
-	expect_written(&o, "85626731278101820106" "0e");
+	expect_written(&o, "85626731278101820106"
+	                   "0e");
 	o = writer();
 	gm_ecdh_info_entry(&o, names, 1, &p);
 	expect_written(&o, "85626731381a81018201040e");
@@ -199,7 +202,8 @@ Test(info, join_error_names_signatures_challenge_and_key_agreement)
 	struct gm_group_params p = gm_group_params_default();
 	struct gm_out o = writer();
 	gm_join_info_encode(&o, text("g1"), &p, text("c"));
-	expect_written(&o, "a3181d8185626731278101820106" "0e181e4163181f8185626731381a81018201040e");
+	expect_written(&o, "a3181d8185626731278101820106"
+	                   "0e181e4163181f8185626731381a81018201040e");
 }
 
 Test(info, join_error_of_a_group_with_one_mode_names_only_that)
@@ -208,7 +212,8 @@ Test(info, join_error_of_a_group_with_one_mode_names_only_that)
 	struct gm_out o = writer();
 	p.pairwise_mode = false;
 	gm_join_info_encode(&o, text("g1"), &p, (struct gm_bytes){0});
-	expect_written(&o, "a1181d8185626731278101820106" "0e");
+	expect_written(&o, "a1181d8185626731278101820106"
+	                   "0e");
 	p = gm_group_params_default();
 	p.group_mode = false;
 	o = writer();
@@ -224,7 +229,11 @@ Test(info, join_error_of_a_group_with_one_mode_names_only_that)
 Test(join_request, reads_every_field)
 {
 	struct gm_join_request r;
-	cr_assert_eq(gm_join_request_decode(hex("a6" SCOPE "04f6" "0542c0c1" NONCE "1818420102" "181a6161"), &r), GM_E_OK);
+	cr_assert_eq(gm_join_request_decode(hex("a6" SCOPE "04f6"
+	                                        "0542c0c1" NONCE "1818420102"
+	                                        "181a6161"),
+	                                    &r),
+	             GM_E_OK);
 	cr_expect(is_hex(r.scope, "8262673106"));
 	cr_expect(gm_bytes_is(r.group, "g1"));
 	cr_expect_eq(r.roles, 6);
@@ -263,58 +272,63 @@ Test(join_request, accepts_the_four_role_sets_and_no_other)
 		want.scope = gm_out_result(&s);
 		gm_join_request_encode(&o, &want);
 		bool good = roles == 2 || roles == 4 || roles == 6 || roles == 8;
-		cr_expect_eq(gm_join_request_decode(gm_out_result(&o), &r), good ? GM_E_OK : GM_E_BAD_JOIN, "%u", roles);
+		cr_expect_eq(gm_join_request_decode(gm_out_result(&o), &r), good ? GM_E_OK : GM_E_BAD_JOIN, "%u",
+		             roles);
 	}
 }
 
 Test(join_request, ignores_labels_it_does_not_know)
 {
 	struct gm_join_request r;
-	cr_expect_eq(gm_join_request_decode(hex("a5" SCOPE NONCE "18196161" "3903e7f5" "617880"), &r), GM_E_OK);
+	cr_expect_eq(gm_join_request_decode(hex("a5" SCOPE NONCE "18196161"
+	                                        "3903e7f5"
+	                                        "617880"),
+	                                    &r),
+	             GM_E_OK);
 }
 
-/*                                                                                        requirements §4.2 (3) */
+/* Malformed Join Requests                                                                RFC 9594 §4.3.1, KG §6.2 */
 static const struct refusal bad_joins[] = {
-	{"an empty payload", ""},
-	{"an array", "80"},
-	{"an empty map", "a0"},
-	{"no scope", "a1" NONCE},
-	{"no cnonce", "a1" SCOPE},
-	{"an empty cnonce", "a2" SCOPE "0640"},
-	{"scope as text", "a2036161" NONCE},
-	{"scope as an array", "a2038262673106" NONCE},
-	{"an empty scope", "a20340" NONCE},
-	{"a scope of several entries", "a20346818262673106" NONCE},
-	{"a scope without roles", "a2034481626731" NONCE},
-	{"a scope with a third element", "a203468362673106f5" NONCE},
-	{"a scope with bytes after it", "a20346826267310600" NONCE},
-	{"an empty group name", "a20343826006" NONCE},
-	{"a group name that is no text", "a203458242673106" NONCE},
-	{"an administrator's entry", "a203458262673107" NONCE},
-	{"an unknown role", "a20346826267311826" NONCE},
-	{"roles beyond 32 bits", "a2034d826267311b0000000100000006" NONCE},
-	{"no roles", "a203458262673100" NONCE},
-	{"a verifier", "a203458262673110" NONCE},
-	{"a monitor that also requests", "a20345826267310a" NONCE},
-	{"negative roles", "a203458262673120" NONCE},
-	{"cnonce as text", "a2" SCOPE "066161"},
-	{"client_cred as map", "a3" SCOPE NONCE "05a0"},
-	{"client_cred_verify as text", "a3" SCOPE NONCE "18186161"},
-	{"control_uri as bytes", "a3" SCOPE NONCE "181a4161"},
-	{"get_creds as true", "a3" SCOPE NONCE "04f5"},
-	{"get_creds with false", "a3" SCOPE NONCE "0483f4810280"},
-	{"get_creds without role filter", "a3" SCOPE NONCE "0483f58080"},
-	{"get_creds with ids", "a3" SCOPE NONCE "0483f581028141aa"},
-	{"get_creds of two elements", "a3" SCOPE NONCE "0482f58102"},
-	{"get_creds of four elements", "a3" SCOPE NONCE "0484f581028080"},
-	{"get_creds for nobody's role", "a3" SCOPE NONCE "0483f5810080"},
-	{"get_creds for an administrator's bit", "a3" SCOPE NONCE "0483f5810380"},
-	{"get_creds for an unknown role", "a3" SCOPE NONCE "0483f581182080"},
-	{"get_creds with nine roles", "a3" SCOPE NONCE "0483f58902020202020202020280"},
-	{"a label twice", "a3" SCOPE NONCE NONCE},
-	{"bytes after the map", "a2" SCOPE NONCE "00"},
-	{"a pair that is missing", "a3" SCOPE NONCE},
-	{"indefinite length", "bf" SCOPE NONCE "ff"},
+    {"an empty payload", ""},
+    {"an array", "80"},
+    {"an empty map", "a0"},
+    {"no scope", "a1" NONCE},
+    {"no cnonce", "a1" SCOPE},
+    {"an empty cnonce", "a2" SCOPE "0640"},
+    {"scope as text", "a2036161" NONCE},
+    {"scope as an array", "a2038262673106" NONCE},
+    {"an empty scope", "a20340" NONCE},
+    {"a scope of several entries", "a20346818262673106" NONCE},
+    {"a scope without roles", "a2034481626731" NONCE},
+    {"a scope with a third element", "a203468362673106f5" NONCE},
+    {"a scope with bytes after it", "a20346826267310600" NONCE},
+    {"an empty group name", "a20343826006" NONCE},
+    {"a group name that is no text", "a203458242673106" NONCE},
+    {"an administrator's entry", "a203458262673107" NONCE},
+    {"an unknown role", "a20346826267311826" NONCE},
+    {"roles beyond 32 bits", "a2034d826267311b0000000100000006" NONCE},
+    {"no roles", "a203458262673100" NONCE},
+    {"a verifier", "a203458262673110" NONCE},
+    {"a monitor that also requests", "a20345826267310a" NONCE},
+    {"negative roles", "a203458262673120" NONCE},
+    {"cnonce as text", "a2" SCOPE "066161"},
+    {"client_cred as map", "a3" SCOPE NONCE "05a0"},
+    {"client_cred_verify as text", "a3" SCOPE NONCE "18186161"},
+    {"control_uri as bytes", "a3" SCOPE NONCE "181a4161"},
+    {"get_creds as true", "a3" SCOPE NONCE "04f5"},
+    {"get_creds with false", "a3" SCOPE NONCE "0483f4810280"},
+    {"get_creds without role filter", "a3" SCOPE NONCE "0483f58080"},
+    {"get_creds with ids", "a3" SCOPE NONCE "0483f581028141aa"},
+    {"get_creds of two elements", "a3" SCOPE NONCE "0482f58102"},
+    {"get_creds of four elements", "a3" SCOPE NONCE "0484f581028080"},
+    {"get_creds for nobody's role", "a3" SCOPE NONCE "0483f5810080"},
+    {"get_creds for an administrator's bit", "a3" SCOPE NONCE "0483f5810380"},
+    {"get_creds for an unknown role", "a3" SCOPE NONCE "0483f581182080"},
+    {"get_creds with nine roles", "a3" SCOPE NONCE "0483f58902020202020202020280"},
+    {"a label twice", "a3" SCOPE NONCE NONCE},
+    {"bytes after the map", "a2" SCOPE NONCE "00"},
+    {"a pair that is missing", "a3" SCOPE NONCE},
+    {"indefinite length", "bf" SCOPE NONCE "ff"},
 };
 
 Test(join_request, refuses_what_is_malformed)
@@ -350,15 +364,24 @@ Test(join_request, refuses_nonces_and_credentials_that_are_too_long)
 
 Test(join_request, decodes_what_it_encodes)
 {
-	struct gm_join_request r, want = {.scope = hex("8262673106"), .get_creds = GM_CREDS_ROLES, .role_filter_n = 2,
-	                                  .role_filter = {4, 6}, .has_cred = true, .has_verify = true, .cred = text("cred"),
-	                                  .verify = text("pop"), .cnonce = text("n"), .control_uri = text("coap://[::1]")};
+	struct gm_join_request r, want = {.scope = hex("8262673106"),
+	                                  .get_creds = GM_CREDS_ROLES,
+	                                  .role_filter_n = 2,
+	                                  .role_filter = {4, 6},
+	                                  .has_cred = true,
+	                                  .has_verify = true,
+	                                  .cred = text("cred"),
+	                                  .verify = text("pop"),
+	                                  .cnonce = text("n"),
+	                                  .control_uri = text("coap://[::1]")};
 	struct gm_out o = writer();
 	gm_join_request_encode(&o, &want);
 	cr_assert_eq(gm_join_request_decode(gm_out_result(&o), &r), GM_E_OK);
-	cr_expect(gm_bytes_eq(r.scope, want.scope) && gm_bytes_eq(r.cred, want.cred) && gm_bytes_eq(r.verify, want.verify));
+	cr_expect(gm_bytes_eq(r.scope, want.scope) && gm_bytes_eq(r.cred, want.cred) &&
+	          gm_bytes_eq(r.verify, want.verify));
 	cr_expect(gm_bytes_eq(r.cnonce, want.cnonce) && gm_bytes_eq(r.control_uri, want.control_uri));
-	cr_expect(r.get_creds == GM_CREDS_ROLES && r.role_filter_n == 2 && r.role_filter[0] == 4 && r.role_filter[1] == 6);
+	cr_expect(r.get_creds == GM_CREDS_ROLES && r.role_filter_n == 2 && r.role_filter[0] == 4 &&
+	          r.role_filter[1] == 6);
 }
 
 /* ---- proof of possession, against vectors/group-oscore.json */
@@ -439,32 +462,38 @@ Test(cred, subject_comes_first_when_there_is_one)
 }
 
 static const struct refusal bad_creds[] = {
-	{"nothing", ""},
-	{"an array", "80"},
-	{"bytes after it", "a108a101a301012006215820" X "00"},
-	{"a tag around it", "d90259a108a101a301012006215820" X},
-	{"no cnf", "a1026161"},
-	{"cnf twice", "a208a101a301012006215820" X "08a101a301012006215820" X},
-	{"cnf of another method", "a108a10341aa"},
-	{"COSE_Key as an array", "a108a10180"},
-	{"no kty", "a108a101a22006215820" X},
-	{"no curve", "a108a101a20101215820" X},
-	{"no x", "a108a101a201012006"},
-	{"another kty", "a108a101a301022006215820" X},
-	{"another curve", "a108a101a301012004215820" X},
-	{"alg Ed25519 in a group of EdDSA", "a108a101a4010103322006215820" X},
-	{"alg ES256", "a108a101a4010103262006215820" X},
-	{"alg as text", "a108a101a401010361612006215820" X},
-	{"x twice", "a108a101a401012006215820" X "215820" X},
-	{"x of 31 bytes", "a108a101a30101200621581f616f28426ef24edb51dbcef7a23305f886f657959d4df889ddfc0255042159ff"},
-	{"x as text", "a108a101a301012006216161"},
-	{"a private key", "a108a101a401012006215820" X "235820" X},
-	{"y = 1", "a108a101a301012006215820" "0100000000000000000000000000000000000000000000000000000000000000"},
-	{"y = 1 and a sign", "a108a101a301012006215820" "0100000000000000000000000000000000000000000000000000000000000080"},
-	{"y = -1", "a108a101a301012006215820" "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"},
-	{"y = 1, not canonical", "a108a101a301012006215820" "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"},
-	{"y = 0, of order 4", "a108a101a301012006215820" "0000000000000000000000000000000000000000000000000000000000000000"},
-	{"a point off the curve", "a108a101a301012006215820" "0200000000000000000000000000000000000000000000000000000000000000"},
+    {"nothing", ""},
+    {"an array", "80"},
+    {"bytes after it", "a108a101a301012006215820" X "00"},
+    {"a tag around it", "d90259a108a101a301012006215820" X},
+    {"no cnf", "a1026161"},
+    {"cnf twice", "a208a101a301012006215820" X "08a101a301012006215820" X},
+    {"cnf of another method", "a108a10341aa"},
+    {"COSE_Key as an array", "a108a10180"},
+    {"no kty", "a108a101a22006215820" X},
+    {"no curve", "a108a101a20101215820" X},
+    {"no x", "a108a101a201012006"},
+    {"another kty", "a108a101a301022006215820" X},
+    {"another curve", "a108a101a301012004215820" X},
+    {"alg Ed25519 in a group of EdDSA", "a108a101a4010103322006215820" X},
+    {"alg ES256", "a108a101a4010103262006215820" X},
+    {"alg as text", "a108a101a401010361612006215820" X},
+    {"x twice", "a108a101a401012006215820" X "215820" X},
+    {"x of 31 bytes", "a108a101a30101200621581f616f28426ef24edb51dbcef7a23305f886f657959d4df889ddfc0255042159ff"},
+    {"x as text", "a108a101a301012006216161"},
+    {"a private key", "a108a101a401012006215820" X "235820" X},
+    {"y = 1", "a108a101a301012006215820"
+              "0100000000000000000000000000000000000000000000000000000000000000"},
+    {"y = 1 and a sign", "a108a101a301012006215820"
+                         "0100000000000000000000000000000000000000000000000000000000000080"},
+    {"y = -1", "a108a101a301012006215820"
+               "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"},
+    {"y = 1, not canonical", "a108a101a301012006215820"
+                             "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"},
+    {"y = 0, of order 4", "a108a101a301012006215820"
+                          "0000000000000000000000000000000000000000000000000000000000000000"},
+    {"a point off the curve", "a108a101a301012006215820"
+                              "0200000000000000000000000000000000000000000000000000000000000000"},
 };
 
 Test(cred, refuses_what_does_not_fit_the_group)
@@ -495,7 +524,9 @@ Test(cred, is_not_looked_at_as_a_point_where_pairwise_mode_is_off)
 	struct gm_group_params p = gm_group_params_default();
 	p.pairwise_mode = false;
 	cr_expect_eq(check_cred("a108a101a301012006215820"
-	                        "0200000000000000000000000000000000000000000000000000000000000000", &p), GM_E_OK);
+	                        "0200000000000000000000000000000000000000000000000000000000000000",
+	                        &p),
+	             GM_E_OK);
 }
 
 /* ---- control URI */
@@ -504,15 +535,15 @@ static const struct {
 	const char *uri, *ip, *path;
 	uint16_t port;
 } good_uris[] = {
-	{"coap://[2001:db8::1]:61616/ace-group/g1/node", "2001:db8::1", "/ace-group/g1/node", 61616},
-	{"coap://[::1]", "::1", "/", 0},
-	{"coap://[::1]/", "::1", "/", 0},
-	{"coap://[::1]:5683", "::1", "/", 5683},
-	{"coap://192.0.2.7/r", "::ffff:192.0.2.7", "/r", 0},
-	{"coap://192.0.2.7:1/a/b-._~!$&'()*+,;=:@", "::ffff:192.0.2.7", "/a/b-._~!$&'()*+,;=:@", 1},
-	{"coap://[::ffff:192.0.2.7]:65535/", "::ffff:192.0.2.7", "/", 65535},
-	{"coap://[::1]//a/", "::1", "//a/", 0},
-	{"coap://[::1]/...", "::1", "/...", 0},
+    {"coap://[2001:db8::1]:61616/ace-group/g1/node", "2001:db8::1", "/ace-group/g1/node", 61616},
+    {"coap://[::1]", "::1", "/", 0},
+    {"coap://[::1]/", "::1", "/", 0},
+    {"coap://[::1]:5683", "::1", "/", 5683},
+    {"coap://192.0.2.7/r", "::ffff:192.0.2.7", "/r", 0},
+    {"coap://192.0.2.7:1/a/b-._~!$&'()*+,;=:@", "::ffff:192.0.2.7", "/a/b-._~!$&'()*+,;=:@", 1},
+    {"coap://[::ffff:192.0.2.7]:65535/", "::ffff:192.0.2.7", "/", 65535},
+    {"coap://[::1]//a/", "::1", "//a/", 0},
+    {"coap://[::1]/...", "::1", "/...", 0},
 };
 
 Test(uri, reads_ip_literals_port_and_path)
@@ -529,15 +560,57 @@ Test(uri, reads_ip_literals_port_and_path)
 }
 
 static const char *const bad_uris[] = {
-	"", "coap:", "coap://", "coap:///a", "coaps://[::1]/", "http://[::1]/", "COAP://[::1]/", "coap:/[::1]/",
-	"coap://host/", "coap://example.org:5683/a", "coap://1.2.3/", "coap://1.2.3.4.5/", "coap://1.2.3.256/",
-	"coap://[1.2.3.4]/", "coap://::1/", "coap://[::1", "coap://[::1/a]", "coap://[]/", "coap://[::g]/",
-	"coap://[fe80::1%25eth0]/", "coap://user@[::1]/", "coap://user@1.2.3.4/", "coap://[::1]x/", "coap://[::1]a",
-	"coap://[::1]:/", "coap://[::1]:0/", "coap://[::1]:65536/", "coap://[::1]:123456/", "coap://[::1]:4294967301/", "coap://[::1]:+1/", "coap://[::1]: 1/",
-	"coap://[::1]:1x/", "coap://[::1]/a?q", "coap://[::1]?q", "coap://[::1]/a#f", "coap://[::1]/%41", "coap://[::1]/a b",
-	"coap://[::1]/\x80", "coap://[::1]/a\"", "coap://[::1]/.", "coap://[::1]/..", "coap://[::1]/a/../b", "coap://[::1]/a\n",
-	"coap://[ff02::1]/", "coap://[::]/", "coap://0.0.0.0/", "coap://224.0.1.187/", "coap://255.255.255.255/",
-	"coap://[::ffff:224.0.1.187]/", "coap://[::1]/\\", "coap://[::1]/[",
+    "",
+    "coap:",
+    "coap://",
+    "coap:///a",
+    "coaps://[::1]/",
+    "http://[::1]/",
+    "COAP://[::1]/",
+    "coap:/[::1]/",
+    "coap://host/",
+    "coap://example.org:5683/a",
+    "coap://1.2.3/",
+    "coap://1.2.3.4.5/",
+    "coap://1.2.3.256/",
+    "coap://[1.2.3.4]/",
+    "coap://::1/",
+    "coap://[::1",
+    "coap://[::1/a]",
+    "coap://[]/",
+    "coap://[::g]/",
+    "coap://[fe80::1%25eth0]/",
+    "coap://user@[::1]/",
+    "coap://user@1.2.3.4/",
+    "coap://[::1]x/",
+    "coap://[::1]a",
+    "coap://[::1]:/",
+    "coap://[::1]:0/",
+    "coap://[::1]:65536/",
+    "coap://[::1]:123456/",
+    "coap://[::1]:4294967301/",
+    "coap://[::1]:+1/",
+    "coap://[::1]: 1/",
+    "coap://[::1]:1x/",
+    "coap://[::1]/a?q",
+    "coap://[::1]?q",
+    "coap://[::1]/a#f",
+    "coap://[::1]/%41",
+    "coap://[::1]/a b",
+    "coap://[::1]/\x80",
+    "coap://[::1]/a\"",
+    "coap://[::1]/.",
+    "coap://[::1]/..",
+    "coap://[::1]/a/../b",
+    "coap://[::1]/a\n",
+    "coap://[ff02::1]/",
+    "coap://[::]/",
+    "coap://0.0.0.0/",
+    "coap://224.0.1.187/",
+    "coap://255.255.255.255/",
+    "coap://[::ffff:224.0.1.187]/",
+    "coap://[::1]/\\",
+    "coap://[::1]/[",
 };
 
 Test(uri, refuses_everything_else)
@@ -556,7 +629,8 @@ Test(uri, refuses_a_zero_byte_anywhere)
 		struct gm_uri u;
 		memcpy(copy, s, sizeof s);
 		copy[i] = 0;
-		cr_expect_eq(gm_uri_decode((struct gm_bytes){(uint8_t *)copy, sizeof s - 1}, &u), GM_E_RANGE, "at %zu", i);
+		cr_expect_eq(gm_uri_decode((struct gm_bytes){(uint8_t *)copy, sizeof s - 1}, &u), GM_E_RANGE, "at %zu",
+		             i);
 	}
 }
 
@@ -587,10 +661,21 @@ static struct gm_keying keying(void)
 }
 
 #define KEY_COMMON "02" MS "0305"
-#define SALT_GID "0548a1a2a3a4a5a6a7a8" "0646b1b2b3b4b5b6"
-#define SIGN_PART "090a" "0a27" "0b828101820106"
-#define ECDH_PART "0c381a" "0d828101820104"
-#define TAIL "0907" "0a01" "0b1903e8" "0c183c"
+#define SALT_GID                                                                                                       \
+	"0548a1a2a3a4a5a6a7a8"                                                                                         \
+	"0646b1b2b3b4b5b6"
+#define SIGN_PART                                                                                                      \
+	"090a"                                                                                                         \
+	"0a27"                                                                                                         \
+	"0b828101820106"
+#define ECDH_PART                                                                                                      \
+	"0c381a"                                                                                                       \
+	"0d828101820104"
+#define TAIL                                                                                                           \
+	"0907"                                                                                                         \
+	"0a01"                                                                                                         \
+	"0b1903e8"                                                                                                     \
+	"0c183c"
 
 Test(keying, has_all_parameters_where_both_modes_are_on)
 {
@@ -624,7 +709,8 @@ Test(keying, names_the_sender_id_where_there_is_one)
 	struct gm_out o = writer();
 	k.sid = text("s");
 	gm_keying_encode(&o, &k, (struct gm_bytes){0}, (struct gm_bytes){0});
-	expect_written(&o, "a6070108ac" KEY_COMMON "040a" SALT_GID "074173" "080e" SIGN_PART ECDH_PART TAIL);
+	expect_written(&o, "a6070108ac" KEY_COMMON "040a" SALT_GID "074173"
+	                   "080e" SIGN_PART ECDH_PART TAIL);
 }
 
 Test(keying, notification_adds_stale_ids_and_joiners)
@@ -673,9 +759,14 @@ Test(rekey, message_has_the_size_that_was_reckoned)
 Test(join_response, decodes_what_it_encodes)
 {
 	struct gm_out o = writer();
-	struct gm_join_response r = {.keying = keying(), .kdc_cred = text("cred"), .kdc_nonce = text("n"),
-	                             .kdc_verify = text("pop"), .has_creds = true,
-	                             .creds = text("\x0d\x81\x41" "c\x0e\x81\x02\x0f\x81\x41s"), .check_interval = 3600};
+	struct gm_join_response r = {.keying = keying(),
+	                             .kdc_cred = text("cred"),
+	                             .kdc_nonce = text("n"),
+	                             .kdc_verify = text("pop"),
+	                             .has_creds = true,
+	                             .creds = text("\x0d\x81\x41"
+	                                           "c\x0e\x81\x02\x0f\x81\x41s"),
+	                             .check_interval = 3600};
 	struct gm_keying_map m;
 
 	r.keying.sid = text("me");
@@ -692,7 +783,8 @@ Test(join_response, decodes_what_it_encodes)
 Test(join_response, has_no_credentials_where_none_were_asked)
 {
 	struct gm_out o = writer();
-	struct gm_join_response r = {.keying = keying(), .kdc_cred = text("c"), .kdc_nonce = text("n"), .kdc_verify = text("p")};
+	struct gm_join_response r = {
+	    .keying = keying(), .kdc_cred = text("c"), .kdc_nonce = text("n"), .kdc_verify = text("p")};
 	struct gm_keying_map m;
 	gm_join_response_encode(&o, &r);
 	cr_assert_eq(gm_keying_decode(gm_out_result(&o), &m), GM_E_OK);
@@ -707,27 +799,39 @@ Test(keying, takes_sha_256_for_an_hkdf_that_is_left_out)
 	cr_expect_null(m.salt.p);
 }
 
-#define SMALL_KEY "08a202410106" "4101"
+#define SMALL_KEY                                                                                                      \
+	"08a202410106"                                                                                                 \
+	"4101"
 
 static const struct {
 	const char *what, *hex;
 	enum gm_err err;
 } bad_maps[] = {
-	{"nothing", "", GM_E_SHORT},
-	{"an empty byte string", "40", GM_E_TYPE},
-	{"no key", "a0", GM_E_MISSING},
-	{"no ms", "a108a1064101", GM_E_MISSING},
-	{"no contextId", "a108a1024101", GM_E_MISSING},
-	{"key as bytes", "a10840", GM_E_TYPE},
-	{"ms twice", "a108a3024101024101064101", GM_E_DUPLICATE},
-	{"a label twice", "a3" SMALL_KEY "09000900", GM_E_DUPLICATE},
-	{"bytes after it", "a1" SMALL_KEY "00", GM_E_TRAILING},
-	{"negative num", "a2" SMALL_KEY "0920", GM_E_RANGE},
-	{"num beyond 63 bits", "a2" SMALL_KEY "091b8000000000000000", GM_E_RANGE},
-	{"creds as bytes", "a2" SMALL_KEY "0d40", GM_E_TYPE},
-	{"sign_params of one element", "a108a3024101064101" "0b818101", GM_E_TYPE},
-	{"sign_params with two key types", "a108a3024101064101" "0b828101820206", GM_E_MALFORMED},
-	{"sign_params with more", "a108a3024101064101" "0b828101830106" "00", GM_E_TRAILING},
+    {"nothing", "", GM_E_SHORT},
+    {"an empty byte string", "40", GM_E_TYPE},
+    {"no key", "a0", GM_E_MISSING},
+    {"no ms", "a108a1064101", GM_E_MISSING},
+    {"no contextId", "a108a1024101", GM_E_MISSING},
+    {"key as bytes", "a10840", GM_E_TYPE},
+    {"ms twice", "a108a3024101024101064101", GM_E_DUPLICATE},
+    {"a label twice", "a3" SMALL_KEY "09000900", GM_E_DUPLICATE},
+    {"bytes after it", "a1" SMALL_KEY "00", GM_E_TRAILING},
+    {"negative num", "a2" SMALL_KEY "0920", GM_E_RANGE},
+    {"num beyond 63 bits", "a2" SMALL_KEY "091b8000000000000000", GM_E_RANGE},
+    {"creds as bytes", "a2" SMALL_KEY "0d40", GM_E_TYPE},
+    {"sign_params of one element",
+     "a108a3024101064101"
+     "0b818101",
+     GM_E_TYPE},
+    {"sign_params with two key types",
+     "a108a3024101064101"
+     "0b828101820206",
+     GM_E_MALFORMED},
+    {"sign_params with more",
+     "a108a3024101064101"
+     "0b828101830106"
+     "00",
+     GM_E_TRAILING},
 };
 
 Test(keying, refuses_what_is_malformed)
@@ -751,7 +855,8 @@ Test(problem, is_the_smallest_form_without_text)
 
 Test(every_encoder, says_room_when_the_output_is_too_small)
 {
-	struct gm_join_response r = {.keying = keying(), .kdc_cred = text("c"), .kdc_nonce = text("n"), .kdc_verify = text("p")};
+	struct gm_join_response r = {
+	    .keying = keying(), .kdc_cred = text("c"), .kdc_nonce = text("n"), .kdc_verify = text("p")};
 	struct gm_out whole = writer();
 	gm_join_response_encode(&whole, &r);
 	for (size_t cap = 0; cap < gm_out_len(&whole); cap++) {
