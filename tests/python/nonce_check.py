@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Looks for a nonce that protected two different messages, in a capture of all traffic between members and the GM.
 
-    nonce_check.py CAPTURE KEYS [--min-share 0.99]      nonce_check.py --selftest
+    nonce_check.py CAPTURE KEYS [--min-share 0.99] [--server IP:PORT]      nonce_check.py --selftest
 
 KEYS has one JSON object a line and OSCORE context: kid (the client's Sender ID), id1 (the GM's Sender ID), id_context,
 ms, salt (the whole Master Salt), alg, hkdf, addr ("ip:port" of the client); byte strings in hex. Every message that
@@ -154,10 +154,11 @@ class Checker:
                 'failures': dict(self.failures), 'reuses': self.reuses, 'reuse': self.reuse, 'ok': good}
 
 
-def check_capture(path, keys, min_share):
+def check_capture(path, keys, min_share, server=None):
     checker = Checker(keys)
-    for datagram in pcap.udp_datagrams(path):
-        checker.add(*datagram)
+    for source, target, data in pcap.udp_datagrams(path):
+        if server in (None, source, target):
+            checker.add(source, target, data)
     return checker.report(min_share)
 
 
@@ -270,6 +271,7 @@ def main(argv=None):
     parser.add_argument('capture', nargs='?')
     parser.add_argument('keys', nargs='?')
     parser.add_argument('--min-share', type=float, default=0.99, help='share of messages that must open')
+    parser.add_argument('--server', type=pcap.parse_address, help='look only at the traffic of this address')
     parser.add_argument('--selftest', action='store_true')
     args = parser.parse_args(argv)
     if args.selftest:
@@ -277,7 +279,7 @@ def main(argv=None):
         return 0
     if not args.keys:
         parser.error('needs a capture and a keys file')
-    report = check_capture(args.capture, load_keys(args.keys), args.min_share)
+    report = check_capture(args.capture, load_keys(args.keys), args.min_share, args.server)
     print(json.dumps(report))
     return 0 if report['ok'] else 1
 
