@@ -60,9 +60,9 @@ rekey_all() {
 	local group
 	for group in "${groups[@]}"; do
 		if check "$group: rekeyed, pushed to all members, confirmed" rekey "$group"; then
-			say "      by POST $(field post <<<"$answer"), by Observe $(field observe <<<"$answer"), to all within $(inner rekey max <<<"$answer") ms"
+			say "      by POST $(field post <<<"$answer"), by Observe $(field observe <<<"$answer"), all within $(printf '%.1f' "$(inner rekey max <<<"$answer")") ms of the first"
 		fi
-		check "$group: members talk under the new keys; the old ones fail" ask traffic "$group" --pairs "$pairs"
+		check "$group: members talk under the new keys; the old ones fail" ask traffic "$group" --sample "$pairs"
 	done
 }
 
@@ -86,25 +86,25 @@ both() { cat "$dir/status.1" "$dir/status.2"; }
 sum() { both | grep '"what": *"rekey"' | sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" | awk '{ s += $1 } END { print s + 0 }'; }
 row() { grep "\"what\": *\"$1\"" "$dir/status.1"; }
 batch() { row batch | grep "\"call\": *\"$1\"" | field "$2"; }
-ms() { awk -v us="$1" 'BEGIN { printf "%.1f", us / 1000 }'; }
+ms() { awk -v us="$1" 'BEGIN { printf "%.1f ", us / 1000 }'; }
 
 summary() {
 	local op
 	say
 	say 'Summary'
-	printf '  %-34s %s\n' 'rekeying messages confirmed' "$(sum confirmed)" 'retransmitted' "$(sum retransmitted)" \
+	printf '  %-40s %s\n' 'rekeying messages confirmed' "$(sum confirmed)" 'retransmitted' "$(sum retransmitted)" \
 		'members late' "$(sum late)" \
 		'joined per second' "$(printf '%.0f' "$(field per_second <<<"$joined")")"
 	for op in token join observe; do
-		printf '  %-34s %s\n' "$op, ms: p50 p90 p99 max" \
-			"$(for p in p50 p90 p99 max; do inner "\"ms\".*\"$op" "$p" <<<"$joined"; done | tr '\n' ' ')"
+		printf '  %-40s %s\n' "$op, ms: p50 p90 p99 max" \
+			"$(for p in p50 p90 p99 max; do printf '%.1f ' "$(inner "$op" "$p" <<<"$joined")"; done)"
 	done
-	printf '  %-34s %s\n' 'rekey confirmed, ms: p50 p90 p99' \
-		"$(for p in p50 p90 p99; do ms "$(row rekey | field confirm_us_$p)"; done | tr '\n' ' ')"
+	printf '  %-40s %s\n' 'rekey confirmed, ms at least: p50 p90 p99' \
+		"$(for p in p50 p90 p99; do ms "$(row rekey | field confirm_us_$p)"; done)"
 	for op in open seal verify sign; do
-		printf '  %-34s %s\n' "jobs per call of $op: median, most" "$(batch $op jobs_median), $(batch $op jobs_max)"
+		printf '  %-40s %s\n' "jobs per call of $op: median, most" "$(batch $op jobs_median), $(batch $op jobs_max)"
 	done
-	printf '  %-34s %s\n' 'events per commit: median, most' \
+	printf '  %-40s %s\n' 'events per commit: median, most' \
 		"$(row turn | field events_per_commit_median), $(row turn | field events_per_commit_max)" \
 		'commit, ms: mean' "$(ms "$(row turn | field commit_us_mean)")"
 	say
@@ -148,7 +148,7 @@ say 'An eviction'
 victim=$(gmctl --json member list g1 | field node)
 must "g1/$victim evicted; the others have new keys" evict "$victim"
 check "g1/$victim was told, reads nothing, cannot join again, cannot post its token again" ask evicted-check "g1/$victim"
-check 'the others talk under the new keys' ask traffic g1 --pairs "$pairs"
+check 'the others talk under the new keys' ask traffic g1 --sample "$pairs"
 
 say 'A crash'
 gmctl --json status >"$dir/status.1"
