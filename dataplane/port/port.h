@@ -58,6 +58,8 @@ struct gm_port_ops {
 	uint64_t (*now_ns)(struct gm_port *port); /* monotonic clock; mem: the virtual one */
 	/* The address of listener i as bound: for port 0, which one the kernel chose. */
 	struct gm_addr (*bound)(const struct gm_port *port, unsigned i);
+	/* From the port's thread; or from another once that has ended, but then uring's addresses are free only a
+	 * little later: until the kernel has cleaned up, an old socket takes a share of what comes to its address. */
 	void (*close)(struct gm_port *port);
 };
 

@@ -420,14 +420,15 @@ static void sleep_until(struct uring_port *u, uint64_t end, uint64_t now)
 	io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, end == UINT64_MAX ? NULL : &ts, NULL);
 }
 
-/* Completed sends end the kernel's wait but not ours. */
+/* Completed sends end the kernel's wait, but ours only where no send buffer was left. */
 static void uring_wait(struct gm_port *port, uint64_t timeout_ns)
 {
 	struct uring_port *u = uring(port);
 	uint64_t now = uring_now(port), end = timeout_ns > UINT64_MAX - now ? UINT64_MAX : now + timeout_ns;
+	bool starved = u->tx_free.n == 0;
 
 	reap(u);
-	while (u->in_head == u->in_tail && !u->woken && now < end) {
+	while (u->in_head == u->in_tail && !u->woken && now < end && !(starved && u->tx_free.n)) {
 		sleep_until(u, end, now);
 		reap(u);
 		now = uring_now(port);

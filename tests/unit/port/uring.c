@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -308,6 +309,70 @@ Test(uring, may_be_opened_again_at_once_on_the_same_address)
 	}
 	ops->close(a);
 	ops->close(b);
+}
+
+struct life { /* of a port in a worker's thread */
+	struct gm_port_config config;
+	struct gm_port *port;
+	pthread_mutex_t lock;
+	pthread_cond_t opened;
+	_Atomic bool stop;
+	_Atomic unsigned heard;
+};
+
+static void *live(void *arg)
+{
+	struct life *l = arg;
+	struct gm_port *port;
+	struct gm_dgram d;
+
+	cr_assert_eq(ops->open(&port, &l->config), GM_E_OK);
+	pthread_mutex_lock(&l->lock);
+	l->port = port;
+	pthread_cond_signal(&l->opened);
+	pthread_mutex_unlock(&l->lock);
+	while (!l->stop) {
+		unsigned n = ops->rx_burst(port, &d, 1);
+
+		l->heard += n;
+		ops->rx_put(port, &d, n);
+		if (n == 0)
+			ops->wait(port, UINT64_MAX);
+	}
+	return NULL;
+}
+
+Test(uring, may_be_closed_by_another_thread_once_its_own_has_ended, .timeout = 30)
+{
+	struct gm_port *a = open_port("::1", 8), *b = open_port("::1", 8);
+	struct life l = {.config = {.listen = {ops->bound(b, 0)}, .listen_n = 1}};
+	unsigned heard;
+	pthread_t t;
+
+	ops->close(b);
+	pthread_mutex_init(&l.lock, NULL);
+	pthread_cond_init(&l.opened, NULL);
+	for (unsigned i = 0; i < 20; i++) {
+		l.stop = false;
+		l.port = NULL;
+		cr_assert_eq(pthread_create(&t, NULL, live, &l), 0);
+		pthread_mutex_lock(&l.lock);
+		while (!l.port)
+			pthread_cond_wait(&l.opened, &l.lock);
+		pthread_mutex_unlock(&l.lock);
+		heard = l.heard;
+		for (unsigned k = 0; k < 200 && l.heard == heard;
+		     k++) { /* the port before may hold the address a little */
+			say(a, (struct gm_addr){0}, l.config.listen[0], "x", 1);
+			usleep(10000);
+		}
+		l.stop = true;
+		ops->wake(l.port);
+		pthread_join(t, NULL);
+		ops->close(l.port);
+		cr_assert_gt(l.heard, heard);
+	}
+	ops->close(a);
 }
 
 #define PINGS 10000u

@@ -2,8 +2,10 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -387,6 +389,31 @@ Test(store, shows_no_value_on_disk)
 	fclose(f);
 	cr_assert(n > 4096 && n < sizeof(file));
 	cr_expect_null(memmem(file, n, "master-secret", 13));
+}
+
+Test(store, fails_a_turn_that_the_disk_does_not_take_and_keeps_the_one_before)
+{
+	struct rlimit was, small;
+	static uint8_t value[300];
+
+	cr_assert_eq(open_store(), GM_E_OK);
+	put_u32(GM_TABLE_AS, 1, "before", 6);
+	commit();
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &was), 0);
+	small = (struct rlimit){.rlim_cur = 65536, .rlim_max = was.rlim_max};
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+	put_u32(GM_TABLE_AS, 1, "after", 5);
+	for (uint32_t i = 0; i < 1000; i++)
+		put_u32(GM_TABLE_MEMBER, i, value, sizeof(value));
+	cr_assert_eq(gm_store_begin(store, &changes, ++turn), GM_E_OK);
+	cr_expect_eq(gm_store_finish(store), GM_COMMIT_FAILED);
+	cr_expect_eq(gm_store_turn(store), 1);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &was), 0);
+	reopen();
+	cr_expect_str_eq(shown(GM_TABLE_AS), "00000001=before ");
+	cr_expect_str_eq(shown(GM_TABLE_MEMBER), "");
+	cr_expect_eq(gm_store_turn(store), 1);
 }
 
 Test(store, takes_ten_thousand_changes_in_a_turn_and_counts_them)
