@@ -224,7 +224,8 @@ static void start_core(struct flow *r, unsigned workers)
 	r->core_config.workers = workers;
 	r->core = gm_core_new(&r->core_config);
 	r->effects.workers = workers;
-	qsort(r->records, r->records_n, sizeof *r->records, by_key);
+	if (r->records_n)
+		qsort(r->records, r->records_n, sizeof *r->records, by_key);
 	for (unsigned i = 0; i < r->records_n; i++) {
 		struct flow_record *rec = &r->records[i];
 		if (gm_core_load(r->core, rec->table, (struct gm_bytes){rec->key, rec->key_n},
@@ -354,7 +355,27 @@ void flow_run(struct flow *r, unsigned ms)
 		flow_turn(r);
 }
 
+uint16_t flow_group(struct flow *r, enum gm_backward backward)
+{
+	struct gm_txn t = txn_of(r);
+	struct gm_group_spec group = gm_group_spec_default();
+	unsigned i = r->env.groups_n++;
+
+	snprintf(group.name, sizeof group.name, "g%u", i + 1);
+	snprintf(r->groups[i].name, sizeof r->groups[i].name, "g%u", i + 1);
+	group.backward = backward;
+	if (gm_core_group_create(r->core, &t, &group) != GM_E_OK)
+		abort();
+	publish(r);
+	return (uint16_t)i;
+}
+
 struct gm_member *flow_member(struct flow *r, uint8_t roles, bool post)
+{
+	return flow_member_in(r, 0, roles, post);
+}
+
+struct gm_member *flow_member_in(struct flow *r, uint16_t group, uint8_t roles, bool post)
 {
 	unsigned i = r->members_n++;
 	struct gm_member *m = &r->members[i];
@@ -366,9 +387,9 @@ struct gm_member *flow_member(struct flow *r, uint8_t roles, bool post)
 	gm_addr_parse(&addr, "127.1.0.0:40000");
 	addr.ip[14] = (uint8_t)(i >> 8);
 	addr.ip[15] = (uint8_t)i;
-	gm_member_init(m, i, &addr, 0, roles, post);
+	gm_member_init(m, i, &addr, group, roles, post);
 	gm_cbor_put_array(&scope, 1);
-	gm_scope_put(&scope, "g1", roles);
+	gm_scope_put(&scope, r->groups[group].name, roles);
 	if (gm_askey_mint(&minted, &as_key, gm_out_result(&scope), time(NULL) + 3600) != GM_E_OK)
 		abort();
 	m->token = malloc(minted.token_n);
@@ -385,7 +406,7 @@ bool flow_do(struct flow *r, struct gm_member *m, unsigned plan)
 	memset(r->last_code[m->index], 0, GM_OP_N);
 	r->env.now_ns = gm_mem_now(r->net);
 	gm_member_plan(&r->env, m, plan);
-	for (unsigned ms = 0; ms < 30000 && (m->plan || m->ex.active); ms++)
+	for (unsigned ms = 0; ms < 100000 && (m->plan || m->ex.active); ms++)
 		flow_turn(r);
 	for (unsigned op = 0; op < GM_OP_N; op++)
 		if (plan >> op & 1 && r->last_code[m->index][op] >> 5 != 2)

@@ -56,9 +56,12 @@ void flow_restart(struct flow *r, unsigned workers);
 /* Once around everything, then the clock moves by one millisecond. */
 void flow_turn(struct flow *r);
 void flow_run(struct flow *r, unsigned ms);
+/* One more group, "g2", "g3"...; its index for flow_member_in(). */
+uint16_t flow_group(struct flow *r, enum gm_backward backward);
+struct gm_member *flow_member_in(struct flow *r, uint16_t group, uint8_t roles, bool post);
 /* A member with a token of its own for group g1; it has not spoken yet. */
 struct gm_member *flow_member(struct flow *r, uint8_t roles, bool post);
-/* Carries out plan; true when all of it was answered with 2.xx within 30 virtual seconds. */
+/* Carries out plan; true when all of it was answered with 2.xx within 100 virtual seconds. */
 bool flow_do(struct flow *r, struct gm_member *m, unsigned plan);
 uint8_t flow_code(struct flow *r, struct gm_member *m, enum gm_member_op op); /* of the latest answer */
 /* Operator's commands: committed and published. */
