@@ -107,6 +107,7 @@ class Scene:
         for name, delivery in (('a', 'control'), ('b', 'observe'), ('c', 'poll'), ('d', 'control')):
             actor = self.actor(name, delivery)
             actor.do(Member.join)
+            self.attempt(actor, Member.repeat)
             if delivery == 'observe':
                 actor.do(Member.register)
         self.settle()
@@ -173,6 +174,8 @@ class Scene:
 
     def refusals(self):
         base, a = '/ace-group/' + self.group, self.actors['a']
+        self.attempt(a, Member.number)
+        self.attempt(a, Member.repeat)
         self.attempt(a, Member.replay)
         self.attempt(a, Member.bad_proof)
         self.attempt(a, Member.call, coap.GET, base + '/verif-data', '4.03', 8)

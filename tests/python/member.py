@@ -6,7 +6,7 @@
 
 Steps, done in order:
     join rejoin get-group get-node num active policies creds kdc-cred stale:VERSION renew register leave
-    replay  bad-proof  wait-rekey[:COUNT[:SECONDS]]  serve:SECONDS  expect-evicted[:SECONDS]
+    replay  repeat  bad-proof  wait-rekey[:COUNT[:SECONDS]]  serve:SECONDS  expect-evicted[:SECONDS]
     ping-group:IP:PORT[:TEXT]  ping-pairwise:IP:PORT:SID[:TEXT]    (SID in hex, or * for the only responder)
     call:METHOD:PATH:CODE[:ERROR[:HEX[:FORMAT]]]     any protected request, with the code and error id to expect
     verif-data  verify:CAPTURE     a signature verifier (token with --roles verifier, no join)
@@ -38,7 +38,9 @@ class CheckFailed(Exception):
 
 
 def emit_json(**fields):
-    print(json.dumps(fields, default=lambda v: v.hex() if isinstance(v, bytes) else str(v)), flush=True)
+    text = json.dumps(fields, default=lambda v: v.hex() if isinstance(v, bytes) else str(v))
+    sys.stdout.write(text + '\n')
+    sys.stdout.flush()
 
 
 def check(condition, what):
@@ -74,7 +76,7 @@ class Member:
         self.version, self.rekeys, self.evicted = None, 0, False
         self.gm_cred = self.cnonce = None
         self.failures = []
-        self._registration = None
+        self._registration = self._last = None
 
     # The association with the Group Manager.
 
@@ -143,7 +145,7 @@ class Member:
             options.append((coap.CONTENT_FORMAT, coap.uint_bytes(content_format)))
         for attempt in range(2):
             outer, exchange = self.context.protect_request(coap.Message(method, options, payload))
-            outer.token = token
+            outer.token, self._last = token, exchange
             answer, piv = self.context.unprotect_response(self.endpoint.request(outer, self.gm, self.timeout), exchange)
             echo = answer.get(coap.ECHO)
             if answer.code != coap.code('4.01') or echo is None or attempt:
@@ -298,7 +300,8 @@ class Member:
         self._learn(reply)
         self.rekeys += 1
         self.emit(step='rekey', via=via, version=new, before=before, gid=key[6], salt=salted, stale=stale,
-                  dropped=sorted(s.hex() for s in known - set(self.creds)), exi=reply[12])
+                  dropped=sorted(s.hex() for s in known - set(self.creds)), creds=len(reply.get(13, [])),
+                  exi=reply[12])
         return True
 
     def stale(self, version):
@@ -491,6 +494,22 @@ class Member:
               'a replay was answered with %s' % coap.dotted(answer.code))
         self.emit(step='replay')
 
+    def repeat(self):
+        """The last request again, byte for byte: the same bytes come back, or the same under a fresh Partial IV."""
+        log = self.endpoint.log
+        data = next(d for way, peer, d in reversed(log) if way == 'out' and peer == self.gm and d[1] != coap.EMPTY)
+        before = next(d for way, peer, d in log if way == 'in' and peer == self.gm and d[2:4] == data[2:4])
+        start = len(log)
+        self.endpoint.sock.sendto(data, self.gm)
+        self.pump(5.0, lambda: len(log) > start)
+        check(len(log) > start, 'no answer to a repeated request')
+        after, first = coap.Message.decode(log[start][2]), coap.Message.decode(before)
+        if log[start][2] != before:
+            check(decode_option(after.get(coap.OSCORE)).piv is not None, 'other bytes under the nonce of the request')
+            same = [self.context.unprotect_response(m, self._last)[0] for m in (after, first)]
+            check(same[0].code == same[1].code, 'a repeat was answered differently')
+        self.emit(step='repeat', same_bytes=log[start][2] == before)
+
     # A signature verifier, which is no member (requirements 7.8).
 
     def verif_data(self):
@@ -584,7 +603,7 @@ def do_step(member, text):
     plain = {'join': member.join, 'rejoin': lambda: member.join(again=True), 'get-group': member.get_group,
              'get-node': member.get_node, 'num': member.number, 'active': member.active, 'policies': member.policies,
              'creds': member.get_creds, 'kdc-cred': member.kdc_cred, 'renew': member.renew,
-             'register': member.register, 'leave': member.leave, 'replay': member.replay,
+             'register': member.register, 'leave': member.leave, 'replay': member.replay, 'repeat': member.repeat,
              'bad-proof': member.bad_proof, 'verif-data': member.verif_data}
     if name in plain:
         plain[name]()
