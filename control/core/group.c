@@ -75,7 +75,7 @@ void gm_groups_unlink(struct gm_core *c, struct gm_group *g)
 	gm_map_remove(&c->name_map, name_key(c, name), g->index + 1);
 	gm_timer_stop(&c->wall, &g->keys);
 	gm_timer_stop(&c->mono, &g->rekey);
-	gm_plan_drop_held(g);
+	gm_plan_answer(NULL, gm_plan_take_held(g));
 	for (uint64_t v = g->stale_first; g->stale && v <= g->version; v++)
 		free(gm_stale_of(g, v)->sids);
 	free(g->stale);
@@ -319,6 +319,8 @@ enum gm_err gm_core_group_delete(struct gm_core *core, struct gm_txn *txn, const
 		gm_record_remove_stale(&t, g, v, gm_stale_of(g, v)->n);
 	gm_record_remove_group(&t, g);
 	gm_tell_group(&t, g, true);
+	struct gm_held *held = gm_plan_take_held(g);
 	gm_groups_unlink(core, g);
+	gm_plan_answer(&t, held); /* the group is gone, they will hear */
 	return GM_E_OK;
 }

@@ -142,7 +142,7 @@ void gm_plan_hold(struct gm_turn *t, struct gm_group *g, const struct gm_ev_requ
 	gm_plan_ask(t, g, GM_REASON_JOIN, GM_HASTE_WINDOW);
 }
 
-static struct gm_held *take_held(struct gm_group *g)
+struct gm_held *gm_plan_take_held(struct gm_group *g)
 {
 	struct gm_held *h = g->held;
 
@@ -152,20 +152,12 @@ static struct gm_held *take_held(struct gm_group *g)
 	return h;
 }
 
-void gm_plan_drop_held(struct gm_group *g)
+void gm_plan_answer(struct gm_turn *t, struct gm_held *held)
 {
-	for (struct gm_held *h = take_held(g), *next; h; h = next) {
+	for (struct gm_held *h = held, *next; h; h = next) {
 		next = h->next;
-		free(h->event);
-		free(h);
-	}
-}
-
-static void answer_held(struct gm_turn *t, struct gm_group *g)
-{
-	for (struct gm_held *h = take_held(g), *next; h; h = next) {
-		next = h->next;
-		gm_core_request(t, h->event, true);
+		if (t)
+			gm_core_request(t, h->event, true);
 		free(h->event);
 		free(h);
 	}
@@ -209,7 +201,7 @@ void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason)
 	t->core->count.rekeys++;
 	gm_core_log(t->core, "rekey.start group=%s num=%llu reason=%s members=%u", g->spec.name,
 	            (unsigned long long)g->version, gm_reason_text(reason), g->members);
-	answer_held(t, g);
+	gm_plan_answer(t, gm_plan_take_held(g));
 }
 
 /* ---- the distribution */

@@ -318,7 +318,8 @@ void gm_plan_arm(struct gm_turn *t, struct gm_group *g);
 void gm_plan_arm_keys(struct gm_core *c, struct gm_group *g);
 void gm_plan_delivered(struct gm_turn *t, const struct gm_ev_delivered *ev);
 void gm_plan_resume(struct gm_turn *t, struct gm_group *g); /* the walk of the current version once more */
-void gm_plan_drop_held(struct gm_group *g);
+struct gm_held *gm_plan_take_held(struct gm_group *g);
+void gm_plan_answer(struct gm_turn *t, struct gm_held *held); /* and free; t NULL: free only */
 struct gm_stale_set *gm_stale_of(const struct gm_group *g, uint64_t version); /* NULL: not kept */
 void gm_stale_add(struct gm_turn *t, struct gm_group *g, const uint8_t *sid);
 void gm_stale_put(struct gm_stale_set *s, const uint8_t *sid, uint8_t sid_len); /* memory only */

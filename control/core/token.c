@@ -250,6 +250,14 @@ static struct infos groups_of(const struct gm_core *c, struct gm_bytes scope)
 	return infos;
 }
 
+static bool same_params(const struct gm_group_params *a, const struct gm_group_params *b)
+{
+	return a->hkdf == b->hkdf && a->cred_fmt == b->cred_fmt && a->group_mode == b->group_mode &&
+	       a->pairwise_mode == b->pairwise_mode && a->gp_enc_alg == b->gp_enc_alg && a->sign_alg == b->sign_alg &&
+	       a->alg == b->alg && a->ecdh_alg == b->ecdh_alg && a->sign_kty == b->sign_kty && a->sign_crv == b->sign_crv &&
+	       a->ecdh_kty == b->ecdh_kty && a->ecdh_crv == b->ecdh_crv;
+}
+
 typedef void (*entry_encode)(struct gm_out *out, const struct gm_bytes *names, unsigned n, const struct gm_group_params *p);
 
 static bool group_signs(const struct gm_group_params *p)
@@ -279,7 +287,7 @@ static unsigned put_infos(struct gm_out *o, const struct infos *infos, uint8_t l
 			continue;
 		for (unsigned k = i; k < infos->n; k++) {
 			const char *name = infos->group[k]->spec.name;
-			if (memcmp(p, &infos->group[k]->spec.params, sizeof(*p)) != 0)
+			if (!same_params(p, &infos->group[k]->spec.params))
 				continue;
 			names[names_n++] = (struct gm_bytes){(const uint8_t *)name, strlen(name)};
 			done[k] = true;

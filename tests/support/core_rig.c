@@ -85,6 +85,20 @@ static void see_joined(struct core_rig *r, const struct gm_eff_joined *e)
 		give(r, r->view[e->group].gid, m->sid, m->sid_n, true);
 }
 
+/* Whoever goes in this turn went before the group's new keys. */
+static bool goes(const struct core_rig *r, const struct rig_mirror *m)
+{
+	for (size_t i = 0; i < r->effects_n; i++) {
+		const struct gm_eff_evict *evict = (const void *)r->effect[i];
+		const struct gm_eff_member *e = (const void *)r->effect[i];
+		if (evict->rec.type == GM_EFF_EVICT && evict->ctx == m->ctx && evict->group == m->group)
+			return true;
+		if (e->rec.type == GM_EFF_MEMBER && e->remove && e->ctx == m->ctx && e->group == m->group)
+			return true;
+	}
+	return false;
+}
+
 static void see_group(struct core_rig *r, const struct gm_eff_group *e)
 {
 	struct gm_group_view *v = &r->view[e->view.index];
@@ -94,7 +108,7 @@ static void see_group(struct core_rig *r, const struct gm_eff_group *e)
 	else
 		*v = e->view;
 	for (size_t i = 0; !e->remove && i < r->mirrors; i++)
-		if (r->mirror[i].group == e->view.index && r->mirror[i].sid_n)
+		if (r->mirror[i].group == e->view.index && r->mirror[i].sid_n && !goes(r, &r->mirror[i]))
 			give(r, v->gid, r->mirror[i].sid, r->mirror[i].sid_n, false);
 }
 

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+
+#include "core_rig.h"
+
+#define REQ GM_ROLE_REQUESTER
+
+static struct core_rig rig;
+
+static void start(void)
+{
+	struct gm_group_spec g1 = rig_group_spec("g1"), g2 = rig_group_spec("g2");
+
+	rig_start(&rig, 2);
+	cr_assert_eq(rig_group(&rig, &g1), GM_E_OK);
+	cr_assert_eq(rig_group(&rig, &g2), GM_E_OK);
+}
+
+static void stop(void)
+{
+	cr_expect_eq(rig.faults, 0u, "%s", rig.fault);
+	rig_stop(&rig);
+}
+
+TestSuite(evict, .init = start, .fini = stop);
+
+static enum gm_err evict(const char *group, const char *node, bool compromised, bool allow_return, unsigned *n)
+{
+	struct gm_evict_spec spec = {.group = group, .node = node, .compromised = compromised, .allow_return = allow_return};
+
+	rig_turn(&rig);
+	enum gm_err err = gm_core_evict(rig.core, &rig.txn, &spec, n);
+	rig_turn_end(&rig);
+	return err;
+}
+
+static char name[64];
+
+static const char *node_of(const struct rig_client *c, const char *group)
+{
+	snprintf(name, sizeof(name), "%s", rig_mirror_of(&rig, c->ctx, group)->node);
+	return name;
+}
+
+/* A member of g1 and g2. */
+static struct rig_client device(unsigned n)
+{
+	struct rig_client c = rig_client(n, "g1", REQ);
+	struct rig_join j1 = {.group = "g1", .roles = REQ, .cred = "c"}, j2 = {.group = "g2", .roles = REQ, .cred = "c"};
+
+	rig_scope_add(&c, "g2", REQ);
+	cr_assert_eq(rig_token(&rig, &c), GM_E_OK);
+	cr_assert_eq(rig_join(&rig, &c, &j1).code, GM_COAP(2, 1));
+	cr_assert_eq(rig_join(&rig, &c, &j2).code, GM_COAP(2, 1));
+	return c;
+}
+
+Test(evict, bars_the_key_from_the_group_until_its_token_ends)
+{
+	struct rig_client c = device(1);
+	struct rig_join j = {.group = "g1", .roles = REQ, .cred = "c"};
+	struct rig_request get = {.method = 1, .res = GM_RES_GROUP, .group = "g1"};
+	unsigned n;
+
+	rig_member(&rig, 2, "g1", REQ);
+	cr_expect_eq(evict("g1", node_of(&c, "g1"), false, false, &n), GM_E_OK);
+	cr_expect_eq(n, 1u);
+	cr_expect_eq(((const struct gm_eff_evict *)rig_effect(&rig, GM_EFF_EVICT, 0))->err, GM_E_EVICTED);
+	cr_expect_eq(rig_effects(&rig, GM_EFF_CTX), 0u, "g2 is still open to it");
+	cr_expect_eq(rig_join(&rig, &c, &j).code, GM_COAP(4, 3));
+	cr_expect_eq(rig_request(&rig, &c, &get).ace_id, 0);
+	rig_restart(&rig);
+	cr_expect_eq(rig_join(&rig, &c, &j).code, GM_COAP(4, 3), "also after a stop");
+	rig_pass(&rig, 1000);
+	cr_expect_eq(rig_info(&rig, "g1").version, 1u);
+	cr_expect_eq(rig_info(&rig, "g2").version, 0u);
+	struct rig_client other = rig_client(1, "g1", REQ);
+	cr_expect_eq(rig_token(&rig, &other), GM_E_TOKEN_BARRED, "nothing else in that token");
+	rig_pass(&rig, 86400000);
+	other.exp = rig.wall_s + 1000;
+	cr_expect_eq(rig_token(&rig, &other), GM_E_OK);
+	cr_expect_eq(rig_join(&rig, &other, &j).code, GM_COAP(2, 1));
+}
+
+Test(evict, closes_a_context_that_opens_nothing_more)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ);
+	struct rig_request get = {.method = 1, .res = GM_RES_GROUP, .group = "g1"};
+	struct gm_core_status s;
+	unsigned n;
+
+	cr_expect_eq(evict("g1", node_of(&c, "g1"), false, false, &n), GM_E_OK);
+	cr_assert_eq(rig_effects(&rig, GM_EFF_CTX), 1u);
+	cr_expect_eq(((const struct gm_eff_ctx *)rig_effect(&rig, GM_EFF_CTX, 0))->op, GM_CTX_CLOSE);
+	cr_expect_eq(rig_request(&rig, &c, &get).code, GM_COAP(4, 1));
+	gm_core_status(rig.core, &s);
+	cr_expect_eq(s.contexts, 1u, "its keys live until the notice is done");
+	rig_closed(&rig, c.ctx);
+	gm_core_status(rig.core, &s);
+	cr_expect_eq(s.contexts, 0u);
+	for (size_t i = 0; i < rig.records; i++)
+		cr_expect_neq(rig.record[i].table, GM_TABLE_CTX);
+}
+
+Test(evict, a_context_that_was_closing_is_gone_after_a_stop)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ);
+	struct gm_core_status s;
+	unsigned n;
+
+	cr_expect_eq(evict("g1", node_of(&c, "g1"), false, false, &n), GM_E_OK);
+	rig_restart(&rig);
+	gm_core_status(rig.core, &s);
+	cr_expect_eq(s.contexts, 0u);
+	for (size_t i = 0; i < rig.records; i++)
+		cr_expect_neq(rig.record[i].table, GM_TABLE_CTX);
+}
+
+Test(evict, with_leave_to_return_bars_nothing)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ);
+	struct rig_join j = {.group = "g1", .roles = REQ, .cred = "c"};
+	unsigned n;
+
+	cr_expect_eq(evict("g1", node_of(&c, "g1"), false, true, &n), GM_E_OK);
+	cr_expect_eq(rig_effects(&rig, GM_EFF_CTX), 0u);
+	cr_expect_eq(rig_join(&rig, &c, &j).code, GM_COAP(2, 1));
+}
+
+Test(evict, compromised_skips_the_window)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ);
+	unsigned n;
+
+	rig_member(&rig, 2, "g1", REQ);
+	cr_expect_eq(evict("g1", node_of(&c, "g1"), true, false, &n), GM_E_OK);
+	cr_expect_eq(rig_info(&rig, "g1").version, 1u);
+	cr_expect_eq(rig_effects(&rig, GM_EFF_REKEY), 2u);
+}
+
+Test(evict, a_device_leaves_all_groups_in_one_turn)
+{
+	struct rig_client c = device(1);
+	char spec[80];
+	unsigned n;
+
+	rig_member(&rig, 2, "g1", REQ);
+	rig_member(&rig, 3, "g2", REQ);
+	snprintf(spec, sizeof(spec), "g2/%s", rig_mirror_of(&rig, c.ctx, "g2")->node);
+	cr_expect_eq(evict(NULL, spec, false, false, &n), GM_E_OK);
+	cr_expect_eq(n, 2u);
+	cr_expect_eq(rig_info(&rig, "g1").version, 1u);
+	cr_expect_eq(rig_info(&rig, "g2").version, 1u);
+	cr_expect_eq(((const struct gm_eff_ctx *)rig_effect(&rig, GM_EFF_CTX, 0))->op, GM_CTX_CLOSE);
+	rig_closed(&rig, c.ctx);
+	struct rig_client again = rig_client(1, "g1", REQ);
+	cr_expect_eq(rig_token(&rig, &again), GM_E_TOKEN_BARRED);
+}
+
+Test(evict, a_device_can_be_named_by_its_key)
+{
+	struct rig_client c = device(0x0102);
+	unsigned n;
+
+	(void)c;
+	cr_expect_eq(evict(NULL, "as:1:00010207", false, false, &n), GM_E_OK);
+	cr_expect_eq(n, 2u);
+	cr_expect_eq(evict(NULL, "as:1:00ffff07", false, false, &n), GM_E_UNKNOWN);
+	cr_expect_eq(evict(NULL, "as:1:zz", false, false, &n), GM_E_UNKNOWN);
+	cr_expect_eq(evict(NULL, "nonsense", false, false, &n), GM_E_UNKNOWN);
+	cr_expect_eq(evict("g1", "nobody00", false, false, &n), GM_E_UNKNOWN);
+}
+
+Test(evict, a_leave_of_its_own_accord_bars_nothing)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ);
+	struct rig_request leave = {.method = 4, .res = GM_RES_NODE, .group = "g1", .node = node_of(&c, "g1")};
+	struct rig_join j = {.group = "g1", .roles = REQ, .cred = "c"};
+
+	cr_expect_eq(rig_request(&rig, &c, &leave).code, GM_COAP(2, 2));
+	cr_expect_eq(rig_join(&rig, &c, &j).code, GM_COAP(2, 1));
+}
+
+Test(evict, trust_withdrawn_ends_everything_under_it)
+{
+	unsigned n;
+
+	device(1);
+	rig_member(&rig, 2, "g1", REQ);
+	rig_turn(&rig);
+	cr_expect_eq(gm_core_as_remove(rig.core, &rig.txn, "as1", &n), GM_E_OK);
+	rig_turn_end(&rig);
+	cr_expect_eq(n, 3u);
+	cr_expect_eq(rig_effects(&rig, GM_EFF_CTX), 2u);
+	cr_expect_eq(rig_effects(&rig, GM_EFF_AS), 2u);
+	struct rig_client c = rig_client(3, "g1", REQ);
+	cr_expect_eq(rig_token(&rig, &c), GM_E_TOKEN_KEY);
+	rig_turn(&rig);
+	cr_expect_eq(gm_core_as_remove(rig.core, &rig.txn, "as1", &n), GM_E_UNKNOWN);
+	rig_turn_end(&rig);
+	rig_restart(&rig);
+	cr_expect_eq(rig_token(&rig, &c), GM_E_TOKEN_KEY);
+}
