@@ -96,6 +96,7 @@ static void txn(void *arg, struct gm_txn *txn)
 /* Nothing of this turn may become visible: no destructors, no goodbyes. */
 _Noreturn static void die_uncommitted(const char *why)
 {
+	gm_log_drop();
 	gm_log(GM_LOG_ERROR, "commit.failed reason=\"%s\"", why);
 	_exit(1);
 }
@@ -208,6 +209,7 @@ static void turn(struct gmd *d, const struct pollfd *ctl_fds, unsigned ctl_n)
 	gm_ctl_server_receive(d->server, ctl_fds, ctl_n);
 	commit(d, n);
 	publish(d); /* from here bytes may leave */
+	gm_log_flush();
 	d->again = gm_ctl_server_flush(d->server) || n == TURN_EVENTS_MAX;
 
 	uint64_t us = now_us() - start;
@@ -461,7 +463,9 @@ static int run(const struct gm_config *config)
 	}
 	if (ok) {
 		log_ready(d);
+		gm_log_hold(true);
 		loop(d);
+		gm_log_hold(false);
 		gm_log(GM_LOG_INFO, "gmd.stopping");
 	}
 	stop(d);

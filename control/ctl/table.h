@@ -32,6 +32,8 @@ void gm_ctl_run(void *env, const struct gm_ctl_request *request, struct gm_ctl_r
 
 /* The lower end of the bucket that holds the q-th part (0..1] of all counted; 0: nothing counted. */
 uint64_t gm_hist_quantile(const uint64_t hist[static GM_HIST], double q);
+/* The same, taking what is inside the bucket as spread evenly: for times. */
+uint64_t gm_hist_estimate(const uint64_t hist[static GM_HIST], double q);
 unsigned gm_hist_bucket(uint64_t v); /* where v counts */
 uint64_t gm_hist_sum(const uint64_t hist[static GM_HIST]);
 

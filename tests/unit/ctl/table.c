@@ -273,3 +273,16 @@ Test(hist, counts_in_powers_of_two_and_gives_the_lower_end)
 	cr_expect_eq(gm_hist_quantile(hist, 0.61), 512);
 	cr_expect_eq(gm_hist_quantile(hist, 1), 512);
 }
+
+Test(hist, estimates_times_inside_a_bucket)
+{
+	uint64_t hist[GM_HIST] = {0};
+
+	cr_expect_eq(gm_hist_estimate(hist, 0.5), 0);
+	hist[gm_hist_bucket(1024)] = 100;
+	cr_expect_eq(gm_hist_estimate(hist, 0.5), 1536);
+	cr_expect_eq(gm_hist_estimate(hist, 1), 2048);
+	hist[gm_hist_bucket(4096)] = 100;
+	cr_expect_eq(gm_hist_estimate(hist, 0.5), 2048);
+	cr_expect_eq(gm_hist_estimate(hist, 0.75), 6144);
+}
