@@ -21,6 +21,8 @@
 #define MAP_MIN ((size_t)1 << 30) /* sparse: address space, not disk */
 #define PAGES_PER_CHANGE 8u       /* copied on the way down the tree, at most */
 #define PATH_LEN 4096u
+#define LOCK_WAIT_MS 3000u
+#define LOCK_STEP_MS 20u
 
 static const char check_text[] = "gmd store";
 
@@ -350,8 +352,14 @@ static enum gm_err lock_dir(struct gm_store *s, const char *dir, char why[static
 	s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->lock < 0)
 		return gm_why(why, GM_E_IO, "%s: %s", path, strerror(errno));
-	if (flock(s->lock, LOCK_EX | LOCK_NB) == 0)
-		return GM_E_OK;
+	/* a predecessor that was killed may be on its way out still */
+	for (unsigned waited = 0; waited < LOCK_WAIT_MS; waited += LOCK_STEP_MS) {
+		if (flock(s->lock, LOCK_EX | LOCK_NB) == 0)
+			return GM_E_OK;
+		if (errno != EWOULDBLOCK)
+			break;
+		usleep(LOCK_STEP_MS * 1000);
+	}
 	return errno == EWOULDBLOCK ? gm_why(why, GM_E_BUSY, "store %s is in use by another process", dir)
 	                            : gm_why(why, GM_E_IO, "%s: %s", path, strerror(errno));
 }
