@@ -4,7 +4,8 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 passed=0 failed=0 skipped=0
-dir="" build="" port="" gmd_pid="" load_pid="" as_pid="" capture_pid=""
+# shellcheck disable=SC2034 # some are for those who source this
+dir="" build="" port="" load_port="" as_port="" gmd_pid="" load_pid="" as_pid="" capture_pid=""
 
 # ---- checks: one line each, counted
 
@@ -95,13 +96,14 @@ finish() {
 
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
-# Sets port: a UDP port of 127.0.0.1 that nobody uses now.
-choose_port() {
-	local inodes
-	while :; do
-		port=$((20000 + RANDOM % 12000))
-		inodes=$(printf ':%04X ' "$port")
-		grep -q "$inodes" /proc/net/udp /proc/net/udp6 2>/dev/null || return 0
+# choose_ports NAME...: sets each variable to a UDP port that nobody uses now, below those the kernel gives out
+choose_ports() {
+	local name port
+	for name; do
+		while port=$((20000 + RANDOM % 12000)); do
+			grep -q "$(printf ':%04X ' "$port")" /proc/net/udp /proc/net/udp6 2>/dev/null || break
+		done
+		declare -g "$name=$port"
 	done
 }
 
@@ -165,7 +167,8 @@ version_of() { gmctl --json group show "$1" | field version; }
 # start_load [OPTION...]: the tables that it prints go to gmload.log
 start_load() {
 	mkfifo "$dir/load.in" "$dir/load.out"
-	"$build/gmload" --server "127.0.0.1:$port" --as "$dir/as.json" "$@" <"$dir/load.in" >"$dir/load.out" 2>>"$dir/gmload.log" &
+	"$build/gmload" --server "127.0.0.1:$port" --as "$dir/as.json" --port "$load_port" "$@" \
+		<"$dir/load.in" >"$dir/load.out" 2>>"$dir/gmload.log" &
 	load_pid=$!
 	exec {to_load}>"$dir/load.in" {from_load}<"$dir/load.out"
 }

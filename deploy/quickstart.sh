@@ -4,7 +4,8 @@
 #
 #   deploy/quickstart.sh [MEMBERS]      default 1,000
 #
-# KEEP=1 keeps the directory with logs, configuration and store. CAPTURE=FILE records a pcap. GM_BUILD=DIR: built already.
+# KEEP=1 keeps the directory with logs, configuration and store. CAPTURE=FILE records a pcap, KEYS=FILE the
+# members' OSCORE contexts. GM_BUILD=DIR: built already.
 # Uses only 127.0.0.0/8 (and apt, when packages are missing). Exit 0 only if every check holds.
 set -u
 # shellcheck source=deploy/lib.sh
@@ -27,9 +28,6 @@ make_groups() {
 }
 
 start_as() {
-	local gm_port=$port
-	choose_port
-	as_port=$port port=$gm_port
 	"$build/gmas" serve -k "$dir/as.json" --listen "127.0.0.1:$as_port" >"$dir/gmas.log" 2>&1 &
 	as_pid=$!
 	sleep 0.2
@@ -121,7 +119,7 @@ medians_hold() {
 # ---- the run
 
 begin
-choose_port
+choose_ports port load_port as_port
 say "A Group Manager with $members members on 127.0.0.1:$port"
 programs
 if [ -n "${CAPTURE:-}" ]; then
