@@ -620,7 +620,8 @@ static bool cmd_status(struct load *l, const struct words *c, json_t *result)
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		put_int(result, rows[i].name, rows[i].v);
-	json_object_set_new(result, "port", json_string(l->fleet.ops->name));
+	put_int(result, "port", l->fleet.first.port);
+	json_object_set_new(result, "io", json_string(l->fleet.ops->name));
 	return true;
 }
 
@@ -703,7 +704,7 @@ static bool carry_out(struct load *l, char *line)
 	ok = ok && l->fleet.checks_failed == failed;
 	json_object_set_new(result, "ok", json_boolean(ok));
 	put_int(result, "checks_failed", l->fleet.checks_failed - failed);
-	json_dumpf(result, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+	json_dumpf(result, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
 	putchar('\n');
 	fflush(stdout);
 	json_decref(result);
@@ -779,7 +780,7 @@ static void print_usage(FILE *to)
 	      "each is answered with a line of JSON. Checks what it receives: a failed check makes the exit code 1.\n\n"
 	      "  -s, --server ADDR:PORT   127.0.0.1:5683\n"
 	      "  -a, --as FILE            key of the authorization server, made by `gmas keygen`\n"
-	      "      --port PORT          of the members, 40000\n"
+	      "      --port PORT          of the members, 40000; the next free one where it is taken\n"
 	      "      --max N              room for so many members, 65536\n"
 	      "  -w, --window N           exchanges at a time, 512\n"
 	      "      --tries N            repeats of what was refused with 5.03 or not answered, 3\n"

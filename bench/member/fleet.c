@@ -10,6 +10,7 @@
 
 #define RETRY_MS 1000u
 #define FAILURES_SHOWN 20u
+#define PORTS_TRIED 100u
 
 enum due_kind { DUE_EXCHANGE, DUE_RETRY, DUE_N };
 struct gm_due {
@@ -264,6 +265,21 @@ static const struct gm_port_ops *find_port(const char *name, bool v4)
 	return v4 && strcmp(name, gm_port_uring.name) == 0 ? &gm_port_uring : &gm_port_sockets;
 }
 
+/* Ports of dataplane/ share an address with others of the same user; members must not. The first free port from here.
+ */
+static uint16_t free_port(const struct gm_port_config *config, unsigned sockets)
+{
+	struct gm_port_config probe = *config;
+	struct gm_port *port;
+	probe.arg = &sockets;
+	for (unsigned i = 0; i < PORTS_TRIED && probe.listen[0].port; i++, probe.listen[0].port++)
+		if (gm_port_sockets.open(&port, &probe) == GM_E_OK) {
+			gm_port_sockets.close(port);
+			return probe.listen[0].port;
+		}
+	return 0;
+}
+
 static enum gm_err open_port(struct gm_fleet *f, const struct gm_port_config *config)
 {
 	enum gm_err err = f->ops->open(&f->port, config);
@@ -301,10 +317,11 @@ enum gm_err gm_fleet_open(struct gm_fleet *f, const struct gm_addr *server, uint
 	f->ops = find_port(port_name, f->v4);
 	memcpy(config.listen[0].ip, f->v4 ? v4_any : server->ip, 16);
 	config.listen[0].port = port;
+	config.listen[0].port = free_port(&config, sockets);
 	f->first = config.listen[0];
 	if (f->v4)
 		f->first.ip[12] = 127, f->first.ip[13] = 1;
-	if (open_port(f, &config) != GM_E_OK) {
+	if (config.listen[0].port == 0 || open_port(f, &config) != GM_E_OK) {
 		fprintf(stderr, "gmload: port %u cannot be opened: %s\n", port, strerror(errno));
 		return GM_E_IO;
 	}

@@ -67,7 +67,7 @@ struct gm_fleet {
 	void *stop_arg;
 };
 
-/* server decides the family; port: of the members. IO with a line on stderr. */
+/* server decides the family; port: of the members, or the next one that nobody has. IO with a line on stderr. */
 GM_NODISCARD enum gm_err gm_fleet_open(struct gm_fleet *f, const struct gm_addr *server, uint16_t port,
                                        uint32_t capacity, const char *port_name);
 void gm_fleet_close(struct gm_fleet *f);
