@@ -40,6 +40,9 @@ struct gm_port; /* begins with `const struct gm_port_ops *ops` */
 
 struct gm_port_ops {
 	const char *name;
+	/* Before any open: nobody else has the addresses. Waits up to three seconds for a predecessor that is on its way out.
+	 * IO: errno says why. NULL: nothing to check. */
+	enum gm_err (*check)(const struct gm_port_config *config);
 	/* From the thread that will use it. IO: an address cannot be bound; errno says why. */
 	enum gm_err (*open)(struct gm_port **port, const struct gm_port_config *config);
 	/* Lend up to n empty send buffers; returns how many. The caller fills data, len, peer, local. */

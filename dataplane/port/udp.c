@@ -61,6 +61,17 @@ enum gm_err gm_udp_open(struct gm_udp *u, const struct gm_addr *listen, unsigned
 	return GM_E_OK;
 }
 
+enum gm_err gm_udp_probe(const struct gm_addr *listen)
+{
+	struct gm_udp u = {.fd = -1};
+	enum gm_err err = open_socket(&u, listen) && bind_to(&u, listen) ? GM_E_OK : GM_E_IO;
+	int why = errno;
+
+	gm_udp_close(&u);
+	errno = why;
+	return err;
+}
+
 void gm_udp_close(struct gm_udp *u)
 {
 	if (u->fd >= 0)

@@ -28,6 +28,8 @@ union gm_udp_name {
 /* Nonblocking, SO_REUSEPORT, told the local address of every datagram. IO: errno says why. */
 GM_NODISCARD enum gm_err gm_udp_open(struct gm_udp *u, const struct gm_addr *listen, unsigned rcvbuf);
 void gm_udp_close(struct gm_udp *u);
+/* Can the address be bound by one that does not share it? Binds and lets go. IO: errno says why. */
+GM_NODISCARD enum gm_err gm_udp_probe(const struct gm_addr *listen);
 
 /* Which of n sockets sends from local to peer; the first where none fits. */
 unsigned gm_udp_pick(const struct gm_udp *u, unsigned n, const struct gm_addr *local, const struct gm_addr *peer);

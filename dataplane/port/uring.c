@@ -25,6 +25,8 @@
 #define SQ 256u
 #define RX_BUF 2048u /* result, name, control, data */
 #define REAP 64u
+#define PROBE_WAIT_MS 3000u
+#define PROBE_STEP_MS 20u
 #define NS_PER_S 1000000000u
 
 enum kind { RECV, SEND, WAKE }; /* what a completion belongs to: user_data is kind << 32 | index */
@@ -456,7 +458,22 @@ static struct gm_addr uring_bound(const struct gm_port *port, unsigned i)
 	return uring(port)->udp[i].bound;
 }
 
+static enum gm_err uring_check(const struct gm_port_config *config)
+{
+	for (unsigned i = 0, waited = 0; i < config->listen_n;) {
+		if (gm_udp_probe(&config->listen[i]) == GM_E_OK)
+			i++;
+		else if (errno != EADDRINUSE || waited >= PROBE_WAIT_MS)
+			return GM_E_IO;
+		else
+			usleep(PROBE_STEP_MS * 1000);
+		waited += PROBE_STEP_MS;
+	}
+	return GM_E_OK;
+}
+
 const struct gm_port_ops gm_port_uring = {
+    .check = uring_check,
     .name = "uring",
     .open = uring_open,
     .tx_get = uring_tx_get,

@@ -154,13 +154,21 @@ static void sleep_a_while(struct worker *w)
 	atomic_store(&w->asleep, 0);
 }
 
+static struct gm_port_config port_config(const struct gm_dp_config *c)
+{
+	struct gm_port_config pc = {.listen_n = c->listen_n, .rx_bufs = 4096, .tx_bufs = 1024, .arg = c->port_arg};
+
+	memcpy(pc.listen, c->listen, sizeof pc.listen);
+	return pc;
+}
+
 static void *run(void *arg)
 {
 	struct worker *w = arg;
-	struct gm_port_config pc = {.listen_n = w->config.listen_n, .rx_bufs = 4096, .tx_bufs = 1024, .arg = w->config.port_arg};
+	struct gm_port_config pc = port_config(&w->config);
 
-	memcpy(pc.listen, w->config.listen, sizeof pc.listen);
 	w->opened = w->ops->open(&w->port, &pc);
+	w->opened_errno = errno;
 	if (w->opened == GM_E_OK) {
 		read_clocks(w);
 		gm_wheel_init(&w->wheel, 4 * EXCHANGES_MAX, w->now_ms);
@@ -240,7 +248,10 @@ void gm_worker_free(struct worker *w)
 static enum gm_err start_all(struct gm_dp *dp)
 {
 	unsigned n = dp->config.workers;
+	struct gm_port_config pc = port_config(&dp->config);
 
+	if (dp->config.port->check)
+		GM_TRY(dp->config.port->check(&pc));
 	for (unsigned i = 0; i < n; i++)
 		if (!(dp->worker[i] = gm_worker_new(dp, i)))
 			return GM_E_NO_MEMORY;
@@ -252,8 +263,10 @@ static enum gm_err start_all(struct gm_dp *dp)
 		pthread_cond_wait(&dp->started, &dp->lock);
 	pthread_mutex_unlock(&dp->lock);
 	for (unsigned i = 0; i < n; i++)
-		if (dp->worker[i]->opened != GM_E_OK)
+		if (dp->worker[i]->opened != GM_E_OK) {
+			errno = dp->worker[i]->opened_errno;
 			return dp->worker[i]->opened;
+		}
 	return GM_E_OK;
 }
 
@@ -268,10 +281,12 @@ enum gm_err gm_dp_start(struct gm_dp **dp, const struct gm_dp_config *config)
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_cond_init(&d->started, NULL);
 	enum gm_err err = start_all(d);
+	int why = errno;
 	if (err == GM_E_OK)
 		*dp = d;
 	else
 		gm_dp_stop(d);
+	errno = why;
 	return err;
 }
 

@@ -249,6 +249,7 @@ struct worker {
 	pthread_t thread;
 	_Atomic int asleep, stop;
 	enum gm_err opened;
+	int opened_errno;
 };
 
 struct gm_dp {

@@ -359,7 +359,8 @@ struct gm_dp_config {
 
 struct gm_dp;
 
-/* Start the workers; returns when all ports are open. They serve after GM_EFF_READY. IO, NO_MEMORY; says why on stderr. */
+/* Start the workers; returns when all ports are open. They serve after GM_EFF_READY.
+ * IO: errno says why, EADDRINUSE where another process has an address; NO_MEMORY. */
 GM_NODISCARD enum gm_err gm_dp_start(struct gm_dp **dp, const struct gm_dp_config *config);
 /* Stop and free everything; what is in flight is dropped. */
 void gm_dp_stop(struct gm_dp *dp);
