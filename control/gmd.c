@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The daemon: configuration, wiring, the turn loop. The main thread is the core thread; workers are the data plane's. */
+/* The daemon: configuration, wiring, the turn loop. The main thread is the core thread. */
 #include <errno.h>
 #include <getopt.h>
 #include <netinet/in.h>
@@ -311,11 +311,12 @@ static bool open_state(struct gmd *d)
 	return true;
 }
 
-/* Workers share their ports with SO_REUSEPORT, so that a second gmd would silently take half of the traffic. Said before
- * the workers start; also the place for a clear word about addresses that cannot be bound. */
+/* Workers share their ports with SO_REUSEPORT, so that a second gmd would silently take half of the traffic. Said
+ * before the workers start; also the place for a clear word about addresses that cannot be bound. */
 static bool is_free(const struct gm_addr *addr)
 {
-	struct sockaddr_in6 to = {.sin6_family = AF_INET6, .sin6_port = htons(addr->port), .sin6_scope_id = addr->scope};
+	struct sockaddr_in6 to = {
+		.sin6_family = AF_INET6, .sin6_port = htons(addr->port), .sin6_scope_id = addr->scope};
 	char text[GM_ADDR_TEXT], why[GM_ADDR_TEXT + 128];
 	const int off = 0;
 
@@ -376,8 +377,10 @@ static void hand_down(struct gmd *d)
 
 static bool open_control(struct gmd *d)
 {
-	const struct gm_ctl_server_config config = {
-		.path = d->config.control_socket, .group = d->config.control_group, .handle = gm_ctl_run, .arg = &d->env};
+	const struct gm_ctl_server_config config = {.path = d->config.control_socket,
+						    .group = d->config.control_group,
+						    .handle = gm_ctl_run,
+						    .arg = &d->env};
 	char why[256] = "";
 
 	d->env = (struct gm_ctl_env){.core = d->core,

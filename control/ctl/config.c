@@ -12,6 +12,7 @@
 #define FILE_MAX_BYTES (64u << 10)
 #define LISTEN_N_MAX (sizeof(((struct gm_config *)0)->listen) / sizeof(struct gm_addr))
 
+/* clang-format off */
 /*             key            least  most         default */
 #define NUMBERS(X)                                                                                                     \
 	X(workers,             1, GM_WORKERS_MAX, default_workers())                                                   \
@@ -31,6 +32,7 @@
 	X(control_socket,      "/run/gmd/gmd.sock")                                                                    \
 	X(control_group,       "")                                                                                     \
 	X(audience,            NULL)
+/* clang-format on */
 
 struct raw { /* as libcyaml fills it; absent: NULL, or the first value of an enumeration */
 #define X(key, least, most, initial) uint32_t *key;
@@ -50,6 +52,7 @@ static const cyaml_strval_t levels[] = {
 static const cyaml_schema_value_t listen_entry = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, GM_ADDR_TEXT)};
 
 #define OPTIONAL (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
+/* clang-format off */
 static const cyaml_schema_field_t fields[] = {
 #define X(key, least, most, initial) CYAML_FIELD_UINT_PTR(#key, OPTIONAL, struct raw, key),
 	NUMBERS(X)
@@ -65,6 +68,7 @@ static const cyaml_schema_field_t fields[] = {
 #endif
 	CYAML_FIELD_END,
 };
+/* clang-format on */
 static const cyaml_schema_value_t schema = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw, fields)};
 
 struct said { /* what libcyaml says while it reads: one message, then a backtrace, innermost first */
@@ -98,6 +102,7 @@ static void listen_to_cyaml(cyaml_log_t level, void *ctx, const char *fmt, va_li
 }
 
 /* libcyaml 1.3's words, and ours. Where ours end with a space the rest of the message follows. */
+/* clang-format off */
 static const struct {
 	const char *theirs, *ours;
 	bool rest_is_key;
@@ -118,6 +123,7 @@ static const struct {
 	{"Expecting ENUM, got event: ", "has to be error, warn, info or debug", false},
 	{"libyaml: ", "not YAML: ", false},
 };
+/* clang-format on */
 
 /* Line and column (from 1) of the last line that starts with "key:"; false where there is none. */
 static bool locate(const char *text, size_t n, const char *key, unsigned *line, unsigned *column)
@@ -131,7 +137,8 @@ static bool locate(const char *text, size_t n, const char *key, unsigned *line, 
 		const char *stop = eol ? eol : end, *q = p;
 		while (q < stop && (*q == ' ' || *q == '"' || *q == '\'' || *q == '{'))
 			q++;
-		if ((size_t)(stop - q) > len && memcmp(q, key, len) == 0 && !isalnum((unsigned char)q[len]) && q[len] != '_') {
+		if ((size_t)(stop - q) > len && memcmp(q, key, len) == 0 && !isalnum((unsigned char)q[len]) &&
+		    q[len] != '_') {
 			*line = at_line;
 			*column = (unsigned)(q - p) + 1;
 			found = true;
@@ -199,7 +206,9 @@ __attribute__((format(printf, 3, 4))) static enum gm_err wrong(const struct sour
 static uint32_t default_workers(void)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	return cpus <= 2 ? 1 : cpus - 1 > (long)GM_WORKERS_MAX ? GM_WORKERS_MAX : (uint32_t)(cpus - 1); /* one for the core */
+	return cpus <= 2                         ? 1
+	       : cpus - 1 > (long)GM_WORKERS_MAX ? GM_WORKERS_MAX
+						 : (uint32_t)(cpus - 1); /* one for the core */
 }
 
 static enum gm_err take_number(const struct source *src, const char *key, const uint32_t *given, uint32_t least,
@@ -211,8 +220,8 @@ static enum gm_err take_number(const struct source *src, const char *key, const 
 	return GM_E_OK;
 }
 
-static enum gm_err take_text(const struct source *src, const char *key, const char *given, const char *initial, char *to,
-                             size_t cap)
+static enum gm_err take_text(const struct source *src, const char *key, const char *given, const char *initial,
+			     char *to, size_t cap)
 {
 	if (!given && !initial)
 		return wrong(src, key, "is missing");
@@ -228,7 +237,8 @@ static enum gm_err take_listen(const struct source *src, const struct raw *raw, 
 	config->listen_n = raw->listen_count ? raw->listen_count : 1;
 	for (unsigned i = 0; i < config->listen_n; i++) {
 		if (!gm_addr_parse(&config->listen[i], texts[i]))
-			return wrong(src, "listen", "'%s' is not an address like [::1]:5683 or 127.0.0.1:5683", texts[i]);
+			return wrong(src, "listen", "'%s' is not an address like [::1]:5683 or 127.0.0.1:5683",
+				     texts[i]);
 		for (unsigned k = 0; k < i; k++)
 			if (gm_addr_eq(&config->listen[k], &config->listen[i]) && config->listen[i].port)
 				return wrong(src, "listen", "'%s' is named twice", texts[i]);

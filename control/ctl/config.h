@@ -24,8 +24,8 @@ struct gm_config {
 	bool test_no_lease; /* test builds only */
 };
 
-/* Read and check. MISSING: the file cannot be read; USAGE: something in it is wrong. `why` gets one line for the operator:
- * "gmd.conf:3:10: workers: has to be 1 to 16, not 99". */
+/* Read and check. MISSING: the file cannot be read; USAGE: something in it is wrong. `why` gets one line for the
+ * operator: "gmd.conf:3:10: workers: has to be 1 to 16, not 99". */
 GM_NODISCARD enum gm_err gm_config_load(struct gm_config *config, const char *file, char why[static GM_CONFIG_WHY]);
 /* The same from memory; file is only named in messages. */
 GM_NODISCARD enum gm_err gm_config_parse(struct gm_config *config, const char *file, const char *text, size_t n,

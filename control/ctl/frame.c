@@ -146,7 +146,10 @@ enum gm_err gm_ctl_request_decode(struct gm_bytes frame, struct gm_ctl_request *
 	*request = (struct gm_ctl_request){0};
 	for (uint64_t i = 0; i < n && in.err == GM_E_OK; i++) {
 		struct gm_bytes key = gm_cbor_tstr(&in);
-		unsigned bit = gm_bytes_is(key, "id") ? ID : gm_bytes_is(key, "verb") ? VERB : gm_bytes_is(key, "args") ? ARGS : 0;
+		unsigned bit = gm_bytes_is(key, "id")     ? ID
+			       : gm_bytes_is(key, "verb") ? VERB
+			       : gm_bytes_is(key, "args") ? ARGS
+							  : 0;
 		if (seen & bit)
 			gm_in_fail(&in, GM_E_DUPLICATE);
 		seen |= bit;

@@ -39,9 +39,9 @@ enum gm_ctl_type { GM_CTL_UINT, GM_CTL_BOOL, GM_CTL_TEXT, GM_CTL_BYTES };
 struct gm_ctl_arg {
 	char key[GM_CTL_KEY_MAX + 1];
 	enum gm_ctl_type type;
-	uint64_t u;                      /* UINT, BOOL */
-	size_t n;                        /* TEXT, BYTES */
-	char text[GM_CTL_TEXT_MAX + 1];  /* a zero byte follows; TEXT holds none inside */
+	uint64_t u;                     /* UINT, BOOL */
+	size_t n;                       /* TEXT, BYTES */
+	char text[GM_CTL_TEXT_MAX + 1]; /* a zero byte follows; TEXT holds none inside */
 };
 struct gm_ctl_request { /* may hold a key: wipe */
 	uint64_t id;
@@ -61,9 +61,9 @@ const struct gm_ctl_arg *gm_ctl_arg(const struct gm_ctl_request *request, const 
 struct gm_ctl_reply {
 	struct gm_ctl_buf *buf; /* frames go here */
 	uint64_t id;
-	bool done;              /* end or error was said */
-	bool no_memory;         /* an answer could not be kept; the connection has to be closed */
-	struct gm_out pairs;    /* of the row in the making */
+	bool done;           /* end or error was said */
+	bool no_memory;      /* an answer could not be kept; the connection has to be closed */
+	struct gm_out pairs; /* of the row in the making */
 	unsigned pairs_n;
 	uint8_t scratch[GM_CTL_ROW_MAX];
 };
@@ -76,7 +76,8 @@ void gm_ctl_put_bool(struct gm_ctl_reply *reply, const char *key, bool v);
 void gm_ctl_row(struct gm_ctl_reply *reply); /* the pairs so far are a row */
 void gm_ctl_end(struct gm_ctl_reply *reply); /* the pairs so far go into the end */
 /* Pairs so far are dropped. */
-__attribute__((format(printf, 3, 4))) void gm_ctl_error(struct gm_ctl_reply *reply, enum gm_err err, const char *fmt, ...);
+__attribute__((format(printf, 3, 4))) void gm_ctl_error(struct gm_ctl_reply *reply, enum gm_err err, const char *fmt,
+							...);
 
 /* ---- answers, read */
 enum gm_ctl_answer_kind { GM_CTL_ROW, GM_CTL_END, GM_CTL_ERROR };

@@ -230,7 +230,8 @@ static void print_table(const struct rows *rows)
 	for (size_t r = 0; r < rows->n; r++) {
 		const struct row *row = &rows->rows[r];
 		for (unsigned c = 0; c < row->n; c++)
-			print_padded(row->cells[c].text, c < columns ? width[c] : 0, to_the_right(&row->cells[c]), c + 1 == row->n);
+			print_padded(row->cells[c].text, c < columns ? width[c] : 0, to_the_right(&row->cells[c]),
+				     c + 1 == row->n);
 	}
 	free(width);
 }
@@ -244,7 +245,8 @@ static void print_sheets(const struct rows *rows)
 		for (to = from + 1; to < rows->n && same_columns(first, &rows->rows[to]);)
 			to++;
 		for (unsigned c = 0; c < first->n; c++)
-			key_width = width_of(first->cells[c].key) > key_width ? width_of(first->cells[c].key) : key_width;
+			key_width =
+				width_of(first->cells[c].key) > key_width ? width_of(first->cells[c].key) : key_width;
 		for (unsigned c = 0; c < first->n; c++) {
 			if (strcmp(first->cells[c].key, "what") == 0) {
 				printf("%s%s\n", from ? "\n" : "", first->cells[c].text);
@@ -253,7 +255,8 @@ static void print_sheets(const struct rows *rows)
 			printf("  ");
 			print_padded(first->cells[c].key, key_width, false, false);
 			for (size_t r = from; r < to; r++)
-				print_padded(rows->rows[r].cells[c].text, to - from > 1 ? 10 : 0, to - from > 1, r + 1 == to);
+				print_padded(rows->rows[r].cells[c].text, to - from > 1 ? 10 : 0, to - from > 1,
+					     r + 1 == to);
 		}
 	}
 }
@@ -361,7 +364,8 @@ static void set_uint(struct gm_ctl_arg *arg, const char *text)
 }
 
 /* One member of a key file, unless the command line named it already. */
-static void take_member(struct gm_ctl_request *request, const json_t *json, const char *member, const char *key, bool hex)
+static void take_member(struct gm_ctl_request *request, const json_t *json, const char *member, const char *key,
+			bool hex)
 {
 	const char *text = json_string_value(json_object_get(json, member));
 
@@ -507,7 +511,8 @@ static int take_verb(struct line *line, int argc, char **argv)
 	if (!line->verb)
 		line->verb = gm_ctl_verb(argv[0]);
 	if (!line->verb)
-		die(EXIT_USAGE, "no such command '%s%s%s'; try gmctl --help", argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
+		die(EXIT_USAGE, "no such command '%s%s%s'; try gmctl --help", argv[0], argc > 1 ? " " : "",
+		    argc > 1 ? argv[1] : "");
 	snprintf(line->request.verb, sizeof(line->request.verb), "%s", line->verb->name);
 	return words;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One line per happening on stderr, logfmt: ts=… level=info group.created group=g1. No secrets. One thread.
  *
- * While lines are held they gather until gm_log_flush(), so that a turn costs one write and decisions are told only once
- * they are durable. Errors and warnings never wait. */
+ * While lines are held they gather until gm_log_flush(), so that a turn costs one write and decisions are told only
+ * once they are durable. Errors and warnings never wait. */
 #ifndef GM_CTL_LOG_H
 #define GM_CTL_LOG_H
 

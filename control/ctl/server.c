@@ -40,7 +40,8 @@ struct gm_ctl_server {
 static bool somebody_listens(const struct sockaddr_un *addr)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool alive = fd >= 0 && (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 || errno != ECONNREFUSED);
+	bool alive =
+		fd >= 0 && (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 || errno != ECONNREFUSED);
 
 	if (fd >= 0)
 		close(fd);
@@ -91,7 +92,8 @@ static enum gm_err find_group(const char *name, gid_t *gid, char why[static 256]
 	return GM_E_OK;
 }
 
-enum gm_err gm_ctl_server_open(struct gm_ctl_server **out, const struct gm_ctl_server_config *config, char why[static 256])
+enum gm_err gm_ctl_server_open(struct gm_ctl_server **out, const struct gm_ctl_server_config *config,
+			       char why[static 256])
 {
 	struct gm_ctl_server *server = calloc(1, sizeof(*server));
 
@@ -104,7 +106,8 @@ enum gm_err gm_ctl_server_open(struct gm_ctl_server **out, const struct gm_ctl_s
 	for (unsigned i = 0; i < GM_CTL_CONNS_MAX; i++)
 		server->conns[i].fd = -1;
 	enum gm_err err = find_group(config->group, &server->group, why);
-	if (err == GM_E_OK && (size_t)snprintf(server->path, sizeof(server->path), "%s", config->path) >= sizeof(server->path)) {
+	if (err == GM_E_OK &&
+	    (size_t)snprintf(server->path, sizeof(server->path), "%s", config->path) >= sizeof(server->path)) {
 		snprintf(why, 256, "%s: path too long for a socket", config->path);
 		err = GM_E_RANGE;
 	}

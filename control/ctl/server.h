@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The control socket: frames in, requests to a handler, answers out.
  *
- * The caller polls. receive() reads and hands each whole request to the handler, which writes its answer; nothing is sent
- * before flush(), so that an answer can wait for the commit it reports. A connection whose answer was not taken yet is not
- * read: a slow reader holds one answer, never a queue. One thread.
+ * The caller polls. receive() reads and hands each whole request to the handler, which writes its answer; nothing is
+ * sent before flush(), so that an answer can wait for the commit it reports. A connection whose answer was not taken
+ * yet is not read: a slow reader holds one answer, never a queue. One thread.
  */
 #ifndef GM_CTL_SERVER_H
 #define GM_CTL_SERVER_H

@@ -257,8 +257,10 @@ static const char *roles_text(uint32_t roles, char buf[static 48])
 	static const struct {
 		uint32_t bit;
 		const char *name;
-	} names[] = {{GM_ROLE_REQUESTER, "requester"}, {GM_ROLE_RESPONDER, "responder"},
-	             {GM_ROLE_MONITOR, "monitor"},     {GM_ROLE_VERIFIER, "verifier"}};
+	} names[] = {{GM_ROLE_REQUESTER, "requester"},
+		     {GM_ROLE_RESPONDER, "responder"},
+		     {GM_ROLE_MONITOR, "monitor"},
+		     {GM_ROLE_VERIFIER, "verifier"}};
 	size_t n = 0;
 
 	buf[0] = '\0';
@@ -407,7 +409,8 @@ static bool alg_of(struct call *call, struct gm_cose_key *key)
 	char *end;
 	size_t want = 0;
 	long number = strtol(text, &end, 10);
-	const struct gm_aead_info *aead = text[0] && !*end && number > 0 && number < 100 ? gm_aead_info((int)number) : NULL;
+	const struct gm_aead_info *aead =
+		text[0] && !*end && number > 0 && number < 100 ? gm_aead_info((int)number) : NULL;
 
 	for (unsigned i = 0; i < ALGS_N && !want; i++) {
 		if (strcmp(text, algs[i].name) == 0 || (text[0] && !*end && number == algs[i].alg)) {
@@ -421,7 +424,8 @@ static bool alg_of(struct call *call, struct gm_cose_key *key)
 	}
 	if (!want) {
 		gm_ctl_error(call->reply, GM_E_USAGE,
-		             "alg: AES-CCM-16-64-128, HMAC256, HMAC256/64, EdDSA, ES256 or a COSE number, not '%s'", text);
+			     "alg: AES-CCM-16-64-128, HMAC256, HMAC256/64, EdDSA, ES256 or a COSE number, not '%s'",
+			     text);
 		return false;
 	}
 	if (key->key_n != want)
@@ -453,7 +457,8 @@ static void as_add(struct call *call)
 {
 	struct gm_as_spec spec = {.empty_salt_item = flag_of(call, "empty-salt-item")};
 
-	if (copy_of(call, "name", spec.name, sizeof(spec.name)) && copy_of(call, "issuer", spec.issuer, sizeof(spec.issuer)) &&
+	if (copy_of(call, "name", spec.name, sizeof(spec.name)) &&
+	    copy_of(call, "issuer", spec.issuer, sizeof(spec.issuer)) &&
 	    copy_of(call, "uri", spec.uri, sizeof(spec.uri)) && key_of(call, &spec.key))
 		finish(call, gm_core_as_add(call->env->core, &call->txn, &spec), "authorization server", spec.name);
 	gm_wipe(&spec, sizeof(spec));
@@ -550,12 +555,21 @@ static uint64_t hist_most(const uint64_t hist[static GM_HIST])
 	return 0;
 }
 
-#define COUNTERS(X)                                                                                                    \
+/* clang-format off */
+#define WORKER_COUNTERS(X)                                                                                             \
 	X(rx) X(tx) X(rx_bad) X(rx_stranger) X(rx_replay) X(rx_undecryptable) X(rx_repeat) X(rx_hop) X(hop_drop)       \
 	X(up_full) X(token_ok) X(token_bad) X(requests) X(replies) X(reads_local) X(joins) X(echo_sent)                \
 	X(pending_expired) X(no_exchange) X(rekey_sent) X(rekey_confirmed) X(rekey_retransmitted) X(rekey_late)        \
 	X(notices) X(notices_told) X(contexts) X(contexts_pending) X(members) X(inflight) X(port_tx_failed)            \
 	X(port_rx_truncated)
+#define CORE_COUNTERS(X)                                                                                               \
+	X(groups) X(members) X(contexts) X(bars) X(ases) X(rekeys_pending) X(rekeys_running) X(tokens_ok)              \
+	X(tokens_refused) X(joins_ok) X(rejoins) X(joins_refused) X(leaves) X(evictions) X(expiries) X(rekeys)         \
+	X(confirmed) X(late)
+#define STORE_COUNTERS(X)                                                                                              \
+	X(commits) X(changes) X(bytes) X(commit_us_last) X(commit_us_max) X(map_bytes) X(used_bytes)
+#define HISTS(X) X(open) X(seal) X(verify) X(sign)
+/* clang-format on */
 
 static uint64_t look(const _Atomic uint64_t *counter)
 {
@@ -581,9 +595,7 @@ static void status_core(struct call *call)
 	gm_core_status(call->env->core, &s);
 	gm_ctl_put_text(r, "what", "core");
 #define X(name) gm_ctl_put_uint(r, #name, s.name);
-	X(groups) X(members) X(contexts) X(bars) X(ases) X(rekeys_pending) X(rekeys_running)
-	X(tokens_ok) X(tokens_refused) X(joins_ok) X(rejoins) X(joins_refused) X(leaves) X(evictions) X(expiries)
-	X(rekeys) X(confirmed) X(late)
+	CORE_COUNTERS(X)
 #undef X
 	gm_ctl_row(r);
 }
@@ -616,12 +628,10 @@ static void status_store(struct call *call)
 	gm_store_stats(call->env->store, &s);
 	gm_ctl_put_text(r, "what", "store");
 #define X(name) gm_ctl_put_uint(r, #name, s.name);
-	X(commits) X(changes) X(bytes) X(commit_us_last) X(commit_us_max) X(map_bytes) X(used_bytes)
+	STORE_COUNTERS(X)
 #undef X
 	gm_ctl_row(r);
 }
-
-#define HISTS(X) X(open) X(seal) X(verify) X(sign)
 
 static void status_batches(struct call *call)
 {
@@ -677,7 +687,7 @@ static void status_workers(struct call *call)
 		gm_ctl_put_text(call->reply, "what", "worker");
 		gm_ctl_put_uint(call->reply, "worker", w);
 #define X(name) gm_ctl_put_uint(call->reply, #name, look(&s->name));
-		COUNTERS(X)
+		WORKER_COUNTERS(X)
 #undef X
 		gm_ctl_row(call->reply);
 	}

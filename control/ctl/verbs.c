@@ -66,7 +66,7 @@ unsigned gm_ctl_specs(const struct gm_ctl_verb *verb, struct gm_ctl_spec specs[s
 enum gm_ctl_type gm_ctl_spec_wire(enum gm_ctl_spec_type type)
 {
 	static const enum gm_ctl_type wire[] = {
-		[GM_CTL_SPEC_FLAG] = GM_CTL_BOOL,  [GM_CTL_SPEC_UINT] = GM_CTL_UINT,  [GM_CTL_SPEC_TEXT] = GM_CTL_TEXT,
+		[GM_CTL_SPEC_FLAG] = GM_CTL_BOOL, [GM_CTL_SPEC_UINT] = GM_CTL_UINT,  [GM_CTL_SPEC_TEXT] = GM_CTL_TEXT,
 		[GM_CTL_SPEC_HEX] = GM_CTL_BYTES, [GM_CTL_SPEC_FILE] = GM_CTL_BYTES,
 	};
 	return wire[type];
@@ -84,7 +84,8 @@ enum gm_err gm_ctl_check(const struct gm_ctl_verb *verb, const struct gm_ctl_req
 		while (i < n && strcmp(specs[i].key, a->key) != 0)
 			i++;
 		if (i == n || a->type != gm_ctl_spec_wire(specs[i].type)) {
-			snprintf(why, 256, "%.40s: %s '%.40s'", verb->name, i == n ? "no such argument" : "wrong type of argument", a->key);
+			snprintf(why, 256, "%.40s: %s '%.40s'", verb->name,
+				 i == n ? "no such argument" : "wrong type of argument", a->key);
 			return GM_E_USAGE;
 		}
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The commands' words and arguments, as gmd and gmctl both need them; verbs.def has the rows. Static data, any thread. */
+/* The commands' words and arguments, as gmd and gmctl both need them; verbs.def has the rows. Any thread. */
 #ifndef GM_CTL_VERBS_H
 #define GM_CTL_VERBS_H
 

@@ -30,11 +30,12 @@ Test(config, needs_nothing_but_an_audience)
 
 Test(config, takes_every_key)
 {
-	cr_assert_eq(parse("audience: a\nstate_dir: s\nkey_file: k\ncontrol_socket: c\ncontrol_group: adm\n"
-	                   "listen: ['[::1]:1', '127.0.0.1:2']\nworkers: 3\ncontexts_max: 4\nmembers_max: 5\ngroups_max: 6\n"
-	                   "pace: 7\nrekey_window_ms: 8\nrekey_deadline_ms: 9\nack_timeout_ms: 100\nretransmit_max: 0\n"
-	                   "log_level: debug\n"),
-	             GM_E_OK, "%s", why);
+	cr_assert_eq(
+		parse("audience: a\nstate_dir: s\nkey_file: k\ncontrol_socket: c\ncontrol_group: adm\n"
+		      "listen: ['[::1]:1', '127.0.0.1:2']\nworkers: 3\ncontexts_max: 4\nmembers_max: 5\ngroups_max: 6\n"
+		      "pace: 7\nrekey_window_ms: 8\nrekey_deadline_ms: 9\nack_timeout_ms: 100\nretransmit_max: 0\n"
+		      "log_level: debug\n"),
+		GM_E_OK, "%s", why);
 	cr_expect_str_eq(config.state_dir, "s");
 	cr_expect_str_eq(config.key_file, "k");
 	cr_expect_str_eq(config.control_socket, "c");
@@ -53,6 +54,7 @@ Test(config, takes_every_key)
 	cr_expect_eq(config.log_level, GM_LOG_DEBUG);
 }
 
+/* clang-format off */
 static const struct {
 	const char *text, *message;
 } broken[] = {
@@ -78,6 +80,7 @@ static const struct {
 	{"audience: a\ntest_no_lease: true\n", "t.conf:2:1: test_no_lease: no such key"},
 #endif
 };
+/* clang-format on */
 
 Test(config, says_where_and_what_is_wrong)
 {

@@ -26,14 +26,13 @@ static struct gm_bytes only_frame(void)
 
 Test(frame, carries_a_request_there_and_back)
 {
-	request = (struct gm_ctl_request){
-		.id = 300,
-		.verb = "group create",
-		.args_n = 4,
-		.args = {{.key = "group", .type = GM_CTL_TEXT, .n = 2, .text = "g1"},
-	                 {.key = "max-members", .type = GM_CTL_UINT, .u = 65536},
-	                 {.key = "inactive", .type = GM_CTL_BOOL, .u = 1},
-	                 {.key = "key", .type = GM_CTL_BYTES, .n = 3, .text = "\0\1\2"}}};
+	request = (struct gm_ctl_request){.id = 300,
+					  .verb = "group create",
+					  .args_n = 4,
+					  .args = {{.key = "group", .type = GM_CTL_TEXT, .n = 2, .text = "g1"},
+						   {.key = "max-members", .type = GM_CTL_UINT, .u = 65536},
+						   {.key = "inactive", .type = GM_CTL_BOOL, .u = 1},
+						   {.key = "key", .type = GM_CTL_BYTES, .n = 3, .text = "\0\1\2"}}};
 	cr_assert_eq(gm_ctl_request_append(&buf, &request), GM_E_OK);
 	cr_assert_eq(gm_ctl_request_decode(only_frame(), &back), GM_E_OK);
 	cr_expect_arr_eq(&back, &request, sizeof(request));
@@ -85,8 +84,12 @@ Test(frame, refuses_requests_that_are_none)
 		{BYTES("\xa2\x62id\x01\x64verb\x61x\x00"), GM_E_TRAILING},
 		{BYTES("\xa2\x62id\x01\x64verb\x62x\0"), GM_E_RANGE},
 		{BYTES("\xa3\x62id\x01\x62id\x01\x64verb\x61x"), GM_E_DUPLICATE},
-		{BYTES("\xa3\x62id\x01\x64verb\x61x\x64" "args\xa1\x61k\x80"), GM_E_TYPE},
-		{BYTES("\xa3\x62id\x01\x64verb\x61x\x64" "args\xa2\x61k\x01\x61k\x02"), GM_E_DUPLICATE},
+		{BYTES("\xa3\x62id\x01\x64verb\x61x\x64"
+		       "args\xa1\x61k\x80"),
+		 GM_E_TYPE},
+		{BYTES("\xa3\x62id\x01\x64verb\x61x\x64"
+		       "args\xa2\x61k\x01\x61k\x02"),
+		 GM_E_DUPLICATE},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -95,7 +98,8 @@ Test(frame, refuses_requests_that_are_none)
 
 Test(frame, refuses_a_text_beyond_255_bytes)
 {
-	uint8_t frame[300] = "\xa3\x62id\x01\x64verb\x61x\x64" "args\xa1\x61k\x79\x01\x00";
+	uint8_t frame[300] = "\xa3\x62id\x01\x64verb\x61x\x64"
+			     "args\xa1\x61k\x79\x01\x00";
 
 	memset(frame + 23, 'a', 256);
 	cr_expect_eq(gm_ctl_request_decode((struct gm_bytes){frame, 23 + 256}, &back), GM_E_RANGE);
@@ -132,7 +136,8 @@ Test(frame, carries_rows_and_their_end)
 	cr_expect_eq(row.id, 7);
 	cr_expect(gm_bytes_eq(row.pairs, BYTES("\xa2\x61n\x01\x61t\xf6")));
 	cr_expect_eq(end.kind, GM_CTL_END);
-	cr_expect(gm_bytes_eq(end.pairs, BYTES("\xa1\x61" "b\xf5")));
+	cr_expect(gm_bytes_eq(end.pairs, BYTES("\xa1\x61"
+					       "b\xf5")));
 }
 
 Test(frame, drops_the_pairs_before_an_error)

@@ -141,7 +141,8 @@ Test(server, lets_the_owner_and_its_group_at_the_socket_and_nobody_else)
 
 Test(server, puts_a_request_together_from_single_bytes)
 {
-	const char frame[] = "\0\0\0\x0c\xa2\x62id\x01\x64verb\x61" "0";
+	const char frame[] = "\0\0\0\x0c\xa2\x62id\x01\x64verb\x61"
+			     "0";
 	int fd = dial();
 
 	turn();

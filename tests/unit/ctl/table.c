@@ -100,8 +100,8 @@ static void write_answers(void)
 		cr_assert_eq(gm_ctl_answer_decode(frame, &answer), GM_E_OK);
 		cr_expect_eq(answer.id, 5);
 		if (answer.kind == GM_CTL_ERROR) {
-			fprintf(f, "error %.*s: %.*s\n", (int)answer.code.n, (const char *)answer.code.p, (int)answer.error.n,
-			        (const char *)answer.error.p);
+			fprintf(f, "error %.*s: %.*s\n", (int)answer.code.n, (const char *)answer.code.p,
+				(int)answer.error.n, (const char *)answer.error.p);
 		} else {
 			fputs(answer.kind == GM_CTL_ROW ? "row" : "end", f);
 			write_pairs(answer.pairs, f);
@@ -156,7 +156,8 @@ static const char *run(const char *const *words)
 
 Test(table, makes_shows_and_deletes_a_group)
 {
-	cr_expect_str_eq(RUN("group create", "group=g1", "max-members:300", "backward=each", "rekey-every:60"), "end\n");
+	cr_expect_str_eq(RUN("group create", "group=g1", "max-members:300", "backward=each", "rekey-every:60"),
+			 "end\n");
 	cr_expect_gt(changes.count, 0, "it is to be stored");
 	RUN("group show", "group=g1");
 	SAYS("row group=g1 state=idle members=0 ");
@@ -194,7 +195,8 @@ Test(table, refuses_values_that_cannot_be)
 {
 	cr_expect_str_eq(RUN("group create", "group=g", "backward=often"),
 	                 "error usage: backward: off, window or each, not 'often'\n");
-	cr_expect_str_eq(RUN("group create", "group=g", "max-members:65537"), "error usage: max-members: at most 65536\n");
+	cr_expect_str_eq(RUN("group create", "group=g", "max-members:65537"),
+			 "error usage: max-members: at most 65536\n");
 	RUN("group create", "group=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
 	cr_expect_str_eq(said, "error usage: group: longer than 64 bytes\n");
 	cr_expect_str_eq(RUN("dance"), "error usage: no such command 'dance'\n");
