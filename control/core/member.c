@@ -194,23 +194,27 @@ static enum gm_err check_join(struct gm_turn *t, const struct gm_call *call)
 
 /* ---- Join: what it does */
 
-/* Keys that nobody who left may know, and that a newcomer may know; true where the Join has to wait for them. */
-static bool rekey_first(struct gm_turn *t, struct gm_call *call)
+enum first { FIRST_NOTHING, FIRST_REKEYED, FIRST_WAITS };
+
+/* Keys that nobody who left may know, that a newcomer may know, or that free Sender IDs. */
+static enum first rekey_first(struct gm_turn *t, struct gm_call *call)
 {
 	struct gm_group *g = call->group;
+	bool newcomer = !call->member && g->members > 0 && !call->held;
 
-	if (g->members == 0 && g->reason != GM_REASON_NONE) {
-		gm_plan_step(t, g, g->reason);
-	} else if (!call->member && g->members > 0 && !call->held && g->spec.backward != GM_BACKWARD_OFF) {
-		if (g->spec.backward == GM_BACKWARD_WINDOW) {
-			gm_plan_hold(t, g, call->ev);
-			return true;
-		}
-		gm_plan_step(t, g, GM_REASON_JOIN);
-	} else if (!is_monitor(call) && g->sids.n >= sid_space(g)) {
-		gm_plan_step(t, g, GM_REASON_SENDER_IDS);
+	if (newcomer && g->spec.backward == GM_BACKWARD_WINDOW) {
+		gm_plan_hold(t, g, call->ev);
+		return FIRST_WAITS;
 	}
-	return false;
+	if (g->members == 0 && g->reason != GM_REASON_NONE)
+		gm_plan_step(t, g, g->reason);
+	else if (newcomer && g->spec.backward == GM_BACKWARD_EACH)
+		gm_plan_step(t, g, GM_REASON_JOIN);
+	else if (!is_monitor(call) && g->sids.n >= sid_space(g))
+		gm_plan_step(t, g, GM_REASON_SENDER_IDS);
+	else
+		return FIRST_NOTHING;
+	return FIRST_REKEYED;
 }
 
 static void name_node(struct gm_turn *t, struct gm_member *m)
@@ -290,19 +294,12 @@ static void answer_joined(struct gm_turn *t, const struct gm_call *call, const s
 		add_creds(t, call, m);
 }
 
-void gm_members_join(struct gm_turn *t, struct gm_call *call)
+static void admit(struct gm_turn *t, struct gm_call *call)
 {
 	bool again = call->member != NULL;
-	enum gm_err err = check_join(t, call);
-
-	if (err != GM_E_OK) {
-		refuse(t, call, err);
-		return;
-	}
-	if (rekey_first(t, call))
-		return;
 	struct gm_group *g = call->group;
 	struct gm_member *m = again ? call->member : new_member(t, call);
+
 	take_request(m, call);
 	sid_give_up(t, g, m);
 	if (!is_monitor(call))
@@ -315,6 +312,22 @@ void gm_members_join(struct gm_turn *t, struct gm_call *call)
 	*(again ? &t->core->count.rejoins : &t->core->count.joins_ok) += 1;
 	gm_core_log(t->core, "join.ok group=%s node=%s num=%llu again=%d", g->spec.name, m->node,
 	            (unsigned long long)g->version, again);
+}
+
+void gm_members_join(struct gm_turn *t, struct gm_call *call)
+{
+	enum gm_err err = check_join(t, call);
+	enum first first = err == GM_E_OK ? rekey_first(t, call) : FIRST_NOTHING;
+
+	if (first == FIRST_REKEYED) { /* those who waited were answered: the caller may have been one of them */
+		call->held = true;
+		call->member = gm_ident_member(t->core, call->ident, call->group->index);
+		err = check_join(t, call);
+	}
+	if (err != GM_E_OK)
+		refuse(t, call, err);
+	else if (first != FIRST_WAITS)
+		admit(t, call);
 }
 
 /* ---- the end of a membership */

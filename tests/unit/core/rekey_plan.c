@@ -322,6 +322,22 @@ Test(rekey, window_answers_all_who_waited_after_one_rekey)
 	cr_expect_eq(rig_info(&rig, "g1").waiting, 1u, "newcomers have the keys in their answers");
 }
 
+Test(rekey, one_who_waits_and_asks_again_becomes_one_member)
+{
+	struct rig_client c = rig_client(1, "g1", REQ);
+	struct rig_join j = {.group = "g1", .roles = REQ, .cred = "c"};
+
+	spec.backward = GM_BACKWARD_WINDOW;
+	make();
+	struct rig_client only = rig_member(&rig, 9, "g1", REQ);
+	cr_assert_eq(rig_token(&rig, &c), GM_E_OK);
+	rig_join(&rig, &c, &j);
+	leave(&only);
+	cr_expect_eq(rig_join(&rig, &c, &j).code, GM_COAP(2, 4));
+	cr_expect_eq(version(), 1u);
+	cr_expect_eq(rig_info(&rig, "g1").members, 1u);
+}
+
 Test(rekey, a_group_deleted_takes_those_who_waited_along)
 {
 	struct rig_client c = rig_client(1, "g1", REQ);
