@@ -127,13 +127,13 @@ write_config() {
 # A store, a key of an Authorization Server, a running gmd that trusts it; write_config comes first.
 found() {
 	"$build/gmas" keygen --alg AES-CCM-16-64-128 --iss as.example --aud gm.example -o "$dir/as.json" &&
-		"$build/gmd" init -c "$dir/gmd.conf" && start_gmd && gmctl as add demo --key "$dir/as.json"
+		"${gmd:-$build/gmd}" init -c "$dir/gmd.conf" && start_gmd && gmctl as add demo --key "$dir/as.json"
 }
 
 gmctl() { "$build/gmctl" --socket "$dir/gmd.sock" "$@"; }
 
 start_gmd() {
-	"$build/gmd" run --config "$dir/gmd.conf" >>"$dir/gmd.log" 2>&1 &
+	"${gmd:-$build/gmd}" run --config "$dir/gmd.conf" >>"$dir/gmd.log" 2>&1 &
 	gmd_pid=$!
 	until_true 30 answering || { say 'gmd does not start'; return 1; }
 }
