@@ -7,6 +7,8 @@
 #include "wire/cbor.h"
 #include "wire/fields.h"
 
+static void peers_joined(struct gm_member_env *env, struct gm_member *m, const struct gm_keying_map *map);
+
 /* ---- keys */
 
 static bool keys_from_map(struct gm_member_keys *keys, const struct gm_keying_map *map)
@@ -76,6 +78,7 @@ bool gm_keys_learn(struct gm_member_env *env, struct gm_member *m, const struct 
 	if (rekeying && m->has_keys && keys.version == m->keys.version + 1) {
 		if (!gm_peers_purge(m, map->stale))
 			env->failed(env->arg, m, "stale_node_ids are not an array of byte strings");
+		peers_joined(env, m, map);
 		gm_keys_install(env, m);
 	} else if (first) {
 		gm_keys_install(env, m);
@@ -113,30 +116,45 @@ void gm_peers_forget(struct gm_member *m)
 	m->peers_n = 0;
 }
 
-/* creds and peer_identifiers, parallel arrays                                    R9594 §4.3.1 */
-static bool peers_from_map(struct gm_member_env *env, struct gm_member *m, const struct gm_keying_map *map)
+/* creds and peer_identifiers, parallel arrays, beside those already known          R9594 §4.3.1 */
+static bool peers_add(struct gm_member_env *env, struct gm_member *m, const struct gm_keying_map *map)
 {
 	struct gm_in creds = gm_in_bytes(map->creds), ids = gm_in_bytes(map->peer_ids);
 	uint64_t n = gm_cbor_array(&creds);
 	if (gm_cbor_array(&ids) != n || creds.err != GM_E_OK || ids.err != GM_E_OK)
 		return false;
-	gm_peers_forget(m);
-	if (n == 0)
-		return true;
-	m->peers = calloc(n, sizeof(*m->peers));
-	for (uint64_t i = 0; m->peers && i < n; i++) {
-		struct gm_member_peer *p = &m->peers[m->peers_n];
+	struct gm_member_peer *peers = realloc(m->peers, (m->peers_n + n + 1) * sizeof(*peers));
+	if (!peers)
+		return false;
+	m->peers = peers;
+	for (uint64_t i = 0; i < n; i++) {
 		struct gm_bytes cred = gm_cbor_bstr(&creds), sid = gm_cbor_bstr(&ids);
-		if (sid.n > sizeof(p->sid) || cred.n > sizeof(p->cred) ||
-		    gm_cred_key(cred, &env->groups[m->group].params, p->pub) != GM_E_OK)
+		struct gm_member_peer p = {.sid_n = (uint8_t)sid.n, .cred_n = (uint8_t)cred.n};
+		if (sid.n > sizeof(p.sid) || cred.n > sizeof(p.cred) ||
+		    gm_cred_key(cred, &env->groups[m->group].params, p.pub) != GM_E_OK)
 			return false;
-		memcpy(p->sid, sid.p, sid.n);
-		p->sid_n = (uint8_t)sid.n;
-		memcpy(p->cred, cred.p, cred.n);
-		p->cred_n = (uint8_t)cred.n;
-		m->peers_n++;
+		memcpy(p.sid, sid.p, sid.n);
+		memcpy(p.cred, cred.p, cred.n);
+		forget_peer(m, sid);
+		m->peers[m->peers_n++] = p;
 	}
-	return m->peers && gm_cbor_end(&creds) == GM_E_OK && gm_cbor_end(&ids) == GM_E_OK;
+	return gm_cbor_end(&creds) == GM_E_OK && gm_cbor_end(&ids) == GM_E_OK;
+}
+
+static bool peers_from_map(struct gm_member_env *env, struct gm_member *m, const struct gm_keying_map *map)
+{
+	gm_peers_forget(m);
+	return peers_add(env, m, map);
+}
+
+/* Joiners that a rekeying message tells of, where the member keeps peers at all.           KG §11.1 */
+static void peers_joined(struct gm_member_env *env, struct gm_member *m, const struct gm_keying_map *map)
+{
+	if ((map->creds.p != NULL) != (map->peer_ids.p != NULL) ||
+	    (map->creds.p != NULL) != (map->peer_roles.p != NULL))
+		env->failed(env->arg, m, "rekeying message tells of joiners by halves");
+	else if (map->creds.p && m->peers && !peers_add(env, m, map))
+		env->failed(env->arg, m, "joiners in a rekeying message cannot be read");
 }
 
 /* ---- one function per operation; the code that the exchange ends with */

@@ -405,14 +405,15 @@ static unsigned receive(struct gm_fleet *f)
 {
 	struct gm_dgram d[GM_PORT_BURST];
 	unsigned n = f->ops->rx_burst(f->port, d, GM_PORT_BURST);
-	f->env.now_ns = f->ops->now_ns(f->port);
 	for (unsigned i = 0; i < n; i++) {
 		struct gm_member *m = member_at(f, &d[i].local);
+		f->env.now_ns = f->ops->now_ns(f->port);
 		if (m)
 			gm_member_receive(&f->env, m, (struct gm_bytes){d[i].data, d[i].len}, &d[i].peer);
 	}
 	if (n)
 		f->ops->rx_put(f->port, d, n);
+	f->env.now_ns = f->ops->now_ns(f->port);
 	return n;
 }
 

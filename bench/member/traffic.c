@@ -153,8 +153,9 @@ static struct gm_member *pick(const struct lot *l, uint8_t role, const struct gm
 {
 	for (unsigned i = 0; i < TRIES_PER_PAIR && l->f->members_n; i++) {
 		struct gm_member *m = &l->f->members[l->draw(l->arg, l->f->members_n)];
-		if (m != other && m->group == l->group && m->state == GM_MEMBER_IN && m->roles & role && m->has_keys &&
-		    m->keys.version == l->version)
+		bool knows = m->peers_n || i >= TRIES_PER_PAIR / 2; /* rather one that asked for credentials */
+		if (m != other && knows && m->group == l->group && m->state == GM_MEMBER_IN && m->roles & role &&
+		    m->has_keys && m->keys.version == l->version)
 			return m;
 	}
 	return NULL;
