@@ -90,3 +90,90 @@ uint32_t gm_fields_read(struct gm_in *in, const struct gm_field *fields, size_t 
 	}
 	return seen;
 }
+
+enum gm_err gm_fields_decode(struct gm_bytes map, const struct gm_field *fields, size_t n, void *to)
+{
+	struct gm_in in = gm_in_bytes(map);
+	gm_fields_read(&in, fields, n, to);
+	return gm_cbor_end(&in);
+}
+
+void gm_pair_int(struct gm_out *out, int32_t label, int64_t v)
+{
+	gm_cbor_put_int(out, label);
+	gm_cbor_put_int(out, v);
+}
+
+void gm_pair_bytes(struct gm_out *out, int32_t label, struct gm_bytes v)
+{
+	gm_cbor_put_int(out, label);
+	gm_cbor_put_bstr(out, v.p, v.n);
+}
+
+void gm_pair_text(struct gm_out *out, int32_t label, const char *v)
+{
+	gm_cbor_put_int(out, label);
+	gm_cbor_put_text(out, v);
+}
+
+void gm_pair_raw(struct gm_out *out, int32_t label, struct gm_bytes item)
+{
+	gm_cbor_put_int(out, label);
+	gm_out_bytes(out, item.p, item.n);
+}
+
+/* ---- lists */
+
+bool gm_list_decode(struct gm_bytes item, enum gm_cbor_type type, struct gm_list *list)
+{
+	struct gm_in in = gm_in_bytes(item);
+	uint64_t n = gm_cbor_array(&in);
+
+	*list = (struct gm_list){in, n};
+	for (; n && in.err == GM_E_OK; n--) {
+		bool right = gm_cbor_peek(&in) == type;
+		struct gm_in element = gm_in_bytes(gm_cbor_item(&in));
+		if (!right || (type == GM_CBOR_TSTR && (gm_cbor_tstr(&element), element.err != GM_E_OK)))
+			gm_in_fail(&in, GM_E_TYPE);
+	}
+	return gm_cbor_end(&in) == GM_E_OK;
+}
+
+void gm_list_encode(struct gm_out *out, struct gm_list list)
+{
+	gm_cbor_put_array(out, list.n);
+	gm_out_bytes(out, list.in.p, gm_in_left(&list.in));
+}
+
+/* true where one more element is to be read */
+static bool step(struct gm_list *list)
+{
+	if (!list->n)
+		return false;
+	list->n--;
+	return true;
+}
+
+bool gm_list_bstr(struct gm_list *list, struct gm_bytes *v)
+{
+	if (!step(list))
+		return false;
+	*v = gm_cbor_bstr(&list->in);
+	return list->in.err == GM_E_OK;
+}
+
+bool gm_list_tstr(struct gm_list *list, struct gm_bytes *v)
+{
+	if (!step(list))
+		return false;
+	*v = gm_cbor_tstr(&list->in);
+	return list->in.err == GM_E_OK;
+}
+
+bool gm_list_uint(struct gm_list *list, uint64_t *v)
+{
+	if (!step(list))
+		return false;
+	*v = gm_cbor_uint(&list->in);
+	return list->in.err == GM_E_OK;
+}

@@ -8,16 +8,13 @@
 #include "wire/cose.h"
 #include "wire/fields.h"
 
-enum { KTY_OKP = 1, CRV_X25519 = 4, CRV_ED25519 = 6, HKDF_SHA_256 = 5 };
-enum { COSE_KEY_KTY = 1, COSE_KEY_ALG = 3, COSE_KEY_CRV = -1, COSE_KEY_X = -2, COSE_KEY_D = -4 };
-enum { CCS_SUB = 2, CCS_CNF = 8, CNF_COSE_KEY = 1 };
 enum { POLICY_CHECK_INTERVAL = 1, POLICY_EXPIRATION_DELTA = 2 };
 enum { PROBLEM_GROUPCOMM_ERROR = 0, PROBLEM_ERROR_ID = 0, PROBLEM_DETAIL = -2 };
 
 struct gm_group_params gm_group_params_default(void)
 {
 	return (struct gm_group_params){
-	    .hkdf = HKDF_SHA_256,
+	    .hkdf = GM_HKDF_SHA_256,
 	    .cred_fmt = GM_CRED_FMT_KCCS,
 	    .group_mode = true,
 	    .pairwise_mode = true,
@@ -25,31 +22,11 @@ struct gm_group_params gm_group_params_default(void)
 	    .sign_alg = GM_ALG_EDDSA,
 	    .alg = GM_ALG_CCM_16_64_128,
 	    .ecdh_alg = GM_ALG_ECDH_SS_HKDF_256,
-	    .sign_kty = KTY_OKP,
-	    .sign_crv = CRV_ED25519,
-	    .ecdh_kty = KTY_OKP,
-	    .ecdh_crv = CRV_X25519,
+	    .sign_kty = GM_KTY_OKP,
+	    .sign_crv = GM_CRV_ED25519,
+	    .ecdh_kty = GM_KTY_OKP,
+	    .ecdh_crv = GM_CRV_X25519,
 	};
-}
-
-/* ---- pairs of a map */
-
-static void put_pair_int(struct gm_out *out, int label, int64_t v)
-{
-	gm_cbor_put_int(out, label);
-	gm_cbor_put_int(out, v);
-}
-
-static void put_pair_bytes(struct gm_out *out, int label, struct gm_bytes v)
-{
-	gm_cbor_put_int(out, label);
-	gm_cbor_put_bstr(out, v.p, v.n);
-}
-
-static void put_pair_text(struct gm_out *out, int label, const char *v)
-{
-	gm_cbor_put_int(out, label);
-	gm_cbor_put_text(out, v);
 }
 
 static void put_raw(struct gm_out *out, struct gm_bytes v)
@@ -147,11 +124,11 @@ void gm_token_request_encode(struct gm_out *out, const struct gm_token_request *
 	gm_cbor_put_map(out, (unsigned)(r->token.p != NULL) + (r->nonce1.p != NULL) + (r->id1.p != NULL) +
 	                         (r->sign_info != 0) + (r->ecdh_info != 0) + (r->kdc_dh_creds != 0));
 	if (r->token.p)
-		put_pair_bytes(out, GM_OAUTH_ACCESS_TOKEN, r->token);
+		gm_pair_bytes(out, GM_OAUTH_ACCESS_TOKEN, r->token);
 	if (r->nonce1.p)
-		put_pair_bytes(out, GM_OAUTH_NONCE1, r->nonce1);
+		gm_pair_bytes(out, GM_OAUTH_NONCE1, r->nonce1);
 	if (r->id1.p)
-		put_pair_bytes(out, GM_OAUTH_CLIENT_RECIPIENTID, r->id1);
+		gm_pair_bytes(out, GM_OAUTH_CLIENT_RECIPIENTID, r->id1);
 	put_asked(out, r->sign_info);
 	put_asked(out, r->ecdh_info);
 	put_asked(out, r->kdc_dh_creds);
@@ -162,11 +139,11 @@ void gm_token_response_encode(struct gm_out *out, const struct gm_token_response
 	gm_cbor_put_map(out,
 	                (unsigned)(r->nonce2.p != NULL) + (r->id2.p != NULL) + (r->challenge.p != NULL) + r->infos_n);
 	if (r->nonce2.p)
-		put_pair_bytes(out, GM_OAUTH_NONCE2, r->nonce2);
+		gm_pair_bytes(out, GM_OAUTH_NONCE2, r->nonce2);
 	if (r->id2.p)
-		put_pair_bytes(out, GM_OAUTH_SERVER_RECIPIENTID, r->id2);
+		gm_pair_bytes(out, GM_OAUTH_SERVER_RECIPIENTID, r->id2);
 	if (r->challenge.p)
-		put_pair_bytes(out, GM_OAUTH_KDCCHALLENGE, r->challenge);
+		gm_pair_bytes(out, GM_OAUTH_KDCCHALLENGE, r->challenge);
 	put_raw(out, r->infos);
 }
 
@@ -195,18 +172,18 @@ enum gm_err gm_token_response_decode(struct gm_bytes payload, struct gm_token_re
 void gm_token_error_encode(struct gm_out *out, int code, const char *text)
 {
 	gm_cbor_put_map(out, 1u + is_text(text));
-	put_pair_int(out, GM_OAUTH_ERROR, code);
+	gm_pair_int(out, GM_OAUTH_ERROR, code);
 	if (is_text(text))
-		put_pair_text(out, GM_OAUTH_ERROR_DESCRIPTION, text);
+		gm_pair_text(out, GM_OAUTH_ERROR_DESCRIPTION, text);
 }
 
 void gm_hints_encode(struct gm_out *out, const char *as_uri, const char *audience)
 {
 	gm_cbor_put_map(out, (unsigned)is_text(as_uri) + is_text(audience));
 	if (is_text(as_uri))
-		put_pair_text(out, GM_OAUTH_AS, as_uri);
+		gm_pair_text(out, GM_OAUTH_AS, as_uri);
 	if (is_text(audience))
-		put_pair_text(out, GM_OAUTH_AUDIENCE, audience);
+		gm_pair_text(out, GM_OAUTH_AUDIENCE, audience);
 }
 
 /* id: one name, or an array of several */
@@ -370,14 +347,14 @@ void gm_join_request_encode(struct gm_out *out, const struct gm_join_request *r)
 {
 	gm_cbor_put_map(out,
 	                2u + (r->get_creds != GM_CREDS_NO) + r->has_cred + r->has_verify + (r->control_uri.p != NULL));
-	put_pair_bytes(out, GM_LABEL_SCOPE, r->scope);
+	gm_pair_bytes(out, GM_LABEL_SCOPE, r->scope);
 	if (r->get_creds != GM_CREDS_NO)
 		put_get_creds(out, r);
 	if (r->has_cred)
-		put_pair_bytes(out, GM_LABEL_CLIENT_CRED, r->cred);
-	put_pair_bytes(out, GM_LABEL_CNONCE, r->cnonce);
+		gm_pair_bytes(out, GM_LABEL_CLIENT_CRED, r->cred);
+	gm_pair_bytes(out, GM_LABEL_CNONCE, r->cnonce);
 	if (r->has_verify)
-		put_pair_bytes(out, GM_LABEL_CLIENT_CRED_VERIFY, r->verify);
+		gm_pair_bytes(out, GM_LABEL_CLIENT_CRED_VERIFY, r->verify);
 	if (r->control_uri.p) {
 		gm_cbor_put_int(out, GM_LABEL_CONTROL_URI);
 		gm_cbor_put_tstr(out, r->control_uri.p, r->control_uri.n);
@@ -402,139 +379,12 @@ void gm_join_info_encode(struct gm_out *out, struct gm_bytes name, const struct 
 		gm_sign_info_entry(out, &name, 1, p);
 	}
 	if (challenge.p)
-		put_pair_bytes(out, GM_LABEL_KDCCHALLENGE, challenge);
+		gm_pair_bytes(out, GM_LABEL_KDCCHALLENGE, challenge);
 	if (p->pairwise_mode) {
 		gm_cbor_put_int(out, GM_LABEL_ECDH_INFO);
 		gm_cbor_put_array(out, 1);
 		gm_ecdh_info_entry(out, &name, 1, p);
 	}
-}
-
-/* ---- credentials */
-
-struct cose_key {
-	int32_t kty, alg, crv;
-	struct gm_bytes x, d;
-};
-
-static const struct gm_field cose_key_fields[] = {
-    {COSE_KEY_KTY, GM_FIELD_INT32, offsetof(struct cose_key, kty)},
-    {COSE_KEY_ALG, GM_FIELD_INT32, offsetof(struct cose_key, alg)},
-    {COSE_KEY_CRV, GM_FIELD_INT32, offsetof(struct cose_key, crv)},
-    {COSE_KEY_X, GM_FIELD_BSTR, offsetof(struct cose_key, x)},
-    {COSE_KEY_D, GM_FIELD_ITEM, offsetof(struct cose_key, d)},
-};
-
-struct wrapped { /* one item below one label */
-	struct gm_bytes item;
-};
-
-static const struct gm_field ccs_fields[] = {{CCS_CNF, GM_FIELD_MAP, offsetof(struct wrapped, item)}};
-static const struct gm_field cnf_fields[] = {{CNF_COSE_KEY, GM_FIELD_MAP, offsetof(struct wrapped, item)}};
-
-/* The map below one label of a map; p == NULL: absent or malformed */
-static struct gm_bytes unwrap(struct gm_bytes map, const struct gm_field *field)
-{
-	struct wrapped w = {0};
-	if (!map.n)
-		return w.item;
-	struct gm_in in = gm_in_bytes(map);
-
-	gm_fields_read(&in, field, 1, &w);
-	return gm_cbor_end(&in) == GM_E_OK ? w.item : (struct gm_bytes){0};
-}
-
-/* CCS: {8: {1: COSE_Key}}, other claims ignored                                          RFC 8747 §3.2 */
-static bool ccs_key(struct gm_bytes cred, struct cose_key *key)
-{
-	struct gm_bytes item = unwrap(unwrap(cred, ccs_fields), cnf_fields);
-	if (!item.p)
-		return false;
-	struct gm_in in = gm_in_bytes(item);
-
-	gm_fields_read(&in, cose_key_fields, GM_FIELDS_N(cose_key_fields), key);
-	return gm_cbor_end(&in) == GM_E_OK;
-}
-
-/* Forms of credential that we can look into. */
-static const struct cred_form {
-	int32_t cred_fmt;
-	bool (*key)(struct gm_bytes cred, struct cose_key *key);
-} cred_forms[] = {
-    {GM_CRED_FMT_KCCS, ccs_key},
-};
-
-/* In a group with pairwise mode an Ed25519 key has to have a Montgomery form.            KG §6.2 */
-static bool ed25519_usable(const uint8_t *x, const struct gm_group_params *p)
-{
-	uint8_t montgomery[GM_X25519_KEY];
-	return !p->pairwise_mode || gm_ed25519_to_x25519_pub(montgomery, x);
-}
-
-static bool x25519_usable(const uint8_t *x, const struct gm_group_params *p)
-{
-	(void)x;
-	return !p->group_mode; /* cannot sign */
-}
-
-/* Kinds of key that we know. */
-static const struct key_type {
-	int32_t kty, crv;
-	uint8_t x_n;
-	bool (*usable)(const uint8_t *x, const struct gm_group_params *p);
-} key_types[] = {
-    {KTY_OKP, CRV_ED25519, GM_ED25519_PUB, ed25519_usable},
-    {KTY_OKP, CRV_X25519, GM_X25519_KEY, x25519_usable},
-};
-
-static bool key_usable(const struct cose_key *key, const struct gm_group_params *p)
-{
-	for (size_t i = 0; i < GM_FIELDS_N(key_types); i++) {
-		const struct key_type *t = &key_types[i];
-		if (t->kty == key->kty && t->crv == key->crv)
-			return key->x.n == t->x_n && t->usable(key->x.p, p);
-	}
-	return false;
-}
-
-/* The key serves the group's signatures where it signs, else its key agreement. */
-static bool key_fits(const struct cose_key *key, const struct gm_group_params *p)
-{
-	int32_t kty = p->group_mode ? p->sign_kty : p->ecdh_kty;
-	int32_t crv = p->group_mode ? p->sign_crv : p->ecdh_crv;
-	int32_t alg = p->group_mode ? p->sign_alg : p->ecdh_alg;
-	return key->kty == kty && key->crv == crv && (!key->alg || key->alg == alg);
-}
-
-enum gm_err gm_cred_key(struct gm_bytes cred, const struct gm_group_params *p, uint8_t key[static 32])
-{
-	if (cred.n > GM_CRED_MAX)
-		return GM_E_BAD_CRED;
-	for (size_t i = 0; i < GM_FIELDS_N(cred_forms); i++) {
-		struct cose_key k = {0};
-		if (cred_forms[i].cred_fmt != p->cred_fmt)
-			continue;
-		/* a private key in a credential would go to every member */
-		if (!cred_forms[i].key(cred, &k) || k.d.p || !key_fits(&k, p) || !key_usable(&k, p))
-			return GM_E_BAD_CRED;
-		memcpy(key, k.x.p, k.x.n);
-		return GM_E_OK;
-	}
-	return GM_E_BAD_CRED;
-}
-
-void gm_ccs_encode(struct gm_out *out, const char *subject, int crv, const uint8_t key[static 32])
-{
-	gm_cbor_put_map(out, subject ? 2 : 1);
-	if (subject)
-		put_pair_text(out, CCS_SUB, subject);
-	gm_cbor_put_int(out, CCS_CNF);
-	gm_cbor_put_map(out, 1);
-	gm_cbor_put_int(out, CNF_COSE_KEY);
-	gm_cbor_put_map(out, 3);
-	put_pair_int(out, COSE_KEY_KTY, KTY_OKP);
-	put_pair_int(out, COSE_KEY_CRV, crv);
-	put_pair_bytes(out, COSE_KEY_X, (struct gm_bytes){key, 32});
 }
 
 /* ---- control URI */
@@ -658,22 +508,22 @@ static void put_key(struct gm_out *out, const struct gm_keying *k)
 
 	gm_cbor_put_int(out, GM_LABEL_KEY);
 	gm_cbor_put_map(out, 5u + (k->sid.p != NULL) + (p->group_mode ? 3u : 0u) + (p->pairwise_mode ? 3u : 0u));
-	put_pair_bytes(out, GM_KEY_MS, k->ms);
-	put_pair_int(out, GM_KEY_HKDF, p->hkdf);
+	gm_pair_bytes(out, GM_KEY_MS, k->ms);
+	gm_pair_int(out, GM_KEY_HKDF, p->hkdf);
 	if (p->pairwise_mode)
-		put_pair_int(out, GM_KEY_ALG, p->alg);
-	put_pair_bytes(out, GM_KEY_SALT, k->salt);
-	put_pair_bytes(out, GM_KEY_CONTEXT_ID, k->gid);
+		gm_pair_int(out, GM_KEY_ALG, p->alg);
+	gm_pair_bytes(out, GM_KEY_SALT, k->salt);
+	gm_pair_bytes(out, GM_KEY_CONTEXT_ID, k->gid);
 	if (k->sid.p)
-		put_pair_bytes(out, GM_KEY_GROUP_SENDERID, k->sid);
-	put_pair_int(out, GM_KEY_CRED_FMT, p->cred_fmt);
+		gm_pair_bytes(out, GM_KEY_GROUP_SENDERID, k->sid);
+	gm_pair_int(out, GM_KEY_CRED_FMT, p->cred_fmt);
 	if (p->group_mode) {
-		put_pair_int(out, GM_KEY_GP_ENC_ALG, p->gp_enc_alg);
-		put_pair_int(out, GM_KEY_SIGN_ALG, p->sign_alg);
+		gm_pair_int(out, GM_KEY_GP_ENC_ALG, p->gp_enc_alg);
+		gm_pair_int(out, GM_KEY_SIGN_ALG, p->sign_alg);
 		put_params(out, GM_KEY_SIGN_PARAMS, p->sign_kty, p->sign_crv);
 	}
 	if (p->pairwise_mode) {
-		put_pair_int(out, GM_KEY_ECDH_ALG, p->ecdh_alg);
+		gm_pair_int(out, GM_KEY_ECDH_ALG, p->ecdh_alg);
 		put_params(out, GM_KEY_ECDH_PARAMS, p->ecdh_kty, p->ecdh_crv);
 	}
 }
@@ -683,9 +533,9 @@ static void put_fresh_key(struct gm_out *out, const struct gm_keying *k)
 {
 	gm_cbor_put_int(out, GM_LABEL_KEY);
 	gm_cbor_put_map(out, 3);
-	put_pair_bytes(out, GM_KEY_MS, k->ms);
-	put_pair_bytes(out, GM_KEY_SALT, k->salt);
-	put_pair_bytes(out, GM_KEY_CONTEXT_ID, k->gid);
+	gm_pair_bytes(out, GM_KEY_MS, k->ms);
+	gm_pair_bytes(out, GM_KEY_SALT, k->salt);
+	gm_pair_bytes(out, GM_KEY_CONTEXT_ID, k->gid);
 }
 
 #define KEYING_PAIRS 6u
@@ -695,12 +545,12 @@ static void put_fresh_key(struct gm_out *out, const struct gm_keying *k)
 static void put_keying(struct gm_out *out, const struct gm_keying *k,
                        void (*key)(struct gm_out *out, const struct gm_keying *k))
 {
-	put_pair_int(out, GM_LABEL_GKTY, GM_GKTY_GROUP_OSCORE);
+	gm_pair_int(out, GM_LABEL_GKTY, GM_GKTY_GROUP_OSCORE);
 	key(out, k);
 	gm_cbor_put_int(out, GM_LABEL_NUM);
 	gm_cbor_put_uint(out, k->num);
-	put_pair_int(out, GM_LABEL_PROFILE, GM_PROFILE_GROUP_OSCORE_APP);
-	put_pair_int(out, GM_LABEL_EXP, k->exp);
+	gm_pair_int(out, GM_LABEL_PROFILE, GM_PROFILE_GROUP_OSCORE_APP);
+	gm_pair_int(out, GM_LABEL_EXP, k->exp);
 	gm_cbor_put_int(out, GM_LABEL_EXI);
 	gm_cbor_put_uint(out, k->exi);
 }
@@ -713,11 +563,11 @@ void gm_join_response_encode(struct gm_out *out, const struct gm_join_response *
 		put_raw(out, r->creds);
 	gm_cbor_put_int(out, GM_LABEL_GROUP_POLICIES);
 	gm_cbor_put_map(out, 2);
-	put_pair_int(out, POLICY_CHECK_INTERVAL, r->check_interval);
-	put_pair_int(out, POLICY_EXPIRATION_DELTA, r->expiration_delta);
-	put_pair_bytes(out, GM_LABEL_KDC_CRED, r->kdc_cred);
-	put_pair_bytes(out, GM_LABEL_KDC_NONCE, r->kdc_nonce);
-	put_pair_bytes(out, GM_LABEL_KDC_CRED_VERIFY, r->kdc_verify);
+	gm_pair_int(out, POLICY_CHECK_INTERVAL, r->check_interval);
+	gm_pair_int(out, POLICY_EXPIRATION_DELTA, r->expiration_delta);
+	gm_pair_bytes(out, GM_LABEL_KDC_CRED, r->kdc_cred);
+	gm_pair_bytes(out, GM_LABEL_KDC_NONCE, r->kdc_nonce);
+	gm_pair_bytes(out, GM_LABEL_KDC_CRED_VERIFY, r->kdc_verify);
 }
 
 static void put_stale(struct gm_out *out, struct gm_bytes stale)
@@ -751,9 +601,9 @@ void gm_problem_encode(struct gm_out *out, int id, const char *text)
 	gm_cbor_put_map(out, 1u + is_text(text));
 	gm_cbor_put_int(out, PROBLEM_GROUPCOMM_ERROR);
 	gm_cbor_put_map(out, 1);
-	put_pair_int(out, PROBLEM_ERROR_ID, id);
+	gm_pair_int(out, PROBLEM_ERROR_ID, id);
 	if (is_text(text))
-		put_pair_text(out, PROBLEM_DETAIL, text);
+		gm_pair_text(out, PROBLEM_DETAIL, text);
 }
 
 /* ---- keying maps on the receiving side */
@@ -844,7 +694,7 @@ static enum gm_err read_key(struct gm_bytes item, struct gm_keying_map *map)
 	p->group_mode = p->sign_alg != 0;
 	p->pairwise_mode = p->ecdh_alg != 0;
 	if (map->has_params && !p->hkdf)
-		p->hkdf = HKDF_SHA_256;
+		p->hkdf = GM_HKDF_SHA_256;
 	map->params = *p;
 	return GM_E_OK;
 }

@@ -5,16 +5,14 @@
 #define GM_WIRE_GROUPCOMM_H
 
 #include "gm/buf.h"
+#include "wire/cred.h"
 #include "wire/cwt.h"
 
 #define GM_SID_MAX 7u
 #define GM_GID_MAX 8u
-#define GM_CRED_MAX 2048u
 #define GM_NONCE_MAX 64u /* longest cnonce, nonce1 accepted */
 #define GM_GROUP_NAME_MAX 64u
 #define GM_NODE_NAME_MAX 16u
-#define GM_CRED_FMT_KCWT 13
-#define GM_CRED_FMT_KCCS 14
 
 /* ACE Groupcomm Parameters: labels of maps in CF 261                                     RFC 9594 §8, KG §5 to §11 */
 enum gm_label {
@@ -82,8 +80,12 @@ enum gm_oauth_label {
 	GM_OAUTH_ECDH_INFO_OLD = 92, /* asked by clients older than the registration */
 	GM_OAUTH_KDC_DH_CREDS_OLD = 93,
 };
+/* group_policies                                                                         RFC 9594 §8 */
+enum gm_policy { GM_POLICY_CHECK_INTERVAL = 1, GM_POLICY_EXPIRATION_DELTA = 2 };
 #define GM_GKTY_GROUP_OSCORE 1
 #define GM_PROFILE_GROUP_OSCORE_APP 1
+
+#define GM_HKDF_SHA_256 5
 
 /* What a group's members have to know beside its secrets. Absent algorithms are 0.                KG §6.3 */
 struct gm_group_params {
@@ -153,12 +155,6 @@ void gm_pop_input(struct gm_out *out, struct gm_bytes a, struct gm_bytes b, stru
 /* 4.00 with what a joiner has to know: 29 sign_info, 31 ecdh_info, [30 kdcchallenge]       KG §6.2 */
 void gm_join_info_encode(struct gm_out *out, struct gm_bytes name, const struct gm_group_params *p,
                          struct gm_bytes challenge);
-
-/* Public key of a CCS credential, checked against the group's parameters: format, kty, crv, alg if named, point
- * valid where pairwise mode is on (KG §6.2). key: 32 bytes Ed25519 or X25519. BAD_CRED. */
-GM_NODISCARD enum gm_err gm_cred_key(struct gm_bytes cred, const struct gm_group_params *p, uint8_t key[static 32]);
-/* A minimal CCS of an Ed25519 (crv 6) or X25519 (crv 4) key: {[2: subject,] 8: {1: {1: 1, -1: crv, -2: key}}} */
-void gm_ccs_encode(struct gm_out *out, const char *subject, int crv, const uint8_t key[static 32]);
 
 /* Host, port and path of a control URI. Accepts coap:// and unicast IP literals only. port 0: default. RANGE: something
  * else. */

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wire/cred.h"
+
+#include "gm/crypto.h"
+#include "wire/cbor.h"
+#include "wire/cose.h"
+#include "wire/fields.h"
+#include "wire/groupcomm.h"
+
+enum { COSE_KEY_KTY = 1, COSE_KEY_ALG = 3, COSE_KEY_CRV = -1, COSE_KEY_X = -2, COSE_KEY_Y = -3, COSE_KEY_D = -4 };
+enum { CLAIM_SUB = 2, CLAIM_CNF = 8, CNF_COSE_KEY = 1 };
+
+struct cose_key {
+	int32_t kty, alg, crv;
+	struct gm_bytes x, y, d; /* y, d: raw items */
+};
+
+static const struct gm_field cose_key_fields[] = {
+    {COSE_KEY_KTY, GM_FIELD_INT32, offsetof(struct cose_key, kty)},
+    {COSE_KEY_ALG, GM_FIELD_INT32, offsetof(struct cose_key, alg)},
+    {COSE_KEY_CRV, GM_FIELD_INT32, offsetof(struct cose_key, crv)},
+    {COSE_KEY_X, GM_FIELD_BSTR, offsetof(struct cose_key, x)},
+    {COSE_KEY_Y, GM_FIELD_ITEM, offsetof(struct cose_key, y)},
+    {COSE_KEY_D, GM_FIELD_ITEM, offsetof(struct cose_key, d)},
+};
+
+struct wrapped { /* one item below one label */
+	struct gm_bytes item;
+};
+
+static const struct gm_field claim_fields[] = {{CLAIM_CNF, GM_FIELD_MAP, offsetof(struct wrapped, item)}};
+static const struct gm_field cnf_fields[] = {{CNF_COSE_KEY, GM_FIELD_MAP, offsetof(struct wrapped, item)}};
+
+/* The map below one label of a map; p == NULL: absent or malformed */
+static struct gm_bytes unwrap(struct gm_bytes map, const struct gm_field *field)
+{
+	struct wrapped w = {0};
+	return gm_fields_decode(map, field, 1, &w) == GM_E_OK ? w.item : (struct gm_bytes){0};
+}
+
+/* ---- forms */
+
+/* CCS, or the claims of a CWT: {8: {1: COSE_Key}}, other claims ignored                  RFC 8747 §3.2 */
+static bool ccs_key(struct gm_bytes claims, struct cose_key *key)
+{
+	struct gm_bytes item = unwrap(unwrap(claims, claim_fields), cnf_fields);
+	return item.p && gm_fields_decode(item, cose_key_fields, GM_FIELDS_N(cose_key_fields), key) == GM_E_OK;
+}
+
+static void skip_tags(struct gm_in *in)
+{
+	while (gm_cbor_peek(in) == GM_CBOR_TAG)
+		gm_cbor_tag(in);
+}
+
+/* Signed claims whose algorithm need not be one of ours: [protected, {}, payload, signature], tagged 61(18()), 18() or
+ * not at all.                                                                            RFC 8392 §7, RFC 9052 §4.2 */
+static bool cwt_key(struct gm_bytes cred, struct cose_key *key)
+{
+	struct gm_in in = gm_in_bytes(cred);
+	bool ok = true;
+
+	if (gm_cbor_peek(&in) == GM_CBOR_TAG) {
+		uint64_t tag = gm_cbor_tag(&in);
+		ok = (tag == GM_CBOR_TAG_CWT ? gm_cbor_tag(&in) : tag) == GM_COSE_SIGN1;
+	}
+	ok = ok && gm_cbor_array(&in) == 4;
+	gm_cbor_bstr(&in);
+	ok = ok && gm_cbor_peek(&in) == GM_CBOR_MAP;
+	gm_cbor_skip(&in);
+	struct gm_bytes claims = gm_cbor_bstr(&in);
+	struct gm_bytes signature = gm_cbor_bstr(&in);
+	return gm_cbor_end(&in) == GM_E_OK && ok && signature.n && ccs_key(claims, key);
+}
+
+/* Certificates are for the crypto door to read. */
+static bool x509_key(struct gm_bytes cred, struct cose_key *key)
+{
+	(void)cred;
+	(void)key;
+	return false;
+}
+
+static const struct cred_form {
+	int32_t cred_fmt;
+	bool (*key)(struct gm_bytes cred, struct cose_key *key);
+} cred_forms[] = {
+    {GM_CRED_FMT_KCCS, ccs_key},
+    {GM_CRED_FMT_KCWT, cwt_key},
+    {GM_CRED_FMT_X5BAG, x509_key},
+    {GM_CRED_FMT_X5CHAIN, x509_key},
+};
+
+static bool read_form(struct gm_bytes cred, int32_t cred_fmt, struct cose_key *key)
+{
+	for (size_t i = 0; i < GM_FIELDS_N(cred_forms); i++)
+		if (cred_forms[i].cred_fmt == cred_fmt)
+			return cred.n <= GM_CRED_MAX && cred_forms[i].key(cred, key);
+	return false;
+}
+
+/* ---- keys */
+
+/* In a group with pairwise mode an Ed25519 key has to have a Montgomery form.            KG §6.2 */
+static bool ed25519_usable(const struct gm_cred_pub *pub, const struct gm_group_params *p)
+{
+	uint8_t montgomery[GM_X25519_KEY];
+	return !p->pairwise_mode || gm_ed25519_to_x25519_pub(montgomery, pub->x);
+}
+
+static bool x25519_usable(const struct gm_cred_pub *pub, const struct gm_group_params *p)
+{
+	(void)pub;
+	return !p->group_mode; /* cannot sign */
+}
+
+/* signs and agrees on keys alike */
+static bool ec2_usable(const struct gm_cred_pub *pub, const struct gm_group_params *p)
+{
+	(void)pub;
+	(void)p;
+	return true;
+}
+
+/* Kinds of key that we know. */
+static const struct key_type {
+	int32_t kty, crv;
+	uint8_t n;
+	bool (*usable)(const struct gm_cred_pub *pub, const struct gm_group_params *p);
+} key_types[] = {
+    {GM_KTY_OKP, GM_CRV_ED25519, GM_ED25519_PUB, ed25519_usable},
+    {GM_KTY_OKP, GM_CRV_X25519, GM_X25519_KEY, x25519_usable},
+    {GM_KTY_EC2, GM_CRV_P256, 32, ec2_usable},
+    {GM_KTY_EC2, GM_CRV_P384, 48, ec2_usable},
+    {GM_KTY_EC2, GM_CRV_P521, GM_COORDINATE_MAX, ec2_usable},
+};
+
+static const struct key_type *key_type_of(int32_t kty, int32_t crv)
+{
+	for (size_t i = 0; i < GM_FIELDS_N(key_types); i++)
+		if (key_types[i].kty == kty && key_types[i].crv == crv)
+			return &key_types[i];
+	return NULL;
+}
+
+/* y of an EC2 key: the coordinate. The sign of a compressed point, a boolean, is not enough for us. */
+static bool read_y(struct gm_bytes item, uint8_t *y, uint8_t n)
+{
+	struct gm_in in = gm_in_bytes(item);
+	struct gm_bytes v = gm_cbor_bstr(&in);
+	if (v.n != n)
+		return false;
+	memcpy(y, v.p, n);
+	return true;
+}
+
+static bool read_pub(const struct cose_key *key, const struct key_type *t, struct gm_cred_pub *pub)
+{
+	if (!t || key->x.n != t->n)
+		return false;
+	*pub = (struct gm_cred_pub){.kty = t->kty, .crv = t->crv, .n = t->n};
+	memcpy(pub->x, key->x.p, t->n);
+	return t->kty != GM_KTY_EC2 || read_y(key->y, pub->y, t->n);
+}
+
+/* The key serves the group's signatures where it signs, else its key agreement. */
+static bool key_fits(const struct cose_key *key, const struct gm_group_params *p)
+{
+	int32_t kty = p->group_mode ? p->sign_kty : p->ecdh_kty;
+	int32_t crv = p->group_mode ? p->sign_crv : p->ecdh_crv;
+	int32_t alg = p->group_mode ? p->sign_alg : p->ecdh_alg;
+	return key->kty == kty && key->crv == crv && (!key->alg || key->alg == alg);
+}
+
+enum gm_err gm_cred_pub(struct gm_bytes cred, const struct gm_group_params *p, struct gm_cred_pub *pub)
+{
+	struct cose_key k = {0};
+	*pub = (struct gm_cred_pub){0};
+
+	/* a private key in a credential would go to every member */
+	if (!read_form(cred, p->cred_fmt, &k) || k.d.p || !key_fits(&k, p))
+		return GM_E_BAD_CRED;
+	const struct key_type *t = key_type_of(k.kty, k.crv);
+	if (!read_pub(&k, t, pub) || !t->usable(pub, p))
+		return GM_E_BAD_CRED;
+	return GM_E_OK;
+}
+
+enum gm_err gm_cred_key(struct gm_bytes cred, const struct gm_group_params *p, uint8_t key[static 32])
+{
+	struct gm_cred_pub pub;
+
+	GM_TRY(gm_cred_pub(cred, p, &pub));
+	if (pub.kty != GM_KTY_OKP)
+		return GM_E_BAD_CRED;
+	memcpy(key, pub.x, 32);
+	return GM_E_OK;
+}
+
+struct gm_bytes gm_cred_untagged(struct gm_bytes cred, int32_t cred_fmt)
+{
+	struct gm_in in = gm_in_bytes(cred);
+	if (cred_fmt == GM_CRED_FMT_KCWT)
+		skip_tags(&in);
+	return in.err == GM_E_OK ? (struct gm_bytes){in.p, gm_in_left(&in)} : cred;
+}
+
+void gm_ccs_encode_pub(struct gm_out *out, const char *subject, const struct gm_cred_pub *pub)
+{
+	bool ec2 = pub->kty == GM_KTY_EC2;
+
+	gm_cbor_put_map(out, subject ? 2 : 1);
+	if (subject)
+		gm_pair_text(out, CLAIM_SUB, subject);
+	gm_cbor_put_int(out, CLAIM_CNF);
+	gm_cbor_put_map(out, 1);
+	gm_cbor_put_int(out, CNF_COSE_KEY);
+	gm_cbor_put_map(out, ec2 ? 4 : 3);
+	gm_pair_int(out, COSE_KEY_KTY, pub->kty);
+	gm_pair_int(out, COSE_KEY_CRV, pub->crv);
+	gm_pair_bytes(out, COSE_KEY_X, (struct gm_bytes){pub->x, pub->n});
+	if (ec2)
+		gm_pair_bytes(out, COSE_KEY_Y, (struct gm_bytes){pub->y, pub->n});
+}
+
+void gm_ccs_encode(struct gm_out *out, const char *subject, int crv, const uint8_t key[static 32])
+{
+	struct gm_cred_pub pub = {.kty = GM_KTY_OKP, .crv = crv, .n = 32};
+	memcpy(pub.x, key, 32);
+	gm_ccs_encode_pub(out, subject, &pub);
+}

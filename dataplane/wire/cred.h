@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Authentication credentials of members and Group Managers, draft-ietf-ace-key-groupcomm-oscore-21 ("KG") §6.
+ * Borrowed memory, no allocation, any thread. */
+#ifndef GM_WIRE_CRED_H
+#define GM_WIRE_CRED_H
+
+#include "gm/buf.h"
+
+struct gm_group_params;
+
+#define GM_CRED_MAX 2048u
+/* cred_fmt: COSE header parameters                                                                    KG §6.3 */
+#define GM_CRED_FMT_KCWT 13
+#define GM_CRED_FMT_KCCS 14
+#define GM_CRED_FMT_X5BAG 32
+#define GM_CRED_FMT_X5CHAIN 33
+
+/* COSE key types and curves                                                                    RFC 9053 §7 */
+#define GM_KTY_OKP 1
+#define GM_KTY_EC2 2
+#define GM_CRV_P256 1
+#define GM_CRV_P384 2
+#define GM_CRV_P521 3
+#define GM_CRV_X25519 4
+#define GM_CRV_ED25519 6
+#define GM_COORDINATE_MAX 66u
+
+struct gm_cred_pub { /* a public key; OKP has x only */
+	int32_t kty, crv;
+	uint8_t x[GM_COORDINATE_MAX], y[GM_COORDINATE_MAX]; /* big endian for EC2 */
+	uint8_t n;                                          /* bytes of each: 32, 48, 66 */
+};
+
+/* Public key of a credential, checked against the group's parameters: form, kty, crv, alg if named, OKP point
+ * valid where pairwise mode is on (KG §6.2). Whether an EC2 point is on its curve is seen by the crypto that uses it.
+ * CCS (14) and CWT (13) can be read: of a CWT the claims are taken as they stand and its signature is not verified,
+ * because possession is proved apart and the issuers of members' CWTs are not known here. Compressed EC2 points and
+ * X.509 forms are refused. BAD_CRED. */
+GM_NODISCARD enum gm_err gm_cred_pub(struct gm_bytes cred, const struct gm_group_params *p, struct gm_cred_pub *pub);
+/* The same where the group's keys are of 32 bytes without y: Ed25519 or X25519. */
+GM_NODISCARD enum gm_err gm_cred_key(struct gm_bytes cred, const struct gm_group_params *p, uint8_t key[static 32]);
+/* A credential as it goes into external_aad: a CWT without its tags, others as they are. */
+struct gm_bytes gm_cred_untagged(struct gm_bytes cred, int32_t cred_fmt);
+
+/* A minimal CCS: {[2: subject,] 8: {1: {1: kty, -1: crv, -2: x [, -3: y]}}}. subject NULL: left out */
+void gm_ccs_encode_pub(struct gm_out *out, const char *subject, const struct gm_cred_pub *pub);
+/* The same of an Ed25519 (crv 6) or X25519 (crv 4) key. */
+void gm_ccs_encode(struct gm_out *out, const char *subject, int crv, const uint8_t key[static 32]);
+
+#endif
