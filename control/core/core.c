@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define SLAB_MAX (1u << 24) /* far above every configured bound */
 #define LOAD_PORTION (4u << 20)
 #define EXPIRIES_PER_TICK 1024u
 #define SEQ_MAX (1ull << 40) /* Partial IVs have five bytes */
@@ -49,11 +50,11 @@ struct gm_core *gm_core_new(const struct gm_core_config *config)
 	memset(c, 0, sizeof(*c));
 	c->config = *config;
 	gm_random(c->hash_key, sizeof(c->hash_key));
-	gm_pool_init(&c->assocs, sizeof(struct gm_assoc));
-	gm_pool_init(&c->idents, sizeof(struct gm_ident));
-	gm_pool_init(&c->members, sizeof(struct gm_member));
-	gm_pool_init(&c->bars, sizeof(struct gm_bar));
-	gm_pool_init(&c->seen, sizeof(struct gm_seen));
+	gm_slab_init(&c->assocs, sizeof(struct gm_assoc), SLAB_MAX);
+	gm_slab_init(&c->idents, sizeof(struct gm_ident), SLAB_MAX);
+	gm_slab_init(&c->members, sizeof(struct gm_member), SLAB_MAX);
+	gm_slab_init(&c->bars, sizeof(struct gm_bar), SLAB_MAX);
+	gm_slab_init(&c->seen, sizeof(struct gm_seen), SLAB_MAX);
 	c->pending_cap = 1024;
 	while (c->pending_cap < config->contexts_max && c->pending_cap < 1u << 20)
 		c->pending_cap *= 2;
@@ -85,11 +86,11 @@ void gm_core_free(struct gm_core *c)
 				free(gm_assoc_at(c, c->ctx[shard][slot])->blob);
 		free(c->ctx[shard]);
 	}
-	gm_pool_free(&c->assocs);
-	gm_pool_free(&c->idents);
-	gm_pool_free(&c->members);
-	gm_pool_free(&c->bars);
-	gm_pool_free(&c->seen);
+	gm_slab_free(&c->assocs);
+	gm_slab_free(&c->idents);
+	gm_slab_free(&c->members);
+	gm_slab_free(&c->bars);
+	gm_slab_free(&c->seen);
 	gm_map_free(&c->ident_map);
 	gm_map_free(&c->name_map);
 	gm_map_free(&c->seen_map);
@@ -215,8 +216,8 @@ static bool load_ready(struct gm_turn *t)
 	for (uint32_t i = 0; i < t->core->groups_n; i++)
 		if (t->core->groups[i])
 			gm_plan_resume(t, t->core->groups[i]);
-	gm_core_log(t->core, "core.loaded groups=%u members=%u contexts=%u", t->core->count.groups, t->core->members.live,
-	            t->core->assocs.live);
+	gm_core_log(t->core, "core.loaded groups=%u members=%u contexts=%u", t->core->count.groups, t->core->members.used,
+	            t->core->assocs.used);
 	return true;
 }
 

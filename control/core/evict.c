@@ -32,7 +32,7 @@ void gm_evict_all_of(struct gm_turn *t, struct gm_ident *ident, enum gm_err noti
 	uint32_t next;
 
 	for (uint32_t id = ident->members; id; id = next, (*evicted)++) {
-		struct gm_member *m = gm_pool_at(&t->core->members, id);
+		struct gm_member *m = gm_slab_at(&t->core->members, id);
 		next = m->next;
 		gm_members_remove(t, m, notice, reason, haste);
 	}

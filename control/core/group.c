@@ -98,7 +98,7 @@ struct gm_member *gm_groups_slot(const struct gm_core *c, const struct gm_group 
 {
 	if (slot >= g->slots_n || g->slots[slot] == 0 || (g->slots[slot] & GM_SLOT_FREE))
 		return NULL;
-	return gm_pool_at(&c->members, g->slots[slot]);
+	return gm_slab_at(&c->members, g->slots[slot]);
 }
 
 static void slots_reach(struct gm_group *g, uint32_t n)
@@ -147,8 +147,8 @@ void gm_groups_slots_done(struct gm_group *g)
 
 struct gm_member *gm_groups_member_new(struct gm_core *c, struct gm_group *g, uint32_t slot)
 {
-	uint32_t id = gm_pool_get(&c->members);
-	struct gm_member *m = gm_pool_at(&c->members, id);
+	uint32_t id = gm_must_get(&c->members);
+	struct gm_member *m = gm_slab_at(&c->members, id);
 
 	m->self = id;
 	m->group = g->index;
@@ -166,7 +166,7 @@ void gm_groups_member_free(struct gm_core *c, struct gm_member *m)
 	slot_to_free(g, m->slot);
 	g->members--;
 	free(m->blob);
-	gm_pool_put(&c->members, m->self);
+	gm_slab_put(&c->members, m->self);
 }
 
 /* Node names are the base64url form of slot (3 bytes) and three random bytes. */
@@ -294,8 +294,8 @@ static void lift_bars(struct gm_turn *t, uint32_t group)
 {
 	struct gm_core *c = t->core;
 
-	for (uint32_t id = 1; id <= c->bars.used; id++) {
-		struct gm_bar *b = gm_pool_at(&c->bars, id);
+	for (uint32_t id = 1; id <= c->bars.made; id++) {
+		struct gm_bar *b = gm_slab_at(&c->bars, id);
 		if (b->expiry.pos && b->group == group)
 			gm_bar_lift(t, b);
 	}

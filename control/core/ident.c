@@ -15,12 +15,12 @@ struct gm_as *gm_as_find(const struct gm_core *c, uint32_t id)
 
 struct gm_ident *gm_ident_at(const struct gm_core *c, uint32_t id)
 {
-	return id ? gm_pool_at(&c->idents, id) : NULL;
+	return id ? gm_slab_at(&c->idents, id) : NULL;
 }
 
 struct gm_assoc *gm_assoc_at(const struct gm_core *c, uint32_t id)
 {
-	return id ? gm_pool_at(&c->assocs, id) : NULL;
+	return id ? gm_slab_at(&c->assocs, id) : NULL;
 }
 
 uint64_t gm_ident_hash(const struct gm_core *c, uint32_t as_id, struct gm_bytes osc_id)
@@ -60,7 +60,7 @@ struct gm_ident *gm_ident_need(struct gm_core *c, uint32_t as_id, struct gm_byte
 
 	if (i)
 		return i;
-	uint32_t id = gm_pool_get(&c->idents);
+	uint32_t id = gm_must_get(&c->idents);
 	i = gm_ident_at(c, id);
 	*i = (struct gm_ident){.self = id, .as_id = as_id, .osc_id_n = (uint8_t)osc_id.n};
 	if (osc_id.n)
@@ -76,7 +76,7 @@ void gm_ident_tidy(struct gm_core *c, struct gm_ident *i)
 		return;
 	struct gm_bytes osc_id = {i->osc_id, i->osc_id_n};
 	gm_map_remove(&c->ident_map, (uint32_t)gm_ident_hash(c, i->as_id, osc_id), i->self);
-	gm_pool_put(&c->idents, i->self);
+	gm_slab_put(&c->idents, i->self);
 }
 
 /* ---- associations */
@@ -120,7 +120,7 @@ struct gm_assoc *gm_assoc_in_place(const struct gm_core *c, gm_ctx_id ctx)
 
 struct gm_assoc *gm_assoc_new(struct gm_core *c, const struct gm_ctx_save *save, struct gm_bytes scope, struct gm_bytes cti)
 {
-	uint32_t id = gm_pool_get(&c->assocs);
+	uint32_t id = gm_must_get(&c->assocs);
 	struct gm_assoc *a = gm_assoc_at(c, id);
 
 	*a = (struct gm_assoc){.self = id, .save = *save};
@@ -146,7 +146,7 @@ void gm_assoc_forget(struct gm_core *c, struct gm_assoc *a)
 	if (a->closing)
 		ident->closing--;
 	free(a->blob);
-	gm_pool_put(&c->assocs, a->self);
+	gm_slab_put(&c->assocs, a->self);
 	gm_ident_tidy(c, ident);
 }
 
@@ -177,7 +177,7 @@ void gm_assoc_close(struct gm_turn *t, struct gm_assoc *a)
 struct gm_member *gm_ident_member(const struct gm_core *c, const struct gm_ident *ident, uint32_t group)
 {
 	for (uint32_t id = ident->members; id;) {
-		struct gm_member *m = gm_pool_at(&c->members, id);
+		struct gm_member *m = gm_slab_at(&c->members, id);
 		if (m->group == group)
 			return m;
 		id = m->next;
@@ -188,7 +188,7 @@ struct gm_member *gm_ident_member(const struct gm_core *c, const struct gm_ident
 struct gm_bar *gm_ident_bar(const struct gm_core *c, const struct gm_ident *ident, uint32_t group)
 {
 	for (uint32_t id = ident->bars; id;) {
-		struct gm_bar *b = gm_pool_at(&c->bars, id);
+		struct gm_bar *b = gm_slab_at(&c->bars, id);
 		if (b->group == group)
 			return b;
 		id = b->next;
@@ -201,8 +201,8 @@ struct gm_bar *gm_bar_add(struct gm_core *c, struct gm_ident *ident, uint32_t gr
 	struct gm_bar *b = gm_ident_bar(c, ident, group);
 
 	if (!b) {
-		uint32_t id = gm_pool_get(&c->bars);
-		b = gm_pool_at(&c->bars, id);
+		uint32_t id = gm_must_get(&c->bars);
+		b = gm_slab_at(&c->bars, id);
 		*b = (struct gm_bar){.self = id, .ident = ident->self, .group = group, .next = ident->bars};
 		ident->bars = id;
 	}
@@ -223,10 +223,10 @@ void gm_bar_lift(struct gm_turn *t, struct gm_bar *bar)
 	uint32_t *link = &ident->bars;
 
 	while (*link != bar->self)
-		link = &((struct gm_bar *)gm_pool_at(&c->bars, *link))->next;
+		link = &((struct gm_bar *)gm_slab_at(&c->bars, *link))->next;
 	*link = bar->next;
 	gm_record_remove_bar(t, bar);
 	gm_timer_stop(&c->wall, &bar->expiry);
-	gm_pool_put(&c->bars, bar->self);
+	gm_slab_put(&c->bars, bar->self);
 	gm_ident_tidy(c, ident);
 }

@@ -26,9 +26,9 @@ enum gm_err gm_core_rekey(struct gm_core *core, struct gm_txn *txn, const char *
 void gm_core_status(const struct gm_core *core, struct gm_core_status *status)
 {
 	*status = core->count;
-	status->members = core->members.live;
-	status->contexts = core->assocs.live;
-	status->bars = core->bars.live;
+	status->members = core->members.used;
+	status->contexts = core->assocs.used;
+	status->bars = core->bars.used;
 	status->ases = core->ases_n;
 	for (uint32_t i = 0; i < core->groups_n; i++) {
 		const struct gm_group *g = core->groups[i];

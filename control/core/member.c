@@ -175,7 +175,7 @@ static enum gm_err check_bounds(const struct gm_turn *t, const struct gm_call *c
 
 	if (!is_monitor(call) && g->sids.n >= sid_space(g) && (!rekey_frees_sids(g) || g->distributing))
 		return GM_E_NO_SENDER_ID;
-	if (!call->member && (t->core->members.live >= t->core->config.members_max || g->members >= g->spec.max_members))
+	if (!call->member && (t->core->members.used >= t->core->config.members_max || g->members >= g->spec.max_members))
 		return GM_E_FULL;
 	if (g->held_n >= HELD_MAX)
 		return GM_E_BUSY;
@@ -350,7 +350,7 @@ void gm_members_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notic
 	else if (a)
 		gm_tell_member(t, m, a->save.id, true);
 	while (*link != m->self)
-		link = &((struct gm_member *)gm_pool_at(&c->members, *link))->next;
+		link = &((struct gm_member *)gm_slab_at(&c->members, *link))->next;
 	*link = m->next;
 	gm_groups_member_free(c, m);
 	if (reason != GM_REASON_NONE)

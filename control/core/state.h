@@ -5,20 +5,13 @@
 #define GM_CORE_STATE_H
 
 #include "core/core.h"
+#include "gm/slab.h"
 
-/* ------------------------------------------------------------ table.c: memory, slabs, maps, timers */
+/* ------------------------------------------------------------ table.c: memory, maps, timers */
 
 void *gm_must_alloc(void *old, size_t n); /* realloc that ends the process when memory is out: the store has the state */
 
-struct gm_pool {
-	uint32_t size, used, free, live;
-	uint8_t **chunk;
-};
-void gm_pool_init(struct gm_pool *s, size_t size);
-uint32_t gm_pool_get(struct gm_pool *s);            /* handle of a zeroed object */
-void gm_pool_put(struct gm_pool *s, uint32_t id);   /* wipes it */
-void *gm_pool_at(const struct gm_pool *s, uint32_t id);
-void gm_pool_free(struct gm_pool *s);
+uint32_t gm_must_get(struct gm_slab *s);  /* handle of a zeroed object, likewise */
 
 #define GM_MAP_NONE 0u
 #define GM_MAP_DEAD UINT32_MAX
@@ -179,7 +172,7 @@ struct gm_core {
 	uint8_t hash_key[16]; /* decides nothing but places in tables */
 	struct gm_as *ases;
 	unsigned ases_n;
-	struct gm_pool assocs, idents, members, bars, seen;
+	struct gm_slab assocs, idents, members, bars, seen;
 	uint32_t *ctx[GM_SHARDS]; /* slot to association */
 	uint32_t ctx_cap[GM_SHARDS];
 	struct gm_map ident_map, name_map, seen_map;

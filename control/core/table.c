@@ -1,74 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/state.h"
-#include "gm/crypto.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CHUNK 1024u
+static void out_of_memory(void)
+{
+	fputs("core: out of memory\n", stderr);
+	abort();
+}
 
 void *gm_must_alloc(void *old, size_t n)
 {
 	void *p = realloc(old, n);
-	if (!p) {
-		fputs("core: out of memory\n", stderr);
-		abort();
-	}
+
+	if (!p)
+		out_of_memory();
 	return p;
 }
 
-/* ---- slabs: a free object's first bytes name the next free one */
-
-void gm_pool_init(struct gm_pool *s, size_t size)
+uint32_t gm_must_get(struct gm_slab *s)
 {
-	*s = (struct gm_pool){.size = (uint32_t)((size + 7) & ~(size_t)7)};
-}
+	uint32_t id = gm_slab_get(s);
 
-void *gm_pool_at(const struct gm_pool *s, uint32_t id)
-{
-	return s->chunk[(id - 1) / CHUNK] + (size_t)((id - 1) % CHUNK) * s->size;
-}
-
-static uint32_t slab_grow(struct gm_pool *s)
-{
-	if (s->used % CHUNK == 0) {
-		s->chunk = gm_must_alloc(s->chunk, (s->used / CHUNK + 1) * sizeof(*s->chunk));
-		s->chunk[s->used / CHUNK] = gm_must_alloc(NULL, (size_t)CHUNK * s->size);
-	}
-	return ++s->used;
-}
-
-uint32_t gm_pool_get(struct gm_pool *s)
-{
-	uint32_t id = s->free;
-
-	if (id)
-		memcpy(&s->free, gm_pool_at(s, id), sizeof(s->free));
-	else
-		id = slab_grow(s);
-	memset(gm_pool_at(s, id), 0, s->size);
-	s->live++;
+	if (!id)
+		out_of_memory();
 	return id;
-}
-
-void gm_pool_put(struct gm_pool *s, uint32_t id)
-{
-	void *p = gm_pool_at(s, id);
-
-	gm_wipe(p, s->size);
-	memcpy(p, &s->free, sizeof(s->free));
-	s->free = id;
-	s->live--;
-}
-
-void gm_pool_free(struct gm_pool *s)
-{
-	for (uint32_t i = 0; i * CHUNK < s->used; i++) {
-		gm_wipe(s->chunk[i], (size_t)CHUNK * s->size);
-		free(s->chunk[i]);
-	}
-	free(s->chunk);
-	gm_pool_init(s, s->size);
 }
 
 /* ---- maps: open addressing, linear probing; keys are hashed already or spread by the multiplication */

@@ -68,7 +68,7 @@ struct seen_key {
 static bool same_seen(const void *arg, uint32_t value)
 {
 	const struct seen_key *key = arg;
-	const struct gm_seen *s = gm_pool_at(&key->core->seen, value);
+	const struct gm_seen *s = gm_slab_at(&key->core->seen, value);
 
 	return s->as_id == key->as_id && s->seq == key->seq;
 }
@@ -78,13 +78,13 @@ static struct gm_seen *seen_find(const struct gm_core *c, uint32_t as_id, uint64
 	struct seen_key key = {c, as_id, seq};
 	uint32_t id = gm_map_find(&c->seen_map, as_id ^ (uint32_t)seq, same_seen, &key);
 
-	return id ? gm_pool_at(&c->seen, id) : NULL;
+	return id ? gm_slab_at(&c->seen, id) : NULL;
 }
 
 struct gm_seen *gm_token_seen_add(struct gm_core *c, uint32_t as_id, uint64_t seq, int64_t exp)
 {
-	uint32_t id = gm_pool_get(&c->seen);
-	struct gm_seen *s = gm_pool_at(&c->seen, id);
+	uint32_t id = gm_must_get(&c->seen);
+	struct gm_seen *s = gm_slab_at(&c->seen, id);
 
 	*s = (struct gm_seen){.self = id, .as_id = as_id, .seq = seq, .exp = exp};
 	gm_map_add(&c->seen_map, as_id ^ (uint32_t)seq, id);
@@ -97,7 +97,7 @@ static void seen_free(struct gm_turn *t, struct gm_seen *s)
 	gm_record_remove_seen(t, s);
 	gm_timer_stop(&t->core->wall, &s->expiry);
 	gm_map_remove(&t->core->seen_map, s->as_id ^ (uint32_t)s->seq, s->self);
-	gm_pool_put(&t->core->seen, s->self);
+	gm_slab_put(&t->core->seen, s->self);
 }
 
 void gm_token_seen_end(struct gm_turn *t, struct gm_seen *s)
@@ -114,8 +114,8 @@ void gm_token_seen_end(struct gm_turn *t, struct gm_seen *s)
 
 void gm_token_seen_drop(struct gm_turn *t, uint32_t as_id)
 {
-	for (uint32_t id = 1; id <= t->core->seen.used; id++) {
-		struct gm_seen *s = gm_pool_at(&t->core->seen, id);
+	for (uint32_t id = 1; id <= t->core->seen.made; id++) {
+		struct gm_seen *s = gm_slab_at(&t->core->seen, id);
 		if (s->expiry.pos && s->as_id == as_id)
 			seen_free(t, s);
 	}
@@ -219,7 +219,7 @@ static enum gm_err judge(struct gm_turn *t, const struct gm_ev_token *ev, struct
 	GM_TRY(check_claims(t, ev, v));
 	if (all_barred(c, ev))
 		return GM_E_TOKEN_BARRED;
-	if (c->assocs.live >= c->config.contexts_max || (v->start_counter && c->seen.live >= c->config.contexts_max))
+	if (c->assocs.used >= c->config.contexts_max || (v->start_counter && c->seen.used >= c->config.contexts_max))
 		return GM_E_FULL;
 	if (!pending_add(t, gm_ident_hash(c, ev->as_id, gm_rec_bytes(ev, ev->osc_id))))
 		return GM_E_BUSY;
@@ -361,7 +361,7 @@ void gm_token_event(struct gm_turn *t, const struct gm_ev_token *ev)
 static void move_members(struct gm_turn *t, struct gm_ident *ident, const struct gm_assoc *old, const struct gm_assoc *a)
 {
 	for (uint32_t id = ident->members; id;) {
-		struct gm_member *m = gm_pool_at(&t->core->members, id);
+		struct gm_member *m = gm_slab_at(&t->core->members, id);
 		gm_tell_member(t, m, old->save.id, true);
 		if (m->has_obs) {
 			m->has_obs = false;
@@ -379,7 +379,7 @@ static void end_uncovered(struct gm_turn *t, struct gm_ident *ident, const struc
 	uint32_t next;
 
 	for (uint32_t id = ident->members; id; id = next) {
-		struct gm_member *m = gm_pool_at(&t->core->members, id);
+		struct gm_member *m = gm_slab_at(&t->core->members, id);
 		const char *name = gm_groups_at(t->core, m->group)->spec.name;
 		next = m->next;
 		if (!gm_scope_allows(scope, (struct gm_bytes){(const uint8_t *)name, strlen(name)}, m->roles))
@@ -395,7 +395,7 @@ enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, 
 
 	if (!gm_as_find(c, confirm->as_id) || osc_id.n > OSC_ID_MAX || gm_scope_check(scope) != GM_E_OK)
 		return GM_E_UNAUTHORIZED;
-	if (c->assocs.live >= c->config.contexts_max)
+	if (c->assocs.used >= c->config.contexts_max)
 		return GM_E_FULL;
 	struct gm_assoc *gone = gm_assoc_in_place(c, confirm->save.id);
 	if (gone)
