@@ -140,3 +140,15 @@ Test(ping, needs_a_peer_with_the_same_keys)
 	cr_assert_str_eq(p.fault, "no answer");
 	gm_fleet_close(&f);
 }
+
+Test(ping, does_not_take_the_answer_of_somebody_else)
+{
+	static struct gm_fleet f;
+	fill(&f, 40106);
+	give_keys(&f, 1, UINT32_MAX);
+	gm_ping_listen(&f);
+	struct gm_ping p = {.from = &f.members[0], .to = f.members[2].addr, .sid_n = 1, .sid = {0x23}};
+	cr_assert_not(gm_ping(&f, &p, 3000));
+	cr_assert_str_eq(p.fault, "answer does not open");
+	gm_fleet_close(&f);
+}
