@@ -55,6 +55,8 @@ struct gm_core *gm_core_new(const struct gm_core_config *config)
 	gm_slab_init(&c->members, sizeof(struct gm_member), SLAB_MAX);
 	gm_slab_init(&c->bars, sizeof(struct gm_bar), SLAB_MAX);
 	gm_slab_init(&c->seen, sizeof(struct gm_seen), SLAB_MAX);
+	gm_slab_init(&c->group_mem, sizeof(struct gm_group), GM_GROUP_INDEX_MAX);
+	c->ases = gm_must_alloc(NULL, GM_ASES_MAX * sizeof(*c->ases));
 	c->pending_cap = 1024;
 	while (c->pending_cap < config->contexts_max && c->pending_cap < 1u << 20)
 		c->pending_cap *= 2;
@@ -91,14 +93,14 @@ void gm_core_free(struct gm_core *c)
 	gm_slab_free(&c->members);
 	gm_slab_free(&c->bars);
 	gm_slab_free(&c->seen);
+	gm_slab_free(&c->group_mem);
 	gm_map_free(&c->ident_map);
 	gm_map_free(&c->name_map);
 	gm_map_free(&c->seen_map);
 	gm_heap_free(&c->wall);
 	gm_heap_free(&c->mono);
 	free(c->groups);
-	if (c->ases)
-		gm_wipe(c->ases, c->ases_n * sizeof(*c->ases));
+	gm_wipe(c->ases, GM_ASES_MAX * sizeof(*c->ases));
 	free(c->ases);
 	free(c->pending);
 	if (c->scratch)
@@ -216,15 +218,15 @@ static bool load_ready(struct gm_turn *t)
 	for (uint32_t i = 0; i < t->core->groups_n; i++)
 		if (t->core->groups[i])
 			gm_plan_resume(t, t->core->groups[i]);
-	gm_core_log(t->core, "core.loaded groups=%u members=%u contexts=%u", t->core->count.groups, t->core->members.used,
-	            t->core->assocs.used);
+	gm_core_log(t->core, "core.loaded groups=%u members=%u contexts=%u", t->core->count.groups,
+	            t->core->members.used, t->core->assocs.used);
 	return true;
 }
 
 bool gm_core_loaded(struct gm_core *core, struct gm_txn *txn)
 {
-	static bool (*const phases[])(struct gm_turn *) = {load_ases, load_groups, load_contexts, load_members, load_leases,
-	                                                   load_ready};
+	static bool (*const phases[])(struct gm_turn *) = {load_ases,    load_groups, load_contexts,
+	                                                   load_members, load_leases, load_ready};
 	struct gm_turn t = {core, txn};
 
 	core->load.budget = effects_size(txn->effects) + LOAD_PORTION;
@@ -335,9 +337,9 @@ static void on_unobserve(struct gm_turn *t, const struct gm_rec *rec)
 void gm_core_apply(struct gm_core *core, struct gm_txn *txn, const struct gm_rec *event)
 {
 	static void (*const on[GM_EV_N])(struct gm_turn *, const struct gm_rec *) = {
-		[GM_EV_TOKEN] = on_token, [GM_EV_REQUEST] = on_request, [GM_EV_LEASE] = on_lease,
-		[GM_EV_DELIVERED] = on_delivered, [GM_EV_CLOSED] = on_closed, [GM_EV_MOVED] = on_moved,
-		[GM_EV_UNOBSERVE] = on_unobserve,
+	    [GM_EV_TOKEN] = on_token,         [GM_EV_REQUEST] = on_request, [GM_EV_LEASE] = on_lease,
+	    [GM_EV_DELIVERED] = on_delivered, [GM_EV_CLOSED] = on_closed,   [GM_EV_MOVED] = on_moved,
+	    [GM_EV_UNOBSERVE] = on_unobserve,
 	};
 	struct gm_turn t = {core, txn};
 
@@ -347,7 +349,7 @@ void gm_core_apply(struct gm_core *core, struct gm_txn *txn, const struct gm_rec
 
 /* ---- time */
 
-#define OWNER_OF(timer, type, field) ((type *)(void *)((char *)(timer) - offsetof(type, field)))
+#define OWNER_OF(timer, type, field) ((type *)(void *)((char *)(timer)-offsetof(type, field)))
 
 static void token_due(struct gm_turn *t, struct gm_timer *timer)
 {
@@ -377,8 +379,8 @@ static void rekey_due(struct gm_turn *t, struct gm_timer *timer)
 static void run(struct gm_turn *t, struct gm_heap *h, uint64_t now)
 {
 	static void (*const due[])(struct gm_turn *, struct gm_timer *) = {
-		[GM_TIMER_TOKEN] = token_due, [GM_TIMER_BAR] = bar_due, [GM_TIMER_KEYS] = keys_due,
-		[GM_TIMER_SEEN] = seen_due, [GM_TIMER_REKEY] = rekey_due,
+	    [GM_TIMER_TOKEN] = token_due, [GM_TIMER_BAR] = bar_due,     [GM_TIMER_KEYS] = keys_due,
+	    [GM_TIMER_SEEN] = seen_due,   [GM_TIMER_REKEY] = rekey_due,
 	};
 
 	for (unsigned n = 0; h->n && h->at[0]->at <= now && n < EXPIRIES_PER_TICK; n++) {

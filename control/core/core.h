@@ -30,11 +30,11 @@ void *gm_effects_last(struct gm_effects *e, unsigned worker); /* that record, ag
 void gm_effects_reset(struct gm_effects *e);
 void gm_effects_free(struct gm_effects *e);
 
-struct gm_txn { /* one event's or command's surroundings */
-	int64_t wall_s;      /* epoch seconds */
+struct gm_txn {         /* one event's or command's surroundings */
+	int64_t wall_s; /* epoch seconds */
 	uint64_t mono_ms;
-	uint8_t dice[32];    /* seed, fresh per event */
-	uint32_t dice_used;  /* draws made of it */
+	uint8_t dice[32];   /* seed, fresh per event */
+	uint32_t dice_used; /* draws made of it */
 	struct gm_changes *changes;
 	struct gm_effects *effects;
 };
@@ -54,11 +54,11 @@ struct gm_core_config {
 struct gm_group_spec { /* what an operator names at creation */
 	char name[GM_GROUP_NAME_MAX + 1];
 	struct gm_group_params params;
-	unsigned max_members;     /* decides the length of Sender IDs: requirements §10.2 */
-	unsigned max_stale_sets;  /* default 16 */
+	unsigned max_members;    /* decides the length of Sender IDs: requirements §10.2 */
+	unsigned max_stale_sets; /* default 16 */
 	enum gm_backward backward;
-	uint32_t rekey_every_s;   /* schedule; 0: none */
-	uint32_t key_lifetime_s;  /* exp of the keying material; renewed by rekey before it ends */
+	uint32_t rekey_every_s;  /* schedule; 0: none */
+	uint32_t key_lifetime_s; /* exp of the keying material; renewed by rekey before it ends */
 	bool active;
 };
 struct gm_group_spec gm_group_spec_default(void);
@@ -68,7 +68,8 @@ void gm_core_free(struct gm_core *core);
 
 /* At start: one call per stored record, tables in enum order, then loaded() once; it puts the whole state into effects.
  * CORRUPT: the record cannot be. */
-GM_NODISCARD enum gm_err gm_core_load(struct gm_core *core, enum gm_table table, struct gm_bytes key, struct gm_bytes value);
+GM_NODISCARD enum gm_err gm_core_load(struct gm_core *core, enum gm_table table, struct gm_bytes key,
+                                      struct gm_bytes value);
 /* Hands state down in portions: true while more is to come (publish effects between calls). */
 bool gm_core_loaded(struct gm_core *core, struct gm_txn *txn);
 
@@ -80,20 +81,22 @@ void gm_core_tick(struct gm_core *core, struct gm_txn *txn);
 uint64_t gm_core_next_ms(const struct gm_core *core, uint64_t mono_ms, int64_t wall_s);
 
 /* ---- operator's commands; effects and answers count only after the commit */
-GM_NODISCARD enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn, const struct gm_group_spec *spec);
+GM_NODISCARD enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn,
+                                              const struct gm_group_spec *spec);
 GM_NODISCARD enum gm_err gm_core_group_delete(struct gm_core *core, struct gm_txn *txn, const char *name);
 /* compromised: no window, supersedes a rekey in distribution */
 GM_NODISCARD enum gm_err gm_core_rekey(struct gm_core *core, struct gm_txn *txn, const char *group, bool compromised);
 struct gm_evict_spec {
 	const char *group; /* NULL: the device, from all its groups in one turn, with no window */
-	const char *node;  /* node name; for a device: any of its node names as group/node, or "as:<as id>:<osc id in hex>" */
+	const char
+	    *node; /* node name; for a device: any of its node names as group/node, or "as:<as id>:<osc id in hex>" */
 	bool compromised;  /* skips the window */
 	bool allow_return; /* do not bar */
 };
 GM_NODISCARD enum gm_err gm_core_evict(struct gm_core *core, struct gm_txn *txn, const struct gm_evict_spec *spec,
                                        unsigned *evicted);
 struct gm_as_spec {
-	char name[64];   /* operator's name */
+	char name[64];    /* operator's name */
 	char issuer[128]; /* iss of its tokens; empty: not compared */
 	char uri[128];    /* for creation hints */
 	bool empty_salt_item;
@@ -101,12 +104,14 @@ struct gm_as_spec {
 };
 GM_NODISCARD enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struct gm_as_spec *spec);
 /* Removes trust: its contexts are closed and memberships end. */
-GM_NODISCARD enum gm_err gm_core_as_remove(struct gm_core *core, struct gm_txn *txn, const char *name, unsigned *evicted);
+GM_NODISCARD enum gm_err gm_core_as_remove(struct gm_core *core, struct gm_txn *txn, const char *name,
+                                           unsigned *evicted);
 
 /* ---- reading for the operator; callbacks see no secrets */
 struct gm_core_status {
 	unsigned groups, members, contexts, bars, ases, rekeys_pending, rekeys_running;
-	uint64_t tokens_ok, tokens_refused, joins_ok, rejoins, joins_refused, leaves, evictions, expiries, rekeys, confirmed, late;
+	uint64_t tokens_ok, tokens_refused, joins_ok, rejoins, joins_refused, leaves, evictions, expiries, rekeys,
+	    confirmed, late;
 };
 void gm_core_status(const struct gm_core *core, struct gm_core_status *status);
 
@@ -143,13 +148,14 @@ struct gm_as_info {
 	int32_t alg;
 	uint8_t kid_n, kid[16];
 };
-/* Each stops when the callback returns false. `group` may be NULL for all. UNKNOWN: no such group. after: skip slots up to and
- * including this one (for paging), UINT32_MAX: from the start */
+/* Each stops when the callback returns false. `group` may be NULL for all. UNKNOWN: no such group. after: skip slots up
+ * to and including this one (for paging), UINT32_MAX: from the start */
 GM_NODISCARD enum gm_err gm_core_groups(const struct gm_core *core, const char *group,
                                         bool (*each)(void *arg, const struct gm_group_info *info), void *arg);
-GM_NODISCARD enum gm_err gm_core_members(const struct gm_core *core, const char *group, const char *node, uint32_t after,
-                                         bool (*each)(void *arg, const struct gm_member_info *info), void *arg);
-GM_NODISCARD enum gm_err gm_core_ases(const struct gm_core *core, bool (*each)(void *arg, const struct gm_as_info *info),
-                                      void *arg);
+GM_NODISCARD enum gm_err gm_core_members(const struct gm_core *core, const char *group, const char *node,
+                                         uint32_t after, bool (*each)(void *arg, const struct gm_member_info *info),
+                                         void *arg);
+GM_NODISCARD enum gm_err gm_core_ases(const struct gm_core *core,
+                                      bool (*each)(void *arg, const struct gm_as_info *info), void *arg);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memberships that end against the member's will. */
 #include "core/state.h"
+#include "gm/crypto.h"
 
 #include <stdio.h>
 
@@ -90,7 +91,8 @@ static struct gm_ident *device_by_key(const struct gm_core *c, const char *text)
 static struct gm_ident *device_by_node(const struct gm_core *c, const char *text)
 {
 	const char *slash = strchr(text, '/');
-	struct gm_group *g = slash ? gm_groups_find(c, (struct gm_bytes){(const uint8_t *)text, (size_t)(slash - text)}) : NULL;
+	struct gm_group *g =
+	    slash ? gm_groups_find(c, (struct gm_bytes){(const uint8_t *)text, (size_t)(slash - text)}) : NULL;
 	struct gm_member *m = g ? gm_groups_node(c, g, text_bytes(slash + 1)) : NULL;
 
 	return m ? gm_ident_at(c, m->ident) : NULL;
@@ -98,8 +100,8 @@ static struct gm_ident *device_by_node(const struct gm_core *c, const char *text
 
 static enum gm_err evict_device(struct gm_turn *t, const struct gm_evict_spec *spec, unsigned *evicted)
 {
-	struct gm_ident *ident = strncmp(spec->node, "as:", 3) ? device_by_node(t->core, spec->node)
-	                                                       : device_by_key(t->core, spec->node);
+	struct gm_ident *ident =
+	    strncmp(spec->node, "as:", 3) ? device_by_node(t->core, spec->node) : device_by_key(t->core, spec->node);
 
 	if (!ident)
 		return GM_E_UNKNOWN;
@@ -124,7 +126,7 @@ static enum gm_err evict_node(struct gm_turn *t, const struct gm_evict_spec *spe
 	if (!spec->allow_return && a)
 		gm_bar_set(t, ident, g->index, a->exp);
 	gm_members_remove(t, m, GM_E_EVICTED, spec->compromised ? GM_REASON_COMPROMISE : GM_REASON_EVICTED,
-	                 spec->compromised ? GM_HASTE_SUPERSEDE : GM_HASTE_WINDOW);
+	                  spec->compromised ? GM_HASTE_SUPERSEDE : GM_HASTE_WINDOW);
 	*evicted = 1;
 	close_if_useless(t, ident);
 	gm_ident_tidy(t->core, ident);
@@ -168,7 +170,6 @@ enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struc
 	}
 	if (core->ases_n == GM_ASES_MAX)
 		return GM_E_FULL;
-	core->ases = gm_must_alloc(core->ases, (core->ases_n + 1) * sizeof(*core->ases));
 	struct gm_as *as = &core->ases[core->ases_n++];
 	*as = (struct gm_as){.id = id, .spec = *spec};
 	gm_record_put_as(&t, as);
@@ -209,6 +210,7 @@ enum gm_err gm_core_as_remove(struct gm_core *core, struct gm_txn *txn, const ch
 		gm_core_log(core, "as.remove as=%s memberships=%u", name, *evicted);
 		core->count.evictions += *evicted;
 		*as = core->ases[--core->ases_n];
+		gm_wipe(&core->ases[core->ases_n], sizeof(*as));
 		gm_core_due(&t);
 		return GM_E_OK;
 	}

@@ -7,8 +7,12 @@
 struct gm_group_spec gm_group_spec_default(void)
 {
 	return (struct gm_group_spec){
-		.params = gm_group_params_default(), .max_members = 40000, .max_stale_sets = 16,
-		.backward = GM_BACKWARD_OFF, .key_lifetime_s = 7 * 86400, .active = true,
+	    .params = gm_group_params_default(),
+	    .max_members = 40000,
+	    .max_stale_sets = 16,
+	    .backward = GM_BACKWARD_OFF,
+	    .key_lifetime_s = 7 * 86400,
+	    .active = true,
 	};
 }
 
@@ -46,7 +50,8 @@ struct gm_group *gm_groups_find(const struct gm_core *c, struct gm_bytes text)
 
 struct gm_group *gm_groups_link(struct gm_core *c, uint32_t index, const char *name)
 {
-	struct gm_group *g = gm_must_alloc(NULL, sizeof(*g));
+	uint32_t id = gm_must_get(&c->group_mem);
+	struct gm_group *g = gm_slab_at(&c->group_mem, id);
 
 	if (index >= c->groups_cap) {
 		uint32_t cap = c->groups_cap ? c->groups_cap : 16;
@@ -56,7 +61,7 @@ struct gm_group *gm_groups_link(struct gm_core *c, uint32_t index, const char *n
 		memset(c->groups + c->groups_cap, 0, (cap - c->groups_cap) * sizeof(struct gm_group *));
 		c->groups_cap = cap;
 	}
-	memset(g, 0, sizeof(*g));
+	g->self = id;
 	g->index = index;
 	memcpy(g->spec.name, name, strlen(name) + 1);
 	g->held_last = &g->held;
@@ -83,8 +88,7 @@ void gm_groups_unlink(struct gm_core *c, struct gm_group *g)
 	gm_map_free(&g->sids);
 	c->groups[g->index] = NULL;
 	c->count.groups--;
-	gm_wipe(g, sizeof(*g));
-	free(g);
+	gm_slab_put(&c->group_mem, g->self);
 }
 
 uint8_t gm_groups_sid_len(unsigned max_members)
@@ -213,16 +217,16 @@ static bool alg_usable(int32_t alg, unsigned sid_len)
 
 static bool params_usable(const struct gm_group_params *p, unsigned sid_len)
 {
-	return p->hkdf == 5 && p->cred_fmt == GM_CRED_FMT_KCCS && p->group_mode && p->sign_alg == -8 && p->sign_kty == 1 &&
-	       p->sign_crv == 6 && alg_usable(p->gp_enc_alg, sid_len) &&
+	return p->hkdf == 5 && p->cred_fmt == GM_CRED_FMT_KCCS && p->group_mode && p->sign_alg == -8 &&
+	       p->sign_kty == 1 && p->sign_crv == 6 && alg_usable(p->gp_enc_alg, sid_len) &&
 	       (!p->pairwise_mode || (p->ecdh_alg == -27 && alg_usable(p->alg, sid_len)));
 }
 
 static bool spec_usable(const struct gm_group_spec *s)
 {
 	return name_usable(s->name) && s->max_members >= 1 && s->max_members <= GM_SLOT_MAX / 2 &&
-	       s->max_stale_sets >= 2 && s->max_stale_sets <= GM_STALE_SETS_MAX &&
-	       s->backward <= GM_BACKWARD_EACH && s->key_lifetime_s >= 60 && (s->rekey_every_s == 0 || s->rekey_every_s >= 10) &&
+	       s->max_stale_sets >= 2 && s->max_stale_sets <= GM_STALE_SETS_MAX && s->backward <= GM_BACKWARD_EACH &&
+	       s->key_lifetime_s >= 60 && (s->rekey_every_s == 0 || s->rekey_every_s >= 10) &&
 	       params_usable(&s->params, gm_groups_sid_len(s->max_members));
 }
 

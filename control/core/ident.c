@@ -118,7 +118,8 @@ struct gm_assoc *gm_assoc_in_place(const struct gm_core *c, gm_ctx_id ctx)
 	return place ? gm_assoc_at(c, *place) : NULL;
 }
 
-struct gm_assoc *gm_assoc_new(struct gm_core *c, const struct gm_ctx_save *save, struct gm_bytes scope, struct gm_bytes cti)
+struct gm_assoc *gm_assoc_new(struct gm_core *c, const struct gm_ctx_save *save, struct gm_bytes scope,
+                              struct gm_bytes cti)
 {
 	uint32_t id = gm_must_get(&c->assocs);
 	struct gm_assoc *a = gm_assoc_at(c, id);

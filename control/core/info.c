@@ -18,7 +18,7 @@ enum gm_err gm_core_rekey(struct gm_core *core, struct gm_txn *txn, const char *
 		gm_plan_step(&t, g, compromised ? GM_REASON_COMPROMISE : GM_REASON_OPERATOR);
 	else
 		gm_plan_ask(&t, g, compromised ? GM_REASON_COMPROMISE : GM_REASON_OPERATOR,
-		             compromised ? GM_HASTE_SUPERSEDE : GM_HASTE_NOW);
+		            compromised ? GM_HASTE_SUPERSEDE : GM_HASTE_NOW);
 	gm_core_due(&t);
 	return GM_E_OK;
 }
@@ -40,14 +40,31 @@ void gm_core_status(const struct gm_core *core, struct gm_core_status *status)
 static struct gm_group_info group_info(const struct gm_group *g)
 {
 	struct gm_group_info info = {
-		.name = g->spec.name, .index = g->index, .members = g->members, .max_members = g->spec.max_members,
-		.version = g->version, .gid_n = g->gid_n, .sid_len = g->sid_len, .active = g->spec.active,
-		.params = &g->spec.params, .backward = g->spec.backward, .max_stale_sets = g->spec.max_stale_sets,
-		.stale_sets = (unsigned)(g->version - g->stale_first + 1), .stale_now = gm_stale_of(g, g->version)->n,
-		.rekey_every_s = g->spec.rekey_every_s, .key_lifetime_s = g->spec.key_lifetime_s, .exp = g->exp,
-		.created = g->created, .last_rekey = g->last_rekey, .last_reason = gm_reason_text(g->last_reason),
-		.confirmed = g->confirmed, .late = g->late, .waiting = g->waiting,
-		.state = g->distributing ? "distributing" : g->reason != GM_REASON_NONE ? "pending" : "idle",
+	    .name = g->spec.name,
+	    .index = g->index,
+	    .members = g->members,
+	    .max_members = g->spec.max_members,
+	    .version = g->version,
+	    .gid_n = g->gid_n,
+	    .sid_len = g->sid_len,
+	    .active = g->spec.active,
+	    .params = &g->spec.params,
+	    .backward = g->spec.backward,
+	    .max_stale_sets = g->spec.max_stale_sets,
+	    .stale_sets = (unsigned)(g->version - g->stale_first + 1),
+	    .stale_now = gm_stale_of(g, g->version)->n,
+	    .rekey_every_s = g->spec.rekey_every_s,
+	    .key_lifetime_s = g->spec.key_lifetime_s,
+	    .exp = g->exp,
+	    .created = g->created,
+	    .last_rekey = g->last_rekey,
+	    .last_reason = gm_reason_text(g->last_reason),
+	    .confirmed = g->confirmed,
+	    .late = g->late,
+	    .waiting = g->waiting,
+	    .state = g->distributing               ? "distributing"
+	             : g->reason != GM_REASON_NONE ? "pending"
+	                                           : "idle",
 	};
 
 	memcpy(info.gid, g->gid, sizeof(info.gid));
@@ -78,9 +95,17 @@ static struct gm_member_info member_info(const struct gm_core *c, const struct g
 	const struct gm_assoc *a = gm_assoc_at(c, ident->assoc);
 	const struct gm_as *as = gm_as_find(c, ident->as_id);
 	struct gm_member_info info = {
-		.group = g->spec.name, .node = m->node, .as = as ? as->spec.name : "", .slot = m->slot, .sid_n = m->sid_n,
-		.osc_id_n = ident->osc_id_n, .roles = m->roles, .delivery = gm_members_delivery(m), .joined = m->joined,
-		.version = m->version, .late = m->late,
+	    .group = g->spec.name,
+	    .node = m->node,
+	    .as = as ? as->spec.name : "",
+	    .slot = m->slot,
+	    .sid_n = m->sid_n,
+	    .osc_id_n = ident->osc_id_n,
+	    .roles = m->roles,
+	    .delivery = gm_members_delivery(m),
+	    .joined = m->joined,
+	    .version = m->version,
+	    .late = m->late,
 	};
 
 	memcpy(info.sid, m->sid, sizeof(info.sid));
@@ -126,8 +151,12 @@ enum gm_err gm_core_ases(const struct gm_core *core, bool (*each)(void *arg, con
 {
 	for (unsigned i = 0; i < core->ases_n; i++) {
 		const struct gm_as *as = &core->ases[i];
-		struct gm_as_info info = {.name = as->spec.name, .issuer = as->spec.issuer, .uri = as->spec.uri, .id = as->id,
-		                          .alg = as->spec.key.alg, .kid_n = as->spec.key.kid_n};
+		struct gm_as_info info = {.name = as->spec.name,
+		                          .issuer = as->spec.issuer,
+		                          .uri = as->spec.uri,
+		                          .id = as->id,
+		                          .alg = as->spec.key.alg,
+		                          .kid_n = as->spec.key.kid_n};
 		memcpy(info.kid, as->spec.key.kid, sizeof(info.kid));
 		if (!each(arg, &info))
 			break;

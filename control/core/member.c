@@ -45,8 +45,8 @@ void gm_members_handed(struct gm_core *c, struct gm_member *m, uint64_t version)
 	m->version = version;
 }
 
-/* ---- Sender IDs: next-fit over all values of the group's length. One that is in use, or was given up under the current
- * version, stands in g->sids; both are in the store, so no stop can make one appear twice under a Gid. */
+/* ---- Sender IDs: next-fit over all values of the group's length. One that is in use, or was given up under the
+ * current version, stands in g->sids; both are in the store, so no stop can make one appear twice under a Gid. */
 
 uint32_t gm_sid_key(const uint8_t *sid, uint8_t n)
 {
@@ -113,7 +113,7 @@ static void refuse(struct gm_turn *t, struct gm_call *call, enum gm_err err)
 		gm_reply_err(t, call->ev, err);
 		return;
 	}
-	gm_join_info_encode(&o, name, &g->spec.params, challenge);
+	gm_join_info_encode(&o, name, &g->spec.params, (struct gm_bytes){g->kdc_cred, g->kdc_cred_n}, challenge);
 	gm_reply(t, call->ev, GM_COAP(4, 0), 0, CF_GROUPCOMM, gm_out_result(&o));
 }
 
@@ -125,8 +125,9 @@ static enum gm_err check_form(const struct gm_call *call)
 
 	if (!call->group->spec.active)
 		return GM_E_INACTIVE;
-	if (j->parse != GM_E_OK || !gm_bytes_eq(gm_rec_bytes(call->ev, j->scope_name), name) || !gm_roles_may_join(j->roles) ||
-	    !gm_rec_bytes(call->ev, j->cnonce).p || j->cnonce.n > GM_NONCE_MAX || j->client_cred.n > GM_CRED_MAX)
+	if (j->parse != GM_E_OK || !gm_bytes_eq(gm_rec_bytes(call->ev, j->scope_name), name) ||
+	    !gm_roles_may_join(j->roles) || !gm_rec_bytes(call->ev, j->cnonce).p || j->cnonce.n > GM_NONCE_MAX ||
+	    j->client_cred.n > GM_CRED_MAX)
 		return GM_E_BAD_JOIN;
 	if (!gm_scope_allows(scope, name, j->roles))
 		return GM_E_FORBIDDEN;
@@ -175,7 +176,8 @@ static enum gm_err check_bounds(const struct gm_turn *t, const struct gm_call *c
 
 	if (!is_monitor(call) && g->sids.n >= sid_space(g) && (!rekey_frees_sids(g) || g->distributing))
 		return GM_E_NO_SENDER_ID;
-	if (!call->member && (t->core->members.used >= t->core->config.members_max || g->members >= g->spec.max_members))
+	if (!call->member &&
+	    (t->core->members.used >= t->core->config.members_max || g->members >= g->spec.max_members))
 		return GM_E_FULL;
 	if (g->held_n >= HELD_MAX)
 		return GM_E_BUSY;
@@ -254,7 +256,7 @@ static void take_request(struct gm_member *m, const struct gm_call *call)
 	m->has_control = j->has_control;
 	m->control_port = j->control_port;
 	gm_members_set_blob(m, cred, gm_rec_bytes(call->ev, j->cnonce),
-	                   j->has_control ? gm_rec_bytes(call->ev, j->control_path) : none);
+	                    j->has_control ? gm_rec_bytes(call->ev, j->control_path) : none);
 }
 
 static void add_creds(struct gm_turn *t, const struct gm_call *call, const struct gm_member *m)
@@ -333,7 +335,7 @@ void gm_members_join(struct gm_turn *t, struct gm_call *call)
 /* ---- the end of a membership */
 
 void gm_members_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notice, enum gm_reason reason,
-                      enum gm_haste haste)
+                       enum gm_haste haste)
 {
 	struct gm_core *c = t->core;
 	struct gm_group *g = gm_groups_at(c, m->group);

@@ -129,7 +129,8 @@ static void put_cell(struct gm_out *o, const struct gm_member *m, enum column co
 		gm_cbor_put_bstr(o, m->sid, m->sid_n);
 }
 
-size_t gm_creds_encode(const struct gm_core *c, const struct gm_group *g, const struct gm_creds_filter *f, uint8_t **out)
+size_t gm_creds_encode(const struct gm_core *c, const struct gm_group *g, const struct gm_creds_filter *f,
+                       uint8_t **out)
 {
 	size_t cap = 64;
 	uint64_t n = 0;
@@ -222,7 +223,8 @@ void gm_read_groups(struct gm_turn *t, struct gm_call *call)
 	}
 	for (uint64_t i = 0; i < n; i++) {
 		const struct gm_group *g = group_by_gid(t->core, gid[i]);
-		if (g && gm_scope_allows(scope, (struct gm_bytes){(const uint8_t *)g->spec.name, strlen(g->spec.name)}, 0))
+		if (g &&
+		    gm_scope_allows(scope, (struct gm_bytes){(const uint8_t *)g->spec.name, strlen(g->spec.name)}, 0))
 			found[found_n++] = g;
 	}
 	if (found_n == 0) {

@@ -162,7 +162,7 @@ void gm_record_put_member(struct gm_turn *t, const struct gm_member *m)
 {
 	const struct gm_ident *ident = gm_ident_at(t->core, m->ident);
 	struct gm_bytes cred = gm_blob(m->blob, m->cred), cnonce = gm_blob(m->blob, m->cnonce),
-			path = gm_blob(m->blob, m->control_path);
+	                path = gm_blob(m->blob, m->control_path);
 	struct gm_out o = begin(t, 16, 512 + cred.n + cnonce.n + path.n);
 
 	gm_cbor_put_uint(&o, ident->as_id);
@@ -363,8 +363,10 @@ static enum gm_err load_as(struct gm_core *c, struct gm_bytes key, struct gm_byt
 	as.spec.key.kid_n = take_up_to(&in, as.spec.key.kid, sizeof(as.spec.key.kid));
 	as.spec.key.key_n = take_up_to(&in, as.spec.key.key, sizeof(as.spec.key.key));
 	GM_TRY(done(&in));
-	c->ases = gm_must_alloc(c->ases, (c->ases_n + 1) * sizeof(*c->ases));
+	if (c->ases_n == GM_ASES_MAX)
+		return GM_E_CORRUPT;
 	c->ases[c->ases_n++] = as;
+	gm_wipe(&as, sizeof(as));
 	return GM_E_OK;
 }
 
@@ -607,9 +609,9 @@ static enum gm_err load_nothing(struct gm_core *c, struct gm_bytes key, struct g
 enum gm_err gm_core_load(struct gm_core *core, enum gm_table table, struct gm_bytes key, struct gm_bytes value)
 {
 	static enum gm_err (*const load[GM_TABLE_N])(struct gm_core *, struct gm_bytes, struct gm_bytes) = {
-		[GM_TABLE_META] = load_nothing, [GM_TABLE_AS] = load_as, [GM_TABLE_GROUP] = load_group,
-		[GM_TABLE_MEMBER] = load_member, [GM_TABLE_CTX] = load_assoc, [GM_TABLE_BAR] = load_bar,
-		[GM_TABLE_LEASE] = load_lease, [GM_TABLE_SEEN] = load_seen,
+	    [GM_TABLE_META] = load_nothing,  [GM_TABLE_AS] = load_as,     [GM_TABLE_GROUP] = load_group,
+	    [GM_TABLE_MEMBER] = load_member, [GM_TABLE_CTX] = load_assoc, [GM_TABLE_BAR] = load_bar,
+	    [GM_TABLE_LEASE] = load_lease,   [GM_TABLE_SEEN] = load_seen,
 	};
 	return table < GM_TABLE_N ? load[table](core, key, value) : GM_E_CORRUPT;
 }

@@ -9,10 +9,17 @@
 #include <stdlib.h>
 
 static const char *const reason_text[GM_REASON_N] = {
-	[GM_REASON_NONE] = "none", [GM_REASON_JOIN] = "join", [GM_REASON_SENDER_IDS] = "sender-ids",
-	[GM_REASON_SCHEDULE] = "schedule", [GM_REASON_KEYS_END] = "keys-end", [GM_REASON_RESTART] = "restart",
-	[GM_REASON_LEAVE] = "leave", [GM_REASON_EXPIRED] = "token-expired", [GM_REASON_EVICTED] = "evicted",
-	[GM_REASON_OPERATOR] = "operator", [GM_REASON_COMPROMISE] = "compromise",
+    [GM_REASON_NONE] = "none",
+    [GM_REASON_JOIN] = "join",
+    [GM_REASON_SENDER_IDS] = "sender-ids",
+    [GM_REASON_SCHEDULE] = "schedule",
+    [GM_REASON_KEYS_END] = "keys-end",
+    [GM_REASON_RESTART] = "restart",
+    [GM_REASON_LEAVE] = "leave",
+    [GM_REASON_EXPIRED] = "token-expired",
+    [GM_REASON_EVICTED] = "evicted",
+    [GM_REASON_OPERATOR] = "operator",
+    [GM_REASON_COMPROMISE] = "compromise",
 };
 
 const char *gm_reason_text(enum gm_reason reason)

@@ -9,16 +9,17 @@
 
 /* ------------------------------------------------------------ table.c: memory, maps, timers */
 
-void *gm_must_alloc(void *old, size_t n); /* realloc that ends the process when memory is out: the store has the state */
+void *gm_must_alloc(void *old,
+                    size_t n); /* realloc that ends the process when memory is out: the store has the state */
 
-uint32_t gm_must_get(struct gm_slab *s);  /* handle of a zeroed object, likewise */
+uint32_t gm_must_get(struct gm_slab *s); /* handle of a zeroed object, likewise */
 
 #define GM_MAP_NONE 0u
 #define GM_MAP_DEAD UINT32_MAX
 struct gm_map { /* key to value, several values of one key allowed; value is neither NONE nor DEAD */
 	struct gm_map_cell {
 		uint32_t key, value;
-	} *at;
+	} * at;
 	uint32_t n, filled, cap;
 };
 typedef bool (*gm_map_same)(const void *arg, uint32_t value);
@@ -100,18 +101,18 @@ struct gm_stale_set { /* Sender IDs given up under one version, sid_len bytes ea
 };
 
 enum gm_reason { /* for a rekey, weakest first */
-	GM_REASON_NONE,
-	GM_REASON_JOIN,
-	GM_REASON_SENDER_IDS,
-	GM_REASON_SCHEDULE,
-	GM_REASON_KEYS_END,
-	GM_REASON_RESTART,
-	GM_REASON_LEAVE,
-	GM_REASON_EXPIRED,
-	GM_REASON_EVICTED,
-	GM_REASON_OPERATOR,
-	GM_REASON_COMPROMISE,
-	GM_REASON_N
+	         GM_REASON_NONE,
+	         GM_REASON_JOIN,
+	         GM_REASON_SENDER_IDS,
+	         GM_REASON_SCHEDULE,
+	         GM_REASON_KEYS_END,
+	         GM_REASON_RESTART,
+	         GM_REASON_LEAVE,
+	         GM_REASON_EXPIRED,
+	         GM_REASON_EVICTED,
+	         GM_REASON_OPERATOR,
+	         GM_REASON_COMPROMISE,
+	         GM_REASON_N
 };
 enum gm_haste { GM_HASTE_WINDOW, GM_HASTE_NOW, GM_HASTE_SUPERSEDE };
 
@@ -124,12 +125,12 @@ struct gm_held { /* a Join Request that waits for the window's rekey */
 #define GM_STALE_CHUNK 256u      /* Sender IDs in a stored record */
 #define GM_STALE_SETS_MAX 64u
 #define GM_ASES_MAX 64u
-#define GM_SLOT_MAX (1u << 24)       /* node names hold three bytes of it */
+#define GM_SLOT_MAX (1u << 24) /* node names hold three bytes of it */
 #define GM_GROUP_INDEX_MAX (1u << 20)
 
 struct gm_group {
 	struct gm_timer keys, rekey;
-	uint32_t index, gen;
+	uint32_t self, index, gen; /* gen: of what a Join is judged by */
 	struct gm_group_spec spec;
 	uint64_t version;
 	uint8_t sid_len, gid_n, gid[GM_GID_MAX], ms[16], salt[8];
@@ -170,9 +171,9 @@ struct gm_pending { /* contexts of one identity that wait for their first reques
 struct gm_core {
 	struct gm_core_config config;
 	uint8_t hash_key[16]; /* decides nothing but places in tables */
-	struct gm_as *ases;
+	struct gm_as *ases;   /* room for GM_ASES_MAX */
 	unsigned ases_n;
-	struct gm_slab assocs, idents, members, bars, seen;
+	struct gm_slab assocs, idents, members, bars, seen, group_mem;
 	uint32_t *ctx[GM_SHARDS]; /* slot to association */
 	uint32_t ctx_cap[GM_SHARDS];
 	struct gm_map ident_map, name_map, seen_map;
@@ -227,7 +228,8 @@ struct gm_ident *gm_ident_at(const struct gm_core *c, uint32_t id);
 struct gm_assoc *gm_assoc_at(const struct gm_core *c, uint32_t id);
 struct gm_assoc *gm_assoc_by_ctx(const struct gm_core *c, gm_ctx_id ctx);
 struct gm_assoc *gm_assoc_in_place(const struct gm_core *c, gm_ctx_id ctx); /* of any generation */
-struct gm_assoc *gm_assoc_new(struct gm_core *c, const struct gm_ctx_save *save, struct gm_bytes scope, struct gm_bytes cti);
+struct gm_assoc *gm_assoc_new(struct gm_core *c, const struct gm_ctx_save *save, struct gm_bytes scope,
+                              struct gm_bytes cti);
 void gm_assoc_forget(struct gm_core *c, struct gm_assoc *a); /* from memory only */
 void gm_assoc_drop(struct gm_turn *t, struct gm_assoc *a);   /* at once and without a word */
 void gm_assoc_close(struct gm_turn *t, struct gm_assoc *a);  /* keys live until CLOSED */
@@ -240,7 +242,8 @@ void gm_bar_lift(struct gm_turn *t, struct gm_bar *bar);
 /* group.c */
 struct gm_group *gm_groups_at(const struct gm_core *c, uint32_t index);
 struct gm_group *gm_groups_find(const struct gm_core *c, struct gm_bytes name);
-struct gm_group *gm_groups_link(struct gm_core *c, uint32_t index, const char *name); /* memory only; version 0, no sets */
+struct gm_group *gm_groups_link(struct gm_core *c, uint32_t index,
+                                const char *name); /* memory only; version 0, no sets */
 struct gm_member *gm_groups_slot(const struct gm_core *c, const struct gm_group *g, uint32_t slot);
 struct gm_member *gm_groups_node(const struct gm_core *c, const struct gm_group *g, struct gm_bytes node);
 struct gm_member *gm_groups_member_new(struct gm_core *c, struct gm_group *g, uint32_t slot); /* memory only */
@@ -279,7 +282,7 @@ void gm_members_unobserve(struct gm_turn *t, struct gm_member *m);
 void gm_members_handed(struct gm_core *c, struct gm_member *m, uint64_t version); /* has the keys of version */
 /* §6.6: out of the group, Sender ID stale, rekey asked. notice: what it is told, OK: nothing */
 void gm_members_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notice, enum gm_reason reason,
-                      enum gm_haste haste);
+                       enum gm_haste haste);
 void gm_members_set_blob(struct gm_member *m, struct gm_bytes cred, struct gm_bytes cnonce, struct gm_bytes path);
 enum gm_delivery gm_members_delivery(const struct gm_member *m);
 uint32_t gm_sid_key(const uint8_t *sid, uint8_t n);
@@ -299,20 +302,21 @@ struct gm_creds_filter {
 	uint8_t filter_n;
 	const struct gm_member *except;
 };
-size_t gm_creds_encode(const struct gm_core *c, const struct gm_group *g, const struct gm_creds_filter *f, uint8_t **out);
+size_t gm_creds_encode(const struct gm_core *c, const struct gm_group *g, const struct gm_creds_filter *f,
+                       uint8_t **out);
 
 /* rekey_plan.c */
 void gm_plan_ask(struct gm_turn *t, struct gm_group *g, enum gm_reason reason, enum gm_haste haste);
 void gm_plan_hold(struct gm_turn *t, struct gm_group *g, const struct gm_ev_request *ev);
 void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason);
-void gm_plan_due(struct gm_turn *t, struct gm_group *g);  /* its timer rang */
+void gm_plan_due(struct gm_turn *t, struct gm_group *g);      /* its timer rang */
 void gm_plan_keys_due(struct gm_turn *t, struct gm_group *g); /* schedule or end of the keys */
 void gm_plan_arm(struct gm_turn *t, struct gm_group *g);
 void gm_plan_arm_keys(struct gm_core *c, struct gm_group *g);
 void gm_plan_delivered(struct gm_turn *t, const struct gm_ev_delivered *ev);
 void gm_plan_resume(struct gm_turn *t, struct gm_group *g); /* the walk of the current version once more */
 struct gm_held *gm_plan_take_held(struct gm_group *g);
-void gm_plan_answer(struct gm_turn *t, struct gm_held *held); /* and free; t NULL: free only */
+void gm_plan_answer(struct gm_turn *t, struct gm_held *held);                 /* and free; t NULL: free only */
 struct gm_stale_set *gm_stale_of(const struct gm_group *g, uint64_t version); /* NULL: not kept */
 void gm_stale_add(struct gm_turn *t, struct gm_group *g, const uint8_t *sid);
 void gm_stale_put(struct gm_stale_set *s, const uint8_t *sid, uint8_t sid_len); /* memory only */
@@ -352,7 +356,8 @@ void gm_tell_lease(struct gm_turn *t, unsigned shard, bool boot, uint64_t resume
 void gm_tell_rekey(struct gm_turn *t, const struct gm_group *g);
 void gm_tell_ready(struct gm_turn *t);
 #define GM_CF_NONE (-1)
-void gm_reply(struct gm_turn *t, const struct gm_ev_request *ev, uint8_t code, uint8_t flags, int32_t cf, struct gm_bytes payload);
+void gm_reply(struct gm_turn *t, const struct gm_ev_request *ev, uint8_t code, uint8_t flags, int32_t cf,
+              struct gm_bytes payload);
 void gm_reply_err(struct gm_turn *t, const struct gm_ev_request *ev, enum gm_err err);
 
 #endif

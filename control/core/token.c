@@ -162,7 +162,8 @@ static enum gm_err check_exi(struct gm_turn *t, const struct gm_ev_token *ev, co
 	return GM_E_OK;
 }
 
-static enum gm_err check_time(struct gm_turn *t, const struct gm_ev_token *ev, const struct gm_as *as, struct verdict *v)
+static enum gm_err check_time(struct gm_turn *t, const struct gm_ev_token *ev, const struct gm_as *as,
+                              struct verdict *v)
 {
 	v->exp = ev->exp;
 	if (ev->exp < 0 && ev->exi < 0)
@@ -178,7 +179,7 @@ static enum gm_err check_claims(struct gm_turn *t, const struct gm_ev_token *ev,
 {
 	const struct gm_as *as = gm_as_find(t->core, ev->as_id);
 	struct gm_bytes iss = gm_rec_bytes(ev, ev->iss), aud = gm_rec_bytes(ev, ev->aud),
-			scope = gm_rec_bytes(ev, ev->scope), osc_id = gm_rec_bytes(ev, ev->osc_id);
+	                scope = gm_rec_bytes(ev, ev->scope), osc_id = gm_rec_bytes(ev, ev->osc_id);
 
 	if (ev->bad != GM_E_OK && ev->bad != GM_E_TOKEN_PROFILE)
 		return (enum gm_err)ev->bad;
@@ -254,11 +255,12 @@ static bool same_params(const struct gm_group_params *a, const struct gm_group_p
 {
 	return a->hkdf == b->hkdf && a->cred_fmt == b->cred_fmt && a->group_mode == b->group_mode &&
 	       a->pairwise_mode == b->pairwise_mode && a->gp_enc_alg == b->gp_enc_alg && a->sign_alg == b->sign_alg &&
-	       a->alg == b->alg && a->ecdh_alg == b->ecdh_alg && a->sign_kty == b->sign_kty && a->sign_crv == b->sign_crv &&
-	       a->ecdh_kty == b->ecdh_kty && a->ecdh_crv == b->ecdh_crv;
+	       a->alg == b->alg && a->ecdh_alg == b->ecdh_alg && a->sign_kty == b->sign_kty &&
+	       a->sign_crv == b->sign_crv && a->ecdh_kty == b->ecdh_kty && a->ecdh_crv == b->ecdh_crv;
 }
 
-typedef void (*entry_encode)(struct gm_out *out, const struct gm_bytes *names, unsigned n, const struct gm_group_params *p);
+typedef void (*entry_encode)(struct gm_out *out, const struct gm_bytes *names, unsigned n,
+                             const struct gm_group_params *p);
 
 static bool group_signs(const struct gm_group_params *p)
 {
@@ -271,8 +273,8 @@ static bool group_pairs(const struct gm_group_params *p)
 }
 
 /* One array of entries; groups with equal parameters share one. Returns the number of pairs written: 0 or 1. */
-static unsigned put_infos(struct gm_out *o, const struct infos *infos, uint8_t label, bool (*wanted)(const struct gm_group_params *),
-                          entry_encode encode)
+static unsigned put_infos(struct gm_out *o, const struct infos *infos, uint8_t label,
+                          bool (*wanted)(const struct gm_group_params *), entry_encode encode)
 {
 	uint8_t body[4096];
 	struct gm_out entries = gm_out(body, sizeof(body));
@@ -358,7 +360,8 @@ void gm_token_event(struct gm_turn *t, const struct gm_ev_token *ev)
 
 /* ---- a context becomes durable */
 
-static void move_members(struct gm_turn *t, struct gm_ident *ident, const struct gm_assoc *old, const struct gm_assoc *a)
+static void move_members(struct gm_turn *t, struct gm_ident *ident, const struct gm_assoc *old,
+                         const struct gm_assoc *a)
 {
 	for (uint32_t id = ident->members; id;) {
 		struct gm_member *m = gm_slab_at(&t->core->members, id);

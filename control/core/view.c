@@ -114,14 +114,30 @@ static void fill_view(struct gm_group_view *v, const struct gm_group *g)
 	const struct gm_group_params *p = &g->spec.params;
 
 	*v = (struct gm_group_view){
-		.index = g->index, .gen = g->gen, .version = g->version,
-		.name_n = (uint8_t)strlen(g->spec.name), .active = g->spec.active,
-		.gid_n = g->gid_n, .ms_n = sizeof(g->ms), .salt_n = sizeof(g->salt), .exp = g->exp,
-		.hkdf = p->hkdf, .cred_fmt = p->cred_fmt, .gp_enc_alg = p->gp_enc_alg, .sign_alg = p->sign_alg,
-		.alg = p->alg, .ecdh_alg = p->ecdh_alg, .sign_kty = p->sign_kty, .sign_crv = p->sign_crv,
-		.ecdh_kty = p->ecdh_kty, .ecdh_crv = p->ecdh_crv,
-		.group_mode = p->group_mode, .pairwise_mode = p->pairwise_mode,
-		.kdc_cred_n = g->kdc_cred_n, .check_interval = g->check_interval, .expiration_delta = g->expiration_delta,
+	    .index = g->index,
+	    .gen = g->gen,
+	    .version = g->version,
+	    .name_n = (uint8_t)strlen(g->spec.name),
+	    .active = g->spec.active,
+	    .gid_n = g->gid_n,
+	    .ms_n = sizeof(g->ms),
+	    .salt_n = sizeof(g->salt),
+	    .exp = g->exp,
+	    .hkdf = p->hkdf,
+	    .cred_fmt = p->cred_fmt,
+	    .gp_enc_alg = p->gp_enc_alg,
+	    .sign_alg = p->sign_alg,
+	    .alg = p->alg,
+	    .ecdh_alg = p->ecdh_alg,
+	    .sign_kty = p->sign_kty,
+	    .sign_crv = p->sign_crv,
+	    .ecdh_kty = p->ecdh_kty,
+	    .ecdh_crv = p->ecdh_crv,
+	    .group_mode = p->group_mode,
+	    .pairwise_mode = p->pairwise_mode,
+	    .kdc_cred_n = g->kdc_cred_n,
+	    .check_interval = g->check_interval,
+	    .expiration_delta = g->expiration_delta,
 	};
 	memcpy(v->name, g->spec.name, v->name_n);
 	memcpy(v->gid, g->gid, sizeof(v->gid));
@@ -229,12 +245,18 @@ void gm_tell_rekey(struct gm_turn *t, const struct gm_group *g)
 	const struct gm_stale_set *s = g->version ? gm_stale_of(g, g->version - 1) : NULL;
 	size_t stale_cap = 16 + (s ? (size_t)s->n * (g->sid_len + 1u) : 0), cap = stale_cap + 512;
 	uint8_t *mem = gm_scratch(t->core, stale_cap + 2 * cap);
-	struct gm_out o = gm_out(mem, stale_cap), post = gm_out(mem + stale_cap, cap), obs = gm_out(mem + stale_cap + cap, cap);
+	struct gm_out o = gm_out(mem, stale_cap), post = gm_out(mem + stale_cap, cap),
+	              obs = gm_out(mem + stale_cap + cap, cap);
 	struct gm_bytes stale = stale_array(&o, g), none = {0};
 	int64_t left = g->exp - t->txn->wall_s;
 	struct gm_keying keying = {
-		.params = &g->spec.params, .ms = {g->ms, sizeof(g->ms)}, .salt = {g->salt, sizeof(g->salt)},
-		.gid = {g->gid, g->gid_n}, .num = g->version, .exp = g->exp, .exi = left > 0 ? (uint64_t)left : 0,
+	    .params = &g->spec.params,
+	    .ms = {g->ms, sizeof(g->ms)},
+	    .salt = {g->salt, sizeof(g->salt)},
+	    .gid = {g->gid, g->gid_n},
+	    .num = g->version,
+	    .exp = g->exp,
+	    .exi = left > 0 ? (uint64_t)left : 0,
 	};
 
 	gm_rekey_encode(&post, &keying, stale, none);
@@ -266,7 +288,8 @@ static struct gm_eff_reply *reply(struct gm_turn *t, const struct gm_ev_request 
 	return e;
 }
 
-void gm_reply(struct gm_turn *t, const struct gm_ev_request *ev, uint8_t code, uint8_t flags, int32_t cf, struct gm_bytes payload)
+void gm_reply(struct gm_turn *t, const struct gm_ev_request *ev, uint8_t code, uint8_t flags, int32_t cf,
+              struct gm_bytes payload)
 {
 	struct gm_eff_reply *e = reply(t, ev, code, flags);
 

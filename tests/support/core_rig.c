@@ -155,14 +155,16 @@ void rig_turn(struct core_rig *r)
 	r->seed++;
 	memcpy(seed, &r->seed, sizeof(r->seed));
 	forget_effects(r);
-	r->txn = (struct gm_txn){.wall_s = r->wall_s, .mono_ms = r->mono_ms, .changes = &r->changes, .effects = &r->effects};
+	r->txn =
+	    (struct gm_txn){.wall_s = r->wall_s, .mono_ms = r->mono_ms, .changes = &r->changes, .effects = &r->effects};
 	gm_random_from(r->txn.dice, sizeof(r->txn.dice), seed);
 }
 
 static struct rig_record *record_at(struct core_rig *r, enum gm_table table, const uint8_t *key, size_t key_n)
 {
 	for (size_t i = 0; i < r->records; i++)
-		if (r->record[i].table == table && r->record[i].key_n == key_n && memcmp(r->record[i].key, key, key_n) == 0)
+		if (r->record[i].table == table && r->record[i].key_n == key_n &&
+		    memcmp(r->record[i].key, key, key_n) == 0)
 			return &r->record[i];
 	return NULL;
 }
@@ -209,7 +211,8 @@ void rig_turn_end(struct core_rig *r)
 		}
 	}
 	gm_effects_reset(&r->effects);
-	for (size_t i = 0; i < r->effects_n; i++) /* groups go first: their order against other workers is not kept here */
+	for (size_t i = 0; i < r->effects_n;
+	     i++) /* groups go first: their order against other workers is not kept here */
 		if (r->effect[i]->type == GM_EFF_GROUP)
 			see(r, r->effect[i]);
 	for (size_t i = 0; i < r->effects_n; i++)
@@ -263,14 +266,23 @@ void rig_restart(struct core_rig *r)
 
 void rig_start(struct core_rig *r, unsigned workers)
 {
-	struct gm_as_spec as = {.name = "as1", .issuer = "coap://as1", .uri = "coap://as1/token",
+	struct gm_as_spec as = {.name = "as1",
+	                        .issuer = "coap://as1",
+	                        .uri = "coap://as1/token",
 	                        .key = {.alg = 10, .key_n = 16, .key = {1, 2, 3}}};
 
-	*r = (struct core_rig){
-		.config = {.workers = workers, .contexts_max = 1000, .members_max = 1000, .groups_max = 64, .pending_per_token = 4,
-	                   .pending_s = 60, .rekey_window_ms = 1000, .rekey_deadline_ms = 5000, .distribution_max_ms = 30000,
-	                   .audience = "gm1"},
-		.wall_s = T0, .next_ctx = 1};
+	*r = (struct core_rig){.config = {.workers = workers,
+	                                  .contexts_max = 1000,
+	                                  .members_max = 1000,
+	                                  .groups_max = 64,
+	                                  .pending_per_token = 4,
+	                                  .pending_s = 60,
+	                                  .rekey_window_ms = 1000,
+	                                  .rekey_deadline_ms = 5000,
+	                                  .distribution_max_ms = 30000,
+	                                  .audience = "gm1"},
+	                       .wall_s = T0,
+	                       .next_ctx = 1};
 	gm_crypto_init();
 	r->core = gm_core_new(&r->config);
 	r->effects.workers = workers;
@@ -299,7 +311,8 @@ void rig_stop(struct core_rig *r)
 
 static bool dump_group(void *arg, const struct gm_group_info *i)
 {
-	fprintf(arg, "group %s %u v%llu members %u gid ", i->name, i->index, (unsigned long long)i->version, i->members);
+	fprintf(arg, "group %s %u v%llu members %u gid ", i->name, i->index, (unsigned long long)i->version,
+	        i->members);
 	for (unsigned k = 0; k < i->gid_n; k++)
 		fprintf(arg, "%02x", i->gid[k]);
 	fprintf(arg, " sid_len %u stale %u/%u now %u exp %lld rekey %lld %s active %d %s\n", i->sid_len, i->stale_sets,
@@ -332,7 +345,8 @@ char *rig_dump(const struct core_rig *r)
 	struct gm_core_status s;
 
 	gm_core_status(r->core, &s);
-	fprintf(f, "groups %u members %u contexts %u bars %u ases %u\n", s.groups, s.members, s.contexts, s.bars, s.ases);
+	fprintf(f, "groups %u members %u contexts %u bars %u ases %u\n", s.groups, s.members, s.contexts, s.bars,
+	        s.ases);
 	(void)!gm_core_groups(r->core, NULL, dump_group, f);
 	(void)!gm_core_members(r->core, NULL, NULL, UINT32_MAX, dump_member, f);
 	(void)!gm_core_ases(r->core, dump_as, f);
@@ -390,8 +404,8 @@ void rig_scope_add(struct rig_client *c, const char *group, uint32_t roles)
 
 struct rig_client rig_client(unsigned n, const char *group, uint32_t roles)
 {
-	struct rig_client c = {.osc_id = {(uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n, 7}, .exp = T0 + 86400, .exi = -1,
-	                       .as_id = 1};
+	struct rig_client c = {
+	    .osc_id = {(uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n, 7}, .exp = T0 + 86400, .exi = -1, .as_id = 1};
 
 	rig_scope_add(&c, group, roles);
 	return c;
@@ -432,8 +446,8 @@ static void apply(struct core_rig *r, struct event *e, enum gm_ev type, unsigned
 
 struct rig_token rig_token_of(const struct rig_client *c)
 {
-	return (struct rig_token){.client = c, .iss = "coap://as1", .aud = "gm1", .exp = c->exp, .nbf = -1, .exi = c->exi,
-	                          .as_id = c->as_id};
+	return (struct rig_token){
+	    .client = c, .iss = "coap://as1", .aud = "gm1", .exp = c->exp, .nbf = -1, .exi = c->exi, .as_id = c->as_id};
 }
 
 const struct gm_eff_token *rig_token_post(struct core_rig *r, const struct rig_token *t)
@@ -520,19 +534,32 @@ static struct rig_answer answer_of(const struct core_rig *r, gm_ctx_id ctx)
 		const struct gm_eff_joined *joined = (const void *)rec;
 		const struct gm_eff_keys *keys = (const void *)rec;
 		if (rec->type == GM_EFF_REPLY && reply->ctx == ctx) {
-			a = (struct rig_answer){.type = rec->type, .code = reply->code, .ace_id = -1, .format = reply->content_format,
-			                        .max_age = reply->max_age, .flags = reply->flags,
+			a = (struct rig_answer){.type = rec->type,
+			                        .code = reply->code,
+			                        .ace_id = -1,
+			                        .format = reply->content_format,
+			                        .max_age = reply->max_age,
+			                        .flags = reply->flags,
 			                        .payload = gm_rec_bytes(reply, reply->payload)};
 			if (reply->content_format == 257)
 				a.ace_id = problem_id(a.payload);
 		} else if (rec->type == GM_EFF_JOINED && joined->ctx == ctx) {
-			a = (struct rig_answer){.type = rec->type, .code = joined->code, .ace_id = -1, .group = joined->group,
-			                        .slot = joined->slot, .creds = gm_rec_bytes(joined, joined->creds)};
+			a = (struct rig_answer){.type = rec->type,
+			                        .code = joined->code,
+			                        .ace_id = -1,
+			                        .group = joined->group,
+			                        .slot = joined->slot,
+			                        .creds = gm_rec_bytes(joined, joined->creds)};
 			if (joined->creds_blob)
 				a.creds = (struct gm_bytes){joined->creds_blob, joined->creds_blob_n};
 		} else if (rec->type == GM_EFF_KEYS && keys->ctx == ctx) {
-			a = (struct rig_answer){.type = rec->type, .code = GM_COAP(2, 5), .ace_id = -1, .group = keys->group,
-			                        .slot = keys->slot, .observing = keys->observing, .with_sid = keys->with_sid};
+			a = (struct rig_answer){.type = rec->type,
+			                        .code = GM_COAP(2, 5),
+			                        .ace_id = -1,
+			                        .group = keys->group,
+			                        .slot = keys->slot,
+			                        .observing = keys->observing,
+			                        .with_sid = keys->with_sid};
 		}
 	}
 	return a;

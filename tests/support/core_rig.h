@@ -71,11 +71,11 @@ struct rig_answer {
 
 void rig_start(struct core_rig *r, unsigned workers); /* with one AS (id 1), nothing else, READY */
 void rig_stop(struct core_rig *r);
-void rig_turn(struct core_rig *r);     /* a new turn: time, dice, empty changes and effects */
-void rig_turn_end(struct core_rig *r); /* commits, reads the effects, watches */
+void rig_turn(struct core_rig *r);              /* a new turn: time, dice, empty changes and effects */
+void rig_turn_end(struct core_rig *r);          /* commits, reads the effects, watches */
 void rig_pass(struct core_rig *r, uint64_t ms); /* time passes, one tick at its end */
-void rig_restart(struct core_rig *r);  /* a new core from the records alone */
-char *rig_dump(const struct core_rig *r); /* what an operator can see, as text; free() it */
+void rig_restart(struct core_rig *r);           /* a new core from the records alone */
+char *rig_dump(const struct core_rig *r);       /* what an operator can see, as text; free() it */
 
 struct gm_group_spec rig_group_spec(const char *name);
 enum gm_err rig_group(struct core_rig *r, const struct gm_group_spec *spec);

@@ -28,7 +28,8 @@ TestSuite(evict, .init = start, .fini = stop);
 
 static enum gm_err evict(const char *group, const char *node, bool compromised, bool allow_return, unsigned *n)
 {
-	struct gm_evict_spec spec = {.group = group, .node = node, .compromised = compromised, .allow_return = allow_return};
+	struct gm_evict_spec spec = {
+	    .group = group, .node = node, .compromised = compromised, .allow_return = allow_return};
 
 	rig_turn(&rig);
 	enum gm_err err = gm_core_evict(rig.core, &rig.txn, &spec, n);
@@ -48,7 +49,8 @@ static const char *node_of(const struct rig_client *c, const char *group)
 static struct rig_client device(unsigned n)
 {
 	struct rig_client c = rig_client(n, "g1", REQ);
-	struct rig_join j1 = {.group = "g1", .roles = REQ, .cred = "c"}, j2 = {.group = "g2", .roles = REQ, .cred = "c"};
+	struct rig_join j1 = {.group = "g1", .roles = REQ, .cred = "c"},
+	                j2 = {.group = "g2", .roles = REQ, .cred = "c"};
 
 	rig_scope_add(&c, "g2", REQ);
 	cr_assert_eq(rig_token(&rig, &c), GM_E_OK);

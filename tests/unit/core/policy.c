@@ -142,7 +142,8 @@ Test(policy, finds_groups_by_gid_for_those_who_may_use_them)
 Test(policy, an_observation_is_kept_over_a_stop_and_ends_when_asked)
 {
 	struct rig_client c = rig_member(&rig, 1, "g1", REQ);
-	struct rig_request q = {.method = GET, .res = GM_RES_NODE, .group = "g1", .flags = GM_REQ_OBSERVE, .node = node};
+	struct rig_request q = {
+	    .method = GET, .res = GM_RES_NODE, .group = "g1", .flags = GM_REQ_OBSERVE, .node = node};
 
 	snprintf(node, sizeof(node), "%s", rig_mirror_of(&rig, c.ctx, "g1")->node);
 	struct rig_answer a = rig_request(&rig, &c, &q);

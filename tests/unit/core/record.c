@@ -101,8 +101,8 @@ static void delivered(unsigned i)
 	rig_delivered(&rig, roll(2) ? "g1" : "g2", roll(2));
 }
 
-static void (*const steps[])(unsigned) = {token, token, join, join, join, join, join, read_or_leave, read_or_leave, evict, pass,
-                                          delivered};
+static void (*const steps[])(unsigned) = {token, token,         join,          join,  join, join,
+                                          join,  read_or_leave, read_or_leave, evict, pass, delivered};
 
 static void close_all(void)
 {
@@ -203,8 +203,10 @@ Test(record, damaged_ones_are_refused_or_harmless)
 		}
 		for (size_t k = 0; k < rig.records && rec->table != GM_TABLE_GROUP; k++) /* what it leans on */
 			if (rig.record[k].table < GM_TABLE_MEMBER && rig.record[k].key_n == 4 && &rig.record[k] != rec)
-				cr_assert_eq(gm_core_load(core, rig.record[k].table, (struct gm_bytes){rig.record[k].key, 4},
-				                          (struct gm_bytes){rig.record[k].value, rig.record[k].value_n}), GM_E_OK);
+				cr_assert_eq(
+				    gm_core_load(core, rig.record[k].table, (struct gm_bytes){rig.record[k].key, 4},
+				                 (struct gm_bytes){rig.record[k].value, rig.record[k].value_n}),
+				    GM_E_OK);
 		size_t n = roll(4) ? rec->value_n : roll((unsigned)rec->value_n);
 		memcpy(value, rec->value, n);
 		unsigned flips = roll(3);

@@ -32,8 +32,11 @@ static void make(void)
 
 static struct rig_answer leave(struct rig_client *c)
 {
-	struct rig_request q = {.method = 4, .res = GM_RES_NODE, .group = "g1",
-	                        .node = rig_mirror_of(&rig, c->ctx, "g1") ? rig_mirror_of(&rig, c->ctx, "g1")->node : "x"};
+	struct rig_request q = {.method = 4,
+	                        .res = GM_RES_NODE,
+	                        .group = "g1",
+	                        .node =
+	                            rig_mirror_of(&rig, c->ctx, "g1") ? rig_mirror_of(&rig, c->ctx, "g1")->node : "x"};
 	char node[17];
 
 	snprintf(node, sizeof(node), "%s", q.node);
