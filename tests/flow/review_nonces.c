@@ -139,3 +139,38 @@ Test(eviction, in_the_turn_of_an_answer_does_not_seal_it_with_a_wiped_key)
 	flow_free(r);
 }
 
+/* RFC 7252 §4.5: a repeat is one within EXCHANGE_LIFETIME; later it is a replay. RFC 8613 §7.4 */
+Test(repeat, of_a_read_after_the_exchange_lifetime_is_a_replay)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = flow_member(r, GM_ROLE_RESPONDER, true);
+
+	cr_assert(flow_do(r, m, JOIN));
+	listen_to(r, m);
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_GROUP)));
+	flow_run(r, 260000);
+	uint64_t reads = r->dp->worker[0]->stats.reads_local;
+	replay(r, m, heard.p, heard.n);
+	cr_expect(eq(u64, r->dp->worker[0]->stats.reads_local, reads));
+	flow_free(r);
+}
+
+/* The token is readable on the wire and not fresh: whoever heard it may post it. */
+Test(token, that_a_stranger_posts_again_does_not_lock_its_owner_out)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = flow_member(r, GM_ROLE_RESPONDER, true);
+	struct gm_addr stranger;
+
+	listen_to(r, m);
+	cr_assert(flow_do(r, m, JOIN & ~GM_PLAN(GM_OP_JOIN)));
+	flow_run(r, 61000);
+	gm_addr_parse(&stranger, "127.9.9.9:4000");
+	for (unsigned i = 0; i < 4; i++) {
+		heard.p[3]++; /* another Message ID */
+		gm_mem_send(r->net, &stranger, &heard.to, heard.p, heard.n);
+		flow_run(r, 2);
+	}
+	cr_expect(flow_do(r, m, JOIN), "the owner is told %02x", flow_code(r, m, GM_OP_TOKEN));
+	flow_free(r);
+}
