@@ -328,3 +328,17 @@ Test(join, large_sets_of_credentials_travel_beside_the_ring)
 	cr_expect_gt(a.creds.n, 8192u);
 	cr_expect_not_null(((const struct gm_eff_joined *)rig_effect(&rig, GM_EFF_JOINED, 0))->creds_blob);
 }
+
+Test(join, never_gives_a_sender_id_twice_under_a_gid_whatever_stops_between)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ);
+	struct rig_join again = {.group = "g1", .roles = REQ, .cred = "", .no_verify = true};
+
+	for (unsigned i = 1; i < 190; i++) {
+		cr_assert_eq(rig_join(&rig, &c, &again).code, GM_COAP(2, 4));
+		if (i % 10 == 0)
+			rig_restart(&rig);
+	}
+	cr_expect_eq(rig_info(&rig, "g1").version, 0u);
+	cr_expect_eq(rig_info(&rig, "g1").stale_now, 189u);
+}
