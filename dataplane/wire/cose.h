@@ -18,6 +18,9 @@
 #define GM_ALG_HMAC_256 5
 #define GM_ALG_CCM_16_64_128 10
 #define GM_ALG_ECDH_SS_HKDF_256 (-27)
+#define GM_ALG_A128CTR (-65534)
+#define GM_ALG_A192CTR (-65533)
+#define GM_ALG_A256CTR (-65532)
 
 #define GM_COSE_KEY_MAX 64u
 

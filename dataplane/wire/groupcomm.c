@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/groupcomm.h"
 
-#include <arpa/inet.h>
-
 #include "gm/crypto.h"
 #include "wire/cbor.h"
 #include "wire/cose.h"
 #include "wire/fields.h"
 
-enum { POLICY_CHECK_INTERVAL = 1, POLICY_EXPIRATION_DELTA = 2 };
 enum { PROBLEM_GROUPCOMM_ERROR = 0, PROBLEM_ERROR_ID = 0, PROBLEM_DETAIL = -2 };
 
 struct gm_group_params gm_group_params_default(void)
@@ -223,6 +220,52 @@ void gm_ecdh_info_entry(struct gm_out *out, const struct gm_bytes *names, unsign
 	gm_cbor_put_int(out, p->cred_fmt);
 }
 
+void gm_kdc_dh_creds_entry(struct gm_out *out, const struct gm_bytes *names, unsigned n,
+                           const struct gm_group_params *p, struct gm_bytes kdc_cred)
+{
+	gm_cbor_put_array(out, 3);
+	put_names(out, names, n);
+	gm_cbor_put_int(out, p->cred_fmt);
+	gm_cbor_put_bstr(out, kdc_cred.p, kdc_cred.n);
+}
+
+/* id of an entry: one name, or an array of several */
+static bool names_one(struct gm_bytes id, struct gm_bytes name)
+{
+	struct gm_in in = gm_in_bytes(id);
+	struct gm_list names;
+	struct gm_bytes v;
+
+	if (gm_cbor_peek(&in) == GM_CBOR_TSTR)
+		return gm_bytes_eq(gm_cbor_tstr(&in), name);
+	if (!gm_list_decode(id, GM_CBOR_TSTR, &names))
+		return false;
+	while (gm_list_tstr(&names, &v))
+		if (gm_bytes_eq(v, name))
+			return true;
+	return false;
+}
+
+enum gm_err gm_kdc_dh_creds_find(struct gm_bytes kdc_dh_creds, struct gm_bytes name, struct gm_bytes *cred)
+{
+	struct gm_in in = gm_in_bytes(kdc_dh_creds);
+
+	*cred = (struct gm_bytes){0};
+	for (uint64_t n = gm_cbor_array(&in); n && in.err == GM_E_OK; n--) {
+		if (gm_cbor_array(&in) != 3)
+			gm_in_fail(&in, GM_E_MALFORMED);
+		struct gm_bytes id = gm_cbor_item(&in);
+		gm_cbor_int(&in);
+		struct gm_bytes c = gm_cbor_bstr(&in);
+		if (in.err == GM_E_OK && !cred->p && names_one(id, name))
+			*cred = c;
+	}
+	enum gm_err err = gm_cbor_end(&in);
+	if (err != GM_E_OK)
+		*cred = (struct gm_bytes){0};
+	return err != GM_E_OK || cred->p ? err : GM_E_MISSING;
+}
+
 /* ---- Join */
 
 struct join_fields {
@@ -369,10 +412,17 @@ void gm_pop_input(struct gm_out *out, struct gm_bytes a, struct gm_bytes b, stru
 		gm_cbor_put_bstr(out, c.p, c.n);
 }
 
-void gm_join_info_encode(struct gm_out *out, struct gm_bytes name, const struct gm_group_params *p,
-                         struct gm_bytes challenge)
+void gm_pop_mac(uint8_t mac[static GM_POP_MAC], struct gm_bytes secret, struct gm_bytes pop_input)
 {
-	gm_cbor_put_map(out, (unsigned)p->group_mode + p->pairwise_mode + (challenge.p != NULL));
+	gm_hkdf_sha256(mac, GM_POP_MAC, NULL, 0, secret.p, secret.n, pop_input.p, pop_input.n);
+}
+
+void gm_join_info_encode(struct gm_out *out, struct gm_bytes name, const struct gm_group_params *p,
+                         struct gm_bytes kdc_cred, struct gm_bytes challenge)
+{
+	bool pairwise_only = p->pairwise_mode && !p->group_mode;
+
+	gm_cbor_put_map(out, (unsigned)p->group_mode + p->pairwise_mode + pairwise_only + (challenge.p != NULL));
 	if (p->group_mode) {
 		gm_cbor_put_int(out, GM_LABEL_SIGN_INFO);
 		gm_cbor_put_array(out, 1);
@@ -385,110 +435,27 @@ void gm_join_info_encode(struct gm_out *out, struct gm_bytes name, const struct 
 		gm_cbor_put_array(out, 1);
 		gm_ecdh_info_entry(out, &name, 1, p);
 	}
-}
-
-/* ---- control URI */
-
-#define SEGMENT_MAX 255u /* Uri-Path, RFC 7252 §5.10 */
-
-static bool take_prefix(struct gm_in *in, const char *prefix)
-{
-	size_t n = strlen(prefix);
-	if (gm_in_left(in) < n || memcmp(in->p, prefix, n) != 0)
-		return false;
-	in->p += n;
-	return true;
-}
-
-/* Bytes up to one of stops or the end. */
-static struct gm_bytes take_until(struct gm_in *in, const char *stops)
-{
-	const uint8_t *from = in->p;
-	while (in->p < in->end && (*in->p == 0 || !strchr(stops, *in->p)))
-		in->p++;
-	return (struct gm_bytes){from, (size_t)(in->p - from)};
-}
-
-static bool address(int family, struct gm_bytes text, uint8_t *to)
-{
-	char s[INET6_ADDRSTRLEN] = {0};
-	if (text.n >= sizeof s || memchr(text.p, 0, text.n))
-		return false;
-	memcpy(s, text.p, text.n);
-	return inet_pton(family, s, to) == 1;
-}
-
-/* One node: neither multicast nor broadcast nor unspecified, so that nobody has us send to many. */
-static bool unicast(const uint8_t ip[static 16])
-{
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	static const uint8_t none[16];
-
-	if (memcmp(ip, mapped, sizeof mapped) == 0)
-		return ip[12] != 0 && ip[12] < 224;
-	return ip[0] != 0xff && memcmp(ip, none, sizeof none) != 0;
-}
-
-static bool read_host(struct gm_in *in, uint8_t ip[static 16])
-{
-	if (take_prefix(in, "["))
-		return address(AF_INET6, take_until(in, "]/"), ip) && take_prefix(in, "]") && unicast(ip);
-	memset(ip, 0, 10);
-	memset(ip + 10, 0xff, 2);
-	return address(AF_INET, take_until(in, ":/"), ip + 12) && unicast(ip);
-}
-
-static bool read_port(struct gm_in *in, uint16_t *port)
-{
-	if (!take_prefix(in, ":"))
-		return true;
-	struct gm_bytes digits = take_until(in, "/");
-	uint32_t v = 0;
-	for (size_t i = 0; i < digits.n; i++) {
-		if (i == 5 || digits.p[i] < '0' || digits.p[i] > '9')
-			return false;
-		v = v * 10 + (uint32_t)(digits.p[i] - '0');
+	if (pairwise_only) {
+		gm_cbor_put_int(out, GM_LABEL_KDC_DH_CREDS);
+		gm_cbor_put_array(out, 1);
+		gm_kdc_dh_creds_entry(out, &name, 1, p, kdc_cred);
 	}
-	*port = (uint16_t)v;
-	return v > 0 && v <= UINT16_MAX;
 }
 
-/* pchar without percent-encoding                                                         RFC 3986 §3.3 */
-static bool is_pchar(uint8_t c)
-{
-	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
-	       (c && strchr("-._~!$&'()*+,;=:@", c));
-}
+static const struct gm_field info_fields[] = {
+    {GM_LABEL_SIGN_INFO, GM_FIELD_ARRAY, offsetof(struct gm_join_info, sign_info)},
+    {GM_LABEL_KDCCHALLENGE, GM_FIELD_BSTR, offsetof(struct gm_join_info, challenge)},
+    {GM_LABEL_ECDH_INFO, GM_FIELD_ARRAY, offsetof(struct gm_join_info, ecdh_info)},
+    {GM_LABEL_KDC_DH_CREDS, GM_FIELD_ARRAY, offsetof(struct gm_join_info, kdc_dh_creds)},
+};
 
-static bool read_path(struct gm_in *in)
+enum gm_err gm_join_info_decode(struct gm_bytes payload, struct gm_join_info *info)
 {
-	while (take_prefix(in, "/")) {
-		struct gm_bytes s = take_until(in, "/");
-		if (s.n > SEGMENT_MAX || (s.n == 1 && s.p[0] == '.') || (s.n == 2 && s.p[0] == '.' && s.p[1] == '.'))
-			return false;
-		for (size_t i = 0; i < s.n; i++)
-			if (!is_pchar(s.p[i]))
-				return false;
-	}
-	return in->p == in->end;
-}
+	struct gm_join_info i = {0};
 
-enum gm_err gm_uri_decode(struct gm_bytes text, struct gm_uri *uri)
-{
-	*uri = (struct gm_uri){0};
-	if (!text.n)
-		return GM_E_RANGE;
-	struct gm_in in = gm_in_bytes(text);
-	struct gm_uri u = {0};
-
-	if (!take_prefix(&in, "coap://") || !read_host(&in, u.ip) || !read_port(&in, &u.port))
-		return GM_E_RANGE;
-	u.path = (struct gm_bytes){in.p, gm_in_left(&in)};
-	if (!read_path(&in))
-		return GM_E_RANGE;
-	if (!u.path.n)
-		u.path = (struct gm_bytes){(const uint8_t *)"/", 1};
-	*uri = u;
+	*info = i;
+	GM_TRY(gm_fields_decode(payload, info_fields, GM_FIELDS_N(info_fields), &i));
+	*info = i;
 	return GM_E_OK;
 }
 
@@ -499,6 +466,13 @@ static void put_params(struct gm_out *out, int label, int32_t kty, int32_t crv)
 	gm_cbor_put_int(out, label);
 	gm_cbor_put_array(out, 2);
 	put_capabilities(out, kty, crv);
+}
+
+static void put_signing(struct gm_out *out, const struct gm_group_params *p)
+{
+	gm_pair_int(out, GM_KEY_GP_ENC_ALG, p->gp_enc_alg);
+	gm_pair_int(out, GM_KEY_SIGN_ALG, p->sign_alg);
+	put_params(out, GM_KEY_SIGN_PARAMS, p->sign_kty, p->sign_crv);
 }
 
 /* Group_OSCORE_Input_Material in full                                                    KG §6.3 */
@@ -517,15 +491,29 @@ static void put_key(struct gm_out *out, const struct gm_keying *k)
 	if (k->sid.p)
 		gm_pair_bytes(out, GM_KEY_GROUP_SENDERID, k->sid);
 	gm_pair_int(out, GM_KEY_CRED_FMT, p->cred_fmt);
-	if (p->group_mode) {
-		gm_pair_int(out, GM_KEY_GP_ENC_ALG, p->gp_enc_alg);
-		gm_pair_int(out, GM_KEY_SIGN_ALG, p->sign_alg);
-		put_params(out, GM_KEY_SIGN_PARAMS, p->sign_kty, p->sign_crv);
-	}
+	if (p->group_mode)
+		put_signing(out, p);
 	if (p->pairwise_mode) {
 		gm_pair_int(out, GM_KEY_ECDH_ALG, p->ecdh_alg);
 		put_params(out, GM_KEY_ECDH_PARAMS, p->ecdh_kty, p->ecdh_crv);
 	}
+}
+
+/* The key object for verifiers: no secret, no ecdh_params                               KG §9.6 */
+static void put_verifier_key(struct gm_out *out, const struct gm_keying *k)
+{
+	const struct gm_group_params *p = k->params;
+
+	gm_cbor_put_int(out, GM_LABEL_KEY);
+	gm_cbor_put_map(out, 6u + (p->pairwise_mode ? 2u : 0u));
+	gm_pair_int(out, GM_KEY_HKDF, p->hkdf);
+	if (p->pairwise_mode)
+		gm_pair_int(out, GM_KEY_ALG, p->alg);
+	gm_pair_bytes(out, GM_KEY_CONTEXT_ID, k->gid);
+	gm_pair_int(out, GM_KEY_CRED_FMT, p->cred_fmt);
+	put_signing(out, p);
+	if (p->pairwise_mode)
+		gm_pair_int(out, GM_KEY_ECDH_ALG, p->ecdh_alg);
 }
 
 /* The key object of a rekeying message */
@@ -555,16 +543,23 @@ static void put_keying(struct gm_out *out, const struct gm_keying *k,
 	gm_cbor_put_uint(out, k->exi);
 }
 
+void gm_policies_put_pair(struct gm_out *out, const struct gm_policies *p)
+{
+	gm_cbor_put_int(out, GM_LABEL_GROUP_POLICIES);
+	gm_cbor_put_map(out, (unsigned)(p->check_interval >= 0) + (p->expiration_delta >= 0));
+	if (p->check_interval >= 0)
+		gm_pair_int(out, GM_POLICY_CHECK_INTERVAL, p->check_interval);
+	if (p->expiration_delta >= 0)
+		gm_pair_int(out, GM_POLICY_EXPIRATION_DELTA, p->expiration_delta);
+}
+
 void gm_join_response_encode(struct gm_out *out, const struct gm_join_response *r)
 {
 	gm_cbor_put_map(out, KEYING_PAIRS + (r->has_creds ? CREDS_PAIRS : 0u) + 4u);
 	put_keying(out, &r->keying, put_key);
 	if (r->has_creds)
 		put_raw(out, r->creds);
-	gm_cbor_put_int(out, GM_LABEL_GROUP_POLICIES);
-	gm_cbor_put_map(out, 2);
-	gm_pair_int(out, POLICY_CHECK_INTERVAL, r->check_interval);
-	gm_pair_int(out, POLICY_EXPIRATION_DELTA, r->expiration_delta);
+	gm_policies_put_pair(out, &(struct gm_policies){r->check_interval, r->expiration_delta});
 	gm_pair_bytes(out, GM_LABEL_KDC_CRED, r->kdc_cred);
 	gm_pair_bytes(out, GM_LABEL_KDC_NONCE, r->kdc_nonce);
 	gm_pair_bytes(out, GM_LABEL_KDC_CRED_VERIFY, r->kdc_verify);
@@ -594,6 +589,56 @@ void gm_rekey_encode(struct gm_out *out, const struct gm_keying *keying, struct 
 	put_keying(out, keying, put_fresh_key);
 	put_raw(out, joiners);
 	put_stale(out, stale.p ? stale : (struct gm_bytes){&empty_array, 1});
+}
+
+void gm_verif_data_encode(struct gm_out *out, const struct gm_keying *k, struct gm_bytes sign_enc_key)
+{
+	gm_cbor_put_map(out, KEYING_PAIRS + 1u);
+	put_keying(out, k, put_verifier_key);
+	gm_pair_bytes(out, GM_LABEL_SIGN_ENC_KEY, sign_enc_key);
+}
+
+/* Group encryption without authentication; the other algorithms are AEADs                RFC 9459 §4 */
+static const struct {
+	int32_t alg;
+	uint8_t key_len;
+} ctr_algs[] = {
+    {GM_ALG_A128CTR, 16},
+    {GM_ALG_A192CTR, 24},
+    {GM_ALG_A256CTR, 32},
+};
+
+/* Key length of a group encryption algorithm; 0: unknown */
+static size_t key_len(int32_t alg)
+{
+	for (size_t i = 0; i < GM_FIELDS_N(ctr_algs); i++)
+		if (ctr_algs[i].alg == alg)
+			return ctr_algs[i].key_len;
+	const struct gm_aead_info *info = gm_aead_info(alg);
+	return info ? info->key_len : 0;
+}
+
+enum gm_err gm_group_sekey(const struct gm_keying *k, uint8_t sekey[static GM_SEKEY_MAX], size_t *n)
+{
+	const struct gm_group_params *p = k->params;
+	uint8_t info[64];
+	struct gm_out o = gm_out(info, sizeof(info));
+
+	*n = 0;
+	if (!p->group_mode || p->hkdf != GM_HKDF_SHA_256 || !key_len(p->gp_enc_alg))
+		return GM_E_RANGE;
+	size_t len = key_len(p->gp_enc_alg);
+	gm_cbor_put_array(&o, 5);
+	gm_cbor_put_bstr(&o, NULL, 0);
+	gm_cbor_put_bstr(&o, k->gid.p, k->gid.n);
+	gm_cbor_put_int(&o, p->gp_enc_alg);
+	gm_cbor_put_text(&o, "SEKey");
+	gm_cbor_put_uint(&o, len);
+	if (o.err != GM_E_OK)
+		return GM_E_RANGE;
+	gm_hkdf_sha256(sekey, len, k->salt.p, k->salt.n, k->ms.p, k->ms.n, info, gm_out_len(&o));
+	*n = len;
+	return GM_E_OK;
 }
 
 void gm_problem_encode(struct gm_out *out, int id, const char *text)
@@ -628,6 +673,7 @@ static const struct gm_field keying_fields[] = {
     {GM_LABEL_KDC_NONCE, GM_FIELD_BSTR, offsetof(struct keying_fields, map.kdc_nonce)},
     {GM_LABEL_KDC_CRED_VERIFY, GM_FIELD_BSTR, offsetof(struct keying_fields, map.kdc_verify)},
     {GM_LABEL_GROUP_SENDERID, GM_FIELD_BSTR, offsetof(struct keying_fields, sid)},
+    {GM_LABEL_SIGN_ENC_KEY, GM_FIELD_BSTR, offsetof(struct keying_fields, map.sign_enc_key)},
     {GM_LABEL_STALE_NODE_IDS, GM_FIELD_ARRAY, offsetof(struct keying_fields, map.stale)},
 };
 
@@ -682,7 +728,7 @@ static enum gm_err read_key(struct gm_bytes item, struct gm_keying_map *map)
 
 	gm_fields_read(&in, key_fields, GM_FIELDS_N(key_fields), &k);
 	GM_TRY(gm_cbor_end(&in));
-	if (!k.ms.p || !k.gid.p)
+	if (!k.gid.p || (!k.ms.p && !map->sign_enc_key.p))
 		return GM_E_MISSING;
 	GM_TRY(read_params(k.sign_params, &p->sign_kty, &p->sign_crv));
 	GM_TRY(read_params(k.ecdh_params, &p->ecdh_kty, &p->ecdh_crv));

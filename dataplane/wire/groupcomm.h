@@ -7,6 +7,7 @@
 #include "gm/buf.h"
 #include "wire/cred.h"
 #include "wire/cwt.h"
+#include "wire/uri.h"
 
 #define GM_SID_MAX 7u
 #define GM_GID_MAX 8u
@@ -128,6 +129,14 @@ void gm_hints_encode(struct gm_out *out, const char *as_uri, const char *audienc
 void gm_sign_info_entry(struct gm_out *out, const struct gm_bytes *names, unsigned n, const struct gm_group_params *p);
 void gm_ecdh_info_entry(struct gm_out *out, const struct gm_bytes *names, unsigned n, const struct gm_group_params *p);
 
+/* One entry of kdc_dh_creds: the credential for key agreement with the Group Manager in pairwise-only groups.  KG §5.3
+ */
+void gm_kdc_dh_creds_entry(struct gm_out *out, const struct gm_bytes *names, unsigned n,
+                           const struct gm_group_params *p, struct gm_bytes kdc_cred);
+/* The credential that kdc_dh_creds, a raw array of such entries, has for a group. MISSING: none; else as cbor.h */
+GM_NODISCARD enum gm_err gm_kdc_dh_creds_find(struct gm_bytes kdc_dh_creds, struct gm_bytes name,
+                                              struct gm_bytes *cred);
+
 /* ---- Join */
 enum gm_creds_asked { GM_CREDS_NO, GM_CREDS_NEEDED /* null */, GM_CREDS_ROLES };
 #define GM_ROLE_FILTER_MAX 8u
@@ -152,18 +161,23 @@ void gm_join_scope_encode(struct gm_out *out, struct gm_bytes name, uint32_t rol
 /* bstr(a) || bstr(b) || bstr(c); c.p == NULL: two parts. The input of a proof of possession. KG §6.1 */
 void gm_pop_input(struct gm_out *out, struct gm_bytes a, struct gm_bytes b, struct gm_bytes c);
 
-/* 4.00 with what a joiner has to know: 29 sign_info, 31 ecdh_info, [30 kdcchallenge]       KG §6.2 */
-void gm_join_info_encode(struct gm_out *out, struct gm_bytes name, const struct gm_group_params *p,
-                         struct gm_bytes challenge);
+/* The MAC that proves possession in a pairwise-only group, with HKDF-SHA-256 whatever the group's hkdf is. secret: the
+ * static-static Diffie-Hellman secret of member and Group Manager.                       KG §6.1 */
+#define GM_POP_MAC 8u
+void gm_pop_mac(uint8_t mac[static GM_POP_MAC], struct gm_bytes secret, struct gm_bytes pop_input);
 
-/* Host, port and path of a control URI. Accepts coap:// and unicast IP literals only. port 0: default. RANGE: something
- * else. */
-struct gm_uri {
-	uint8_t ip[16]; /* v4-mapped for IPv4 */
-	uint16_t port;
-	struct gm_bytes path; /* with leading slash; percent-encoding and dot segments are refused */
+/* 4.00 with what a joiner has to know: 29 sign_info where the group signs, 30 kdcchallenge unless p == NULL, 31
+ * ecdh_info where it has pairwise mode, 32 kdc_dh_creds where it has nothing else; kdc_cred is not looked at
+ * elsewhere.                                                                             KG §6.2 */
+void gm_join_info_encode(struct gm_out *out, struct gm_bytes name, const struct gm_group_params *p,
+                         struct gm_bytes kdc_cred, struct gm_bytes challenge);
+
+struct gm_join_info { /* p == NULL: absent */
+	struct gm_bytes challenge;
+	struct gm_bytes sign_info, ecdh_info, kdc_dh_creds; /* raw arrays */
 };
-GM_NODISCARD enum gm_err gm_uri_decode(struct gm_bytes text, struct gm_uri *uri);
+/* Also the 4.00 to an upload of a credential, which has the challenge only. Errors of cbor.h */
+GM_NODISCARD enum gm_err gm_join_info_decode(struct gm_bytes payload, struct gm_join_info *info);
 
 /* ---- keying material */
 struct gm_keying { /* one version of a group's keys; secret */
@@ -174,6 +188,12 @@ struct gm_keying { /* one version of a group's keys; secret */
 	int64_t exp;  /* epoch seconds */
 	uint64_t exi; /* seconds left */
 };
+
+struct gm_policies { /* seconds; -1: absent */
+	int64_t check_interval, expiration_delta;
+};
+/* The pair 16 group_policies: a map of those that are present */
+void gm_policies_put_pair(struct gm_out *out, const struct gm_policies *policies);
 
 struct gm_join_response {
 	struct gm_keying keying;
@@ -191,6 +211,16 @@ void gm_keying_encode(struct gm_out *out, const struct gm_keying *keying, struct
 /* The rekeying message: key has ms, contextId, salt only.                                 KG §11.1 */
 void gm_rekey_encode(struct gm_out *out, const struct gm_keying *keying, struct gm_bytes stale,
                      struct gm_bytes joiners);
+/* What signature verifiers get: key has identifiers of algorithms, the form of credentials and the Gid, nothing that
+ * decrypts. k->ms, salt and sid are not looked at.                                        KG §9.6 */
+void gm_verif_data_encode(struct gm_out *out, const struct gm_keying *k, struct gm_bytes sign_enc_key);
+
+/* Signature Encryption Key, n bytes as gp_enc_alg asks for. sekey is the caller's to wipe. RANGE: the group does not
+ * sign, its HKDF is not SHA-256, or gp_enc_alg is unknown.    draft-ietf-core-oscore-groupcomm §2.1.9, RFC 8613 §3.2.1
+ */
+#define GM_SEKEY_MAX 32u
+GM_NODISCARD enum gm_err gm_group_sekey(const struct gm_keying *k, uint8_t sekey[static GM_SEKEY_MAX], size_t *n);
+
 /* {0: {0: id}} with detail under -2 where text is not empty                               CF 257 */
 void gm_problem_encode(struct gm_out *out, int id, const char *text);
 
@@ -204,9 +234,10 @@ struct gm_keying_map {
 	struct gm_bytes kdc_cred, kdc_nonce, kdc_verify;
 	struct gm_bytes creds, peer_roles, peer_ids, stale; /* raw CBOR arrays; p == NULL: absent */
 	struct gm_bytes policies;
+	struct gm_bytes sign_enc_key; /* p != NULL: a verifier's data, without ms, salt, sid */
 };
-/* Also {21: Sender ID}, the answer to a Key Renewal: sid only. MISSING: no key, or a key without ms or contextId; else
- * the errors of cbor.h. */
+/* Also {21: Sender ID}, the answer to a Key Renewal: sid only. MISSING: no key, or a key without contextId, or without
+ * ms where there is no sign_enc_key; else the errors of cbor.h. */
 GM_NODISCARD enum gm_err gm_keying_decode(struct gm_bytes payload, struct gm_keying_map *map);
 
 #endif

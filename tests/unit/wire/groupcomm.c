@@ -201,7 +201,7 @@ Test(info, join_error_names_signatures_challenge_and_key_agreement)
 {
 	struct gm_group_params p = gm_group_params_default();
 	struct gm_out o = writer();
-	gm_join_info_encode(&o, text("g1"), &p, text("c"));
+	gm_join_info_encode(&o, text("g1"), &p, text("C"), text("c"));
 	expect_written(&o, "a3181d8185626731278101820106"
 	                   "0e181e4163181f8185626731381a81018201040e");
 }
@@ -211,14 +211,56 @@ Test(info, join_error_of_a_group_with_one_mode_names_only_that)
 	struct gm_group_params p = gm_group_params_default();
 	struct gm_out o = writer();
 	p.pairwise_mode = false;
-	gm_join_info_encode(&o, text("g1"), &p, (struct gm_bytes){0});
+	gm_join_info_encode(&o, text("g1"), &p, text("C"), (struct gm_bytes){0});
 	expect_written(&o, "a1181d8185626731278101820106"
 	                   "0e");
 	p = gm_group_params_default();
 	p.group_mode = false;
 	o = writer();
-	gm_join_info_encode(&o, text("g1"), &p, (struct gm_bytes){0});
-	expect_written(&o, "a1181f8185626731381a81018201040e");
+	gm_join_info_encode(&o, text("g1"), &p, text("C"), (struct gm_bytes){0});
+	expect_written(&o, "a2181f8185626731381a81018201040e"
+	                   "1820818362673"
+	                   "10e4143");
+}
+
+Test(info, join_error_is_read_by_the_joiner)
+{
+	struct gm_group_params p = gm_group_params_default();
+	struct gm_out o = writer();
+	struct gm_join_info i;
+	struct gm_bytes cred;
+
+	p.group_mode = false;
+	gm_join_info_encode(&o, text("g1"), &p, text("C"), text("c"));
+	cr_assert_eq(gm_join_info_decode(gm_out_result(&o), &i), GM_E_OK);
+	cr_expect(gm_bytes_is(i.challenge, "c"));
+	cr_expect(!i.sign_info.p && i.ecdh_info.p && i.kdc_dh_creds.p);
+	cr_assert_eq(gm_kdc_dh_creds_find(i.kdc_dh_creds, text("g1"), &cred), GM_E_OK);
+	cr_expect(gm_bytes_is(cred, "C"));
+	cr_expect_eq(gm_kdc_dh_creds_find(i.kdc_dh_creds, text("g2"), &cred), GM_E_MISSING);
+	cr_expect_null(cred.p);
+	cr_assert_eq(gm_join_info_decode(hex("a1181e4163"), &i), GM_E_OK);
+	cr_expect(gm_bytes_is(i.challenge, "c") && !i.ecdh_info.p);
+	cr_expect_eq(gm_join_info_decode(hex("a1181ef6"), &i), GM_E_TYPE);
+}
+
+Test(info, key_agreement_credential_may_serve_several_groups)
+{
+	struct gm_group_params p = gm_group_params_default();
+	struct gm_bytes names[] = {text("g1"), text("g2")}, cred;
+	uint8_t buf[64];
+	struct gm_out o = gm_out(buf, sizeof buf);
+
+	gm_cbor_put_array(&o, 2);
+	gm_kdc_dh_creds_entry(&o, &(struct gm_bytes){(const uint8_t *)"g0", 2}, 1, &p, text("A"));
+	gm_kdc_dh_creds_entry(&o, names, 2, &p, text("B"));
+	cr_expect(is_hex(gm_out_result(&o), "82836267300e4141838262673162673"
+	                                    "20e4142"));
+	cr_assert_eq(gm_kdc_dh_creds_find(gm_out_result(&o), text("g2"), &cred), GM_E_OK);
+	cr_expect(gm_bytes_is(cred, "B"));
+	cr_expect_eq(gm_kdc_dh_creds_find(hex("8182626731"), text("g1"), &cred), GM_E_MALFORMED);
+	cr_expect_eq(gm_kdc_dh_creds_find(hex("81836267310e"), text("g1"), &cred), GM_E_SHORT);
+	cr_expect_eq(gm_kdc_dh_creds_find(hex("80"), text("g1"), &cred), GM_E_MISSING);
 }
 
 /* ---- Join */
@@ -414,6 +456,25 @@ Test(pop, inputs_and_scope_are_those_of_the_vectors)
 	json_decref(file);
 }
 
+Test(pop, mac_of_a_pairwise_only_group_is_that_of_the_vectors)
+{
+	json_t *file = gm_vectors_load("group-oscore.json");
+	const json_t *pop = json_object_get(file, "pop"), *only = json_object_get(file, "pop_pairwise_only");
+	static const char *const sides[][2] = {{"client_pop_input", "client_cred_verify_mac8"},
+	                                       {"kdc_pop_input", "kdc_cred_verify_mac8"}};
+	uint8_t secret[32], input[64], want[8], mac[GM_POP_MAC];
+
+	cr_assert(gm_crypto_init());
+	gm_vectors_get(secret, sizeof secret, only, "IKM");
+	for (size_t i = 0; i < COUNT(sides); i++) {
+		size_t n = gm_vectors_get(input, sizeof input, pop, sides[i][0]);
+		cr_assert_eq(gm_vectors_get(want, sizeof want, only, sides[i][1]), GM_POP_MAC);
+		gm_pop_mac(mac, (struct gm_bytes){secret, sizeof secret}, (struct gm_bytes){input, n});
+		cr_expect_arr_eq(mac, want, GM_POP_MAC, "%s", sides[i][1]);
+	}
+	json_decref(file);
+}
+
 /* ---- credentials */
 
 #define X "ce616f28426ef24edb51dbcef7a23305f886f657959d4df889ddfc0255042159"
@@ -527,6 +588,150 @@ Test(cred, is_not_looked_at_as_a_point_where_pairwise_mode_is_off)
 	                        "0200000000000000000000000000000000000000000000000000000000000000",
 	                        &p),
 	             GM_E_OK);
+}
+
+/* ---- credentials of other kinds */
+
+/* P-256, RFC 9052 appendix C.7.1: the key of "meriadoc" */
+#define EC_X "65eda5a12577c2bae829437fe338701a10aaa375e1bb5b5de108de439c08551d"
+#define EC_Y "1e52ed75701163f7f9e40ddf9f341b3dc9ba860af7e0ca7ca7e9eecd0084d19c"
+#define EC_CCS "a108a101a401022001215820" EC_X "225820" EC_Y
+
+static struct gm_group_params es(int32_t alg, int32_t crv)
+{
+	struct gm_group_params p = gm_group_params_default();
+	p.sign_alg = alg;
+	p.sign_kty = p.ecdh_kty = GM_KTY_EC2;
+	p.sign_crv = p.ecdh_crv = crv;
+	return p;
+}
+
+static enum gm_err read_pub(const char *cred, const struct gm_group_params *p, struct gm_cred_pub *pub)
+{
+	cr_assert(gm_crypto_init());
+	return gm_cred_pub(hex(cred), p, pub);
+}
+
+Test(cred, has_both_coordinates_of_an_elliptic_curve_key)
+{
+	struct gm_group_params p = es(-7, GM_CRV_P256);
+	struct gm_cred_pub pub;
+	struct gm_out o = writer();
+
+	cr_assert_eq(read_pub(EC_CCS, &p, &pub), GM_E_OK);
+	cr_expect(pub.kty == GM_KTY_EC2 && pub.crv == GM_CRV_P256 && pub.n == 32);
+	cr_expect(is_hex((struct gm_bytes){pub.x, 32}, EC_X) && is_hex((struct gm_bytes){pub.y, 32}, EC_Y));
+	gm_ccs_encode_pub(&o, NULL, &pub);
+	expect_written(&o, EC_CCS);
+}
+
+Test(cred, has_coordinates_as_long_as_the_curve)
+{
+	static const struct {
+		int32_t alg, crv;
+		uint8_t n;
+	} curves[] = {{-7, GM_CRV_P256, 32}, {-35, GM_CRV_P384, 48}, {-36, GM_CRV_P521, 66}};
+	struct gm_cred_pub pub, again;
+
+	for (size_t i = 0; i < COUNT(curves); i++) {
+		struct gm_group_params p = es(curves[i].alg, curves[i].crv);
+		for (uint8_t n = curves[i].n; n >= 31; n = (uint8_t)(n - 1)) {
+			struct gm_out o = writer();
+			pub = (struct gm_cred_pub){.kty = GM_KTY_EC2, .crv = curves[i].crv, .n = n};
+			memset(pub.x, 1, n);
+			memset(pub.y, 2, n);
+			gm_ccs_encode_pub(&o, "s", &pub);
+			enum gm_err want = n == curves[i].n ? GM_E_OK : GM_E_BAD_CRED;
+			cr_expect_eq(gm_cred_pub(gm_out_result(&o), &p, &again), want, "%d bytes", n);
+			cr_expect(want != GM_E_OK || memcmp(&pub, &again, sizeof pub) == 0);
+		}
+	}
+}
+
+static const struct refusal bad_ec_creds[] = {
+    {"no y", "a108a101a301022001215820" EC_X},
+    {"a compressed point", "a108a101a401022001215820" EC_X "22f5"},
+    {"y of 31 bytes",
+     "a108a101a401022001215820" EC_X "22581f00000000000000000000000000000000000000000000000000000000000000"},
+    {"another curve", "a108a101a401022002215820" EC_X "225820" EC_Y},
+    {"kty OKP", "a108a101a401012001215820" EC_X "225820" EC_Y},
+    {"alg EdDSA", "a108a101a5010203272001215820" EC_X "225820" EC_Y},
+    {"a private key", "a108a101a501022001215820" EC_X "225820" EC_Y "234100"},
+};
+
+Test(cred, refuses_elliptic_curve_keys_that_do_not_fit)
+{
+	struct gm_group_params p = es(-7, GM_CRV_P256);
+	struct gm_cred_pub pub;
+	uint8_t key[32];
+
+	for (size_t i = 0; i < COUNT(bad_ec_creds); i++)
+		cr_expect_eq(read_pub(bad_ec_creds[i].hex, &p, &pub), GM_E_BAD_CRED, "%s", bad_ec_creds[i].what);
+	cr_expect_eq(gm_cred_key(hex(EC_CCS), &p, key), GM_E_BAD_CRED, "a key of one coordinate was asked for");
+}
+
+/* claims {1: "a", 8: {1: COSE_Key}} */
+#define CLAIMS "a201616108a101a301012006215820" X
+#define CWT_SIGNED "8443a10127a0582f" CLAIMS "4101"
+
+static const struct refusal good_cwts[] = {
+    {"no tag", CWT_SIGNED},
+    {"the tag of COSE_Sign1", "d2" CWT_SIGNED},
+    {"the tags of a CWT", "d83dd2" CWT_SIGNED},
+    {"an algorithm we cannot verify", "8444a1013822a0582f" CLAIMS "4101"},
+};
+
+Test(cred, of_a_cwt_is_the_key_in_its_claims)
+{
+	struct gm_group_params p = gm_group_params_default();
+	p.cred_fmt = GM_CRED_FMT_KCWT;
+	for (size_t i = 0; i < COUNT(good_cwts); i++) {
+		struct gm_cred_pub pub;
+		cr_expect_eq(read_pub(good_cwts[i].hex, &p, &pub), GM_E_OK, "%s", good_cwts[i].what);
+		cr_expect(is_hex((struct gm_bytes){pub.x, pub.n}, X), "%s", good_cwts[i].what);
+	}
+}
+
+static const struct refusal bad_cwts[] = {
+    {"nothing", ""},
+    {"a CCS", CLAIMS},
+    {"a tag of something else", "d1" CWT_SIGNED},
+    {"the tag of a CWT alone", "d83d" CWT_SIGNED},
+    {"three elements", "8343a10127a0582f" CLAIMS},
+    {"no signature", "8443a10127a0582f" CLAIMS "40"},
+    {"unprotected header as array", "8443a1012780582f" CLAIMS "4101"},
+    {"protected header as map", "84a10127a0582f" CLAIMS "4101"},
+    {"claims as text", "8443a10127a061614101"},
+    {"no cnf", "8443a10127a044a10161614101"},
+    {"bytes after it", CWT_SIGNED "00"},
+};
+
+Test(cred, refuses_what_is_no_cwt)
+{
+	struct gm_group_params p = gm_group_params_default();
+	p.cred_fmt = GM_CRED_FMT_KCWT;
+	for (size_t i = 0; i < COUNT(bad_cwts); i++) {
+		struct gm_cred_pub pub;
+		cr_expect_eq(read_pub(bad_cwts[i].hex, &p, &pub), GM_E_BAD_CRED, "%s", bad_cwts[i].what);
+	}
+}
+
+Test(cred, goes_untagged_into_cryptography)
+{
+	cr_expect(is_hex(gm_cred_untagged(hex("d83dd2" CWT_SIGNED), GM_CRED_FMT_KCWT), CWT_SIGNED));
+	cr_expect(is_hex(gm_cred_untagged(hex(CWT_SIGNED), GM_CRED_FMT_KCWT), CWT_SIGNED));
+	cr_expect(is_hex(gm_cred_untagged(hex("d2a0"), GM_CRED_FMT_KCCS), "d2a0"));
+	cr_expect(is_hex(gm_cred_untagged(hex("d8"), GM_CRED_FMT_KCWT), "d8"));
+}
+
+Test(cred, of_certificates_is_refused_until_they_can_be_read)
+{
+	struct gm_group_params p = gm_group_params_default();
+	struct gm_cred_pub pub;
+	p.cred_fmt = GM_CRED_FMT_X5CHAIN;
+	cr_expect_eq(read_pub("3003020101", &p, &pub), GM_E_BAD_CRED);
+	p.cred_fmt = GM_CRED_FMT_X5BAG;
+	cr_expect_eq(read_pub("3003020101", &p, &pub), GM_E_BAD_CRED);
 }
 
 /* ---- control URI */
@@ -756,6 +961,87 @@ Test(rekey, message_has_the_size_that_was_reckoned)
 	cr_expect_leq(gm_out_len(&o), 67);
 }
 
+Test(verif_data, has_no_secret_but_the_signature_encryption_key)
+{
+	struct gm_keying k = keying();
+	struct gm_out o = writer();
+	struct gm_keying_map m;
+
+	k.sid = text("s");
+	gm_verif_data_encode(&o, &k, text("K"));
+	expect_written(&o, "a7070108a8"
+	                   "0305040a0646b1b2b3b4b5b6080e" SIGN_PART "0c381a" TAIL "1821414b");
+	cr_assert_eq(gm_keying_decode(gm_out_result(&o), &m), GM_E_OK);
+	cr_expect(gm_bytes_is(m.sign_enc_key, "K") && !m.ms.p && !m.salt.p && !m.sid.p);
+	cr_expect(m.has_params && m.params.sign_alg == -8 && m.params.ecdh_alg == -27 && m.params.alg == 10);
+	cr_expect(gm_bytes_eq(m.gid, k.gid) && m.num == 7);
+}
+
+Test(verif_data, of_a_signature_only_group_names_no_key_agreement)
+{
+	struct gm_keying k = keying();
+	struct gm_out o = writer();
+	params.pairwise_mode = false;
+	gm_verif_data_encode(&o, &k, text("K"));
+	expect_written(&o, "a7070108a6"
+	                   "03050646b1b2b3b4b5b6080e" SIGN_PART TAIL "1821414b");
+}
+
+Test(sekey, is_that_of_the_vectors)
+{
+	json_t *file = gm_vectors_load("group-oscore.json");
+	const json_t *in = json_object_get(file, "inputs");
+	uint8_t ms[16], s[8], g[8], want[16], sekey[GM_SEKEY_MAX];
+	size_t n;
+	struct gm_keying k = keying();
+
+	cr_assert(gm_crypto_init());
+	k.ms = (struct gm_bytes){ms, gm_vectors_get(ms, sizeof ms, in, "master_secret")};
+	k.salt = (struct gm_bytes){s, gm_vectors_get(s, sizeof s, in, "master_salt")};
+	k.gid = (struct gm_bytes){g, gm_vectors_get(g, sizeof g, in, "gid")};
+	gm_vectors_get(want, sizeof want, json_object_get(file, "derived"), "signature_encryption_key");
+	cr_assert_eq(gm_group_sekey(&k, sekey, &n), GM_E_OK);
+	cr_assert_eq(n, sizeof want);
+	cr_expect_arr_eq(sekey, want, sizeof want);
+	json_decref(file);
+}
+
+Test(sekey, is_as_long_as_the_group_encryption_asks_for)
+{
+	static const struct {
+		int32_t alg;
+		size_t n;
+	} algs[] = {{10, 16}, {11, 32}, {1, 16},      {2, 24},      {3, 32},
+	            {24, 32}, {33, 32}, {-65534, 16}, {-65533, 24}, {-65532, 32}};
+	uint8_t sekey[GM_SEKEY_MAX];
+	struct gm_keying k = keying();
+	size_t n;
+
+	cr_assert(gm_crypto_init());
+	for (size_t i = 0; i < COUNT(algs); i++) {
+		params.gp_enc_alg = algs[i].alg;
+		cr_assert_eq(gm_group_sekey(&k, sekey, &n), GM_E_OK, "%d", algs[i].alg);
+		cr_expect_eq(n, algs[i].n, "%d", algs[i].alg);
+	}
+}
+
+Test(sekey, does_not_exist_where_it_cannot_be_derived)
+{
+	uint8_t sekey[GM_SEKEY_MAX];
+	struct gm_keying k = keying();
+	size_t n;
+
+	params.gp_enc_alg = 99;
+	cr_expect_eq(gm_group_sekey(&k, sekey, &n), GM_E_RANGE);
+	params = gm_group_params_default();
+	params.hkdf = 7;
+	cr_expect_eq(gm_group_sekey(&k, sekey, &n), GM_E_RANGE);
+	params = gm_group_params_default();
+	params.group_mode = false;
+	cr_expect_eq(gm_group_sekey(&k, sekey, &n), GM_E_RANGE);
+	cr_expect_eq(n, 0);
+}
+
 Test(join_response, decodes_what_it_encodes)
 {
 	struct gm_out o = writer();
@@ -812,6 +1098,7 @@ static const struct {
     {"no key", "a0", GM_E_MISSING},
     {"no ms", "a108a1064101", GM_E_MISSING},
     {"no contextId", "a108a1024101", GM_E_MISSING},
+    {"a verifier's data without contextId", "a208a018214101", GM_E_MISSING},
     {"key as bytes", "a10840", GM_E_TYPE},
     {"ms twice", "a108a3024101024101064101", GM_E_DUPLICATE},
     {"a label twice", "a3" SMALL_KEY "09000900", GM_E_DUPLICATE},
