@@ -11,10 +11,12 @@
 
 /* ---- watching */
 
+/* Ends the program: what a suite expects in its .fini does not count. */
 static void fault(struct core_rig *r, const char *what)
 {
-	if (!r->faults++)
-		snprintf(r->fault, sizeof(r->fault), "%s", what);
+	(void)r;
+	fprintf(stderr, "rig: %s\n", what);
+	abort();
 }
 
 static void give(struct core_rig *r, const uint8_t *gid, const uint8_t *sid, uint8_t sid_n, bool anew)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A core without workers and without a store: events made by hand go in, changes gather as records, effects are kept
  * for looking at. The rig watches over what must never happen: a Sender ID given twice under one Gid, an effect for a
- * worker that does not own the context, a removed member with a mirror. It counts such faults in `faults`. */
+ * worker that does not own the context, a removed member with a mirror. Such a fault ends the program. */
 #ifndef GM_TEST_CORE_RIG_H
 #define GM_TEST_CORE_RIG_H
 
@@ -43,8 +43,6 @@ struct core_rig {
 	struct rig_given *given; /* Sender IDs under the current Gids */
 	size_t givens;
 	struct gm_group_view view[64];
-	unsigned faults;
-	char fault[128]; /* the first one */
 };
 
 struct rig_client {
