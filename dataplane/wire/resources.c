@@ -229,7 +229,7 @@ void gm_creds_put_pairs(struct gm_out *out, const struct gm_creds *creds)
 	gm_list_encode(out, creds->sids);
 }
 
-void gm_creds_encode(struct gm_out *out, uint64_t num, const struct gm_creds *creds)
+void gm_creds_answer_encode(struct gm_out *out, uint64_t num, const struct gm_creds *creds)
 {
 	gm_cbor_put_map(out, 4);
 	gm_cbor_put_int(out, GM_LABEL_NUM);
@@ -249,7 +249,7 @@ static const struct gm_field creds_fields[] = {
     {GM_LABEL_PEER_IDENTIFIERS, GM_FIELD_ITEM, offsetof(struct creds_fields, raw.item[2])},
 };
 
-enum gm_err gm_creds_decode(struct gm_bytes payload, int64_t *num, struct gm_creds *creds)
+enum gm_err gm_creds_answer_decode(struct gm_bytes payload, int64_t *num, struct gm_creds *creds)
 {
 	static const enum gm_cbor_type types[3] = {GM_CBOR_BSTR, GM_CBOR_UINT, GM_CBOR_BSTR};
 	struct creds_fields f = {0};

@@ -55,9 +55,9 @@ struct gm_creds { /* credentials, roles and Sender IDs: lists of one length, in 
 void gm_creds_put_pairs(struct gm_out *out, const struct gm_creds *creds);
 /* Answer to GET and FETCH: {9: num, 13, 14, 15}. From a GET no member is {..., 13: [], ...}; where a FETCH finds none,
  * the caller answers with gm_nothing_encode(). */
-void gm_creds_encode(struct gm_out *out, uint64_t num, const struct gm_creds *creds);
+void gm_creds_answer_encode(struct gm_out *out, uint64_t num, const struct gm_creds *creds);
 /* Also of nothing: three empty lists, num -1. MALFORMED: lists of several lengths */
-GM_NODISCARD enum gm_err gm_creds_decode(struct gm_bytes payload, int64_t *num, struct gm_creds *creds);
+GM_NODISCARD enum gm_err gm_creds_answer_decode(struct gm_bytes payload, int64_t *num, struct gm_creds *creds);
 
 /* ---- kdc-cred                                                                           RFC 9594 §4.5, KG §9.5 */
 GM_NODISCARD enum gm_err gm_cnonce_decode(struct gm_bytes payload, struct gm_bytes *cnonce); /* FETCH {6: cnonce} */
