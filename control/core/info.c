@@ -105,7 +105,7 @@ static struct gm_member_info member_info(const struct gm_core *c, const struct g
 	    .delivery = gm_members_delivery(m),
 	    .joined = m->joined,
 	    .version = m->version,
-	    .late = m->late,
+	    .late = gm_members_late(g, m),
 	};
 
 	memcpy(info.sid, m->sid, sizeof(info.sid));

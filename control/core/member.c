@@ -31,17 +31,21 @@ void gm_members_set_blob(struct gm_member *m, struct gm_bytes cred, struct gm_by
 	m->blob = o.start;
 }
 
+bool gm_members_late(const struct gm_group *g, const struct gm_member *m)
+{
+	return m->version < g->version && m->late_at == g->version;
+}
+
 void gm_members_handed(struct gm_core *c, struct gm_member *m, uint64_t version)
 {
 	struct gm_group *g = gm_groups_at(c, m->group);
 
 	if (m->version >= g->version || version != g->version)
 		return;
-	if (m->late)
+	if (gm_members_late(g, m))
 		g->late--;
 	else
 		g->waiting--;
-	m->late = false;
 	m->version = version;
 }
 

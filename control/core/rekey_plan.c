@@ -230,8 +230,8 @@ static void note_fate(struct gm_core *c, struct gm_group *g, struct gm_member *m
 		gm_members_handed(c, m, g->version);
 		g->confirmed++;
 		c->count.confirmed++;
-	} else if (!m->late) {
-		m->late = true;
+	} else if (!gm_members_late(g, m)) {
+		m->late_at = g->version;
 		g->waiting--;
 		g->late++;
 		c->count.late++;

@@ -86,10 +86,11 @@ struct gm_member {
 	uint32_t group, slot, roles;
 	uint8_t sid_n, sid[GM_SID_MAX];
 	char node[GM_NODE_NAME_MAX];
-	bool has_control, has_obs, late;
+	bool has_control, has_obs;
 	uint8_t obs_node, obs_token_n, obs_token[8], obs_piv_n, obs_piv[5];
 	uint16_t control_port;
 	uint64_t version; /* the latest it confirmed or was handed */
+	uint64_t late_at; /* the version whose message it did not confirm; see gm_members_late() */
 	int64_t joined;
 	struct gm_slice cred, cnonce, control_path; /* within blob */
 	uint8_t *blob;
@@ -279,6 +280,7 @@ void gm_members_join(struct gm_turn *t, struct gm_call *call);
 void gm_members_leave(struct gm_turn *t, struct gm_call *call);
 void gm_members_keys(struct gm_turn *t, struct gm_call *call);
 void gm_members_unobserve(struct gm_turn *t, struct gm_member *m);
+bool gm_members_late(const struct gm_group *g, const struct gm_member *m);
 void gm_members_handed(struct gm_core *c, struct gm_member *m, uint64_t version); /* has the keys of version */
 /* §6.6: out of the group, Sender ID stale, rekey asked. notice: what it is told, OK: nothing */
 void gm_members_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notice, enum gm_reason reason,

@@ -245,3 +245,22 @@ Test(many_workers, hand_over_what_reaches_the_wrong_one)
 	cr_assert(eq(u32, r->reuses, 0));
 	flow_free(r);
 }
+
+Test(late, members_of_one_version_are_counted_anew_for_the_next)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_group_info seen = {0};
+
+	join_responders(r, 3);
+	r->mute = true;
+	cr_assert(flow_rekey(r, false) == GM_E_OK);
+	flow_run(r, 100000);
+	r->mute = false;
+	cr_assert(flow_rekey(r, false) == GM_E_OK);
+	flow_run(r, 3000);
+	flow_info(r, &seen);
+	cr_assert(eq(u32, seen.confirmed, 3));
+	cr_assert(eq(u32, seen.late, 0));
+	cr_assert(eq(u32, seen.waiting, 0));
+	flow_free(r);
+}

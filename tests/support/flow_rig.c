@@ -454,3 +454,15 @@ struct gm_core_status flow_status(struct flow *r)
 	gm_core_status(r->core, &s);
 	return s;
 }
+
+static bool take_info(void *arg, const struct gm_group_info *info)
+{
+	*(struct gm_group_info *)arg = *info;
+	return false;
+}
+
+void flow_info(struct flow *r, struct gm_group_info *info)
+{
+	if (gm_core_groups(r->core, "g1", take_info, info) != GM_E_OK)
+		abort();
+}

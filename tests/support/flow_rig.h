@@ -70,5 +70,6 @@ enum gm_err flow_evict(struct flow *r, const char *node, unsigned *evicted);
 /* Count of members whose keys are of this version or newer. */
 unsigned flow_at_version(struct flow *r, uint64_t version);
 struct gm_core_status flow_status(struct flow *r);
+void flow_info(struct flow *r, struct gm_group_info *info); /* of g1 */
 
 #endif
