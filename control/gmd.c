@@ -2,7 +2,6 @@
 /* The daemon: configuration, wiring, the turn loop. The main thread is the core thread. */
 #include <errno.h>
 #include <getopt.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -311,24 +310,16 @@ static bool open_state(struct gmd *d)
 	return true;
 }
 
-/* Workers share their ports with SO_REUSEPORT, so that a second gmd would silently take half of the traffic. Said
- * before the workers start; also the place for a clear word about addresses that cannot be bound. */
-static bool is_free(const struct gm_addr *addr)
+static const char *network_why(const struct gmd *d, enum gm_err err, int why)
 {
-	struct sockaddr_in6 to = {
-		.sin6_family = AF_INET6, .sin6_port = htons(addr->port), .sin6_scope_id = addr->scope};
-	char text[GM_ADDR_TEXT], why[GM_ADDR_TEXT + 128];
-	const int off = 0;
+	static char text[GM_ADDR_TEXT + 160];
+	char addr[GM_ADDR_TEXT];
 
-	memcpy(&to.sin6_addr, addr->ip, sizeof(to.sin6_addr));
-	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool ok = fd >= 0 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) == 0 &&
-	          bind(fd, (const struct sockaddr *)&to, sizeof(to)) == 0;
-	if (!ok)
-		snprintf(why, sizeof(why), "%s: %s", gm_addr_text(addr, text), strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return ok ? true : failed("network", why);
+	if (err != GM_E_IO)
+		return gm_err_info(err)->text;
+	snprintf(text, sizeof(text), "%s%s: %s", gm_addr_text(&d->config.listen[0], addr),
+	         d->config.listen_n > 1 ? " or another listen address" : "", strerror(why));
+	return text;
 }
 
 static bool open_network(struct gmd *d)
@@ -346,12 +337,9 @@ static bool open_network(struct gmd *d)
 		.wake_arg = d,
 	};
 
-	for (unsigned i = 0; i < d->config.listen_n; i++)
-		if (!is_free(&d->config.listen[i]))
-			return false;
 	memcpy(dp.listen, d->config.listen, sizeof(dp.listen));
 	enum gm_err err = gm_dp_start(&d->dp, &dp);
-	return err == GM_E_OK ? true : failed("network", gm_err_info(err)->text);
+	return err == GM_E_OK ? true : failed("network", network_why(d, err, errno));
 }
 
 /* Hand the whole state down, in portions that the workers' rings can take. */
