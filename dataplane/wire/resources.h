@@ -10,12 +10,12 @@
 #include "wire/fields.h"
 #include "wire/groupcomm.h"
 
-/* What is answered where nothing was found: the single byte 0x40                         RFC 9594 §4.1.1, 4.4.1, 4.6.1
+/* What is answered where nothing was found: the single byte 0x40                         RFC 9594 §4.2.1, 4.4.1, 4.6.1
  */
 void gm_nothing_encode(struct gm_out *out);
 bool gm_is_nothing(struct gm_bytes payload);
 
-/* ---- /ace-group FETCH: Gids to names                                                   RFC 9594 §4.1.1, KG §9.10 */
+/* ---- /ace-group FETCH: Gids to names                                                   RFC 9594 §4.2.1, KG §9.10 */
 GM_NODISCARD enum gm_err gm_gids_decode(struct gm_bytes payload, struct gm_list *gids); /* one or more bstr */
 void gm_gids_encode(struct gm_out *out, const struct gm_bytes *gids, unsigned n);
 
@@ -31,7 +31,7 @@ struct gm_group_names { /* three lists of one length; of length 0 where nothing 
 };
 GM_NODISCARD enum gm_err gm_group_names_decode(struct gm_bytes payload, struct gm_group_names *names);
 
-/* ---- creds                                                                              RFC 9594 §4.3, KG §9.3 */
+/* ---- creds                                                                              RFC 9594 §4.4, KG §9.3 */
 #define GM_ID_FILTER_MAX 1000u
 
 struct gm_creds_filter {
@@ -45,7 +45,7 @@ struct gm_creds_filter {
 GM_NODISCARD enum gm_err gm_creds_filter_decode(struct gm_bytes payload, struct gm_creds_filter *filter);
 void gm_creds_filter_encode(struct gm_out *out, const struct gm_creds_filter *filter);
 /* true where a member with these roles and this Sender ID passes. Costs a walk over the ids: who looks up a few of
- * many members walks filter->ids himself.                                                RFC 9594 §4.3.1 */
+ * many members walks filter->ids instead.                                                RFC 9594 §4.4.1 */
 bool gm_creds_filter_takes(const struct gm_creds_filter *filter, uint32_t roles, struct gm_bytes sid);
 
 struct gm_creds { /* credentials, roles and Sender IDs: lists of one length, in one order */
