@@ -19,6 +19,7 @@ import time
 import control
 import joins
 import network
+import storms
 import tokens
 from rig import ROOT, Client, Server, Tally, cbor2, coap, error_of
 
@@ -117,18 +118,28 @@ def the_log_is_clean(server, tally, clients):
 
 
 def counters_are_plausible(attack):
+    end = time.monotonic() + 20
+    while not _counters(attack, time.monotonic() > end):
+        time.sleep(0.5)
+
+
+def _counters(attack, last):
+    """False: members are still being told that it is over, and it is not the last look."""
     rows = attack.server.ctl('status')
     core = next(r for r in rows if r['what'] == 'core')
     workers = [r for r in rows if r['what'] == 'worker']
     total = {k: sum(w[k] for w in workers) for k in workers[0] if isinstance(workers[0][k], int)}
+    if core['members'] != total['members'] and not last:
+        return False
     sure = attack.tally.check
     sure(all(0 <= v < 1 << 48 for v in total.values()), 'counters have not run below zero', total)
     sure(total['rx'] > 0 and total['rx_bad'] <= total['rx'], 'bad datagrams are some of all', total)
     sure(core['contexts'] <= total['contexts'] + total['contexts_pending'], 'core knows no context workers lack',
          (core, total))
     sure(core['members'] == total['members'], 'core and workers count the same members', (core, total))
-    sure(core['joins_ok'] - core['leaves'] - core['evictions'] - core['expiries'] == core['members'],
-         'joins less ends are members', core)
+    sure(core['joins_ok'] - core['leaves'] - core['evictions'] - core['expiries'] >= core['members'],
+         'joins less ends are members, or of a deleted group', core)
+    return True
 
 
 PHASES = {
@@ -136,7 +147,8 @@ PHASES = {
     'joins': joins.malformed, 'credentials': joins.credentials, 'proofs': joins.proofs, 'uris': joins.control_uris,
     'resources': joins.other_resources, 'pipelined': joins.pipelined, 'blocks': network.blocks,
     'observe': network.observations, 'strangers': network.contexts_of_others, 'spoofed': network.spoofed_answers,
-    'replays': network.replays, 'control': control.all_of_it, 'unused-tokens': tokens.unused_tokens,
+    'replays': network.replays, 'storm': storms.operator_against_members, 'rejoins': storms.endless_rejoins,
+    'scopes': storms.long_scopes, 'control': control.all_of_it, 'unused-tokens': tokens.unused_tokens,
 }
 
 
@@ -179,6 +191,8 @@ def run(args, server, tally):
         counters_are_plausible(attack)
     if server.alive() and (not args.only or 'restart' in args.only):
         network.after_a_kill(attack, honest.client)
+    if server.alive() and (not args.only or 'hints' in args.only):
+        storms.short_questions(attack)
     the_log_is_clean(server, tally, attack.clients)
 
 
@@ -187,7 +201,7 @@ def main():
     parser.add_argument('--build', default=os.environ.get('GM_BUILD', os.path.join(ROOT, 'build', 'attack')))
     parser.add_argument('--seconds', type=float, default=30.0, help='of mutated datagrams, after the phases')
     parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--only', type=lambda text: text.split(','), help=', '.join([*PHASES, 'noise', 'restart']))
+    parser.add_argument('--only', type=lambda text: text.split(','), help=', '.join([*PHASES, 'noise', 'restart', 'hints']))
     parser.add_argument('--keep', action='store_true', help='keep the directory of the run')
     parser.add_argument('--trace', action='store_true', help='stop at the first surprise')
     args = parser.parse_args()

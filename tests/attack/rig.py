@@ -155,6 +155,10 @@ def decoded(data):
         return None
 
 
+class WipedKey(Exception):
+    """An answer that anybody can read."""
+
+
 class Client:
     """An ACE client that does what the attack wants, on a socket of its own. `sent` holds its datagrams."""
 
@@ -231,6 +235,24 @@ class Client:
         outer.type = type_
         return outer, exchange
 
+    def open(self, answer, exchange):
+        """The inner answer; WipedKey where it was sealed with a key of zeros."""
+        try:
+            return self.ctx.unprotect_response(answer, exchange)[0]
+        except oscore.OscoreError:
+            key, self.ctx.recipient_key = self.ctx.recipient_key, bytes(16)
+            iv, self.ctx.common_iv = self.ctx.common_iv, bytes(13)
+            for self.ctx.common_iv in (bytes(13), iv):
+                try:
+                    self.ctx.unprotect_response(answer, exchange)
+                    raise WipedKey(answer.raw.hex()) from None
+                except oscore.OscoreError:
+                    continue
+                finally:
+                    self.ctx.recipient_key, self.ctx.common_iv = bytes(16), iv
+            self.ctx.recipient_key = key
+            raise
+
     def ask(self, method, path, payload=b'', content_format=None, options=(), outer_change=None):
         """The inner answer; an unprotected one is marked; None when there is none."""
         for _ in range(2):
@@ -245,7 +267,7 @@ class Client:
             if answer.get(coap.OSCORE) is None:
                 answer.bare = True
                 return answer
-            inner, _ = self.ctx.unprotect_response(answer, exchange)
+            inner = self.open(answer, exchange)
             inner.bare, inner.raw = False, answer.raw
             if inner.get(coap.ECHO) is None:
                 break
