@@ -2,6 +2,8 @@
 /* The member as a CoAP server: rekeying messages and the notice of eviction at control_uri. */
 #include "inside.h"
 
+#include <stdlib.h>
+
 #include "wire/cbor.h"
 
 void gm_member_evicted(struct gm_member_env *env, struct gm_member *m)
@@ -32,12 +34,39 @@ static uint8_t rekeying_message(struct gm_member_env *env, struct gm_member *m, 
 	return gm_keys_learn(env, m, &map, GM_HOW_POST, true) ? GM_COAP(2, 4) : GM_COAP(4, 0);
 }
 
+/* Block1: the pieces of a long rekeying message, in order. 2.31 until the last has come.           RFC 7959 §2.5 */
+static uint8_t collect(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *inner)
+{
+	size_t at = (size_t)inner->block1.num << (inner->block1.szx + 4);
+	if (inner->block1.num == 0)
+		m->control_n = 0;
+	if (at != m->control_n)
+		return GM_COAP(4, 8);
+	uint8_t *grown = realloc(m->control, m->control_n + inner->payload.n + 1);
+	if (!grown)
+		return GM_COAP(5, 0);
+	m->control = grown;
+	if (inner->payload.n)
+		memcpy(m->control + m->control_n, inner->payload.p, inner->payload.n);
+	m->control_n += (uint32_t)inner->payload.n;
+	if (inner->block1.more) {
+		env->stats.blocks++;
+		return GM_COAP(2, 31);
+	}
+	uint8_t code = rekeying_message(env, m, (struct gm_bytes){m->control, m->control_n});
+	gm_wipe(m->control, m->control_n);
+	m->control_n = 0;
+	return code;
+}
+
 static uint8_t decide(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *inner)
 {
 	if (inner->unknown_critical)
 		return GM_COAP(4, 2);
 	if (!is_control_path(env, m, inner))
 		return GM_COAP(4, 4);
+	if (inner->code == GM_COAP_POST && inner->has_block1)
+		return collect(env, m, inner);
 	if (inner->code == GM_COAP_POST)
 		return rekeying_message(env, m, inner->payload);
 	if (inner->code != GM_COAP_DELETE)
@@ -48,9 +77,12 @@ static uint8_t decide(struct gm_member_env *env, struct gm_member *m, const stru
 
 /* One plaintext per nonce: this answer is the only one under the request's, a repeat gets its bytes. */
 static void answer(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, const struct gm_addr *to,
-                   const struct gm_oscore_option *option, const struct gm_oscore_request *request, uint8_t code)
+                   const struct gm_oscore_option *option, const struct gm_oscore_request *request, uint8_t code,
+                   const struct gm_coap *inner)
 {
-	uint8_t bytes[64];
+	uint8_t bytes[64], plain_bytes[8];
+	uint16_t last = 0;
+	struct gm_out plain = gm_out(plain_bytes, sizeof(plain_bytes));
 	struct gm_out pkt = gm_out(bytes, sizeof(bytes));
 	struct gm_oscore_scratch scratch;
 	struct gm_ccm_job job;
@@ -61,8 +93,11 @@ static void answer(struct gm_member_env *env, struct gm_member *m, const struct 
 	    .token_len = msg->token_len,
 	};
 	memcpy(outer.token, msg->token, msg->token_len);
+	gm_out_u8(&plain, code);
+	if (inner->has_block1)
+		gm_coap_put_block(&plain, &last, GM_OPT_BLOCK1, inner->block1);
 	if (gm_oscore_wrap(&m->oscore, &outer, request, &request->kid, request->piv, request->piv_n,
-	                   (struct gm_bytes){&code, 1}, &pkt, &scratch, &job) == GM_E_OK &&
+	                   gm_out_result(&plain), &pkt, &scratch, &job) == GM_E_OK &&
 	    gm_ccm_seal(&job, 1) == 1)
 		gm_member_answer(env, m, to, msg->mid, option, gm_out_result(&pkt));
 }
@@ -95,5 +130,5 @@ void gm_control_request(struct gm_member_env *env, struct gm_member *m, const st
 	gm_oscore_window_accept(&m->window, seq);
 	uint8_t code = decide(env, m, &inner);
 	gm_wipe(text, sizeof(text));
-	answer(env, m, msg, from, &option, &request, code);
+	answer(env, m, msg, from, &option, &request, code, &inner);
 }

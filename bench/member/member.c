@@ -45,6 +45,7 @@ void gm_member_clear(struct gm_member *m)
 {
 	free(m->ex.pkt);
 	free(m->ex.body);
+	free(m->control);
 	free(m->peers);
 	gm_wipe(m, sizeof(*m));
 }
@@ -514,7 +515,10 @@ static void notification(struct gm_member_env *env, struct gm_member *m, const s
 			gm_member_evicted(env, m);
 		return;
 	}
-	if (gm_keying_decode(inner->payload, &map) != GM_E_OK)
+	if (inner->has_block2 && inner->block2.more) { /* the representation is long: read it whole */
+		env->stats.blocks++;
+		gm_member_plan(env, m, GM_PLAN(GM_OP_GROUP));
+	} else if (gm_keying_decode(inner->payload, &map) != GM_E_OK)
 		env->failed(env->arg, m, "notification cannot be read");
 	else
 		(void)gm_keys_learn(env, m, &map, GM_HOW_OBSERVE, map.stale.p != NULL);

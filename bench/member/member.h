@@ -112,6 +112,8 @@ struct gm_member {
 	uint64_t obs_top; /* highest Partial IV of a notification, plus one */
 
 	struct gm_exchange ex;
+	uint8_t *control; /* a rekeying message of several blocks, as far as it has come; malloc()ed */
+	uint32_t control_n;
 	struct gm_answered answered[GM_ANSWERED];
 	uint8_t answered_at;
 	struct gm_member_peer *peers; /* malloc()ed, only where creds were asked for */

@@ -178,7 +178,9 @@ static void response_opened(struct worker *w, struct opening *o, struct gm_bytes
 	if (!c || c->out != o->out || answered(w, o, c) != o->out)
 		return; /* a second copy in the same burst */
 	bool good = gm_coap_decode_inner(plain, &inner) == GM_E_OK && inner.code >> 5 == 2;
-	gm_out_end(w, o->out, good);
+	if (good && inner.code == GM_COAP(2, 31) && gm_rekey_next_block(w, o->out, &inner))
+		return;
+	gm_out_end(w, o->out, good && inner.code != GM_COAP(2, 31));
 }
 
 /* ---- protected requests: from datagram to opening */
@@ -350,13 +352,18 @@ static enum gm_res resource(const struct gm_coap *m)
 	return GM_RES_NONE;
 }
 
+uint32_t gm_body_key(struct worker *w, uint8_t method, const struct gm_bytes *path, unsigned n)
+{
+	uint32_t key = method;
+
+	for (unsigned i = 0; i < n; i++)
+		key = key * 31 + gm_worker_hash(w, path[i].p, path[i].n);
+	return key;
+}
+
 static uint32_t request_key(struct worker *w, const struct gm_coap *m)
 {
-	uint32_t key = m->code;
-
-	for (unsigned i = 0; i < m->path_n; i++)
-		key = key * 31 + gm_worker_hash(w, m->path[i].p, m->path[i].n);
-	return key;
+	return gm_body_key(w, m->code, m->path, m->path_n);
 }
 
 static void echo_of(const struct worker *w, gm_ctx_id id, uint8_t echo[static 8])

@@ -44,6 +44,33 @@ static void put_notice_body(struct gm_out *out, uint16_t *last, uint8_t err, boo
 	gm_coap_put_payload(out, b.start, gm_out_len(&b));
 }
 
+#define BLOCK_SIZE ((size_t)16 << BLOCK_SZX)
+
+static bool is_long(const struct out *o)
+{
+	return o->body->n > BLOCK_SIZE;
+}
+
+static bool has_more(const struct out *o)
+{
+	return (o->block + 1) * BLOCK_SIZE < o->body->n;
+}
+
+/* Content-Format, block option, and this block of the body: Block1 of a POST, Block2 of a notification, whose rest the
+ * member fetches.                                                                                      RFC 7959 §2 */
+static void put_rekey_body(struct gm_out *out, uint16_t *last, const struct out *o, bool observe)
+{
+	struct gm_coap_block block = {.num = o->block, .more = has_more(o), .szx = BLOCK_SZX};
+	size_t from = o->block * BLOCK_SIZE, n = block.more ? BLOCK_SIZE : o->body->n - from;
+
+	gm_coap_put_option_uint(out, last, GM_OPT_CONTENT_FORMAT, GM_CF_GROUPCOMM);
+	if (is_long(o))
+		gm_coap_put_block(out, last, observe ? GM_OPT_BLOCK2 : GM_OPT_BLOCK1, block);
+	if (is_long(o) && !o->block)
+		gm_coap_put_option_uint(out, last, observe ? GM_OPT_SIZE2 : GM_OPT_SIZE1, o->body->n);
+	gm_coap_put_payload(out, o->body->bytes + from, n);
+}
+
 /* Code, class E options and payload of o. KG §11.1 for keys, §10 for the notice of an eviction. */
 static void put_plain(struct gm_out *out, const struct out *o, const struct member *m)
 {
@@ -55,12 +82,10 @@ static void put_plain(struct gm_out *out, const struct out *o, const struct memb
 		gm_coap_put_option(out, &last, GM_OPT_OBSERVE, NULL, 0);
 	if (!observe)
 		gm_coap_put_path(out, &last, GM_OPT_URI_PATH, m->control, m->control_n);
-	if (rekey) {
-		gm_coap_put_option_uint(out, &last, GM_OPT_CONTENT_FORMAT, GM_CF_GROUPCOMM);
-		gm_coap_put_payload(out, o->body->bytes, o->body->n);
-	} else {
+	if (rekey)
+		put_rekey_body(out, &last, o, observe);
+	else
 		put_notice_body(out, &last, m->notice, observe);
-	}
 }
 
 static void outer_of(struct gm_oscore_outer *outer, struct gm_oscore_request *request, const struct out *o,
@@ -122,6 +147,25 @@ enum gm_err gm_rekey_send(struct worker *w, uint32_t h)
 	return GM_E_OK;
 }
 
+/* The rest of a long notification waits at its context for the member. */
+static void keep_rest(struct worker *w, struct ctx *c, const struct member *m, struct blob *body)
+{
+	const struct gm_group_view *v = &gm_group_at(w, m->group)->view;
+	struct gm_bytes path[] = {
+		{(const uint8_t *)"ace-group", 9},
+		{(const uint8_t *)v->name, v->name_n},
+		{(const uint8_t *)"nodes", 5},
+		{(const uint8_t *)m->node, m->node_n},
+	};
+
+	gm_ctx_forget_body(w, c);
+	c->body = gm_blob_ref(body);
+	c->body_key = gm_body_key(w, GM_COAP_GET, path, m->obs_node ? 4 : 2);
+	c->body_code = GM_COAP(2, 5);
+	c->body_format = GM_CF_GROUPCOMM;
+	c->body_timer = gm_wheel_add(&w->wheel, w->now_ms + BODY_IDLE_MS, TIMER_BODY, m->ctx);
+}
+
 /* First message to m: takes a sequence number. SEQ_UNLEASED: later. */
 static enum gm_err start_out(struct worker *w, uint32_t member, enum out_kind kind, struct blob *body, uint64_t version)
 {
@@ -148,10 +192,38 @@ static enum gm_err start_out(struct worker *w, uint32_t member, enum out_kind ki
 	if (!h)
 		return GM_E_FULL;
 	gm_out_at(w, h)->body = gm_blob_ref(body);
+	if (body && m->delivery == GM_DELIVER_OBSERVE && body->n > BLOCK_SIZE)
+		keep_rest(w, c, m, body);
 	enum gm_err err = gm_rekey_send(w, h);
 	if (err != GM_E_OK)
 		gm_out_end(w, h, false);
 	return GM_E_OK; /* from here its fate is counted */
+}
+
+bool gm_rekey_next_block(struct worker *w, uint32_t h, const struct gm_coap *answer)
+{
+	struct out *o = gm_out_at(w, h), next = *o;
+	struct ctx *c = gm_ctx_at(w, o->ctx);
+
+	if (o->kind != OUT_REKEY || !has_more(o) || !answer->has_block1 || answer->block1.num != o->block)
+		return false;
+	if (gm_ctx_take_seq(w, o->ctx, c, &next.seq) != GM_E_OK)
+		return false; /* late; it polls */
+	next.block++;
+	next.tries = 0;
+	next.waiting = false;
+	next.timer = 0;
+	next.mid = gm_ctx_mid(w, c);
+	uint32_t n = gm_out_new(w, c, &next);
+	if (!n)
+		return false;
+	gm_out_at(w, n)->body = gm_blob_ref(next.body);
+	gm_out_at(w, n)->first_us = next.first_us;
+	gm_out_at(w, h)->member = 0; /* its fate is decided by the blocks to come */
+	gm_out_end(w, h, true);
+	if (gm_rekey_send(w, n) != GM_E_OK)
+		gm_out_end(w, n, false);
+	return true;
 }
 
 /* ---- the walk */

@@ -145,6 +145,7 @@ struct out { /* a confirmable message of ours in flight */
 	uint16_t mid;
 	uint8_t kind, tries, delivery;
 	bool waiting; /* empty ACK came, the response has not */
+	uint32_t block;   /* REKEY: which block of the body; a body of one datagram is block 0 */
 	uint8_t nonce[4]; /* second half of our token */
 };
 
@@ -323,6 +324,8 @@ struct answer {
 	struct gm_bytes payload;
 };
 void gm_answer(struct worker *w, struct ctx *c, const struct xch *x, const struct answer *a);
+/* What names the request that a body answers: method and path. */
+uint32_t gm_body_key(struct worker *w, uint8_t method, const struct gm_bytes *path, unsigned n);
 /* A later block of c->body; repeat: of a request answered before. */
 void gm_answer_block(struct worker *w, struct ctx *c, const struct xch *x, bool repeat);
 void gm_answer_err(struct worker *w, struct ctx *c, const struct xch *x, enum gm_err err);
@@ -361,6 +364,8 @@ void gm_out_acked(struct worker *w, uint32_t h);
 void gm_out_rst(struct worker *w, uint32_t h);
 
 /* ---- rekey.c */
+/* The member has taken a block: the next one follows. false: there is none, or it is not what was asked. */
+bool gm_rekey_next_block(struct worker *w, uint32_t h, const struct gm_coap *answer);
 void gm_rekey_start(struct worker *w, const struct gm_eff_rekey *e);
 void gm_rekey_step(struct worker *w); /* up to one burst of each walk, as the pacer allows */
 bool gm_rekey_waiting(const struct worker *w);

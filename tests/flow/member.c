@@ -264,3 +264,37 @@ Test(late, members_of_one_version_are_counted_anew_for_the_next)
 	cr_assert(eq(u32, seen.waiting, 0));
 	flow_free(r);
 }
+
+/* Leaves until the stale set of the coming rekey is longer than a datagram. */
+static void renew_sids(struct flow *r, unsigned times)
+{
+	struct gm_member *m = flow_member(r, GM_ROLE_RESPONDER, true);
+
+	cr_assert(flow_do(r, m, JOIN));
+	for (unsigned i = 0; i < times; i++)
+		cr_assert(flow_do(r, m, GM_PLAN(GM_OP_JOIN)));
+}
+
+Test(long_rekey, reaches_members_by_post_in_blocks_and_observers_by_fetching_the_rest)
+{
+	struct gm_mem_faults faults = {.loss = 50000, .dup = 50000, .delay_ns = 1000000};
+	struct flow *r = flow_new(2, &faults);
+	struct gm_group_info info;
+
+	join_responders(r, 4);
+	for (unsigned i = 0; i < 3; i++)
+		cr_assert(flow_do(r, flow_member(r, GM_ROLE_RESPONDER, false), JOIN_OBSERVE));
+	renew_sids(r, 1000);
+	flow_info(r, &info);
+	cr_assert(ge(u32, info.stale_now, 900));
+	uint64_t version = info.version;
+	cr_assert(flow_rekey(r, false) == GM_E_OK);
+	flow_run(r, 60000);
+	flow_info(r, &info);
+	cr_assert(eq(u32, info.confirmed, 8));
+	cr_assert(eq(u32, info.late, 0));
+	cr_assert(eq(u32, flow_at_version(r, version + 1), 8));
+	cr_assert(eq(u32, r->failures, 0), "%s", r->failure);
+	cr_assert(eq(u32, r->reuses, 0));
+	flow_free(r);
+}
