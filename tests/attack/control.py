@@ -9,7 +9,7 @@ import time
 
 import cbor2
 
-from rig import Control
+from rig import Control, error_of
 
 
 def request(verb='status', ident=1, args=None):
@@ -50,7 +50,32 @@ def bodies(dice):
         yield bytes(mutated)
 
 
+def extremes(attack):
+    """Groups with the largest and smallest numbers: refused or working, and gone again."""
+    names = ('max-members', 'rekey-every', 'max-stale-sets', 'key-lifetime')
+    for name in names:
+        for value in (0, 1, 2, 255, 65536, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 53, 2 ** 63 - 1, 2 ** 63, 2 ** 64 - 1):
+            before = attack.server.rss_kib()
+            done = operator(attack, 'group', 'create', 'odd', '--%s=%d' % (name, value))
+            if done == 0:
+                attack.tally.check(operator(attack, 'rekey', 'odd') in (0, 1), 'a group with %s=%d can be rekeyed' % (name, value))
+                member = attack.client([('odd', 6)])
+                code = error_of(member.join('odd'))[0]
+                attack.tally.check(code in ('2.01', '5.03'), 'a group with %s=%d takes members' % (name, value), code)
+                attack.tally.check(operator(attack, 'group', 'delete', 'odd') == 0, 'a group with %s=%d can go' % (name, value))
+            grown = attack.server.rss_kib() - before
+            attack.tally.check(grown < 64 << 10, 'a group with %s=%d costs little' % (name, value), '%d KiB' % grown)
+            if not attack.tally.check(attack.server.alive(), 'gmd survives %s=%d' % (name, value)):
+                return
+
+
+def operator(attack, *args):
+    return subprocess.run([os.path.join(attack.server.build, 'gmctl'), '-s', attack.server.path('sock'), *args], capture_output=True,
+                          timeout=30, check=False).returncode
+
+
 def all_of_it(attack):
+    extremes(attack)
     path = attack.server.path('sock')
     for body in bodies(attack.dice):
         connection = Control(path)
