@@ -32,7 +32,7 @@ static inline struct gm_bytes lit(const char *s)
 	return (struct gm_bytes){(const uint8_t *)s, strlen(s)};
 }
 
-static inline bool open_answer(const struct gm_member *m, struct reply *a)
+static inline bool open_reply(const struct gm_member *m, struct reply *a)
 {
 	struct gm_coap outer;
 	struct gm_oscore_option option;
@@ -55,13 +55,13 @@ static inline bool open_answer(const struct gm_member *m, struct reply *a)
 }
 
 /* The next message to the member that is an answer under a->request. */
-static inline bool await_answer(struct flow *r, const struct gm_member *m, struct reply *a)
+static inline bool await_reply(struct flow *r, const struct gm_member *m, struct reply *a)
 {
 	a->came = false;
 	for (unsigned i = 0; i < ASK_ROUNDS && !a->came; i++) {
 		gm_worker_turn(r->dp->worker[0]);
 		while (!a->came && gm_mem_recv(r->net, &m->addr, &a->d))
-			a->came = open_answer(m, a);
+			a->came = open_reply(m, a);
 		if (!a->came)
 			flow_turn(r);
 	}
@@ -107,7 +107,7 @@ static inline bool ask(struct flow *r, struct gm_member *m, const struct asking 
 	    gm_ccm_seal(&job, 1) != 1)
 		return false;
 	gm_mem_send(r->net, &m->addr, &r->env.server, pkt, gm_out_len(&o));
-	return await_answer(r, m, a);
+	return await_reply(r, m, a);
 }
 
 /* Unprotected. */
@@ -122,7 +122,7 @@ static inline bool ask_openly(struct flow *r, struct gm_member *m, const struct 
 	put_plain(&options, q);
 	gm_out_bytes(&o, plain + 1, gm_out_len(&options) - 1);
 	gm_mem_send(r->net, &m->addr, &r->env.server, pkt, gm_out_len(&o));
-	return await_answer(r, m, a);
+	return await_reply(r, m, a);
 }
 
 /* ---- CBOR maps with small labels */
