@@ -42,8 +42,8 @@ show_logs() {
 	local log
 	for log in "$dir"/*.log; do
 		[ -s "$log" ] || continue
-		say "---- last lines of ${log##*/}"
-		tail -n 12 "$log" | cut -c 1-200
+		say "---- end of ${log##*/}"
+		{ grep -E 'ERROR: |runtime error: |SUMMARY: |^ +#[0-9] ' "$log" | head -n 12; tail -n 12 "$log"; } | cut -c 1-200
 	done
 }
 
@@ -96,12 +96,14 @@ finish() {
 
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
+port_free() { ! grep -q "$(printf ':%04X ' "$1")" /proc/net/udp /proc/net/udp6 2>/dev/null; }
+
 # choose_ports NAME...: sets each variable to a UDP port that nobody uses now, below those the kernel gives out
 choose_ports() {
 	local name port
 	for name; do
 		while port=$((20000 + RANDOM % 12000)); do
-			grep -q "$(printf ':%04X ' "$port")" /proc/net/udp /proc/net/udp6 2>/dev/null || break
+			port_free "$port" && break
 		done
 		declare -g "$name=$port"
 	done
@@ -133,17 +135,22 @@ found() {
 gmctl() { "$build/gmctl" --socket "$dir/gmd.sock" "$@"; }
 
 start_gmd() {
-	"${gmd:-$build/gmd}" run --config "$dir/gmd.conf" >>"$dir/gmd.log" 2>&1 &
+	"${gmd:-$build/gmd}" run --config "$dir/gmd.conf" >>"$dir/gmd.log" 2>&1 7>&- 8<&- &
 	gmd_pid=$!
-	until_true 30 answering || { say 'gmd does not start'; return 1; }
+	if ! until_true 30 started || gone "$gmd_pid"; then
+		say 'gmd does not start'
+		return 1
+	fi
 }
 
-answering() { ! gone "$gmd_pid" && gmctl status; }
+started() { gone "$gmd_pid" || gmctl status; }
 
+# The kernel lets go of what an io_uring held, the UDP port too, a moment after the process is gone.
 kill_gmd() {
 	kill -9 "$gmd_pid" 2>/dev/null
 	wait "$gmd_pid" 2>/dev/null
 	gmd_pid=""
+	until_true 10 port_free "$port"
 }
 
 stop_gmd() {
@@ -170,7 +177,7 @@ start_load() {
 	"$build/gmload" --server "127.0.0.1:$port" --as "$dir/as.json" --port "$load_port" "$@" \
 		<"$dir/load.in" >"$dir/load.out" 2>>"$dir/gmload.log" &
 	load_pid=$!
-	exec {to_load}>"$dir/load.in" {from_load}<"$dir/load.out"
+	exec 7>"$dir/load.in" 8<"$dir/load.out"
 }
 
 # ask COMMAND...: true when gmload says it is all right; answer is what it says. patience: seconds.
@@ -179,17 +186,17 @@ ask() {
 	tell "$@"
 	hear
 }
-tell() { printf '%s\n' "$*" >&"$to_load"; }
+tell() { printf '%s\n' "$*" >&7; }
 hear() {
-	IFS= read -r -t "$patience" answer <&"$from_load" || answer='{"error":"gmload does not answer"}'
+	IFS= read -r -t "$patience" answer <&8 || answer='{"error":"gmload does not answer"}'
 	printf '%s\n' "$answer" | tee -a "$dir/gmload.json"
 	[[ $answer == *'"ok":true'* ]]
 }
 
-# Ends gmload; true when none of its checks failed.
+# Ends gmload by the end of its input (so gmd must not hold fd 7 open); true when none of its checks failed.
 stop_load() {
 	local status
-	tell quit
+	exec 7>&-
 	wait "$load_pid"
 	status=$?
 	load_pid=""

@@ -59,7 +59,7 @@ count_unittest() {
 	     END { if (done && ran) print ran - f - s, f + 0, s + 0 }' "$1"
 }
 show_one() { grep -E 'error|warning|FAILED|E:' "$1" | head -n 20 || tail -n 20 "$1"; }
-show_tally() { tail -n 40 "$1"; }
+show_tally() { grep -E -A 4 '✗|ERROR: |runtime error: |check failed: ' "$1" | head -n 40 | cut -c 1-200; }
 show_unittest() { tail -n 30 "$1"; }
 show_ctest() {
 	awk '/ Test +#[0-9]+: / && !/ Passed / || /FAIL|ERROR: |SUMMARY: |runtime error/' "$1" | head -n 40
