@@ -131,6 +131,7 @@ def _counters(attack, last):
     total = {k: sum(w[k] for w in workers) for k in workers[0] if isinstance(workers[0][k], int)}
     if core['members'] != total['members'] and not last:
         return False
+    print('               ' + ' '.join('%s=%d' % (k, v) for k, v in total.items() if v and k != 'worker'))
     sure = attack.tally.check
     sure(all(0 <= v < 1 << 48 for v in total.values()), 'counters have not run below zero', total)
     sure(total['rx'] > 0 and total['rx_bad'] <= total['rx'], 'bad datagrams are some of all', total)
