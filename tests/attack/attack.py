@@ -72,7 +72,8 @@ class Honest(threading.Thread):
     def end(self):
         self.running = False
         self.join(30)
-        self.tally.check(self.snapshot() == self.state, 'the honest member is what it was', (self.state, self.snapshot()))
+        self.tally.check(self.snapshot() == self.state, 'the honest member is what it was',
+                         (self.state, self.snapshot()))
         self.tally.check(self.rounds > 3, 'the honest member worked', self.rounds)
 
 
@@ -202,7 +203,8 @@ def main():
     parser.add_argument('--build', default=os.environ.get('GM_BUILD', os.path.join(ROOT, 'build', 'attack')))
     parser.add_argument('--seconds', type=float, default=30.0, help='of mutated datagrams, after the phases')
     parser.add_argument('--seed', type=int, default=1)
-    parser.add_argument('--only', type=lambda text: text.split(','), help=', '.join([*PHASES, 'noise', 'restart', 'hints']))
+    parser.add_argument('--only', type=lambda text: text.split(','),
+                        help=', '.join([*PHASES, 'noise', 'restart', 'hints']))
     parser.add_argument('--keep', action='store_true', help='keep the directory of the run')
     parser.add_argument('--trace', action='store_true', help='stop at the first surprise')
     args = parser.parse_args()

@@ -17,7 +17,8 @@ def request(verb='status', ident=1, args=None):
 
 
 def bodies(dice):
-    yield from (b'', b'\0', b'\xff', b'\xa0', b'\x80', b'\x81' * 100000, b'\xa1' * 5000, b'\xc1' * 50000, b'\xbf', b'\x9f' * 1000,
+    yield from (b'', b'\0', b'\xff', b'\xa0', b'\x80', b'\x81' * 100000, b'\xa1' * 5000, b'\xc1' * 50000, b'\xbf',
+                b'\x9f' * 1000,
                 b'\xbb' + b'\xff' * 8, b'\xa1\x62id\x5b' + b'\xff' * 8, b'\x7f' * 100, os.urandom(1000))
     for value in (-1, 'x', b'x', None, 1.5, [], {}, 2 ** 64 - 1, True):
         yield cbor2.dumps({'id': value, 'verb': 'group list', 'args': {}})
@@ -29,7 +30,8 @@ def bodies(dice):
         yield request('group list', args={'after': value})
     for verb in ('', 'nonsense', 'status\0', 'x' * 31, 'x' * 32, 'x' * 5000, 'group', 'group show more'):
         yield request(verb)
-    for name in ('', '/', 'a/b', '..', 'x' * 255, 'x' * 256, 'x' * 100000, 'a\0b', 'a b', '\n', '"', '%s%n', '\u202e', 'g1\x1b[2J'):
+    for name in ('', '/', 'a/b', '..', 'x' * 255, 'x' * 256, 'x' * 100000, 'a\0b', 'a b', '\n', '"', '%s%n', '\u202e',
+                 'g1\x1b[2J'):
         yield request('group show', args={'group': name})
         yield request('group create', args={'group': name, 'max-members': 0})
         yield request('member evict', args={'group': 'g1', 'node': name})
@@ -54,15 +56,18 @@ def extremes(attack):
     """Groups with the largest and smallest numbers: refused or working, and gone again."""
     names = ('max-members', 'rekey-every', 'max-stale-sets', 'key-lifetime')
     for name in names:
-        for value in (0, 1, 2, 255, 65536, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 53, 2 ** 63 - 1, 2 ** 63, 2 ** 64 - 1):
+        for value in (0, 1, 2, 255, 65536, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 53, 2 ** 63 - 1, 2 ** 63,
+                      2 ** 64 - 1):
             before = attack.server.rss_kib()
             done = operator(attack, 'group', 'create', 'odd', '--%s=%d' % (name, value))
             if done == 0:
-                attack.tally.check(operator(attack, 'rekey', 'odd') in (0, 1), 'a group with %s=%d can be rekeyed' % (name, value))
+                attack.tally.check(operator(attack, 'rekey', 'odd') in (0, 1),
+                                   'a group with %s=%d can be rekeyed' % (name, value))
                 member = attack.client([('odd', 6)])
                 code = error_of(member.join('odd'))[0]
                 attack.tally.check(code in ('2.01', '5.03'), 'a group with %s=%d takes members' % (name, value), code)
-                attack.tally.check(operator(attack, 'group', 'delete', 'odd') == 0, 'a group with %s=%d can go' % (name, value))
+                attack.tally.check(operator(attack, 'group', 'delete', 'odd') == 0,
+                                   'a group with %s=%d can go' % (name, value))
             grown = attack.server.rss_kib() - before
             attack.tally.check(grown < 64 << 10, 'a group with %s=%d costs little' % (name, value), '%d KiB' % grown)
             if not attack.tally.check(attack.server.alive(), 'gmd survives %s=%d' % (name, value)):
@@ -70,7 +75,8 @@ def extremes(attack):
 
 
 def operator(attack, *args):
-    return subprocess.run([os.path.join(attack.server.build, 'gmctl'), '-s', attack.server.path('sock'), *args], capture_output=True,
+    return subprocess.run([os.path.join(attack.server.build, 'gmctl'), '-s', attack.server.path('sock'), *args],
+                          capture_output=True,
                           timeout=30, check=False).returncode
 
 
@@ -81,7 +87,8 @@ def all_of_it(attack):
         connection = Control(path)
         connection.frame(body)
         rows = connection.answer()
-        attack.tally.check(rows is not None and ('error' in rows[-1] or 'end' in rows[-1]), 'a bad frame gets an answer', body[:60])
+        attack.tally.check(rows is not None and ('error' in rows[-1] or 'end' in rows[-1]),
+                           'a bad frame gets an answer', body[:60])
         connection.close()
         if not attack.tally.check(attack.server.alive(), 'gmd survives a bad frame', body[:80]):
             return
@@ -89,10 +96,12 @@ def all_of_it(attack):
     many_in_one(attack, path)
     half_frames(attack, path)
     another_user(attack, path)
-    attack.tally.check(attack.server.ctl('group', 'show', 'quiet')[0]['group'] == 'quiet', 'the control socket works on')
+    attack.tally.check(attack.server.ctl('group', 'show', 'quiet')[0]['group'] == 'quiet',
+                       'the control socket works on')
     names = {row.get('group') for row in attack.server.ctl('group', 'list')}
     attack.tally.check({'quiet', 'busy', 'g1', 'asleep', 'signed'} <= names, 'no group is lost', names)
-    attack.tally.check(all(n and n.isprintable() and '/' not in n and ' ' not in n for n in names), 'group names are path segments', names)
+    attack.tally.check(all(n and n.isprintable() and '/' not in n and ' ' not in n for n in names),
+                       'group names are path segments', names)
 
 
 def lengths(attack, path):
@@ -144,11 +153,13 @@ def another_user(attack, path):
     """Root only: as nobody, with the socket's mode in the way and without."""
     if os.geteuid() != 0 or not shutil.which('setpriv'):
         return
-    command = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', os.path.join(attack.server.build, 'gmctl'),
+    command = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups',
+               os.path.join(attack.server.build, 'gmctl'),
                '-s', path, 'group', 'delete', 'busy']
     modes = os.stat(attack.server.dir).st_mode, os.stat(path).st_mode
     attack.tally.check(modes[1] & 0o007 == 0, 'the socket is closed to others', oct(modes[1]))
-    attack.tally.check(subprocess.run(command, capture_output=True, timeout=20, check=False).returncode != 0, 'nobody may not enter')
+    attack.tally.check(subprocess.run(command, capture_output=True, timeout=20, check=False).returncode != 0,
+                       'nobody may not enter')
     os.chmod(attack.server.dir, 0o755)
     os.chmod(path, 0o666)
     done = subprocess.run(command, capture_output=True, timeout=20, check=False)

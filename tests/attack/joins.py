@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Joins with every field wrong, and requests to the other resources: code, Content-Format and error id of each answer."""
+"""Joins with every field wrong, and the other resources: code, Content-Format and error id of each answer."""
 
 import os
 
@@ -24,7 +24,8 @@ def info_is_whole(attack, answer, what):
     if error_of(answer)[:2] != INFO:
         return
     body = cbor2.loads(answer.payload)
-    attack.tally.check(29 in body and set(body) <= {29, 30, 31}, 'the info says how the group signs', (what, sorted(body)))
+    attack.tally.check(29 in body and set(body) <= {29, 30, 31}, 'the info says how the group signs',
+                       (what, sorted(body)))
 
 
 def malformed(attack):
@@ -56,10 +57,12 @@ def malformed(attack):
         ('a group name with a zero', scope(['g1\0', 6])), ('a long group name', scope(['g' * 200, 6])),
         ('open scope', scope(b'\x9f\x62g1\x06')), ('a text role', scope(['g1', 'requester'])),
         ('a negative role', scope(['g1', -7])), ('role as a float', scope(['g1', 6.0])),
-        ('a cnonce of text', but(l6='nonce')), ('a cnonce of null', but(l6=None)), ('a huge cnonce', but(l6=bytes(700))),
+        ('a cnonce of text', but(l6='nonce')), ('a cnonce of null', but(l6=None)),
+            ('a huge cnonce', but(l6=bytes(700))),
         ('a credential of text', but(l5='cred')), ('a credential of null', but(l5=None)),
         ('a proof of a number', but(l24=5)), ('a proof of null', but(l24=None)),
-        ('get_creds true', but(l4=True)), ('get_creds of nothing', but(l4=[])), ('no roles asked', but(l4=[True, [], []])),
+        ('get_creds true', but(l4=True)), ('get_creds of nothing', but(l4=[])),
+            ('no roles asked', but(l4=[True, [], []])),
         ('ids asked', but(l4=[True, [2], [b'a']])), ('roles not asked', but(l4=[False, [2], []])),
         ('short get_creds', but(l4=[True, [2]])), ('no role array', but(l4=[True, 2, []])),
         ('a map get_creds', but(l4={})), ('text roles asked', but(l4=[True, ['a'], []])),
@@ -106,15 +109,18 @@ def credentials(attack):
     rows = [
         ('garbage', b'garbage'), ('an empty map', b'\xa0'), ('a P-256 key', creds.KeyPair(creds.P256).cred.raw),
         ('an X25519 key', ccs({1: 1, -1: 4, -2: x})), ('31 bytes', ccs({1: 1, -1: 6, -2: x[1:]})),
-        ('33 bytes', ccs({1: 1, -1: 6, -2: x + b'\0'})), ('no x', ccs({1: 1, -1: 6})), ('a text x', ccs({1: 1, -1: 6, -2: 'x' * 32})),
+        ('33 bytes', ccs({1: 1, -1: 6, -2: x + b'\0'})), ('no x', ccs({1: 1, -1: 6})),
+            ('a text x', ccs({1: 1, -1: 6, -2: 'x' * 32})),
         ('key type 2', ccs({1: 2, -1: 6, -2: x})), ('algorithm ES256', ccs({1: 1, 3: -7, -1: 6, -2: x})),
         ('no confirmation', cbor2.dumps({2: 'me'})), ('a tag', b'\xd8\x3d' + client.keys.cred.raw),
-        ('bytes after it', client.keys.cred.raw + b'\0'), ('an array', cbor2.dumps([1, 2])), ('a certificate', b'0\x82\1\0' + x),
+        ('bytes after it', client.keys.cred.raw + b'\0'), ('an array', cbor2.dumps([1, 2])),
+            ('a certificate', b'0\x82\1\0' + x),
         ('a private key of 2^64 bytes', b'\xa1\x08\xa1\x01\xa1\x23\x5b' + b'\xff' * 8), ('depth', b'\x81' * 500),
         ('2^64 pairs', b'\xbb' + b'\xff' * 8),
     ]
     for what, raw in rows:
-        attack.expect(try_join(client, client.join_body('g1', cred=raw)), BAD_CRED, 'a credential with %s gets error 2' % what)
+        attack.expect(try_join(client, client.join_body('g1', cred=raw)), BAD_CRED,
+                      'a credential with %s gets error 2' % what)
     huge = try_join(client, client.join_body('g1', cred=cbor2.dumps({2: 'a' * 600, 8: {1: {1: 1, -1: 6, -2: x}}})))
     attack.tally.check(error_of(huge)[0] == '4.00', 'a huge credential is refused', error_of(huge))
     points = {'y = 1': 1, 'y = -1': P - 1, 'y = 0': 0, 'y = p': P, 'y = p + 1': P + 1, 'y = 2^255 - 1': 2 ** 255 - 1,
@@ -144,8 +150,10 @@ def proofs(attack):
     for what, proof in rows:
         attack.expect(try_join(client, {**good, 24: proof}), BAD_POP, 'a proof %s gets error 3' % what)
     attack.expect(try_join(client, {**good, 6: os.urandom(8)}), BAD_POP, 'a proof with another cnonce gets error 3')
-    attack.expect(try_join(client, {**good, 3: cbor2.dumps(['g1', 2])}), BAD_POP, 'a proof with another scope gets error 3')
-    attack.expect(try_join(client, {**good, 5: other.keys.cred.raw}), BAD_POP, 'a proof with another credential gets error 3')
+    attack.expect(try_join(client, {**good, 3: cbor2.dumps(['g1', 2])}), BAD_POP,
+                  'a proof with another scope gets error 3')
+    attack.expect(try_join(client, {**good, 5: other.keys.cred.raw}), BAD_POP,
+                  'a proof with another credential gets error 3')
     long_form = b'\x82\x78\x02g1\x06'  # the same entry in other bytes: refused, or proved as received
     code = error_of(try_join(client, client.join_body('g1', entry=long_form)))[0]
     attack.tally.check(code in ('4.00', '2.01'), 'a scope in a longer form is judged', code)
@@ -155,8 +163,10 @@ def proofs(attack):
     attack.expect(try_join(client, good), '2.04', 'the same proof in a new request of its maker is a re-join')
     body = {k: v for k, v in client.join_body('g1').items() if k != 24}
     attack.expect(try_join(client, {**body, 5: b''}), '2.04', 'a re-join with the stored credential works')
-    attack.expect(try_join(client, {**body, 5: other.keys.cred.raw}), INFO, 'a re-join with an unproved credential is refused')
-    attack.expect(try_join(client, {**client.join_body('g1'), 24: b''}), BAD_POP, 'a re-join with an empty proof gets error 3')
+    attack.expect(try_join(client, {**body, 5: other.keys.cred.raw}), INFO,
+                  'a re-join with an unproved credential is refused')
+    attack.expect(try_join(client, {**client.join_body('g1'), 24: b''}), BAD_POP,
+                  'a re-join with an empty proof gets error 3')
 
 
 def control_uris(attack):
@@ -165,17 +175,24 @@ def control_uris(attack):
     port = victim.getsockname()[1]
     own = attack.server.port
     uris = ['coap://127.0.0.2:%d/x' % port, 'coap://127.0.0.2:%d' % port, 'coap://[::ffff:127.0.0.2]:%d/x' % port,
-            'coap://255.255.255.255/x', 'coap://224.0.1.187/x', 'coap://[ff02::fd]/x', 'coap://0.0.0.0/x', 'coap://localhost/x',
-            'coap://127.0.0.1:0/x', 'coap://127.0.0.1:65535/x', 'coap://127.0.0.1:65536/x', 'coap://127.0.0.1:99999999999/x',
-            'coap://127.0.0.1:-1/x', 'coap://127.0.0.1:%d/authz-info' % own, 'coap://127.0.0.1:%d/ace-group/g1/node' % own,
-            'coap://127.0.0.1/' + 'x' * 500, 'coap://127.0.0.1/' + '/' * 300, 'coap://127.0.0.1/%', 'coap://127.0.0.1/%zz/%00',
-            'coap://127.0.0.1/x?q=1', 'coap://u@127.0.0.1/x', 'coaps://127.0.0.1/x', 'coap+tcp://127.0.0.1/x', 'http://127.0.0.1/',
-            'coap:', 'coap://', 'coap://[::1', 'coap://1.2.3/x', 'coap://127.0.0.1:/x', 'x', '', 'coap://127.0.0.1/ace-group/g1']
+            'coap://255.255.255.255/x', 'coap://224.0.1.187/x', 'coap://[ff02::fd]/x', 'coap://0.0.0.0/x',
+            'coap://localhost/x',
+            'coap://127.0.0.1:0/x', 'coap://127.0.0.1:65535/x', 'coap://127.0.0.1:65536/x',
+            'coap://127.0.0.1:99999999999/x',
+            'coap://127.0.0.1:-1/x', 'coap://127.0.0.1:%d/authz-info' % own,
+            'coap://127.0.0.1:%d/ace-group/g1/node' % own,
+            'coap://127.0.0.1/' + 'x' * 500, 'coap://127.0.0.1/' + '/' * 300, 'coap://127.0.0.1/%',
+            'coap://127.0.0.1/%zz/%00',
+            'coap://127.0.0.1/x?q=1', 'coap://u@127.0.0.1/x', 'coaps://127.0.0.1/x', 'coap+tcp://127.0.0.1/x',
+            'http://127.0.0.1/',
+            'coap:', 'coap://', 'coap://[::1', 'coap://1.2.3/x', 'coap://127.0.0.1:/x', 'x', '',
+            'coap://127.0.0.1/ace-group/g1']
     members = []
     for uri in uris:
         client = attack.client([('g1', 6)])
         answer = client.join('g1', extra={26: uri})
-        attack.tally.check(error_of(answer)[0] in ('2.01', '4.00'), 'a control_uri elsewhere is ignored', (uri, error_of(answer)))
+        attack.tally.check(error_of(answer)[0] in ('2.01', '4.00'), 'a control_uri elsewhere is ignored',
+                           (uri, error_of(answer)))
         members.append(client)
     bad_text = attack.client([('g1', 6)])
     body = cbor2.dumps({**bad_text.join_body('g1'), 26: 'coap://XX'}).replace(b'XX', b'\xff\xfe')
@@ -202,7 +219,8 @@ def other_resources(attack):
     not_member, verifiers_only = ('4.03', ace.CF_PROBLEM, 0), ('4.03', ace.CF_PROBLEM, 8)
     rows = [
         (client, get, others, '4.03'), (client, delete, others, '4.03'), (client, post, others, '4.03'),
-        (client, get, base + '/nodes/nobody', '4.03'), (client, get, base + '/nothing', '4.04'), (client, get, base + '/nodes', '4.04'),
+        (client, get, base + '/nodes/nobody', '4.03'), (client, get, base + '/nothing', '4.04'),
+            (client, get, base + '/nodes', '4.04'),
         (client, get, '/nothing', '4.04'), (client, get, '/ace-group', '4.05'), (client, put, base, '4.05'),
         (client, delete, base, '4.05'), (client, patch, base, '4.05'), (client, ipatch, base, '4.05'),
         (client, post, base + '/num', '4.05'), (client, put, mine, '4.05'), (client, fetch, mine, '4.05'),
@@ -233,17 +251,21 @@ def other_resources(attack):
 
 
 def fetches(attack, client, base):
-    bodies = [b'', b'\xff', b'\x18', b'\x20', b'\x80', b'\x61a', b'\x1b' + b'\xff' * 8, b'\0\0', b'\xf6', b'\xfb' + bytes(8), b'\x9f']
+    bodies = [b'', b'\xff', b'\x18', b'\x20', b'\x80', b'\x61a', b'\x1b' + b'\xff' * 8, b'\0\0', b'\xf6',
+              b'\xfb' + bytes(8), b'\x9f']
     for body in bodies:
-        attack.expect(client.ask(coap.FETCH, base + '/stale-sids', body, ace.CF_CBOR), '4.00', 'a bad stale-sids version %s' % body.hex())
+        attack.expect(client.ask(coap.FETCH, base + '/stale-sids', body, ace.CF_CBOR), '4.00',
+                      'a bad stale-sids version %s' % body.hex())
     for value in ([True, [], []], [False, [], []], [1, [2], []], [True, 2, []], [True, [2]], [True, [2], [1]], None, 7,
                   [True, ['a'], []], [True, [-1], []], [True, [2], ['id']]):
         body = cbor2.dumps({4: value})
         code = error_of(client.ask(coap.FETCH, base + '/creds', body, ace.CF_GROUPCOMM))[0]
         attack.tally.check(code in ('4.00', '4.05', '4.04'), 'a creds filter %r is refused' % (value,), code)
-    for body in (b'', b'\xa0', b'\xa1\0\x80', b'\xa1\0\x40', b'\xa1\0\x81\1', b'\xa1\0\x9f', b'\xa1\0\x9b' + b'\xff' * 8,
+    for body in (b'', b'\xa0', b'\xa1\0\x80', b'\xa1\0\x40', b'\xa1\0\x81\1', b'\xa1\0\x9f',
+                 b'\xa1\0\x9b' + b'\xff' * 8,
                  cbor2.dumps({0: ['g1']})):
-        attack.expect(client.ask(coap.FETCH, '/ace-group', body, ace.CF_GROUPCOMM), '4.00', 'a bad Gid lookup %s' % body.hex())
+        attack.expect(client.ask(coap.FETCH, '/ace-group', body, ace.CF_GROUPCOMM), '4.00',
+                      'a bad Gid lookup %s' % body.hex())
     many = client.ask(coap.FETCH, '/ace-group', cbor2.dumps({0: [b'%d' % n for n in range(200)]}), ace.CF_GROUPCOMM)
     attack.tally.check(error_of(many)[0] in ('2.05', '4.00', '4.13'), 'many Gids are bounded', error_of(many))
 
@@ -254,7 +276,8 @@ def pipelined(attack):
         client = attack.client([('g1', 6)])
         before = attack.members('g1')
         one, first = client.protect(coap.POST, '/ace-group/g1', cbor2.dumps(client.join_body('g1')), ace.CF_GROUPCOMM)
-        two, next_ = client.protect(second, '/ace-group/g1', cbor2.dumps(client.join_body('g1')) if second == coap.POST else b'',
+        two, next_ = client.protect(second, '/ace-group/g1',
+                                    cbor2.dumps(client.join_body('g1')) if second == coap.POST else b'',
                                     ace.CF_GROUPCOMM)
         for n, message in enumerate((one, two)):
             Client.mid += 1

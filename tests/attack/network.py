@@ -30,18 +30,23 @@ def unprotected(attack):
 
 
 def bad_oscore_options(attack, client):
-    rows = [(b'', '4.02'), (b'\x09', '4.02'), (b'\x0e' + bytes(6), '4.02'), (b'\x0f' + bytes(7), '4.02'), (b'\x80\1', '4.02'),
-            (b'\x40\1', '4.02'), (b'\xff' * 20, '4.02'), (b'\x19\1\xff', '4.02'), (b'\x01\0', '4.02'), (b'\x08abcd', '4.02'),
-            (b'\x09\0', '4.01'), (b'\x09\0abcd', '4.01'), (b'\x29\0abcd', '4.01'), (b'\x09\0' + bytes(200), ('4.01', '4.02')),
+    rows = [(b'', '4.02'), (b'\x09', '4.02'), (b'\x0e' + bytes(6), '4.02'), (b'\x0f' + bytes(7), '4.02'),
+            (b'\x80\1', '4.02'),
+            (b'\x40\1', '4.02'), (b'\xff' * 20, '4.02'), (b'\x19\1\xff', '4.02'), (b'\x01\0', '4.02'),
+            (b'\x08abcd', '4.02'),
+            (b'\x09\0', '4.01'), (b'\x09\0abcd', '4.01'), (b'\x29\0abcd', '4.01'),
+            (b'\x09\0' + bytes(200), ('4.01', '4.02')),
             (b'\x09\0\xff\xff\xff\xff', '4.01'), (b'\x19\0\0abcd', '4.01')]
     for value, want in rows:
         answer = client.exchange(coap.Message(coap.POST, [(coap.OSCORE, value)], os.urandom(20)))
         want = (want,) if isinstance(want, str) else want
-        attack.tally.check(error_of(answer)[0] in want, 'OSCORE option %s is refused' % value[:8].hex(), error_of(answer))
+        attack.tally.check(error_of(answer)[0] in want, 'OSCORE option %s is refused' % value[:8].hex(),
+                           error_of(answer))
     other = attack.client([('g1', 6)])
     for size in (0, 1, 7, 8, 9, 1100):
         message = coap.Message(coap.POST, [(coap.OSCORE, b'\x09\0' + other.ctx.sender_id)], bytes(size))
-        attack.tally.check(error_of(client.exchange(message))[0] in ('4.00', '4.02'), 'a ciphertext of %d zeros is refused' % size)
+        attack.tally.check(error_of(client.exchange(message))[0] in ('4.00', '4.02'),
+                           'a ciphertext of %d zeros is refused' % size)
     attack.expect(other.ask(coap.GET, '/ace-group/g1/num'), '4.03', 'its owner is not disturbed')
 
 
@@ -64,8 +69,10 @@ def raw_messages(attack, client):
             attack.tally.check(good, 'type %d code %d answered' % (type_, asked), (answer.type, answer.code))
     header = b'\x40\1\x12\x34'
     malformed = [b'', b'\x40', b'\x40\1\x12', b'\0\1\x12\x34', b'\x80\1\x12\x34', b'\xc0\1\x12\x34', header + b'\xff',
-                 header + b'\xf0', header + b'\x0f', header + b'\xd0', header + b'\xe0\xff', header + b'\xee\xff\xff\xff\xff',
-                 header + b'\x3d', header + b'\x3e\xff\xff', header + b'\xbd\xffabc', header + b'\xe0\xff\xff\xe0\xff\xff',
+                 header + b'\xf0', header + b'\x0f', header + b'\xd0', header + b'\xe0\xff',
+                 header + b'\xee\xff\xff\xff\xff',
+                 header + b'\x3d', header + b'\x3e\xff\xff', header + b'\xbd\xffabc',
+                 header + b'\xe0\xff\xff\xe0\xff\xff',
                  b'\x40\0\x12\x34\xff', b'\x41\0\x12\x34t', header + bytes(1000), header + b'\xff' + bytes(60000)]
     malformed += [bytes([0x40 | n]) + b'\1\x12\x34' + bytes(n) for n in range(9, 16)]
     for data in malformed:
@@ -118,7 +125,8 @@ def with_other_options(dice, data):
     at = dice.randrange(len(options)) if options else 0
     kind = dice.randrange(4)
     if kind == 0 or not options:
-        options.append((dice.choice((1, 3, 4, 5, 6, 7, 8, 9, 11, 12, 14, 15, 17, 23, 27, 28, 35, 39, 60, 252, 258, 292, 65535)),
+        options.append((dice.choice((1, 3, 4, 5, 6, 7, 8, 9, 11, 12, 14, 15, 17, 23, 27, 28, 35, 39, 60, 252, 258, 292,
+                                     65535)),
                         dice.randbytes(dice.choice((0, 1, 2, 3, 8, 13, 255, 300)))))
     elif kind == 1:
         options[at] = options[at][0], dice.randbytes(dice.randrange(20))
@@ -152,7 +160,8 @@ def mutations(attack, count):
         if not attack.tally.check(answer is not None, 'answers are CoAP', raw[:20].hex()):
             continue
         attack.tally.check(answer.get(coap.OSCORE) is None, 'a mutation gets no protected answer', raw.hex())
-        attack.tally.check(answer.code == 0 or answer.is_response(), 'a mutation gets a response or an empty message', raw[:20].hex())
+        attack.tally.check(answer.code == 0 or answer.is_response(), 'a mutation gets a response or an empty message',
+                           raw[:20].hex())
     attack.tally.check(bool(got), 'mutations are answered at all')
     stranger.close()
 
@@ -165,8 +174,10 @@ def replays(attack):
         stranger.sendto(data, attack.server.addr)
         if n % 16 == 15 or n + 1 == len(packets):
             for answer in map(decoded, drain(stranger, 0.01)):
-                attack.tally.check(answer.get(coap.OSCORE) is None, 'a replay from elsewhere gets nothing protected', coap.dotted(answer.code))
-                attack.tally.check(coap.dotted(answer.code) in ('4.01', '4.00', '4.02', '0.00'), 'a replay from elsewhere gets 4.01',
+                attack.tally.check(answer.get(coap.OSCORE) is None, 'a replay from elsewhere gets nothing protected',
+                                   coap.dotted(answer.code))
+                attack.tally.check(coap.dotted(answer.code) in ('4.01', '4.00', '4.02', '0.00'),
+                                   'a replay from elsewhere gets 4.01',
                                    coap.dotted(answer.code))
     stranger.close()
     own_replays(attack)
@@ -176,7 +187,8 @@ def own_replays(attack):
     client = attack.client([('g1', 6)])
     del client.sent[:]
     steps = (lambda: client.join('g1'), lambda: client.ask(coap.GET, '/ace-group/g1'),
-             lambda: client.ask(coap.POST, '/ace-group/g1/nodes/' + client.node), lambda: client.ask(coap.GET, '/ace-group/g1/num'),
+             lambda: client.ask(coap.POST, '/ace-group/g1/nodes/' + client.node),
+             lambda: client.ask(coap.GET, '/ace-group/g1/num'),
              lambda: client.ask(coap.POST, '/ace-group/g1', b''))
     seen, history = {}, []
     for step in steps:
@@ -189,17 +201,20 @@ def own_replays(attack):
             attack.tally.check(len(again) == 1, 'a repeat of the last request is answered', len(again))
             for raw in again:
                 own_piv = oscore.decode_option(decoded(raw).get(coap.OSCORE) or b'').piv is not None
-                attack.tally.check(raw == seen[last] or own_piv, 'a repeat gets the same bytes, or a Partial IV of its own', raw.hex())
+                attack.tally.check(raw == seen[last] or own_piv,
+                                   'a repeat gets the same bytes, or a Partial IV of its own', raw.hex())
         for old in history[:-1]:
             for raw in ask_raw(client, old, 0.05):
                 attack.tally.check(decoded(raw).get(coap.OSCORE) is None, 'an older request gets nothing protected')
         elsewhere = Client(attack.server)
         for raw in ask_raw(elsewhere, last, 0.05):
-            attack.tally.check(decoded(raw).get(coap.OSCORE) is None, 'the last request from elsewhere gets nothing protected')
+            attack.tally.check(decoded(raw).get(coap.OSCORE) is None,
+                               'the last request from elsewhere gets nothing protected')
         changed = decoded(last)
         changed.mid = changed.mid + 7 & 0xffff
         for raw in ask_raw(client, changed.encode(), 0.05):
-            attack.tally.check(decoded(raw).get(coap.OSCORE) is None, 'a replay under a new Message ID gets nothing protected')
+            attack.tally.check(decoded(raw).get(coap.OSCORE) is None,
+                               'a replay under a new Message ID gets nothing protected')
         changed.type = coap.NON
         for raw in ask_raw(client, changed.encode(), 0.05):
             attack.tally.check(decoded(raw).get(coap.OSCORE) is None, 'a replay as NON gets nothing protected')
@@ -241,15 +256,19 @@ def spoofed_answers(attack):
     spoofs = {
         'an ACK from elsewhere': lambda m: [coap.Message(0, [], b'', coap.ACK, m.mid)],
         'a RST from elsewhere': lambda m: [coap.Message(0, [], b'', coap.RST, m.mid)],
-        'all ACKs from elsewhere': lambda m: [coap.Message(0, [], b'', coap.ACK, m.mid + n & 0xffff) for n in range(-200, 200)],
+        'all ACKs from elsewhere': lambda m: [coap.Message(0, [], b'', coap.ACK,
+                                                           m.mid + n & 0xffff) for n in range(-200, 200)],
         'an error from elsewhere': lambda m: [coap.Message(deleted, [], b'', coap.ACK, m.mid, m.token)],
         'a separate error from elsewhere': lambda m: [coap.Message(deleted, [], b'', coap.CON, 77, m.token)],
         'an unsealed 2.04 from elsewhere': lambda m: [coap.Message(coap.code('2.04'), [], b'', coap.NON, 78, m.token)],
-        'a badly sealed 2.04 from elsewhere': lambda m: [coap.Message(coap.code('2.04'), [(coap.OSCORE, b'')], bytes(9), coap.ACK,
+        'a badly sealed 2.04 from elsewhere': lambda m: [coap.Message(coap.code('2.04'), [(coap.OSCORE, b'')],
+                                                                      bytes(9), coap.ACK,
                                                                      m.mid, m.token)],
-        'a bad OSCORE option from elsewhere': lambda m: [coap.Message(coap.code('2.04'), [(coap.OSCORE, b'\xff')], bytes(9), coap.NON,
+        'a bad OSCORE option from elsewhere': lambda m: [coap.Message(coap.code('2.04'), [(coap.OSCORE, b'\xff')],
+                                                                      bytes(9), coap.NON,
                                                                      79, m.token)],
-        'wrong tokens from elsewhere': lambda m: [coap.Message(deleted, [], b'', coap.ACK, m.mid, m.token[:-1] + bytes([m.token[-1] ^ 1])),
+        'wrong tokens from elsewhere': lambda m: [coap.Message(deleted, [], b'', coap.ACK, m.mid,
+                                                               m.token[:-1] + bytes([m.token[-1] ^ 1])),
                                                   coap.Message(deleted, [], b'', coap.ACK, m.mid, bytes(8)),
                                                   coap.Message(deleted, [], b'', coap.ACK, m.mid, m.token[:4])],
     }
@@ -275,10 +294,14 @@ def one_listener_lies(attack):
     listener = Listener(attack)
     attack.server.ctl('rekey', 'g1', '--compromised')
     message = listener.next()
-    for lie in (coap.Message(0, [], b'', coap.ACK, message.mid + 1 & 0xffff), coap.Message(0, [], b'', coap.RST, message.mid + 1 & 0xffff),
-                coap.Message(coap.code('2.04'), [(coap.OSCORE, b'')], b'', coap.ACK, message.mid + 1 & 0xffff, message.token),
-                coap.Message(coap.code('2.04'), [(coap.OSCORE, b'\x01\0')], bytes(20), coap.ACK, message.mid, message.token),
-                coap.Message(coap.code('2.04'), [(coap.OSCORE, b'')], os.urandom(20), coap.ACK, message.mid, message.token)):
+    for lie in (coap.Message(0, [], b'', coap.ACK, message.mid + 1 & 0xffff),
+                coap.Message(0, [], b'', coap.RST, message.mid + 1 & 0xffff),
+                coap.Message(coap.code('2.04'), [(coap.OSCORE, b'')], b'', coap.ACK, message.mid + 1 & 0xffff,
+                             message.token),
+                coap.Message(coap.code('2.04'), [(coap.OSCORE, b'\x01\0')], bytes(20), coap.ACK, message.mid,
+                             message.token),
+                coap.Message(coap.code('2.04'), [(coap.OSCORE, b'')], os.urandom(20), coap.ACK, message.mid,
+                             message.token)):
         listener.client.send(lie.encode())
     again = listener.next(2.5)
     attack.tally.check(again is not None, 'a lie from the right address does not count as an answer')
@@ -296,7 +319,8 @@ def observations(attack):
         Client.mid += 1
         outer.mid, outer.token = Client.mid & 0xffff, token
         got = [m for m in map(decoded, ask_raw(client, outer.encode(), 0.1)) if m and m.is_response()]
-        attack.tally.check(len(got) == 1 and got[0].token == token, 'an Observe with a token of %d bytes is answered' % size, len(got))
+        attack.tally.check(len(got) == 1 and got[0].token == token,
+                           'an Observe with a token of %d bytes is answered' % size, len(got))
         if got:
             inner, _ = client.ctx.unprotect_response(got[0], exchange)
             attack.expect(inner, '2.05', 'an observation with a token of %d bytes' % size)
@@ -304,10 +328,12 @@ def observations(attack):
         client.ask(coap.GET, base, options=[(coap.OBSERVE, b'')])
     for value in (b'\2', b'\xff\xff\xff', b'\xff' * 4, b'\1', b'\0', b'x' * 200):
         answer = client.ask(coap.GET, base, options=[(coap.OBSERVE, value)])
-        attack.tally.check(error_of(answer)[0] in ('2.05', '4.00', '4.02'), 'a strange Observe value is harmless', error_of(answer))
+        attack.tally.check(error_of(answer)[0] in ('2.05', '4.00', '4.02'), 'a strange Observe value is harmless',
+                           error_of(answer))
     for path in ('/num', '/active', '/creds', '/policies', '/nodes/' + client.node, '/nodes/nobody', '/nothing'):
         answer = client.ask(coap.GET, base + path, options=[(coap.OBSERVE, b'')])
-        attack.tally.check(error_of(answer)[0] in ('2.05', '4.03', '4.04', '4.05'), 'Observe on %s' % path, error_of(answer))
+        attack.tally.check(error_of(answer)[0] in ('2.05', '4.03', '4.04', '4.05'), 'Observe on %s' % path,
+                           error_of(answer))
     for method in (coap.POST, coap.DELETE, coap.FETCH, coap.PUT):
         answer = client.ask(method, base, options=[(coap.OBSERVE, b'')])
         attack.tally.check(error_of(answer)[0][0] == '4', 'Observe with method %d' % method, error_of(answer))
@@ -327,7 +353,8 @@ def blocks(attack):
     client = attack.client([('g1', 6)])
     attack.expect(client.join('g1'), '2.01', 'a member joins')
     base = '/ace-group/g1'
-    values = [b'', b'\6', b'\7', b'\x0f', b'\x17', b'\xff\xff\xf0', b'\xff\xff\xff', b'\x10', b'\x16', b'\x26', b'\xff' * 4, b'\xff' * 8]
+    values = [b'', b'\6', b'\7', b'\x0f', b'\x17', b'\xff\xff\xf0', b'\xff\xff\xff', b'\x10', b'\x16', b'\x26',
+              b'\xff' * 4, b'\xff' * 8]
     for path in ('', '/creds', '/num', '/nodes/' + client.node, '/nothing', '/nodes/nobody'):
         for value in values:
             for number in (coap.BLOCK2, coap.BLOCK1):
@@ -339,7 +366,8 @@ def blocks(attack):
     body = cbor2.dumps(client.join_body('g1'))
     for value in (b'\6', b'\x0e', b'\x1e', b'\7', b'\xff\xff\xff'):
         answer = client.ask(coap.POST, base, body, ace.CF_GROUPCOMM, [(coap.BLOCK1, value)])
-        attack.tally.check(error_of(answer)[0] in ('4.13', '4.08', '4.02', '4.00', '2.04', '2.31'), 'Block1 on a Join', error_of(answer))
+        attack.tally.check(error_of(answer)[0] in ('4.13', '4.08', '4.02', '4.00', '2.04', '2.31'), 'Block1 on a Join',
+                           error_of(answer))
 
     def outer_block(number, value):
         def change(outer):
@@ -350,7 +378,8 @@ def blocks(attack):
             answer = client.ask(coap.GET, base, outer_change=outer_block(number, value))
             attack.tally.check(error_of(answer)[0][0] in '24n', 'outer block option %d' % number, error_of(answer))
     for value in (b'', b'x', bytes(8), bytes(40), os.urandom(8)):
-        attack.expect(client.ask(coap.GET, base, options=[(coap.ECHO, value)]), '2.05', 'an Echo nobody asked for is ignored')
+        attack.expect(client.ask(coap.GET, base, options=[(coap.ECHO, value)]), '2.05',
+                      'an Echo nobody asked for is ignored')
     attack.expect(client.ask(coap.GET, base), '2.05', 'the member works on')
 
 
@@ -369,20 +398,25 @@ def contexts_of_others(attack):
         attack.tally.check(answer is not None and answer.bare and error_of(answer)[0] in ('4.00', '4.01'),
                            'a request under the context of another is refused', (number, error_of(answer)))
     for piv in (b'\xff\xff\xff\xff\xff', b'\0\0', b'\0\0\0\0\1'):
-        answer = thief.exchange(coap.Message(coap.POST, [(coap.OSCORE, oscore.encode_option(piv, owner.ctx.sender_id))], bytes(30)))
-        attack.tally.check(error_of(answer)[0] in ('4.00', '4.01', '4.02'), 'a forged Partial IV is refused', error_of(answer))
+        answer = thief.exchange(coap.Message(coap.POST, [(coap.OSCORE,
+                                                          oscore.encode_option(piv, owner.ctx.sender_id))], bytes(30)))
+        attack.tally.check(error_of(answer)[0] in ('4.00', '4.01', '4.02'), 'a forged Partial IV is refused',
+                           error_of(answer))
     after = attack.server.ctl('member', 'show', 'g1', owner.node)
     attack.tally.check(before == after, 'the owner is what it was', (before, after))
     attack.expect(owner.ask(coap.GET, '/ace-group/g1'), '2.05', 'a forged Partial IV does not move the window')
     thief.ctx.ssn = 2 ** 40 - 2
-    attack.tally.check(error_of(thief.ask(coap.GET, '/ace-group/g1/num'))[0] == '4.03', 'the last Partial IVs can be used')
+    attack.tally.check(error_of(thief.ask(coap.GET, '/ace-group/g1/num'))[0] == '4.03',
+                       'the last Partial IVs can be used')
     odd = attack.client([('g1', 6)])
-    for inner in (b'', b'\0', b'\x40', b'\x45', b'\xff', b'\1\xff', b'\1\xf0', b'\1\xd0', b'\1\xbd\xff', b'\1' + b'\xe0\xff\xff' * 3,
+    for inner in (b'', b'\0', b'\x40', b'\x45', b'\xff', b'\1\xff', b'\1\xf0', b'\1\xd0', b'\1\xbd\xff',
+                  b'\1' + b'\xe0\xff\xff' * 3,
                   b'\1' + b'\xb1a' * 300, b'\5\xff' + b'\x81' * 900, b'\1' + bytes(900), os.urandom(500)):
         exchange = oscore.Exchange(odd.ctx.sender_id, odd.ctx.next_piv())
         nonce = oscore.make_nonce(odd.ctx.common_iv, exchange.kid, exchange.piv)
         sealed = oscore.seal(10, odd.ctx.sender_key, nonce, odd.ctx.aad(exchange), inner)
-        answer = odd.exchange(coap.Message(coap.POST, [(coap.OSCORE, oscore.encode_option(exchange.piv, exchange.kid))], sealed))
+        answer = odd.exchange(coap.Message(coap.POST, [(coap.OSCORE,
+                                                        oscore.encode_option(exchange.piv, exchange.kid))], sealed))
         code = error_of(answer)[0]
         if answer and answer.get(coap.OSCORE) is not None:
             code = error_of(odd.ctx.unprotect_response(answer, exchange)[0])[0]
@@ -405,7 +439,8 @@ def after_a_kill(attack, honest):
                 if answer.get(coap.OSCORE) is not None:
                     piv = oscore.decode_option(answer.get(coap.OSCORE)).piv
                     attack.tally.check(piv is not None, 'an Echo challenge has a Partial IV of its own')
-    attack.tally.check(bool(packets) and set(codes) <= {'4.01', '4.00', '4.02', '2.04', '0.00'}, 'codes after a kill', codes)
+    attack.tally.check(bool(packets) and set(codes) <= {'4.01', '4.00', '4.02', '2.04', '0.00'}, 'codes after a kill',
+                       codes)
     stranger.close()
     for echo in (b'', bytes(8), os.urandom(8), os.urandom(40)):
         outer, exchange = honest.protect(coap.GET, '/ace-group/quiet', options=[(coap.ECHO, echo)])
@@ -414,4 +449,5 @@ def after_a_kill(attack, honest):
                            coap.dotted(inner.code))
     attack.expect(honest.ask(coap.GET, '/ace-group/quiet'), '2.05', 'the honest member talks on after a kill')
     attack.tally.check([(r['group'], r['version'], r['members']) for r in before] ==
-                       [(r['group'], r['version'], r['members']) for r in attack.server.ctl('group', 'list')], 'replays changed nothing')
+                       [(r['group'], r['version'], r['members']) for r in attack.server.ctl('group', 'list')],
+                       'replays changed nothing')

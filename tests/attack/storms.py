@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Good messages in bad order or number: operator against members, endless re-joins, full groups, long scopes, long hints."""
+"""Good messages in bad order or number: operator against members, endless re-joins, long scopes and hints."""
 
 import json
 import os
@@ -16,7 +16,8 @@ FINE = {'2.01', '2.02', '2.04', '2.05', '4.00', '4.01', '4.03', '4.04', '4.05', 
 
 def tolerant(server, *args):
     """A command that may fail, as gmctl's exit code."""
-    return subprocess.run([os.path.join(server.build, 'gmctl'), '-s', server.path('sock'), '--json', *args], capture_output=True,
+    return subprocess.run([os.path.join(server.build, 'gmctl'), '-s', server.path('sock'), '--json', *args],
+                          capture_output=True,
                           timeout=30, check=False).returncode
 
 
@@ -32,7 +33,8 @@ def other_as(attack, name):
 def operator_against_members(attack, seconds=8.0):
     """Groups come and go, members are evicted, keys change, an AS is removed, while members join, read and leave."""
     server, dice = attack.server, attack.dice
-    kinds = (('s0',), ('s1', '--backward=each'), ('s2', '--backward=window'), ('s3', '--max-members=3'), ('s4', '--signature-only'))
+    kinds = (('s0',), ('s1', '--backward=each'), ('s2', '--backward=window'), ('s3', '--max-members=3'),
+             ('s4', '--signature-only'))
     for kind in kinds:
         server.ctl('group', 'create', *kind)
     end, codes, threads = time.monotonic() + seconds, {}, []
@@ -48,7 +50,8 @@ def operator_against_members(attack, seconds=8.0):
                     port = client.sock.getsockname()[1]
                     step = dice.randrange(5)
                     if step < 2:
-                        extra = {26: 'coap://127.0.0.1:%d/c' % port, 4: None} if dice.randrange(2) else {4: [True, [2, 4], []]}
+                        extra = {26: 'coap://127.0.0.1:%d/c' % port,
+                                 4: None} if dice.randrange(2) else {4: [True, [2, 4], []]}
                         answer = client.join(group, dice.choice((2, 4, 6, 8)), extra=extra)
                     elif step == 2:
                         answer = client.ask(coap.GET, '/ace-group/%s' % group, options=[(coap.OBSERVE, b'')])
@@ -80,12 +83,14 @@ def operator_against_members(attack, seconds=8.0):
         else:
             rows = [row for row in server.ctl('member', 'list', group[0]) if 'node' in row]
             if rows:
-                tolerant(server, 'member', 'evict', group[0], dice.choice(rows)['node'], *(['--allow-return'] if what < 6 else []))
+                tolerant(server, 'member', 'evict', group[0], dice.choice(rows)['node'],
+                         *(['--allow-return'] if what < 6 else []))
     for thread in threads:
         thread.join(30)
     print('               answers: %s' % dict(sorted(codes.items())))
     odd = {k: v for k, v in codes.items() if k not in FINE}
-    attack.tally.check(not odd or set(odd) == {'no answer'} and odd['no answer'] < 20, 'all requests in a storm are answered', odd)
+    attack.tally.check(not odd or set(odd) == {'no answer'} and odd['no answer'] < 20,
+                       'all requests in a storm are answered', odd)
     attack.tally.check(codes.get('2.01', 0) > 3, 'some Joins in a storm succeed', codes)
     for kind in kinds:
         server.ctl('group', 'delete', kind[0])
@@ -114,7 +119,8 @@ def endless_rejoins(attack, count=700):
     rekeys = server.ctl('group', 'show', 'tight')[0]['version'] - before
     print('               %d re-joins in %.1f s: %s, %d rekeys' % (count, took, codes, rekeys))
     attack.tally.check(set(codes) <= {'2.04', '5.03'}, 'a re-join gets 2.04 or 5.03', codes)
-    attack.tally.check(rekeys <= 2 + took, 'one restless member does not cause more than a rekey a second', (rekeys, took))
+    attack.tally.check(rekeys <= 2 + took, 'one restless member does not cause more than a rekey a second',
+                       (rekeys, took))
     attack.expect(quiet.ask(coap.GET, '/ace-group/tight'), '2.05', 'the quiet member is served')
     third, fourth, fifth = (attack.client([('tight', 6)]) for _ in range(3))
     for client in (third, fourth):
@@ -137,9 +143,11 @@ def long_scopes(attack):
         server.ctl('group', 'create', name, *(['--signature-only'] if n % 2 else []))
     for use in (names[:10], names[:40], names):
         client = attack.client()
-        answer = client.post(ace.mint(server.as_key, client.claims([(name, 6) for name in use])), extra={45: None, 47: None, 48: None})
+        answer = client.post(ace.mint(server.as_key, client.claims([(name, 6) for name in use])),
+                             extra={45: None, 47: None, 48: None})
         code = error_of(answer)[0]
-        attack.tally.check(code in ('2.01', '4.13', 'no answer') and (code == '2.01' or len(use) > 40), 'a token for %d groups' % len(use), code)
+        attack.tally.check(code in ('2.01', '4.13', 'no answer') and (code == '2.01' or len(use) > 40),
+                           'a token for %d groups' % len(use), code)
         if code == '2.01':
             attack.tally.check(len(answer.raw) <= 1280, 'an answer fits a datagram', len(answer.raw))
             attack.expect(client.join(use[-1]), '2.01', 'and opens its last group')
@@ -151,15 +159,18 @@ def short_questions(attack):
     """What a stranger's datagram costs others: no answer is more than three times as long (RFC 9175 section 2.6)."""
     server = attack.server
     with open(server.path('long.json'), 'w', encoding='utf-8') as file:
-        json.dump({'kid': '0102', 'alg': 'AES-CCM-16-64-128', 'key': os.urandom(16).hex(), 'iss': 'long', 'aud': 'gm.test'}, file)
+        json.dump({'kid': '0102', 'alg': 'AES-CCM-16-64-128', 'key': os.urandom(16).hex(), 'iss': 'long',
+                   'aud': 'gm.test'}, file)
     server.ctl('as', 'remove', 'as1')  # hints name the first; the honest member is out of the game by now
-    server.ctl('as', 'add', 'long', '--key=' + server.path('long.json'), '--uri=coaps://' + 'a' * 100 + '.example/token')
+    server.ctl('as', 'add', 'long', '--key=' + server.path('long.json'),
+               '--uri=coaps://' + 'a' * 100 + '.example/token')
     stranger, worst = Client(server), (0.0, b'')
     questions = [coap.Message(method, coap.path_options(path), payload, mid=n, type=kind)
                  for n, (method, path, payload, kind) in enumerate(
                      (m, p, b, t) for m in (coap.GET, coap.POST) for p in ('/ace-group', '/authz-info', '/x')
                      for b in (b'', b'\xa0') for t in (coap.CON, coap.NON))]
-    questions += [coap.Message(coap.POST, [(coap.OSCORE, v)], b'x', mid=100 + n) for n, v in enumerate((b'', b'\x09\0', b'\x09\0abcd'))]
+    questions += [coap.Message(coap.POST, [(coap.OSCORE, v)], b'x', mid=100 + n) for n,
+                  v in enumerate((b'', b'\x09\0', b'\x09\0abcd'))]
     for question in questions:
         data = question.encode()
         stranger.send(data)
