@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <threads.h>
 #include <openssl/evp.h>
 
@@ -189,5 +190,56 @@ bool gm_aead_open(int alg, const uint8_t *key, const uint8_t *nonce, const uint8
 	gm_evp_forget();
 	if (!good)
 		gm_wipe(text, text_len);
+	return good;
+}
+
+/* ---- counter mode */
+
+/* clang-format off */
+static const struct gm_aead_row ctr_rows[] = {
+	{{-65534, 16, 12, 0}, "AES-128-CTR", false},
+	{{-65533, 24, 12, 0}, "AES-192-CTR", false},
+	{{-65532, 32, 12, 0}, "AES-256-CTR", false},
+};
+/* clang-format on */
+#define CTR_ROWS (sizeof(ctr_rows) / sizeof(ctr_rows[0]))
+
+static const struct gm_aead_row *ctr_row(int alg)
+{
+	for (unsigned i = 0; i < CTR_ROWS; i++)
+		if (ctr_rows[i].info.alg == alg)
+			return &ctr_rows[i];
+	return NULL;
+}
+
+const struct gm_aead_info *gm_ctr_info(int alg)
+{
+	const struct gm_aead_row *row = ctr_row(alg);
+
+	return row ? &row->info : NULL;
+}
+
+const struct gm_aead_info *gm_group_enc_info(int alg)
+{
+	const struct gm_aead_info *info = gm_aead_info(alg);
+
+	return info ? info : gm_ctr_info(alg);
+}
+
+bool gm_ctr_crypt(int alg, const uint8_t *key, const uint8_t *nonce, uint8_t *text, size_t text_len)
+{
+	const struct gm_aead_row *row = ctr_row(alg);
+	uint8_t block[16] = {0};
+	int len = 0;
+	if (!row || text_len > LEN_MAX)
+		return false;
+	memcpy(block, nonce, row->info.nonce_len);
+	EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, row->cipher, NULL);
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	bool good = cipher && ctx && EVP_EncryptInit_ex2(ctx, cipher, key, block, NULL) == 1 &&
+	            EVP_EncryptUpdate(ctx, text, &len, text, (int)text_len) == 1;
+
+	EVP_CIPHER_CTX_free(ctx);
+	EVP_CIPHER_free(cipher);
 	return good;
 }

@@ -24,6 +24,7 @@
 #define GM_CCM_NONCE 13u
 #define GM_CCM_TAG 8u
 #define GM_SHA256 32u
+#define GM_SHA512 64u
 #define GM_BOX_KEY 32u
 #define GM_BOX_NONCE 24u
 #define GM_BOX_TAG 16u
@@ -58,12 +59,38 @@ void gm_ed25519_sign(const struct gm_ed25519_sign_job *jobs, unsigned n);
 /* Public key of a seed. */
 void gm_ed25519_public(uint8_t pub[static GM_ED25519_PUB], const uint8_t seed[static GM_ED25519_SEED]);
 
-/* ---- ES256 (P-256, SHA-256) ---------------------------------------------------------- RFC 9053 §2.1 */
+/* ---- curves P-256, P-384, P-521 ------------------------------------------------- RFC 9053 §2.1, §7.1.1 */
 
-/* false: not on the curve, or the signature is bad */
+/* COSE's numbers of the curves. An integer has side = 32, 48 or 66 bytes, big endian: a private key one, a public key
+ * two (x || y), a signature two (r || s). The caller's arrays have these sizes; the maxima fit every curve. */
+#define GM_EC_P256 1
+#define GM_EC_P384 2
+#define GM_EC_P521 3
+#define GM_EC_SIDE_MAX 66u
+#define GM_EC_PUB_MAX 132u
+#define GM_ECDSA_SIG_MAX 132u
+
+size_t gm_ec_side(int crv); /* 0: no such curve */
+/* false: no such curve, or pub is no point of it */
+bool gm_ec_valid(int crv, const uint8_t *pub);
+/* Public key of a private one. false: no such curve, or priv is not in 1 .. order - 1 */
+bool gm_ec_public(int crv, uint8_t *pub, const uint8_t *priv);
+/* The private key that belongs to 32 random bytes; always the same one. false: no such curve. FIPS 186-5 A.2.1 */
+bool gm_ec_from_seed(int crv, uint8_t *priv, const uint8_t seed[static 32]);
+bool gm_ec_keygen(int crv, uint8_t *pub, uint8_t *priv);
+/* x-coordinate of the shared point (cofactor 1), side bytes. false: pub is not on the curve. SP 800-56A §5.7.1.2 */
+bool gm_ecdh(int crv, uint8_t *out, const uint8_t *priv, const uint8_t *pub);
+
+/* ECDSA by COSE's algorithm: -7 ES256 on P-256, -35 ES384 on P-384, -36 ES512 on P-521. */
+size_t gm_ecdsa_sig_len(int alg); /* 0: none of them */
+/* false: pub is not on the curve, or the signature is bad */
+bool gm_ecdsa_verify(int alg, const uint8_t *pub, const uint8_t *sig, const uint8_t *msg, size_t msg_len);
+/* false: priv is out of range, or the library failed */
+bool gm_ecdsa_sign(int alg, uint8_t *sig, const uint8_t *priv, const uint8_t *msg, size_t msg_len);
+
+/* The same for ES256 alone, sizes in the types. */
 bool gm_es256_verify(const uint8_t pub[static GM_ES256_PUB], const uint8_t sig[static GM_ES256_SIG],
                      const uint8_t *msg, size_t msg_len);
-/* Key pair and signature, for the development AS and tests. false: the library failed */
 bool gm_es256_keygen(uint8_t pub[static GM_ES256_PUB], uint8_t priv[static 32]);
 bool gm_es256_sign(uint8_t sig[static GM_ES256_SIG], const uint8_t priv[static 32], const uint8_t *msg, size_t msg_len);
 
@@ -113,11 +140,25 @@ bool gm_aead_seal(int alg, const uint8_t *key, const uint8_t *nonce, const uint8
 bool gm_aead_open(int alg, const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
                   uint8_t *text, size_t text_len);
 
+/* ---- AES in counter mode, for group encryption without authentication --------------------- RFC 9459 §4 */
+
+/* COSE algorithms -65534, -65533, -65532: A128CTR, A192CTR, A256CTR; a tag of no bytes. NULL: none of them */
+const struct gm_aead_info *gm_ctr_info(int alg);
+/* Encrypts or decrypts in place; the counter block starts as nonce || 00000000. false: bad algorithm or size */
+bool gm_ctr_crypt(int alg, const uint8_t *key, const uint8_t *nonce, uint8_t *text, size_t text_len);
+/* Of either kind: what a group may encrypt with. NULL: unknown */
+const struct gm_aead_info *gm_group_enc_info(int alg);
+
 /* ---- hashes, MACs, key derivation ---------------------------------------------------------------- */
 
 void gm_sha256(uint8_t out[static GM_SHA256], const uint8_t *msg, size_t len);
 void gm_hmac_sha256(uint8_t out[static GM_SHA256], const uint8_t *key, size_t key_len, const uint8_t *msg, size_t len);
+void gm_hmac_sha512(uint8_t out[static GM_SHA512], const uint8_t *key, size_t key_len, const uint8_t *msg, size_t len);
 
+/* HKDF, extract and expand, by COSE's HMAC: 5 HMAC 256/256, 7 HMAC 512/512; out_len <= 255 hashes. false: another alg
+ *                                                                                         RFC 5869 */
+bool gm_hkdf(int alg, uint8_t *out, size_t out_len, const uint8_t *salt, size_t salt_len, const uint8_t *ikm,
+             size_t ikm_len, const uint8_t *info, size_t info_len);
 /* HKDF-SHA-256, extract and expand; out_len <= 8160.                                     RFC 5869 */
 void gm_hkdf_sha256(uint8_t *out, size_t out_len, const uint8_t *salt, size_t salt_len, const uint8_t *ikm,
                     size_t ikm_len, const uint8_t *info, size_t info_len);

@@ -14,6 +14,7 @@ static void start(void)
 }
 
 TestSuite(aead, .init = start);
+TestSuite(ctr, .init = start);
 
 /* The algorithm of a Wycheproof group; 0: not in COSE */
 static int alg_of(const json_t *group)
@@ -158,4 +159,52 @@ Test(aead, refuses_a_text_whose_length_does_not_fit_beside_a_13_byte_nonce)
 	cr_expect_not(gm_aead_seal(10, key, nonce, NULL, 0, text, 65536));
 	cr_expect(gm_aead_seal(12, key, nonce, NULL, 0, text, 65536));
 	cr_expect(gm_aead_open(12, key, nonce, NULL, 0, text, 65536));
+}
+
+/* NIST SP 800-38A F.5 counts from another block, so these answers were made with OpenSSL's enc: key 00 01 ..,
+ * nonce f0 f1 .., text of 20 zero bytes. */
+Test(ctr, gives_known_answers_and_undoes_itself)
+{
+	static const struct {
+		int alg;
+		const char *text;
+	} rows[] = {
+	    {-65534, "6a1c9d0a71983f25d8e7215fbc10f720d2774959"},
+	    {-65533, "8d264fe9889b663021b8a6d5b1a731d7bedc1a92"},
+	    {-65532, "a39a82e965e247cebd9e77a4bc0907eb7a81bf88"},
+	};
+	uint8_t key[32], nonce[12], want[20];
+
+	for (unsigned i = 0; i < sizeof(key); i++)
+		key[i] = (uint8_t)i;
+	for (unsigned i = 0; i < sizeof(nonce); i++)
+		nonce[i] = (uint8_t)(0xf0 + i);
+	for (unsigned i = 0; i < 3; i++) {
+		uint8_t text[20] = {0};
+		gm_hex(want, sizeof(want), rows[i].text);
+		cr_assert(gm_ctr_crypt(rows[i].alg, key, nonce, text, sizeof(text)));
+		cr_expect_arr_eq(text, want, sizeof(text));
+		cr_assert(gm_ctr_crypt(rows[i].alg, key, nonce, text, sizeof(text)));
+		cr_expect(gm_equal(text, (const uint8_t[20]){0}, sizeof(text)));
+	}
+	cr_expect_not(gm_ctr_crypt(10, key, nonce, want, sizeof(want)));
+}
+
+/* requirements §5.6 */
+Test(aead, has_every_row_of_the_table)
+{
+	static const struct gm_aead_info rows[] = {
+	    {10, 16, 13, 8},      {11, 32, 13, 8},      {12, 16, 7, 8},       {13, 32, 7, 8},   {30, 16, 13, 16},
+	    {31, 32, 13, 16},     {32, 16, 7, 16},      {33, 32, 7, 16},      {1, 16, 12, 16},  {2, 24, 12, 16},
+	    {3, 32, 12, 16},      {24, 32, 12, 16},     {-65534, 16, 12, 0}, {-65533, 24, 12, 0}, {-65532, 32, 12, 0},
+	};
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct gm_aead_info *info = gm_group_enc_info(rows[i].alg);
+		cr_assert_not_null(info);
+		cr_expect(info->key_len == rows[i].key_len && info->nonce_len == rows[i].nonce_len &&
+		          info->tag_len == rows[i].tag_len, "%d", rows[i].alg);
+		cr_expect_eq(gm_aead_info(rows[i].alg) != NULL, rows[i].alg > 0);
+	}
+	cr_expect_null(gm_group_enc_info(-65531), "CBC is no group encryption");
 }

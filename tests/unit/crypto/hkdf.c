@@ -59,3 +59,36 @@ Test(hkdf, writes_no_more_than_asked)
 			cr_expect_eq(out[i], 0xa5, "%zu bytes asked, byte %zu written", len, i);
 	}
 }
+
+Test(hkdf, with_sha_512_gives_known_answers)
+{
+	json_t *file = gm_vectors_load("curves.json"), *row;
+	size_t at;
+
+	json_array_foreach(json_object_get(file, "hkdf_sha512"), at, row)
+	{
+		uint8_t salt[256], ikm[128], info[128], okm[256], out[256], mac[GM_SHA512];
+		size_t salt_len = gm_vectors_get(salt, sizeof(salt), row, "salt");
+		size_t ikm_len = gm_vectors_get(ikm, sizeof(ikm), row, "ikm");
+		size_t info_len = gm_vectors_get(info, sizeof(info), row, "info");
+		size_t okm_len = gm_vectors_get(okm, sizeof(okm), row, "okm");
+
+		cr_assert(gm_hkdf(7, out, okm_len, salt, salt_len, ikm, ikm_len, info, info_len));
+		cr_expect_arr_eq(out, okm, okm_len);
+		gm_hmac_sha512(mac, salt, salt_len, ikm, ikm_len);
+		gm_vectors_get(okm, sizeof(okm), row, "mac");
+		cr_expect_arr_eq(mac, okm, sizeof(mac));
+	}
+	cr_expect_eq(at, 4);
+	json_decref(file);
+}
+
+Test(hkdf, by_number_is_the_one_by_name_and_knows_two)
+{
+	uint8_t a[32], b[32];
+
+	cr_assert(gm_hkdf(5, a, sizeof(a), NULL, 0, (const uint8_t *)"k", 1, (const uint8_t *)"i", 1));
+	gm_hkdf_sha256(b, sizeof(b), NULL, 0, (const uint8_t *)"k", 1, (const uint8_t *)"i", 1);
+	cr_expect_arr_eq(a, b, sizeof(a));
+	cr_expect_not(gm_hkdf(6, a, sizeof(a), NULL, 0, NULL, 0, NULL, 0));
+}
