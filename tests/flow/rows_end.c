@@ -102,6 +102,24 @@ Test(rekey_pace, bounds_what_is_sent_in_a_second)
 	flow_free(r);
 }
 
+Test(sequence, of_a_member_begins_anew_with_new_keys_and_with_a_new_sender_id)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = flow_member(r, REQ, true);
+
+	cr_assert(flow_do(r, m, JOIN));
+	m->group_seq = 77;
+	cr_assert(flow_rekey(r, true) == GM_E_OK);
+	flow_run(r, 1000);
+	cr_assert(eq(u64, m->keys.version, 1));
+	cr_expect(eq(u64, m->group_seq, 0));
+	m->group_seq = 77;
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_JOIN)));
+	cr_assert(eq(u64, m->keys.version, 1));
+	cr_expect(eq(u64, m->group_seq, 0));
+	flow_free(r);
+}
+
 /* ---- the log */
 
 static char logged[65536];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rules about groups and memberships that one answer does not show. requirements R-010, R-027, R-028, R-107, R-124, R-127,
- * R-135, R-168. */
+ * R-135, R-165 to R-170. */
 #include <criterion/criterion.h>
 
 #include <stdio.h>
@@ -32,6 +32,7 @@ static void stop(void)
 TestSuite(access, .init = start, .fini = stop);
 TestSuite(infos, .init = start, .fini = stop);
 TestSuite(membership, .init = start, .fini = stop);
+TestSuite(group, .init = start, .fini = stop);
 TestSuite(keys, .init = start, .fini = stop);
 
 static struct rig_answer leave(struct rig_client *c)
@@ -143,6 +144,38 @@ Test(membership, gives_up_a_sender_id_twice_and_it_is_told_once)
 		seen[sid.p[0]] = true;
 	}
 	cr_expect_eq(gm_cbor_end(&in), GM_E_OK);
+}
+
+/* ---- groups */
+
+/* AES-CBC, references to credentials, what does not go together, what is too little. */
+static void spoil(struct gm_group_spec *s, unsigned how)
+{
+	switch (how) {
+	case 0: s->params.gp_enc_alg = -65531; break; /* A128CBC */
+	case 1: s->params.alg = -65531; break;
+	case 2: s->params.cred_fmt = 34; break; /* x5t */
+	case 3: s->params.cred_fmt = 22; break; /* c5t */
+	case 4: s->params.sign_alg = -16; break; /* SHA-256 */
+	case 5: s->params.ecdh_alg = -28; break; /* HKDF-512 beside HKDF SHA-256 */
+	case 6: s->params.hkdf = 6; break;
+	case 7: s->params.group_mode = s->params.pairwise_mode = false; break;
+	case 8: s->max_stale_sets = 1; break;
+	case 9: s->key_lifetime_s = 0; break;
+	default: break;
+	}
+}
+
+Test(group, is_not_made_of_what_does_not_fit_together)
+{
+	for (unsigned how = 0; how < 10; how++) {
+		struct gm_group_spec bad = rig_group_spec("bad");
+		spoil(&bad, how);
+		cr_expect_eq(rig_group(&rig, &bad), GM_E_USAGE, "%u", how);
+		cr_expect_null(rig_info(&rig, "bad").name);
+	}
+	struct gm_group_spec good = rig_group_spec("bad");
+	cr_expect_eq(rig_group(&rig, &good), GM_E_OK);
 }
 
 /* ---- keys */
