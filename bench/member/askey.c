@@ -127,25 +127,47 @@ enum gm_err gm_askey_load(struct gm_askey *key, const char *path)
 	return ok ? GM_E_OK : GM_E_MALFORMED;
 }
 
-enum gm_err gm_askey_mint(struct gm_minted *minted, const struct gm_askey *key, struct gm_bytes scope, int64_t exp)
+static struct gm_bytes text_bytes(const char *s)
 {
-	uint8_t claims[GM_TOKEN_MAX], cti[8], iv[GM_CCM_NONCE];
-	struct gm_out payload = gm_out(claims, sizeof(claims)), out = gm_out(minted->token, sizeof(minted->token));
+	return (struct gm_bytes){(const uint8_t *)s, strlen(s)};
+}
+
+static struct gm_bytes make_cti(struct gm_out *out, const struct gm_askey *key, const struct gm_mint *what)
+{
+	uint8_t fresh[8];
+
+	if (what->exi >= 0) {
+		gm_out_bytes(out, key->aud, strlen(key->aud));
+		gm_out_be(out, what->exi_seq, 8);
+	} else {
+		gm_random(fresh, sizeof(fresh));
+		gm_out_bytes(out, fresh, sizeof(fresh));
+	}
+	return gm_out_result(out);
+}
+
+enum gm_err gm_askey_mint_as(struct gm_minted *minted, const struct gm_askey *key, const struct gm_mint *what)
+{
+	uint8_t claims[GM_TOKEN_MAX], cti[sizeof(key->aud) + 8], iv[GM_CCM_NONCE];
+	struct gm_out payload = gm_out(claims, sizeof(claims)), out = gm_out(minted->token, sizeof(minted->token)),
+	              id = gm_out(cti, sizeof(cti));
+
 	gm_random(minted->osc_id, sizeof(minted->osc_id));
 	gm_random(minted->ms, sizeof(minted->ms));
 	gm_random(minted->salt, sizeof(minted->salt));
-	gm_random(cti, sizeof(cti));
 	gm_random(iv, sizeof(iv));
 	struct gm_cwt cwt = {
-	    .iss = {(const uint8_t *)key->iss, strlen(key->iss)},
-	    .aud = {(const uint8_t *)key->aud, strlen(key->aud)},
-	    .cti = {cti, sizeof(cti)},
-	    .exp = exp,
-	    .nbf = -1,
+	    .iss = text_bytes(key->iss),
+	    .aud = text_bytes(key->aud),
+	    .cti = make_cti(&id, key, what),
+	    .exp = what->exp,
+	    .nbf = what->nbf,
 	    .iat = -1,
-	    .exi = -1,
-	    .scope = scope,
-	    .has_osc = true,
+	    .exi = what->exi,
+	    .scope = what->scope,
+	    .extended_scope = what->extended_scope,
+	    .cnf_kid = what->kid,
+	    .has_osc = !what->kid.p,
 	    .osc = {.id = {minted->osc_id, sizeof(minted->osc_id)},
 	            .ms = {minted->ms, sizeof(minted->ms)},
 	            .salt = {minted->salt, sizeof(minted->salt)},
@@ -161,6 +183,11 @@ enum gm_err gm_askey_mint(struct gm_minted *minted, const struct gm_askey *key, 
 	minted->token_n = gm_out_len(&out);
 	gm_wipe(claims, sizeof(claims));
 	return err;
+}
+
+enum gm_err gm_askey_mint(struct gm_minted *minted, const struct gm_askey *key, struct gm_bytes scope, int64_t exp)
+{
+	return gm_askey_mint_as(minted, key, &(struct gm_mint){.scope = scope, .exp = exp, .nbf = -1, .exi = -1});
 }
 
 void gm_scope_put(struct gm_out *out, const char *name, uint32_t roles)

@@ -26,6 +26,16 @@ struct gm_minted {
 	uint8_t token[GM_TOKEN_MAX];
 	size_t token_n;
 };
+/* What a token is to say. */
+struct gm_mint {
+	struct gm_bytes scope; /* contents of the claim */
+	bool extended_scope;   /* under tag 1668547115                                                  RFC 9594 §7 */
+	int64_t exp, nbf, exi; /* -1: absent */
+	uint64_t exi_seq;      /* with exi: cti is the audience and this number             RFC 9200 §5.10.3 */
+	struct gm_bytes kid;   /* p != NULL: cnf names this osc id, for an update of rights    RFC 9203 §4.1 */
+};
+/* id, Master Secret and salt are fresh; with a kid they stand in no token. ROOM. */
+GM_NODISCARD enum gm_err gm_askey_mint_as(struct gm_minted *minted, const struct gm_askey *key, const struct gm_mint *what);
 /* A token for one client, with fresh id, Master Secret and salt. scope: contents of the claim. ROOM. */
 GM_NODISCARD enum gm_err gm_askey_mint(struct gm_minted *minted, const struct gm_askey *key, struct gm_bytes scope,
                                        int64_t exp);

@@ -125,13 +125,18 @@ struct gm_assoc *gm_assoc_new(struct gm_core *c, const struct gm_ctx_save *save,
 	struct gm_assoc *a = gm_assoc_at(c, id);
 
 	*a = (struct gm_assoc){.self = id, .save = *save};
-	a->blob = gm_must_alloc(NULL, scope.n + cti.n + 1);
+	gm_assoc_set_token(a, scope, cti);
+	*ctx_need_place(c, save->id) = id;
+	return a;
+}
+
+void gm_assoc_set_token(struct gm_assoc *a, struct gm_bytes scope, struct gm_bytes cti)
+{
+	a->blob = gm_must_alloc(a->blob, scope.n + cti.n + 1);
 	a->scope = (struct gm_slice){.off = 0, .n = (uint32_t)scope.n};
 	a->cti = (struct gm_slice){.off = (uint32_t)scope.n, .n = (uint32_t)cti.n};
 	memcpy(a->blob, scope.n ? scope.p : a->blob, scope.n);
 	memcpy(a->blob + scope.n, cti.n ? cti.p : a->blob, cti.n);
-	*ctx_need_place(c, save->id) = id;
-	return a;
 }
 
 void gm_assoc_forget(struct gm_core *c, struct gm_assoc *a)

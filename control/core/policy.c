@@ -25,6 +25,7 @@ static const struct row {
 	{GM_RES_NUM,        GET,    MEMBERS,                    GM_E_NOT_MEMBER,     gm_read_num},
 	{GM_RES_NODE,       GET,    MEMBERS,                    GM_E_NOT_MEMBER,     gm_members_keys},
 	{GM_RES_NODE,       DELETE, MEMBERS,                    GM_E_NOT_MEMBER,     gm_members_leave},
+	{.res = GM_RES_AUTHZ_INFO, .method = POST, .who = ANYONE, .handler = gm_token_rights},
 };
 
 static const struct row *find_row(uint8_t res, uint8_t method)

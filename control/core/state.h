@@ -231,6 +231,7 @@ struct gm_assoc *gm_assoc_by_ctx(const struct gm_core *c, gm_ctx_id ctx);
 struct gm_assoc *gm_assoc_in_place(const struct gm_core *c, gm_ctx_id ctx); /* of any generation */
 struct gm_assoc *gm_assoc_new(struct gm_core *c, const struct gm_ctx_save *save, struct gm_bytes scope,
                               struct gm_bytes cti);
+void gm_assoc_set_token(struct gm_assoc *a, struct gm_bytes scope, struct gm_bytes cti);
 void gm_assoc_forget(struct gm_core *c, struct gm_assoc *a); /* from memory only */
 void gm_assoc_drop(struct gm_turn *t, struct gm_assoc *a);   /* at once and without a word */
 void gm_assoc_close(struct gm_turn *t, struct gm_assoc *a);  /* keys live until CLOSED */
@@ -270,6 +271,7 @@ bool gm_roles_may_join(uint32_t roles);
 
 /* token.c */
 void gm_token_event(struct gm_turn *t, const struct gm_ev_token *ev);
+void gm_token_rights(struct gm_turn *t, struct gm_call *call);
 enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, struct gm_assoc **out);
 void gm_token_seen_drop(struct gm_turn *t, uint32_t as_id); /* all of an authorization server */
 void gm_token_seen_end(struct gm_turn *t, struct gm_seen *s);

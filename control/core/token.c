@@ -2,10 +2,12 @@
 /* Tokens: what the workers could not judge, and the moment a context becomes durable. requirements §3.2, §3.4 */
 #include "core/state.h"
 #include "wire/cbor.h"
+#include "wire/coap.h"
 
 #define OSC_ID_MAX sizeof(((struct gm_ident *)0)->osc_id)
 #define INFO_GROUPS_MAX 64u
 #define PROBES 16u
+#define KDCCHALLENGE 46u
 
 /* ---- pending contexts of one identity: at most four within a minute */
 
@@ -179,7 +181,7 @@ static enum gm_err check_claims(struct gm_turn *t, const struct gm_ev_token *ev,
 {
 	const struct gm_as *as = gm_as_find(t->core, ev->as_id);
 	struct gm_bytes iss = gm_rec_bytes(ev, ev->iss), aud = gm_rec_bytes(ev, ev->aud),
-	                scope = gm_rec_bytes(ev, ev->scope), osc_id = gm_rec_bytes(ev, ev->osc_id);
+	                scope = gm_rec_bytes(ev, ev->scope);
 
 	if (ev->bad != GM_E_OK && ev->bad != GM_E_TOKEN_PROFILE)
 		return (enum gm_err)ev->bad;
@@ -192,9 +194,12 @@ static enum gm_err check_claims(struct gm_turn *t, const struct gm_ev_token *ev,
 		return GM_E_TOKEN_AUDIENCE;
 	if (!scope.p || gm_scope_check(scope) != GM_E_OK)
 		return GM_E_TOKEN_SCOPE;
-	if (ev->bad != GM_E_OK || !osc_id.p || osc_id.n > OSC_ID_MAX)
-		return GM_E_TOKEN_PROFILE;
 	return GM_E_OK;
+}
+
+static enum gm_err check_profile(const struct gm_ev_token *ev)
+{
+	return ev->bad == GM_E_OK && ev->osc_id.off && ev->osc_id.n <= OSC_ID_MAX ? GM_E_OK : GM_E_TOKEN_PROFILE;
 }
 
 static bool all_barred(const struct gm_core *c, const struct gm_ev_token *ev)
@@ -218,6 +223,7 @@ static enum gm_err judge(struct gm_turn *t, const struct gm_ev_token *ev, struct
 	struct gm_core *c = t->core;
 
 	GM_TRY(check_claims(t, ev, v));
+	GM_TRY(check_profile(ev));
 	if (all_barred(c, ev))
 		return GM_E_TOKEN_BARRED;
 	if (c->assocs.used >= c->config.contexts_max || (v->start_counter && c->seen.used >= c->config.contexts_max))
@@ -316,20 +322,34 @@ static bool needs_challenge(struct gm_bytes scope)
 	return false;
 }
 
+#define PAIRS_MAX (2 * 4200u)
+
+/* The pairs that were asked for; returns their number. */
+static unsigned put_pairs(struct gm_out *o, const struct gm_core *c, const struct gm_ev_token *ev)
+{
+	struct infos infos = groups_of(c, gm_rec_bytes(ev, ev->scope));
+
+	return put_infos(o, &infos, ev->sign_info, group_signs, gm_sign_info_entry) +
+	       put_infos(o, &infos, ev->ecdh_info, group_pairs, gm_ecdh_info_entry);
+}
+
+static void start_counter(struct gm_turn *t, const struct gm_ev_token *ev, const struct verdict *v)
+{
+	if (v->start_counter)
+		gm_record_put_seen(t, gm_token_seen_add(t->core, ev->as_id, v->exi_seq, v->exp));
+}
+
 static void accept(struct gm_turn *t, const struct gm_ev_token *ev, const struct verdict *v)
 {
-	struct gm_bytes scope = gm_rec_bytes(ev, ev->scope);
-	struct infos infos = groups_of(t->core, scope);
-	uint8_t pairs[2 * 4200];
+	uint8_t pairs[PAIRS_MAX];
 	struct gm_out o = gm_out(pairs, sizeof(pairs));
-	unsigned w = ev->rec.worker, n = put_infos(&o, &infos, ev->sign_info, group_signs, gm_sign_info_entry);
+	unsigned w = ev->rec.worker, n = put_pairs(&o, t->core, ev);
 
-	n += put_infos(&o, &infos, ev->ecdh_info, group_pairs, gm_ecdh_info_entry);
 	struct gm_eff_token *e = gm_effects_add(t->txn->effects, w, GM_EFF_TOKEN, sizeof(*e));
 	e->xid = ev->xid;
 	e->err = GM_E_OK;
 	e->exp = v->exp;
-	e->challenge = needs_challenge(scope);
+	e->challenge = needs_challenge(gm_rec_bytes(ev, ev->scope));
 	e->infos_n = (uint8_t)n;
 	gm_dice(t->txn, e->nonce2, sizeof(e->nonce2));
 	gm_dice(t->txn, e->n_s, sizeof(e->n_s));
@@ -337,8 +357,7 @@ static void accept(struct gm_turn *t, const struct gm_ev_token *ev, const struct
 		struct gm_slice s = gm_effects_append(t->txn->effects, w, pairs, gm_out_len(&o));
 		((struct gm_eff_token *)gm_effects_last(t->txn->effects, w))->infos = s;
 	}
-	if (v->start_counter)
-		gm_record_put_seen(t, gm_token_seen_add(t->core, ev->as_id, v->exi_seq, v->exp));
+	start_counter(t, ev, v);
 	t->core->count.tokens_ok++;
 }
 
@@ -376,8 +395,9 @@ static void move_members(struct gm_turn *t, struct gm_ident *ident, const struct
 }
 
 /* Memberships that the new token does not cover end. */
-static void end_uncovered(struct gm_turn *t, struct gm_ident *ident, const struct gm_assoc *a)
+static unsigned end_uncovered(struct gm_turn *t, struct gm_ident *ident, const struct gm_assoc *a, enum gm_err notice)
 {
+	unsigned n = 0;
 	struct gm_bytes scope = gm_blob(a->blob, a->scope);
 	uint32_t next;
 
@@ -385,9 +405,12 @@ static void end_uncovered(struct gm_turn *t, struct gm_ident *ident, const struc
 		struct gm_member *m = gm_slab_at(&t->core->members, id);
 		const char *name = gm_groups_at(t->core, m->group)->spec.name;
 		next = m->next;
-		if (!gm_scope_allows(scope, (struct gm_bytes){(const uint8_t *)name, strlen(name)}, m->roles))
-			gm_members_remove(t, m, GM_E_OK, GM_REASON_EXPIRED, GM_HASTE_WINDOW);
+		if (gm_scope_allows(scope, (struct gm_bytes){(const uint8_t *)name, strlen(name)}, m->roles))
+			continue;
+		gm_members_remove(t, m, notice, GM_REASON_EXPIRED, GM_HASTE_WINDOW);
+		n++;
 	}
+	return n;
 }
 
 enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, struct gm_assoc **out)
@@ -416,10 +439,87 @@ enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, 
 	if (old) {
 		move_members(t, ident, old, a);
 		gm_assoc_drop(t, old);
-		end_uncovered(t, ident, a);
+		end_uncovered(t, ident, a, GM_E_OK);
 	}
 	pending_done(t, gm_ident_hash(c, confirm->as_id, osc_id));
 	gm_core_log(c, "token.ok as=%u ctx=%08x again=%d", confirm->as_id, a->save.id, old != NULL);
 	*out = a;
 	return GM_E_OK;
+}
+
+/* ---- update of rights: a new token under a live context                                RFC 9203 §4.1, §4.2 */
+
+static enum gm_err judge_update(struct gm_turn *t, const struct gm_call *call, const struct gm_ev_token *ev,
+                                struct verdict *v)
+{
+	const struct gm_ident *ident = call->ident;
+	struct gm_core *c = t->core;
+
+	GM_TRY(check_claims(t, ev, v));
+	if (ev->as_id != ident->as_id || !ev->osc_id.off ||
+	    !gm_bytes_eq(gm_rec_bytes(ev, ev->osc_id), (struct gm_bytes){ident->osc_id, ident->osc_id_n}))
+		return GM_E_TOKEN_OTHER_KEY;
+	if (all_barred(c, ev))
+		return GM_E_TOKEN_BARRED;
+	return v->start_counter && c->seen.used >= c->config.contexts_max ? GM_E_FULL : GM_E_OK;
+}
+
+static void refuse_update(struct gm_turn *t, const struct gm_call *call, const struct gm_ev_token *ev, enum gm_err err)
+{
+	const struct gm_err_info *info = gm_err_info(err);
+	uint8_t body[128];
+	struct gm_out o = gm_out(body, sizeof(body));
+
+	t->core->count.tokens_refused++;
+	gm_core_log(t->core, "token.refused as=%u ctx=%08x why=\"%s\"", ev->as_id, call->assoc->save.id, info->text);
+	if (info->coap != GM_COAP(4, 0)) {
+		gm_reply_err(t, call->ev, err);
+		return;
+	}
+	gm_token_error_encode(&o, gm_oauth_error(err), info->text);
+	gm_reply(t, call->ev, info->coap, GM_REPLY_SAVE, GM_CF_ACE, gm_out_result(&o));
+}
+
+/* requirements G2: nothing, or a map where infos were asked or the client has not had N_S yet. */
+static void answer_update(struct gm_turn *t, const struct gm_call *call, const struct gm_ev_token *ev, bool wants_challenge)
+{
+	const struct gm_ctx_save *save = &call->assoc->save;
+	uint8_t pairs[PAIRS_MAX], body[PAIRS_MAX + 16];
+	struct gm_out p = gm_out(pairs, sizeof(pairs)), o = gm_out(body, sizeof(body));
+	unsigned n = put_pairs(&p, t->core, ev);
+
+	if (!wants_challenge && !ev->sign_info && !ev->ecdh_info && !ev->kdc_dh_creds) {
+		gm_reply(t, call->ev, GM_COAP(2, 1), GM_REPLY_SAVE, GM_CF_NONE, (struct gm_bytes){0});
+		return;
+	}
+	gm_cbor_put_map(&o, n + 1);
+	gm_cbor_put_uint(&o, KDCCHALLENGE);
+	gm_cbor_put_bstr(&o, save->challenge, sizeof(save->challenge));
+	gm_out_bytes(&o, pairs, gm_out_len(&p));
+	gm_reply(t, call->ev, GM_COAP(2, 1), GM_REPLY_SAVE, GM_CF_ACE, gm_out_result(&o));
+}
+
+void gm_token_rights(struct gm_turn *t, struct gm_call *call)
+{
+	const struct gm_ev_token *ev = (const void *)((const uint8_t *)call->ev + call->ev->update.off);
+	struct gm_assoc *a = call->assoc;
+	struct gm_bytes scope = gm_rec_bytes(ev, ev->scope);
+	struct verdict v = {0};
+	enum gm_err err = judge_update(t, call, ev, &v);
+
+	if (err != GM_E_OK) {
+		refuse_update(t, call, ev, err);
+		return;
+	}
+	bool wants_challenge = needs_challenge(scope) && !needs_challenge(gm_blob(a->blob, a->scope));
+	start_counter(t, ev, &v);
+	gm_assoc_set_token(a, scope, gm_rec_bytes(ev, ev->cti));
+	a->exp = v.exp;
+	a->exi = ev->exi;
+	gm_timer_set(&t->core->wall, &a->expiry, GM_TIMER_TOKEN, (uint64_t)a->exp);
+	gm_record_put_assoc(t, a);
+	unsigned ended = end_uncovered(t, call->ident, a, GM_E_EVICTED);
+	answer_update(t, call, ev, wants_challenge);
+	t->core->count.tokens_ok++;
+	gm_core_log(t->core, "token.updated as=%u ctx=%08x memberships_ended=%u", ev->as_id, a->save.id, ended);
 }

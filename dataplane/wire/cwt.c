@@ -10,6 +10,8 @@
 #define TIME_MAX (INT64_C(1) << 53)
 #define HKDF_SHA_256 5
 #define CCM_16_64_128 10
+#define OAUTH_INVALID_REQUEST 1
+#define OAUTH_INVALID_SCOPE 6
 
 /* CWT claims */
 enum {
@@ -119,15 +121,16 @@ static bool read_time(struct gm_bytes item, int64_t *seconds)
 }
 
 /* The claim's byte string, out of its tag if it has one. */
-static bool read_scope(struct gm_bytes item, struct gm_bytes *scope)
+static bool read_scope(struct gm_bytes item, struct gm_cwt *cwt)
 {
 	if (!item.p)
 		return false;
 	struct gm_in in = gm_in_bytes(item);
 
-	if (gm_cbor_peek(&in) == GM_CBOR_TAG && gm_cbor_tag(&in) != TAG_SCOPE)
+	cwt->extended_scope = gm_cbor_peek(&in) == GM_CBOR_TAG;
+	if (cwt->extended_scope && gm_cbor_tag(&in) != TAG_SCOPE)
 		return false;
-	*scope = gm_cbor_bstr(&in);
+	cwt->scope = gm_cbor_bstr(&in);
 	return gm_cbor_end(&in) == GM_E_OK;
 }
 
@@ -168,7 +171,7 @@ enum gm_err gm_cwt_decode(struct gm_bytes claims, struct gm_cwt *cwt)
 
 	gm_fields_read(&in, claim_fields, GM_FIELDS_N(claim_fields), &c);
 	if (gm_cbor_end(&in) != GM_E_OK || !read_time(c.exp, &c.cwt.exp) || !read_time(c.nbf, &c.cwt.nbf) ||
-	    !read_time(c.iat, &c.cwt.iat) || c.cwt.exi > TIME_MAX || !read_scope(c.scope, &c.cwt.scope))
+	    !read_time(c.iat, &c.cwt.iat) || c.cwt.exi > TIME_MAX || !read_scope(c.scope, &c.cwt))
 		return GM_E_TOKEN_CLAIMS;
 	if (c.cwt.exp < 0 && c.cwt.exi < 0)
 		return GM_E_TOKEN_CLAIMS;
@@ -229,6 +232,16 @@ static void put_cnf(struct gm_out *out, const struct gm_cwt *cwt)
 	put_osc(out, &cwt->osc);
 }
 
+static void put_scope(struct gm_out *out, const struct gm_cwt *cwt)
+{
+	if (!cwt->scope.p)
+		return;
+	gm_cbor_put_int(out, CLAIM_SCOPE);
+	if (cwt->extended_scope)
+		gm_cbor_put_tag(out, TAG_SCOPE);
+	gm_cbor_put_bstr(out, cwt->scope.p, cwt->scope.n);
+}
+
 void gm_cwt_encode(struct gm_out *out, const struct gm_cwt *cwt)
 {
 	gm_cbor_put_map(out, 1u + (cwt->iss.p != NULL) + (cwt->sub.p != NULL) + (cwt->aud.p != NULL) +
@@ -243,10 +256,15 @@ void gm_cwt_encode(struct gm_out *out, const struct gm_cwt *cwt)
 	put_number(out, CLAIM_IAT, cwt->iat, -1);
 	put_bytes(out, CLAIM_CTI, cwt->cti);
 	put_cnf(out, cwt);
-	put_bytes(out, CLAIM_SCOPE, cwt->scope);
+	put_scope(out, cwt);
 	put_number(out, CLAIM_ACE_PROFILE, cwt->ace_profile, -1);
 	put_bytes(out, CLAIM_CNONCE, cwt->cnonce);
 	put_number(out, CLAIM_EXI, cwt->exi, -1);
+}
+
+int gm_oauth_error(enum gm_err err)
+{
+	return err == GM_E_TOKEN_SCOPE ? OAUTH_INVALID_SCOPE : OAUTH_INVALID_REQUEST;
 }
 
 /* ---- scope */

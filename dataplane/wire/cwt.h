@@ -14,6 +14,7 @@ struct gm_cwt {
 	struct gm_bytes iss, sub, aud, cti, cnonce; /* p == NULL: absent. aud: text form only */
 	int64_t exp, nbf, iat, exi;                 /* -1: absent */
 	struct gm_bytes scope;                      /* contents of the bstr; outer tag 1668547115 taken off */
+	bool extended_scope;                        /* it had that tag */
 	bool has_osc;
 	struct gm_osc osc;
 	struct gm_bytes cnf_kid; /* p == NULL: cnf is not a kid */
@@ -26,6 +27,9 @@ struct gm_cwt {
 GM_NODISCARD enum gm_err gm_cwt_decode(struct gm_bytes claims, struct gm_cwt *cwt);
 /* The other direction, for the development AS and tests: every field that is present. */
 void gm_cwt_encode(struct gm_out *out, const struct gm_cwt *cwt);
+
+/* The OAuth error that names a refused token best: invalid_scope or invalid_request.      RFC 9200 §8.7 */
+int gm_oauth_error(enum gm_err err);
 
 /* ---- scope: [* [Toid, Tperm]]                                          draft-ietf-ace-key-groupcomm-oscore §3 */
 #define GM_ROLE_REQUESTER 0x02u

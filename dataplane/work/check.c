@@ -580,6 +580,8 @@ static bool hand_up(struct worker *w, struct opening *o, const struct gm_coap *m
 		put_confirm(ev, c, o->ctx);
 	if (k)
 		put_join(ev, k, pop);
+	else if (res == GM_RES_AUTHZ_INFO && m->code == GM_COAP_POST)
+		ev->update = gm_token_update(w, &ev->rec, m);
 	else
 		ev->payload = append(&ev->rec, m->payload);
 	gm_worker_event_done(w, &ev->rec);

@@ -4,8 +4,6 @@
 #include "gm/crypto.h"
 #include "work/worker.h"
 
-#define OAUTH_INVALID_REQUEST 1
-#define OAUTH_INVALID_SCOPE 6
 #define HKDF_SHA_256 5
 
 /* ---- duplicates of unprotected requests, RFC 7252 §4.5 */
@@ -76,8 +74,7 @@ static void refuse(struct worker *w, const struct xch *x, enum gm_err err)
 
 	COUNT(w, token_bad);
 	if (a.code == GM_COAP(4, 0)) {
-		gm_token_error_encode(&out, err == GM_E_TOKEN_SCOPE ? OAUTH_INVALID_SCOPE : OAUTH_INVALID_REQUEST,
-		                      gm_err_info(err)->text);
+		gm_token_error_encode(&out, gm_oauth_error(err), gm_err_info(err)->text);
 		a.format = GM_CF_ACE;
 		a.payload = gm_out_result(&out);
 	}
@@ -147,14 +144,9 @@ static struct gm_slice append(struct gm_rec *rec, struct gm_bytes b)
 	return b.p ? gm_rec_append(rec, b.p, b.n) : (struct gm_slice){0};
 }
 
-static bool hand_up(struct worker *w, uint32_t xid, uint32_t as_id, const struct gm_token_request *request, const struct gm_cwt *cwt)
+static void put_claims(struct gm_ev_token *ev, uint32_t as_id, const struct gm_token_request *request, const struct gm_cwt *cwt,
+                       struct gm_bytes osc_id)
 {
-	size_t more = cwt->iss.n + cwt->aud.n + cwt->cti.n + cwt->scope.n + cwt->osc.id.n + 64;
-	struct gm_ev_token *ev = gm_worker_event(w, GM_EV_TOKEN, sizeof *ev, more);
-
-	if (!ev)
-		return false;
-	ev->xid = xid;
 	ev->as_id = as_id;
 	ev->exp = cwt->exp;
 	ev->nbf = cwt->nbf;
@@ -163,13 +155,54 @@ static bool hand_up(struct worker *w, uint32_t xid, uint32_t as_id, const struct
 	ev->aud = append(&ev->rec, cwt->aud);
 	ev->cti = append(&ev->rec, cwt->cti);
 	ev->scope = append(&ev->rec, cwt->scope);
-	ev->osc_id = append(&ev->rec, cwt->osc.id);
-	ev->bad = profile_fits(request, cwt) ? GM_E_OK : GM_E_TOKEN_PROFILE;
+	ev->osc_id = append(&ev->rec, osc_id);
 	ev->sign_info = request->sign_info;
 	ev->ecdh_info = request->ecdh_info;
 	ev->kdc_dh_creds = request->kdc_dh_creds;
+}
+
+static bool hand_up(struct worker *w, uint32_t xid, uint32_t as_id, const struct gm_token_request *request, const struct gm_cwt *cwt)
+{
+	size_t more = cwt->iss.n + cwt->aud.n + cwt->cti.n + cwt->scope.n + cwt->osc.id.n + 64;
+	struct gm_ev_token *ev = gm_worker_event(w, GM_EV_TOKEN, sizeof *ev, more);
+
+	if (!ev)
+		return false;
+	ev->xid = xid;
+	ev->bad = profile_fits(request, cwt) ? GM_E_OK : GM_E_TOKEN_PROFILE;
+	put_claims(ev, as_id, request, cwt, cwt->osc.id);
 	gm_worker_event_done(w, &ev->rec);
 	return true;
+}
+
+/* From payload to claims, in w->big; *n bytes of it are to be wiped. */
+static enum gm_err read_token(struct worker *w, const struct gm_coap *msg, struct gm_token_request *request, struct gm_cwt *cwt,
+                              uint32_t *as_id, size_t *n)
+{
+	if (msg->content_format != GM_CF_NONE && msg->content_format != GM_CF_ACE)
+		return GM_E_BAD_FORMAT;
+	GM_TRY(gm_token_request_decode(msg->payload, request));
+	GM_TRY(open_token(w, request->token, w->big, sizeof w->big, n, as_id));
+	return gm_cwt_decode((struct gm_bytes){w->big, *n}, cwt);
+}
+
+struct gm_slice gm_token_update(struct worker *w, struct gm_rec *rec, const struct gm_coap *msg)
+{
+	struct gm_slice s = {.off = (rec->len + 7) & ~7u};
+	struct gm_ev_token *ev = (void *)((uint8_t *)rec + s.off);
+	struct gm_token_request request;
+	struct gm_cwt cwt;
+	uint32_t as_id = 0;
+	size_t n = 0;
+
+	*ev = (struct gm_ev_token){.rec.len = sizeof *ev};
+	ev->bad = (uint8_t)read_token(w, msg, &request, &cwt, &as_id, &n);
+	if (ev->bad == GM_E_OK)
+		put_claims(ev, as_id, &request, &cwt, cwt.cnf_kid); /* nonce1 and the rest are ignored */
+	gm_wipe(w->big, n);
+	s.n = ev->rec.len;
+	rec->len = s.off + s.n;
+	return s;
 }
 
 void gm_token_check(struct worker *w, const struct gm_coap *msg, const struct xch *x)
@@ -185,12 +218,9 @@ void gm_token_check(struct worker *w, const struct gm_coap *msg, const struct xc
 		answer_again(w, r, x);
 		return;
 	}
-	if (msg->content_format != GM_CF_NONE && msg->content_format != GM_CF_ACE)
-		err = GM_E_BAD_FORMAT;
-	else if ((err = gm_token_request_decode(msg->payload, &request)) == GM_E_OK &&
-	         (err = open_token(w, request.token, w->big, sizeof w->big, &n, &as_id)) == GM_E_OK)
-		err = gm_cwt_decode((struct gm_bytes){w->big, n}, &cwt);
+	err = read_token(w, msg, &request, &cwt, &as_id, &n);
 	if (err != GM_E_OK) {
+		gm_wipe(w->big, n);
 		refuse(w, x, err);
 		return;
 	}

@@ -349,6 +349,8 @@ void gm_check_finish(struct worker *w); /* open, verify, hand up what the datagr
 
 /* ---- token.c */
 void gm_token_check(struct worker *w, const struct gm_coap *msg, const struct xch *x);
+/* Update of rights: the verdict on the token in msg, as a record behind rec and its slice; needs TEXT_MAX of room. */
+struct gm_slice gm_token_update(struct worker *w, struct gm_rec *rec, const struct gm_coap *msg);
 void gm_token_effect(struct worker *w, const struct gm_eff_token *e);
 void gm_token_hints(struct worker *w, const struct xch *x);
 

@@ -452,26 +452,35 @@ struct rig_token rig_token_of(const struct rig_client *c)
 	    .client = c, .iss = "coap://as1", .aud = "gm1", .exp = c->exp, .nbf = -1, .exi = c->exi, .as_id = c->as_id};
 }
 
-const struct gm_eff_token *rig_token_post(struct core_rig *r, const struct rig_token *t)
+static void fill_token(struct event *e, const struct rig_token *t)
 {
-	struct event e = {.n = (sizeof(struct gm_ev_token) + 7) & ~7u};
-	struct gm_ev_token *ev = (void *)e.b;
+	struct gm_ev_token *ev = (void *)e->b;
 	char cti[32];
+
+	e->n = (sizeof(*ev) + 7) & ~7u;
+	memset(ev, 0, sizeof(*ev));
 
 	ev->xid = 1;
 	ev->as_id = t->as_id;
 	ev->exp = t->exp;
 	ev->nbf = t->nbf;
 	ev->exi = t->exi;
-	ev->iss = add_text(&e, t->iss);
-	ev->aud = add_text(&e, t->aud);
+	ev->iss = add_text(e, t->iss);
+	ev->aud = add_text(e, t->aud);
 	snprintf(cti, sizeof(cti), "gm1%c%c", (char)(t->cti >> 8), (char)t->cti);
-	ev->cti = add(&e, cti, 5);
-	ev->scope = add(&e, t->no_scope ? NULL : t->client->scope, t->client->scope_n);
-	ev->osc_id = add(&e, t->client->osc_id, sizeof(t->client->osc_id));
+	ev->cti = add(e, cti, 5);
+	ev->scope = add(e, t->no_scope ? NULL : t->client->scope, t->client->scope_n);
+	ev->osc_id = add(e, t->client->osc_id, sizeof(t->client->osc_id));
 	ev->bad = (uint8_t)t->bad;
 	ev->sign_info = t->sign_info;
 	ev->ecdh_info = t->ecdh_info;
+}
+
+const struct gm_eff_token *rig_token_post(struct core_rig *r, const struct rig_token *t)
+{
+	struct event e;
+
+	fill_token(&e, t);
 	apply(r, &e, GM_EV_TOKEN, 0);
 	return rig_effect(r, GM_EFF_TOKEN, 0);
 }
@@ -591,6 +600,18 @@ struct rig_answer rig_request(struct core_rig *r, struct rig_client *c, const st
 	ev->payload = add(&e, q->payload.p, q->payload.n);
 	ev->token[0] = 0x77;
 	ev->piv[0] = 5;
+	return finish_request(r, c, &e);
+}
+
+struct rig_answer rig_token_update(struct core_rig *r, struct rig_client *c, const struct rig_token *t)
+{
+	struct event e, token;
+	struct gm_ev_request *ev = begin_request(c, &e);
+
+	fill_token(&token, t);
+	ev->method = 2;
+	ev->res = GM_RES_AUTHZ_INFO;
+	ev->update = add(&e, token.b, token.n);
 	return finish_request(r, c, &e);
 }
 

@@ -93,6 +93,8 @@ struct rig_token {
 };
 struct rig_token rig_token_of(const struct rig_client *c);
 const struct gm_eff_token *rig_token_post(struct core_rig *r, const struct rig_token *token);
+/* Under c's context: an update of rights. token->client: whose osc id is the kid, and whose scope is the new one. */
+struct rig_answer rig_token_update(struct core_rig *r, struct rig_client *c, const struct rig_token *token);
 
 struct rig_request {
 	uint8_t method, res, flags, bad;

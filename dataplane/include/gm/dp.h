@@ -56,7 +56,9 @@ enum gm_ev {
 	GM_EV_N
 };
 
-struct gm_ev_token { /* RFC 9200 §5.10.1; decided in core: issuer to scope, bars, bounds */
+/* RFC 9200 §5.10.1; decided in core: issuer to scope, bars, bounds. As a record of its own, or inside an update of rights,
+ * where only the claims, bad and the labels are set and osc_id is the kid of cnf */
+struct gm_ev_token {
 	struct gm_rec rec;
 	uint32_t xid;   /* the exchange; comes back in GM_EFF_TOKEN */
 	uint32_t as_id; /* whose key protected it */
@@ -81,7 +83,7 @@ enum gm_res { /* resource of a request */
 	GM_RES_VERIF_DATA,
 	GM_RES_STALE_SIDS,
 	GM_RES_NODE_CRED,
-	GM_RES_AUTHZ_INFO, /* protected: update of rights */
+	GM_RES_AUTHZ_INFO, /* protected: update of rights                        RFC 9203 §4.1 */
 	GM_RES_N
 };
 
@@ -137,6 +139,7 @@ struct gm_ev_request {
 	struct gm_slice group, node; /* names in the path, as received */
 	struct gm_slice payload;     /* for resources that core parses itself; empty for a Join */
 	uint8_t token_n, token[8], piv_n, piv[5]; /* of this request: what an observation is made of */
+	struct gm_slice update;      /* AUTHZ_INFO: a whole struct gm_ev_token, 8-byte aligned */
 	struct gm_ev_confirm confirm;
 	struct gm_ev_join join; /* POST to GM_RES_GROUP only */
 };

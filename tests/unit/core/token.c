@@ -28,6 +28,7 @@ static void stop(void)
 }
 
 TestSuite(token, .init = start, .fini = stop);
+TestSuite(rights, .init = start, .fini = stop);
 
 static enum gm_err post(const struct rig_token *t)
 {
@@ -240,4 +241,123 @@ Test(token, that_has_expired_opens_nothing_and_ends_memberships)
 	gm_core_status(rig.core, &s);
 	cr_expect_eq(s.contexts, 0u);
 	cr_expect_eq(s.expiries, 1u);
+}
+
+/* ---- update of rights: requirements §3.4 step 7 */
+
+#define RESP GM_ROLE_RESPONDER
+
+static struct rig_answer update(struct rig_client *c, const char *group, uint32_t roles)
+{
+	struct rig_client want = *c;
+	struct rig_token t = rig_token_of(&want);
+
+	want.scope_n = 0;
+	rig_scope_add(&want, group, roles);
+	t.exp = c->exp + 1000;
+	return rig_token_update(&rig, c, &t);
+}
+
+Test(rights, updated_keep_the_membership_they_still_cover)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ);
+	struct rig_answer a = update(&c, "g1", REQ | RESP);
+
+	cr_expect_eq(a.code, GM_COAP(2, 1));
+	cr_expect_eq(a.payload.n, 0u, "N_S was told already");
+	cr_expect_not_null(rig_mirror_of(&rig, c.ctx, "g1"));
+	cr_expect_eq(rig_effects(&rig, GM_EFF_CTX), 0u, "the context stays");
+	rig_restart(&rig);
+	rig_pass(&rig, 86400500);
+	cr_expect_eq(rig_info(&rig, "g1").members, 1u, "the new token's end counts, also after a stop");
+	rig_pass(&rig, 1000000);
+	cr_expect_eq(rig_info(&rig, "g1").members, 0u);
+}
+
+Test(rights, taken_away_end_the_membership_with_a_notice_and_a_rekey)
+{
+	struct gm_group_spec spec = rig_group_spec("g2");
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ);
+	struct rig_request get = {.method = 1, .res = GM_RES_NUM, .group = "g1"};
+
+	cr_assert_eq(rig_group(&rig, &spec), GM_E_OK);
+	cr_expect_eq(update(&c, "g2", REQ).code, GM_COAP(2, 1));
+	const struct gm_eff_evict *evict = rig_effect(&rig, GM_EFF_EVICT, 0);
+	cr_assert_not_null(evict);
+	cr_expect_eq(evict->err, GM_E_EVICTED);
+	cr_expect_eq(rig_info(&rig, "g1").members, 0u);
+	cr_expect_str_eq(rig_info(&rig, "g1").state, "pending");
+	cr_expect_eq(rig_request(&rig, &c, &get).code, GM_COAP(4, 3), "the new scope rules at once");
+	rig_restart(&rig);
+	cr_expect_eq(rig_request(&rig, &c, &get).code, GM_COAP(4, 3), "and after a stop");
+	get.group = "g2";
+	cr_expect_eq(rig_request(&rig, &c, &get).ace_id, 0);
+}
+
+Test(rights, are_updated_for_the_key_of_the_context_only)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ), other = rig_client(2, "g1", REQ | RESP);
+	struct rig_token t = rig_token_of(&other);
+	struct gm_as_spec as2 = {.name = "as2", .key = {.alg = 10, .key_n = 16, .key = {9}}};
+
+	cr_expect_eq(rig_token_update(&rig, &c, &t).code, GM_COAP(4, 1));
+	rig_turn(&rig);
+	cr_assert_eq(gm_core_as_add(rig.core, &rig.txn, &as2), GM_E_OK);
+	rig_turn_end(&rig);
+	t = rig_token_of(&c);
+	t.iss = NULL;
+	t.as_id = 2;
+	cr_expect_eq(rig_token_update(&rig, &c, &t).code, GM_COAP(4, 1), "nor by another authorization server");
+	t = rig_token_of(&c);
+	cr_expect_eq(rig_token_update(&rig, &c, &t).code, GM_COAP(2, 1));
+}
+
+Test(rights, are_not_updated_by_a_token_that_would_be_refused)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ);
+	struct rig_token t = rig_token_of(&c);
+	struct rig_answer a;
+
+	t.exp = rig.wall_s;
+	cr_expect_eq(rig_token_update(&rig, &c, &t).code, GM_COAP(4, 1));
+	t = rig_token_of(&c);
+	t.nbf = rig.wall_s + 5;
+	cr_expect_eq(rig_token_update(&rig, &c, &t).code, GM_COAP(4, 1));
+	t = rig_token_of(&c);
+	t.aud = "gm2";
+	cr_expect_eq(rig_token_update(&rig, &c, &t).code, GM_COAP(4, 3));
+	t = rig_token_of(&c);
+	t.no_scope = true;
+	a = rig_token_update(&rig, &c, &t);
+	cr_expect_eq(a.code, GM_COAP(4, 0));
+	cr_expect_eq(a.format, 19);
+	cr_expect_eq(rig_info(&rig, "g1").members, 1u);
+}
+
+Test(rights, that_need_a_challenge_for_the_first_time_bring_the_stored_one)
+{
+	struct rig_client c = rig_client(1, "g1", GM_ROLE_VERIFIER);
+	struct rig_request get = {.method = 1, .res = GM_RES_NUM, .group = "g1"};
+
+	cr_assert_eq(rig_token(&rig, &c), GM_E_OK);
+	rig_request(&rig, &c, &get);
+	struct rig_answer a = update(&c, "g1", REQ);
+	cr_expect_eq(a.code, GM_COAP(2, 1));
+	cr_expect_eq(a.format, 19);
+	struct gm_in in = gm_in_bytes(a.payload);
+	cr_expect_eq(gm_cbor_map(&in), 1u);
+	cr_expect_eq(gm_cbor_uint(&in), 46u);
+	cr_expect_eq(gm_cbor_bstr(&in).n, 8u);
+	cr_expect_eq(gm_cbor_end(&in), GM_E_OK);
+}
+
+Test(rights, asked_for_with_sign_info_bring_a_map)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ);
+	struct rig_token t = rig_token_of(&c);
+
+	t.sign_info = 45;
+	struct rig_answer a = rig_token_update(&rig, &c, &t);
+	struct gm_in in = gm_in_bytes(a.payload);
+	cr_expect_eq(gm_cbor_map(&in), 2u);
 }

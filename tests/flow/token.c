@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tokens over the wire: update of rights, several authorization servers, exi, nbf, extended scope. requirements §3 */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "askey.h"
+#include "rows_ask.h"
+
+#define JOIN (GM_PLAN(GM_OP_TOKEN) | GM_PLAN(GM_OP_JOIN))
+#define BOTH (GM_ROLE_REQUESTER | GM_ROLE_RESPONDER)
+
+static struct gm_askey as2; /* a second authorization server, whose key the test has */
+
+static void add_as2(struct flow *r)
+{
+	struct gm_txn t = {.wall_s = 1, .changes = &r->changes, .effects = &r->effects};
+	struct gm_as_spec spec = {.name = "as2", .issuer = "as2.test"};
+
+	cr_assert(gm_askey_generate(&as2, "AES-CCM-16-64-128", "as2.test", "gm.test") == GM_E_OK);
+	spec.key = as2.mint;
+	cr_assert(gm_core_as_add(r->core, &t, &spec) == GM_E_OK);
+	flow_run(r, 5);
+}
+
+static struct gm_bytes scope_of(struct gm_out *o, const char *group, uint32_t roles)
+{
+	gm_cbor_put_array(o, 1);
+	gm_scope_put(o, group, roles);
+	return gm_out_result(o);
+}
+
+static struct gm_mint plain_mint(void)
+{
+	return (struct gm_mint){.exp = time(NULL) + 3600, .nbf = -1, .exi = -1};
+}
+
+static void mint(struct gm_minted *minted, const char *group, uint32_t roles, struct gm_mint what)
+{
+	uint8_t bytes[128];
+	struct gm_out o = gm_out(bytes, sizeof bytes);
+
+	what.scope = scope_of(&o, group, roles);
+	cr_assert(gm_askey_mint_as(minted, &as2, &what) == GM_E_OK);
+}
+
+/* m gets a token of the second server. */
+static struct gm_member *with_token(struct flow *r, uint32_t roles, struct gm_mint what)
+{
+	struct gm_member *m = flow_member(r, (uint8_t)roles, true);
+	struct gm_minted minted;
+
+	mint(&minted, "g1", roles, what);
+	free(m->token);
+	m->token = malloc(minted.token_n);
+	memcpy(m->token, minted.token, minted.token_n);
+	m->token_n = (uint16_t)minted.token_n;
+	memcpy(m->osc_id, minted.osc_id, sizeof m->osc_id);
+	memcpy(m->token_ms, minted.ms, sizeof m->token_ms);
+	memcpy(m->token_salt, minted.salt, sizeof m->token_salt);
+	return m;
+}
+
+static uint8_t update(struct flow *r, struct gm_member *m, const struct gm_minted *minted, struct reply *a)
+{
+	uint8_t body[900];
+	struct gm_out o = gm_out(body, sizeof body);
+
+	gm_cbor_put_map(&o, 2);
+	gm_cbor_put_uint(&o, 1);
+	gm_cbor_put_bstr(&o, minted->token, minted->token_n);
+	gm_cbor_put_uint(&o, 40); /* to be ignored */
+	gm_cbor_put_bstr(&o, "12345678", 8);
+	cr_assert(ask(r, m, &(struct asking){.method = GM_COAP_POST, .path = "/authz-info", .format = GM_CF_ACE, .payload = gm_out_result(&o)}, a));
+	cr_assert(a->is_protected);
+	return a->inner.code;
+}
+
+static struct gm_mint for_rights(const struct gm_member *m)
+{
+	struct gm_mint what = plain_mint();
+
+	what.kid = (struct gm_bytes){m->osc_id, sizeof m->osc_id};
+	return what;
+}
+
+Test(rights, updated_over_the_wire_allow_more_under_the_same_context)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_minted minted;
+	struct reply a;
+
+	add_as2(r);
+	struct gm_member *m = with_token(r, GM_ROLE_REQUESTER, plain_mint());
+	cr_assert(flow_do(r, m, JOIN));
+	m->roles = BOTH;
+	cr_assert(not(flow_do(r, m, GM_PLAN(GM_OP_JOIN))), "not yet");
+	mint(&minted, "g1", BOTH, for_rights(m));
+	cr_expect(eq(u8, update(r, m, &minted, &a), GM_COAP(2, 1)));
+	cr_expect(a.inner.payload.n == 0);
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_JOIN)));
+	cr_expect(eq(u32, flow_status(r).contexts, 1));
+	cr_expect(eq(u32, r->contexts, 1));
+	flow_restart(r, 1);
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_JOIN)), "also after a stop");
+	flow_free(r);
+}
+
+Test(rights, taken_away_over_the_wire_end_the_membership)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_minted minted;
+	struct reply a;
+
+	add_as2(r);
+	struct gm_member *m = with_token(r, GM_ROLE_REQUESTER, plain_mint());
+	struct gm_member *other = with_token(r, GM_ROLE_REQUESTER, plain_mint());
+	cr_assert(flow_do(r, m, JOIN));
+	cr_assert(flow_do(r, other, JOIN));
+	mint(&minted, "g9", BOTH, for_rights(m));
+	cr_expect(eq(u8, update(r, m, &minted, &a), GM_COAP(2, 1)));
+	flow_run(r, 5000);
+	cr_expect(m->told, "it got its notice");
+	cr_expect(eq(u32, flow_status(r).members, 1));
+	cr_expect(eq(u64, other->keys.version, 1), "and the others new keys");
+	cr_expect(eq(u32, r->reuses, 0));
+	flow_free(r);
+}
+
+Test(rights, are_not_updated_over_the_wire_by_a_wrong_token)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_minted minted;
+	struct reply a;
+
+	add_as2(r);
+	struct gm_member *m = with_token(r, GM_ROLE_REQUESTER, plain_mint());
+	struct gm_member *other = with_token(r, GM_ROLE_REQUESTER, plain_mint());
+	cr_assert(flow_do(r, m, JOIN));
+	mint(&minted, "g1", BOTH, for_rights(other));
+	cr_expect(eq(u8, update(r, m, &minted, &a), GM_COAP(4, 1)), "another key's");
+	mint(&minted, "g1", BOTH, plain_mint());
+	cr_expect(eq(u8, update(r, m, &minted, &a), GM_COAP(4, 1)), "one that brings a key");
+	minted.token[minted.token_n - 1] ^= 1;
+	cr_expect(eq(u8, update(r, m, &minted, &a), GM_COAP(4, 1)), "a forged one");
+	struct gm_mint late = for_rights(m);
+	late.exp = time(NULL) - 10;
+	mint(&minted, "g1", BOTH, late);
+	cr_expect(eq(u8, update(r, m, &minted, &a), GM_COAP(4, 1)), "one that has ended");
+	minted.token_n = 0;
+	cr_expect(eq(u8, update(r, m, &minted, &a), GM_COAP(4, 0)), "none");
+	cr_expect(a.inner.content_format == GM_CF_ACE);
+	cr_expect(eq(u32, flow_status(r).members, 1));
+	flow_free(r);
+}
+
+Test(rights, may_be_updated_by_the_first_request_under_a_new_context)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_minted minted;
+	struct reply a;
+
+	add_as2(r);
+	struct gm_member *m = with_token(r, GM_ROLE_REQUESTER, plain_mint());
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_TOKEN)));
+	mint(&minted, "g1", BOTH, for_rights(m));
+	cr_expect(eq(u8, update(r, m, &minted, &a), GM_COAP(2, 1)));
+	m->roles = BOTH;
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_JOIN)));
+	flow_free(r);
+}
+
+/* ---- what a token may say */
+
+Test(token, with_extended_scope_opens_the_group)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_mint what = plain_mint();
+
+	add_as2(r);
+	what.extended_scope = true;
+	cr_assert(flow_do(r, with_token(r, BOTH, what), JOIN));
+	flow_free(r);
+}
+
+Test(token, is_refused_before_its_nbf_and_taken_after)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_mint what = plain_mint();
+
+	add_as2(r);
+	what.nbf = time(NULL) + 100;
+	struct gm_member *m = with_token(r, BOTH, what);
+	cr_assert(not(flow_do(r, m, JOIN)));
+	cr_expect(eq(u8, flow_code(r, m, GM_OP_TOKEN), GM_COAP(4, 1)));
+	r->wall_s = 101;
+	cr_assert(flow_do(r, m, JOIN));
+	flow_free(r);
+}
+
+Test(token, with_exi_ends_when_its_time_is_over_and_never_counts_anew)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_mint what = plain_mint();
+
+	add_as2(r);
+	what.exp = -1;
+	what.exi = 100;
+	what.exi_seq = 7;
+	struct gm_member *m = with_token(r, BOTH, what);
+	cr_assert(flow_do(r, m, JOIN));
+	r->wall_s = 60;
+	flow_restart(r, 1);
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_TOKEN) | GM_PLAN(GM_OP_NODE)), "posted again: the same token, the same end");
+	r->wall_s = 101;
+	flow_run(r, 8000);
+	cr_expect(eq(u32, flow_status(r).members, 0));
+	flow_restart(r, 1);
+	cr_expect(not(flow_do(r, m, GM_PLAN(GM_OP_TOKEN))));
+	cr_expect(eq(u8, flow_code(r, m, GM_OP_TOKEN), GM_COAP(4, 1)));
+	what.exi_seq = 6;
+	m = with_token(r, BOTH, what);
+	cr_expect(not(flow_do(r, m, GM_PLAN(GM_OP_TOKEN))), "a number below one that has ended");
+	what.exi_seq = 8;
+	cr_assert(flow_do(r, with_token(r, BOTH, what), JOIN));
+	flow_free(r);
+}
