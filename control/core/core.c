@@ -331,7 +331,7 @@ static void on_unobserve(struct gm_turn *t, const struct gm_rec *rec)
 	struct gm_member *m = a && g ? gm_groups_slot(t->core, g, ev->slot) : NULL;
 
 	if (m && m->ident == a->ident)
-		gm_members_unobserve(t, m);
+		gm_members_unobserve(t, m, ev->of);
 }
 
 void gm_core_apply(struct gm_core *core, struct gm_txn *txn, const struct gm_rec *event)

@@ -2,31 +2,48 @@
 /* Joins, leaves and what a membership holds. requirements §4.2, §4.6, §6.6 */
 #include "core/state.h"
 #include "gm/crypto.h"
+#include "wire/resources.h"
 
 #include <stdlib.h>
 
 #define CREDS_INLINE_MAX 8192u
 #define HELD_MAX 4096u
+#define CF_CBOR 60
 #define CF_GROUPCOMM 261
 
 /* ---- what hangs on a member */
 
 enum gm_delivery gm_members_delivery(const struct gm_member *m)
 {
-	return m->has_control ? GM_DELIVER_POST : m->has_obs ? GM_DELIVER_OBSERVE : GM_DELIVER_POLL;
+	bool observes = m->obs[GM_OBS_GROUP].on || m->obs[GM_OBS_NODE].on;
+
+	return m->has_control ? GM_DELIVER_POST : observes ? GM_DELIVER_OBSERVE : GM_DELIVER_POLL;
+}
+
+struct gm_member_parts gm_members_parts(const struct gm_member *m)
+{
+	return (struct gm_member_parts){gm_blob(m->blob, m->cred), gm_blob(m->blob, m->cnonce),
+	                                gm_blob(m->blob, m->control_path), gm_blob(m->blob, m->scope)};
+}
+
+static struct gm_slice put_part(struct gm_out *o, struct gm_bytes part)
+{
+	struct gm_slice s = {(uint32_t)gm_out_len(o), (uint32_t)part.n};
+
+	gm_out_bytes(o, part.p, part.n);
+	return s;
 }
 
 /* The new parts may lie in the old blob. */
-void gm_members_set_blob(struct gm_member *m, struct gm_bytes cred, struct gm_bytes cnonce, struct gm_bytes path)
+void gm_members_set_parts(struct gm_member *m, const struct gm_member_parts *p)
 {
-	struct gm_out o = gm_out(gm_must_alloc(NULL, cred.n + cnonce.n + path.n + 1), cred.n + cnonce.n + path.n);
+	size_t n = p->cred.n + p->cnonce.n + p->path.n + p->scope.n;
+	struct gm_out o = gm_out(gm_must_alloc(NULL, n + 1), n);
 
-	m->cred = (struct gm_slice){0, (uint32_t)cred.n};
-	m->cnonce = (struct gm_slice){(uint32_t)cred.n, (uint32_t)cnonce.n};
-	m->control_path = (struct gm_slice){(uint32_t)(cred.n + cnonce.n), (uint32_t)path.n};
-	gm_out_bytes(&o, cred.p, cred.n);
-	gm_out_bytes(&o, cnonce.p, cnonce.n);
-	gm_out_bytes(&o, path.p, path.n);
+	m->cred = put_part(&o, p->cred);
+	m->cnonce = put_part(&o, p->cnonce);
+	m->control_path = put_part(&o, p->path);
+	m->scope = put_part(&o, p->scope);
 	free(m->blob);
 	m->blob = o.start;
 }
@@ -59,6 +76,13 @@ uint32_t gm_sid_key(const uint8_t *sid, uint8_t n)
 	for (uint8_t i = 0; i < n; i++)
 		v = v << 8 | sid[i];
 	return v;
+}
+
+struct gm_member *gm_members_by_sid(const struct gm_core *c, const struct gm_group *g, const uint8_t *sid)
+{
+	uint32_t id = gm_map_find(&g->sids, gm_sid_key(sid, g->sid_len), NULL, NULL);
+
+	return id == GM_MAP_NONE || id == GM_SID_BURNED ? NULL : gm_slab_at(&c->members, id);
 }
 
 static uint32_t sid_space(const struct gm_group *g)
@@ -249,27 +273,37 @@ static struct gm_member *new_member(struct gm_turn *t, struct gm_call *call)
 	return m;
 }
 
+/* The scope of the Join, if the worker could not write it again from name and roles: it proves possession later. KG §9.4 */
+static struct gm_bytes odd_scope(const struct gm_call *call)
+{
+	uint8_t usual[GM_GROUP_NAME_MAX + 16];
+	struct gm_out o = gm_out(usual, sizeof(usual));
+	struct gm_bytes none = {0}, scope = gm_rec_bytes(call->ev, call->ev->join.scope);
+
+	gm_join_scope_encode(&o, gm_rec_bytes(call->ev, call->ev->join.scope_name), call->ev->join.roles);
+	return gm_bytes_eq(scope, gm_out_result(&o)) ? none : scope;
+}
+
 static void take_request(struct gm_member *m, const struct gm_call *call)
 {
 	const struct gm_ev_join *j = &call->ev->join;
-	struct gm_bytes none = {0}, cred = is_monitor(call) ? none : gm_rec_bytes(call->ev, j->client_cred);
+	struct gm_member_parts parts = {.cnonce = gm_rec_bytes(call->ev, j->cnonce), .scope = odd_scope(call)};
 
-	if (cred.n == 0 && !is_monitor(call))
-		cred = gm_blob(m->blob, m->cred);
+	if (!is_monitor(call))
+		parts.cred = j->client_cred.n ? gm_rec_bytes(call->ev, j->client_cred) : gm_blob(m->blob, m->cred);
+	if (j->has_control)
+		parts.path = gm_rec_bytes(call->ev, j->control_path);
 	m->roles = j->roles;
 	m->has_control = j->has_control;
 	m->control_port = j->control_port;
-	gm_members_set_blob(m, cred, gm_rec_bytes(call->ev, j->cnonce),
-	                    j->has_control ? gm_rec_bytes(call->ev, j->control_path) : none);
+	gm_members_set_parts(m, &parts);
 }
 
 static void add_creds(struct gm_turn *t, const struct gm_call *call, const struct gm_member *m)
 {
-	const struct gm_ev_join *j = &call->ev->join;
-	struct gm_creds_filter f = {(enum gm_creds_asked)j->get_creds, j->roles, j->role_filter, j->role_filter_n, m};
 	unsigned w = call->ev->rec.worker;
 	uint8_t *pairs;
-	size_t n = gm_creds_encode(t->core, call->group, &f, &pairs);
+	size_t n = gm_creds_for_joiner(t, call, m, &pairs);
 
 	if (n <= CREDS_INLINE_MAX) {
 		struct gm_slice s = gm_effects_append(t->txn->effects, w, pairs, n);
@@ -336,6 +370,102 @@ void gm_members_join(struct gm_turn *t, struct gm_call *call)
 		admit(t, call);
 }
 
+/* ---- Key Renewal and another credential. requirements §2.3 */
+
+static enum gm_err check_endpoint(const struct gm_call *call)
+{
+	if (!call->group->spec.active)
+		return GM_E_INACTIVE;
+	return call->member->roles == GM_ROLE_MONITOR ? GM_E_BAD_ROLES : GM_E_OK;
+}
+
+/* A rekey that is due within its window comes now and serves for the renewal; so does one that frees Sender IDs. */
+static enum gm_reason rekey_instead(const struct gm_group *g)
+{
+	if (g->distributing)
+		return GM_REASON_NONE;
+	if (g->reason != GM_REASON_NONE)
+		return g->reason;
+	return g->sids.n >= sid_space(g) && rekey_frees_sids(g) ? GM_REASON_SENDER_IDS : GM_REASON_NONE;
+}
+
+static void renew_by_rekey(struct gm_turn *t, struct gm_call *call, enum gm_reason reason)
+{
+	gm_plan_step(t, call->group, reason);
+	gm_members_handed(t->core, call->member, call->group->version);
+	gm_record_put_member(t, call->member);
+	gm_reply_rekey(t, call->ev, call->group);
+}
+
+static void renew_sid(struct gm_turn *t, struct gm_call *call)
+{
+	struct gm_member *m = call->member;
+	uint8_t body[16];
+	struct gm_out o = gm_out(body, sizeof(body));
+
+	sid_give_up(t, call->group, m);
+	sid_take(t, call->group, m);
+	gm_record_put_member(t, m);
+	gm_tell_member(t, m, call->assoc->save.id, false);
+	gm_renewal_encode(&o, (struct gm_bytes){m->sid, m->sid_n});
+	gm_reply(t, call->ev, GM_COAP(2, 4), GM_REPLY_SAVE, CF_GROUPCOMM, gm_out_result(&o));
+	sids_run_low(t, call->group);
+}
+
+void gm_members_renew(struct gm_turn *t, struct gm_call *call)
+{
+	const struct gm_group *g = call->group;
+	enum gm_err err = check_endpoint(call);
+	enum gm_reason reason = rekey_instead(g);
+
+	if (err == GM_E_OK && (call->ev->flags & GM_REQ_PAYLOAD))
+		err = GM_E_MALFORMED;
+	if (err == GM_E_OK && reason == GM_REASON_NONE && g->sids.n >= sid_space(g))
+		err = GM_E_NO_SENDER_ID;
+	if (err != GM_E_OK) {
+		gm_reply_err(t, call->ev, err);
+		return;
+	}
+	gm_core_log(t->core, "key.renew group=%s node=%s rekey=%d", g->spec.name, call->member->node,
+	            reason != GM_REASON_NONE);
+	if (reason != GM_REASON_NONE)
+		renew_by_rekey(t, call, reason);
+	else
+		renew_sid(t, call);
+}
+
+static enum gm_err check_upload(const struct gm_call *call)
+{
+	const struct gm_ev_join *j = &call->ev->join;
+
+	GM_TRY(check_endpoint(call));
+	if (j->parse != GM_E_OK)
+		return GM_E_MALFORMED;
+	if (j->group_gen != call->group->gen)
+		return GM_E_BUSY; /* judged against other parameters */
+	if (j->cred != GM_E_OK)
+		return GM_E_BAD_CRED;
+	return j->verify.n == 0 || j->pop != GM_E_OK ? GM_E_BAD_POP : GM_E_OK;
+}
+
+void gm_members_recred(struct gm_turn *t, struct gm_call *call)
+{
+	struct gm_member *m = call->member;
+	enum gm_err err = check_upload(call);
+	struct gm_member_parts parts = gm_members_parts(m);
+
+	gm_core_log(t->core, "cred.upload group=%s node=%s result=\"%s\"", call->group->spec.name, m->node,
+	            gm_err_info(err)->text);
+	if (err != GM_E_OK) {
+		gm_reply_err(t, call->ev, err);
+		return;
+	}
+	parts.cred = gm_rec_bytes(call->ev, call->ev->join.client_cred); /* the rest stays, also clientchallenge */
+	gm_members_set_parts(m, &parts);
+	gm_record_put_member(t, m);
+	gm_reply(t, call->ev, GM_COAP(2, 4), GM_REPLY_SAVE, GM_CF_NONE, (struct gm_bytes){0});
+}
+
 /* ---- the end of a membership */
 
 void gm_members_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notice, enum gm_reason reason,
@@ -372,32 +502,50 @@ void gm_members_leave(struct gm_turn *t, struct gm_call *call)
 
 /* ---- reading keys, observing them */
 
-static void observe(struct gm_turn *t, const struct gm_call *call)
+static enum gm_obs observed_by(const struct gm_call *call)
 {
-	const struct gm_ev_request *ev = call->ev;
-	struct gm_member *m = call->member;
-
-	m->has_obs = true;
-	m->obs_node = ev->res == GM_RES_NODE;
-	m->obs_token_n = ev->token_n <= sizeof(m->obs_token) ? ev->token_n : 0;
-	memcpy(m->obs_token, ev->token, sizeof(m->obs_token));
-	m->obs_piv_n = ev->piv_n <= sizeof(m->obs_piv) ? ev->piv_n : 0;
-	memcpy(m->obs_piv, ev->piv, sizeof(m->obs_piv));
-	gm_record_put_member(t, m);
-	gm_tell_member(t, m, call->assoc->save.id, false);
+	return call->ev->res == GM_RES_NODE ? GM_OBS_NODE : call->ev->res == GM_RES_ACTIVE ? GM_OBS_ACTIVE : GM_OBS_GROUP;
 }
 
-void gm_members_unobserve(struct gm_turn *t, struct gm_member *m)
+static void keep_observations(struct gm_turn *t, struct gm_member *m)
 {
 	struct gm_assoc *a = gm_assoc_at(t->core, gm_ident_at(t->core, m->ident)->assoc);
 
-	if (!m->has_obs)
-		return;
-	m->has_obs = false;
-	m->obs_token_n = m->obs_piv_n = 0;
 	gm_record_put_member(t, m);
 	if (a)
 		gm_tell_member(t, m, a->save.id, false);
+}
+
+/* What the request says about observation. RFC 7641 §4.1 */
+static void observe(struct gm_turn *t, const struct gm_call *call)
+{
+	const struct gm_ev_request *ev = call->ev;
+	struct gm_observation *obs = &call->member->obs[observed_by(call)];
+
+	if (ev->flags & GM_REQ_UNOBSERVE)
+		gm_members_unobserve(t, call->member, observed_by(call));
+	if (!(ev->flags & GM_REQ_OBSERVE))
+		return;
+	*obs = (struct gm_observation){.on = true};
+	obs->token_n = ev->token_n <= sizeof(obs->token) ? ev->token_n : 0;
+	memcpy(obs->token, ev->token, sizeof(obs->token));
+	obs->piv_n = ev->piv_n <= sizeof(obs->piv) ? ev->piv_n : 0;
+	memcpy(obs->piv, ev->piv, sizeof(obs->piv));
+	keep_observations(t, call->member);
+}
+
+void gm_members_unobserve(struct gm_turn *t, struct gm_member *m, unsigned of)
+{
+	bool had = false;
+
+	for (unsigned i = 0; i < GM_OBS_N; i++) {
+		if (of != i && of != GM_OBS_N)
+			continue;
+		had = had || m->obs[i].on;
+		m->obs[i] = (struct gm_observation){0};
+	}
+	if (had)
+		keep_observations(t, m);
 }
 
 void gm_members_keys(struct gm_turn *t, struct gm_call *call)
@@ -405,10 +553,7 @@ void gm_members_keys(struct gm_turn *t, struct gm_call *call)
 	const struct gm_ev_request *ev = call->ev;
 	struct gm_member *m = call->member;
 
-	if (ev->flags & GM_REQ_OBSERVE)
-		observe(t, call);
-	else if (ev->flags & GM_REQ_UNOBSERVE)
-		gm_members_unobserve(t, m);
+	observe(t, call);
 	gm_members_handed(t->core, m, call->group->version);
 	struct gm_eff_keys *e = gm_effects_add(t->txn->effects, ev->rec.worker, GM_EFF_KEYS, sizeof(*e));
 	e->xid = ev->xid;
@@ -417,4 +562,15 @@ void gm_members_keys(struct gm_turn *t, struct gm_call *call)
 	e->slot = m->slot;
 	e->with_sid = ev->res == GM_RES_NODE;
 	e->observing = (ev->flags & GM_REQ_OBSERVE) != 0;
+}
+
+void gm_members_active(struct gm_turn *t, struct gm_call *call)
+{
+	uint8_t body[1];
+	struct gm_out o = gm_out(body, sizeof(body));
+
+	observe(t, call);
+	gm_active_encode(&o, call->group->spec.active);
+	gm_reply(t, call->ev, GM_COAP(2, 5), call->ev->flags & GM_REQ_OBSERVE ? GM_REPLY_OBSERVE : 0, CF_CBOR,
+	         gm_out_result(&o));
 }

@@ -7,25 +7,33 @@
 #define POST 2
 #define DELETE 4
 #define MEMBERS (GM_WHO_MEMBER | GM_WHO_MONITOR)
+#define TO_JOIN (GM_ROLE_REQUESTER | GM_ROLE_RESPONDER | GM_ROLE_MONITOR)
 #define ANYONE (MEMBERS | GM_WHO_VERIFIER | GM_WHO_TOKEN)
 
 static const struct row {
 	uint8_t res, method;
 	uint8_t who;         /* enum gm_who */
 	uint8_t refusal;     /* enum gm_err for everyone else */
+	int16_t format;      /* of the request's payload; 0: it is not looked at */
 	gm_handler handler;
 } rows[] = {
-	{GM_RES_GROUPS,     FETCH,  ANYONE,                     GM_E_FORBIDDEN,      gm_read_groups},
-	{GM_RES_GROUP,      GET,    MEMBERS,                    GM_E_NOT_MEMBER,     gm_members_keys},
-	{GM_RES_GROUP,      POST,   ANYONE,                     GM_E_FORBIDDEN,      gm_members_join},
-	{GM_RES_ACTIVE,     GET,    MEMBERS,                    GM_E_NOT_MEMBER,     gm_read_active},
-	{GM_RES_CREDS,      GET,    MEMBERS | GM_WHO_VERIFIER,  GM_E_NOT_MEMBER,     gm_read_creds},
-	{GM_RES_STALE_SIDS, FETCH,  MEMBERS,                    GM_E_NOT_MEMBER,     gm_read_stale_sids},
-	{GM_RES_POLICIES,   GET,    MEMBERS,                    GM_E_NOT_MEMBER,     gm_read_policies},
-	{GM_RES_NUM,        GET,    MEMBERS,                    GM_E_NOT_MEMBER,     gm_read_num},
-	{GM_RES_NODE,       GET,    MEMBERS,                    GM_E_NOT_MEMBER,     gm_members_keys},
-	{GM_RES_NODE,       DELETE, MEMBERS,                    GM_E_NOT_MEMBER,     gm_members_leave},
 	{.res = GM_RES_AUTHZ_INFO, .method = POST, .who = ANYONE, .handler = gm_token_rights},
+	{GM_RES_GROUPS,     FETCH,  ANYONE,                     GM_E_FORBIDDEN,      261, gm_read_groups},
+	{GM_RES_GROUP,      GET,    MEMBERS,                    GM_E_NOT_MEMBER,     0,   gm_members_keys},
+	{GM_RES_GROUP,      POST,   ANYONE,                     GM_E_FORBIDDEN,      0,   gm_members_join},
+	{GM_RES_ACTIVE,     GET,    MEMBERS,                    GM_E_NOT_MEMBER,     0,   gm_members_active},
+	{GM_RES_VERIF_DATA, GET,    GM_WHO_VERIFIER,            GM_E_VERIFIERS_ONLY, 0,   gm_read_verif_data},
+	{GM_RES_CREDS,      GET,    MEMBERS | GM_WHO_VERIFIER,  GM_E_NOT_MEMBER,     0,   gm_read_creds},
+	{GM_RES_CREDS,      FETCH,  MEMBERS | GM_WHO_VERIFIER,  GM_E_NOT_MEMBER,     261, gm_read_some_creds},
+	{GM_RES_KDC_CRED,   GET,    MEMBERS,                    GM_E_NOT_MEMBER,     0,   gm_read_kdc_cred},
+	{GM_RES_KDC_CRED,   FETCH,  GM_WHO_VERIFIER,            GM_E_VERIFIERS_ONLY, 261, gm_read_kdc_cred_fresh},
+	{GM_RES_STALE_SIDS, FETCH,  MEMBERS,                    GM_E_NOT_MEMBER,     0,   gm_read_stale_sids},
+	{GM_RES_POLICIES,   GET,    MEMBERS,                    GM_E_NOT_MEMBER,     0,   gm_read_policies},
+	{GM_RES_NUM,        GET,    MEMBERS,                    GM_E_NOT_MEMBER,     0,   gm_read_num},
+	{GM_RES_NODE,       GET,    MEMBERS,                    GM_E_NOT_MEMBER,     0,   gm_members_keys},
+	{GM_RES_NODE,       POST,   MEMBERS,                    GM_E_NOT_MEMBER,     0,   gm_members_renew},
+	{GM_RES_NODE,       DELETE, MEMBERS,                    GM_E_NOT_MEMBER,     0,   gm_members_leave},
+	{GM_RES_NODE_CRED,  POST,   MEMBERS,                    GM_E_NOT_MEMBER,     261, gm_members_recred},
 };
 
 static const struct row *find_row(uint8_t res, uint8_t method)
@@ -60,18 +68,18 @@ static enum gm_who who_is(const struct gm_call *call, struct gm_bytes scope, str
 	return scope_has_role(scope, name, GM_ROLE_VERIFIER) ? GM_WHO_VERIFIER : GM_WHO_TOKEN;
 }
 
+/* Elsewhere a token for nothing but verifying is refused as such, before it is asked who is a member. */
+static bool for_verifiers(uint8_t res)
+{
+	return res == GM_RES_VERIF_DATA || res == GM_RES_CREDS || res == GM_RES_KDC_CRED;
+}
+
 /* C4: the scope names the group, with a role that has use for the operation. */
 static bool scope_permits(struct gm_bytes scope, struct gm_bytes name, const struct row *row)
 {
-	uint32_t roles = 0;
-
 	if (!row)
 		return scope_has_role(scope, name, GM_ROLES_ALL);
-	if (row->who & (MEMBERS | GM_WHO_TOKEN))
-		roles |= GM_ROLE_REQUESTER | GM_ROLE_RESPONDER | GM_ROLE_MONITOR;
-	if ((row->who & GM_WHO_VERIFIER) && row->res != GM_RES_GROUP)
-		roles |= GM_ROLE_VERIFIER;
-	return scope_has_role(scope, name, roles);
+	return scope_has_role(scope, name, for_verifiers(row->res) ? GM_ROLES_ALL : TO_JOIN);
 }
 
 static enum gm_err check(struct gm_turn *t, struct gm_call *call, const struct row *row)
@@ -97,6 +105,11 @@ static enum gm_err check(struct gm_turn *t, struct gm_call *call, const struct r
 	return GM_E_OK;
 }
 
+static bool format_fits(const struct gm_ev_request *ev, const struct row *row)
+{
+	return !row->format || ev->content_format == GM_CF_NONE || ev->content_format == row->format;
+}
+
 void gm_policy_request(struct gm_turn *t, struct gm_call *call)
 {
 	const struct row *row = find_row(call->ev->res, call->ev->method);
@@ -106,6 +119,8 @@ void gm_policy_request(struct gm_turn *t, struct gm_call *call)
 		err = row ? GM_E_OK : GM_E_METHOD;
 	else
 		err = check(t, call, row);
+	if (err == GM_E_OK && !format_fits(call->ev, row))
+		err = GM_E_BAD_FORMAT;
 	if (err == GM_E_OK)
 		row->handler(t, call);
 	else

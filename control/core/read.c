@@ -1,50 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Resources that only read. requirements §2.3 */
 #include "core/state.h"
-#include "wire/cbor.h"
+#include "wire/resources.h"
 
 #include <stdlib.h>
 
 #define CONTENT GM_COAP(2, 5)
 #define CF_CBOR 60
 #define CF_GROUPCOMM 261
-#define ANSWER_MAX 60000u /* has to fit a record between threads */
 
 void gm_read_num(struct gm_turn *t, struct gm_call *call)
 {
 	uint8_t body[16];
 	struct gm_out o = gm_out(body, sizeof(body));
 
-	gm_cbor_put_uint(&o, call->group->version);
-	gm_reply(t, call->ev, CONTENT, 0, CF_CBOR, gm_out_result(&o));
-}
-
-void gm_read_active(struct gm_turn *t, struct gm_call *call)
-{
-	uint8_t body[1];
-	struct gm_out o = gm_out(body, sizeof(body));
-
-	gm_cbor_put_bool(&o, call->group->spec.active);
+	gm_num_encode(&o, call->group->version);
 	gm_reply(t, call->ev, CONTENT, 0, CF_CBOR, gm_out_result(&o));
 }
 
 void gm_read_policies(struct gm_turn *t, struct gm_call *call)
 {
+	struct gm_policies policies = {call->group->check_interval, call->group->expiration_delta};
 	uint8_t body[32];
 	struct gm_out o = gm_out(body, sizeof(body));
 
-	gm_cbor_put_map(&o, 1);
-	gm_cbor_put_uint(&o, 16);
-	gm_cbor_put_map(&o, 2);
-	gm_cbor_put_uint(&o, 1);
-	gm_cbor_put_uint(&o, call->group->check_interval);
-	gm_cbor_put_uint(&o, 2);
-	gm_cbor_put_uint(&o, call->group->expiration_delta);
+	gm_policies_encode(&o, &policies);
 	gm_reply(t, call->ev, CONTENT, 0, CF_GROUPCOMM, gm_out_result(&o));
 }
 
-/* The sets of the versions from first on, each Sender ID once. */
-static struct gm_bytes stale_union(struct gm_turn *t, const struct gm_group *g, uint64_t first)
+/* The sets of the versions from first on, each Sender ID once; malloc()ed into *out. */
+static size_t stale_union(const struct gm_group *g, uint64_t first, uint8_t **out)
 {
 	struct gm_map told = {0};
 	uint32_t total = 0;
@@ -53,7 +38,7 @@ static struct gm_bytes stale_union(struct gm_turn *t, const struct gm_group *g, 
 	for (uint64_t v = first; v <= g->version; v++)
 		total += gm_stale_of(g, v)->n;
 	size_t cap = (size_t)total * (g->sid_len + 1u) + sizeof(head);
-	uint8_t *mem = gm_scratch(t->core, cap);
+	uint8_t *mem = gm_must_alloc(NULL, cap);
 	struct gm_out items = gm_out(mem + sizeof(head), cap - sizeof(head)), count = gm_out(head, sizeof(head));
 	for (uint64_t v = first; v <= g->version; v++) {
 		const struct gm_stale_set *s = gm_stale_of(g, v);
@@ -67,52 +52,55 @@ static struct gm_bytes stale_union(struct gm_turn *t, const struct gm_group *g, 
 	}
 	gm_cbor_put_array(&count, told.n);
 	gm_map_free(&told);
-	uint8_t *start = mem + sizeof(head) - gm_out_len(&count);
-	memcpy(start, head, gm_out_len(&count));
-	return (struct gm_bytes){start, gm_out_len(&count) + gm_out_len(&items)};
+	memmove(mem + gm_out_len(&count), items.start, gm_out_len(&items));
+	memcpy(mem, head, gm_out_len(&count));
+	*out = mem;
+	return gm_out_len(&count) + gm_out_len(&items);
 }
 
 void gm_read_stale_sids(struct gm_turn *t, struct gm_call *call)
 {
 	const struct gm_group *g = call->group;
-	struct gm_in in = gm_in_bytes(gm_rec_bytes(call->ev, call->ev->payload));
-	uint64_t held = gm_cbor_uint(&in);
-	struct gm_bytes none = {0};
+	uint64_t held;
+	uint8_t *body;
 
-	if (gm_cbor_end(&in) != GM_E_OK || held >= g->version) {
+	if (gm_num_decode(gm_rec_bytes(call->ev, call->ev->payload), &held) != GM_E_OK || held >= g->version) {
 		gm_reply_err(t, call->ev, GM_E_MALFORMED);
 		return;
 	}
 	if (held < g->stale_first) { /* one of the sets it needs is gone: forget everything */
-		gm_reply(t, call->ev, CONTENT, 0, GM_CF_NONE, none);
+		gm_reply(t, call->ev, CONTENT, 0, GM_CF_NONE, (struct gm_bytes){0});
 		return;
 	}
-	struct gm_bytes body = stale_union(t, g, held);
-	if (body.n > ANSWER_MAX)
-		gm_reply(t, call->ev, CONTENT, 0, GM_CF_NONE, none);
-	else
-		gm_reply(t, call->ev, CONTENT, 0, CF_CBOR, body);
+	size_t n = stale_union(g, held, &body);
+	gm_reply_big(t, call->ev, CONTENT, CF_CBOR, body, n);
 }
 
-/* ---- credentials */
+/* ---- credentials: members are chosen, then written column by column */
 
-static bool passes(const struct gm_creds_filter *f, const struct gm_member *m)
+struct chosen { /* in scratch memory */
+	const struct gm_member **m;
+	uint32_t n;
+};
+
+static struct chosen choose_none(const struct gm_turn *t, size_t room)
 {
-	uint32_t needed = 0;
+	return (struct chosen){(void *)gm_scratch(t->core, (room + 1) * sizeof(struct gm_member *)), 0};
+}
 
-	if (m == f->except || m->cred.n == 0)
-		return false;
-	if (f->asked == GM_CREDS_NEEDED) {
-		if (f->roles & GM_ROLE_REQUESTER)
-			needed |= GM_ROLE_RESPONDER;
-		if (f->roles & (GM_ROLE_RESPONDER | GM_ROLE_MONITOR))
-			needed |= GM_ROLE_REQUESTER;
-		return (m->roles & needed) != 0;
+typedef bool (*takes_member)(const void *arg, const struct gm_member *m);
+
+static struct chosen choose(const struct gm_turn *t, const struct gm_group *g, takes_member takes,
+                            const void *arg)
+{
+	struct chosen c = choose_none(t, g->members);
+
+	for (uint32_t slot = 0; slot < g->slots_n; slot++) {
+		const struct gm_member *m = gm_groups_slot(t->core, g, slot);
+		if (m && m->cred.n && takes(arg, m))
+			c.m[c.n++] = m;
 	}
-	for (uint8_t i = 0; f->asked == GM_CREDS_ROLES && i < f->filter_n; i++)
-		if ((m->roles & f->filter[i]) == f->filter[i])
-			return true;
-	return f->asked == GM_CREDS_NO; /* all */
+	return c;
 }
 
 enum column { COLUMN_CREDS, COLUMN_ROLES, COLUMN_SIDS, COLUMN_N };
@@ -129,54 +117,209 @@ static void put_cell(struct gm_out *o, const struct gm_member *m, enum column co
 		gm_cbor_put_bstr(o, m->sid, m->sid_n);
 }
 
-size_t gm_creds_encode(const struct gm_core *c, const struct gm_group *g, const struct gm_creds_filter *f,
-                       uint8_t **out)
+static size_t columns_size(const struct chosen *c)
 {
-	size_t cap = 64;
-	uint64_t n = 0;
+	size_t n = 64;
 
-	for (uint32_t slot = 0; slot < g->slots_n; slot++) {
-		const struct gm_member *m = gm_groups_slot(c, g, slot);
-		if (m && passes(f, m)) {
-			cap += m->cred.n + 3u + 2u + GM_SID_MAX + 1u;
-			n++;
-		}
-	}
-	struct gm_out o = gm_out(gm_must_alloc(NULL, cap), cap);
+	for (uint32_t i = 0; i < c->n; i++)
+		n += c->m[i]->cred.n + 3u + 2u + GM_SID_MAX + 1u;
+	return n;
+}
+
+static void put_columns(struct gm_out *o, const struct chosen *c)
+{
 	for (enum column column = COLUMN_CREDS; column < COLUMN_N; column++) {
-		gm_cbor_put_uint(&o, 13 + column);
-		gm_cbor_put_array(&o, n);
-		for (uint32_t slot = 0; slot < g->slots_n; slot++) {
-			const struct gm_member *m = gm_groups_slot(c, g, slot);
-			if (m && passes(f, m))
-				put_cell(&o, m, column);
-		}
+		gm_cbor_put_uint(o, GM_LABEL_CREDS + column);
+		gm_cbor_put_array(o, c->n);
+		for (uint32_t i = 0; i < c->n; i++)
+			put_cell(o, c->m[i], column);
 	}
+}
+
+struct joiner_wants {
+	const struct gm_member *joiner;
+	const struct gm_ev_join *join;
+};
+
+static bool joiner_takes(const void *arg, const struct gm_member *m)
+{
+	const struct joiner_wants *w = arg;
+	const struct gm_ev_join *j = w->join;
+	uint32_t needed = 0;
+
+	if (m == w->joiner)
+		return false;
+	if (j->get_creds == GM_CREDS_NEEDED) {
+		if (j->roles & GM_ROLE_REQUESTER)
+			needed |= GM_ROLE_RESPONDER;
+		if (j->roles & (GM_ROLE_RESPONDER | GM_ROLE_MONITOR))
+			needed |= GM_ROLE_REQUESTER;
+		return (m->roles & needed) != 0;
+	}
+	for (uint8_t i = 0; i < j->role_filter_n; i++)
+		if ((m->roles & j->role_filter[i]) == j->role_filter[i])
+			return true;
+	return false;
+}
+
+size_t gm_creds_for_joiner(struct gm_turn *t, const struct gm_call *call, const struct gm_member *joiner, uint8_t **out)
+{
+	struct joiner_wants wants = {joiner, &call->ev->join};
+	struct chosen c = choose(t, call->group, joiner_takes, &wants);
+	size_t cap = columns_size(&c);
+	struct gm_out o = gm_out(gm_must_alloc(NULL, cap), cap);
+
+	put_columns(&o, &c);
 	*out = o.start;
 	return gm_out_len(&o);
 }
 
-void gm_read_creds(struct gm_turn *t, struct gm_call *call)
+static void answer_creds(struct gm_turn *t, const struct gm_call *call, const struct chosen *c)
 {
-	struct gm_creds_filter all = {.asked = GM_CREDS_NO};
-	uint8_t *pairs;
-	size_t n = gm_creds_encode(t->core, call->group, &all, &pairs);
-	struct gm_out o = gm_out(gm_scratch(t->core, n + 16), n + 16);
+	size_t cap = columns_size(c) + 16;
+	struct gm_out o = gm_out(gm_must_alloc(NULL, cap), cap);
 
 	gm_cbor_put_map(&o, 4);
-	gm_cbor_put_uint(&o, 9);
+	gm_cbor_put_uint(&o, GM_LABEL_NUM);
 	gm_cbor_put_uint(&o, call->group->version);
-	gm_out_bytes(&o, pairs, n);
-	free(pairs);
-	if (gm_out_len(&o) > ANSWER_MAX)
-		gm_reply_err(t, call->ev, GM_E_FULL);
+	put_columns(&o, c);
+	gm_reply_big(t, call->ev, CONTENT, CF_GROUPCOMM, o.start, gm_out_len(&o));
+}
+
+static bool takes_all(const void *arg, const struct gm_member *m)
+{
+	(void)arg;
+	(void)m;
+	return true;
+}
+
+void gm_read_creds(struct gm_turn *t, struct gm_call *call)
+{
+	struct chosen all = choose(t, call->group, takes_all, NULL);
+
+	answer_creds(t, call, &all);
+}
+
+struct wanted { /* a filter whose Sender IDs can be looked up */
+	struct gm_creds_filter roles, whole;
+	struct gm_map ids;
+};
+
+static bool filter_takes(const void *arg, const struct gm_member *m)
+{
+	const struct wanted *w = arg;
+	struct gm_bytes none = {0};
+	bool fits = gm_creds_filter_takes(&w->roles, m->roles, none);
+	bool named = gm_map_find(&w->ids, gm_sid_key(m->sid, m->sid_n), NULL, NULL) != GM_MAP_NONE;
+
+	if (!w->whole.ids.n)
+		return fits;
+	return w->whole.include ? fits || named : (!w->whole.roles_n || fits) && !named;
+}
+
+static struct chosen choose_by_filter(struct gm_turn *t, const struct gm_group *g, const struct gm_creds_filter *f)
+{
+	struct wanted w = {.roles = *f, .whole = *f};
+	struct gm_list ids = f->ids;
+	struct gm_bytes id;
+
+	w.roles.ids = (struct gm_list){0};
+	while (gm_list_bstr(&ids, &id))
+		if (id.n == g->sid_len)
+			gm_map_add(&w.ids, gm_sid_key(id.p, g->sid_len), 1);
+	struct chosen c = choose(t, g, filter_takes, &w);
+	gm_map_free(&w.ids);
+	return c;
+}
+
+static bool is_chosen(const struct chosen *c, const struct gm_member *m)
+{
+	for (uint32_t i = 0; i < c->n; i++)
+		if (c->m[i] == m)
+			return true;
+	return false;
+}
+
+/* The hot path: who meets an unknown Sender ID asks for its credential. */
+static struct chosen choose_named(struct gm_turn *t, const struct gm_group *g, struct gm_list ids)
+{
+	struct chosen c = choose_none(t, ids.n);
+	struct gm_bytes id;
+
+	while (gm_list_bstr(&ids, &id)) {
+		const struct gm_member *m = id.n == g->sid_len ? gm_members_by_sid(t->core, g, id.p) : NULL;
+		if (m && m->cred.n && !is_chosen(&c, m))
+			c.m[c.n++] = m;
+	}
+	return c;
+}
+
+void gm_read_some_creds(struct gm_turn *t, struct gm_call *call)
+{
+	struct gm_creds_filter f;
+
+	if (gm_creds_filter_decode(gm_rec_bytes(call->ev, call->ev->payload), &f) != GM_E_OK) {
+		gm_reply_err(t, call->ev, GM_E_MALFORMED);
+		return;
+	}
+	bool by_name = f.include && !f.roles_n;
+	struct chosen c = by_name ? choose_named(t, call->group, f.ids) : choose_by_filter(t, call->group, &f);
+	if (c.n)
+		answer_creds(t, call, &c);
 	else
-		gm_reply(t, call->ev, CONTENT, 0, CF_GROUPCOMM, gm_out_result(&o));
+		gm_reply_nothing(t, call->ev);
+}
+
+/* ---- the Group Manager's credential; what verifiers need: the worker signs and derives */
+
+static void tell_kdc_cred(struct gm_turn *t, const struct gm_call *call, struct gm_bytes cnonce)
+{
+	unsigned w = call->ev->rec.worker;
+	struct gm_eff_kdc_cred *e = gm_effects_add(t->txn->effects, w, GM_EFF_KDC_CRED, sizeof(*e));
+
+	e->xid = call->ev->xid;
+	e->ctx = call->ev->ctx;
+	e->group = call->group->index;
+	gm_dice(t->txn, e->kdc_nonce, sizeof(e->kdc_nonce));
+	struct gm_slice s = gm_effects_append(t->txn->effects, w, cnonce.p, cnonce.n);
+	((struct gm_eff_kdc_cred *)gm_effects_last(t->txn->effects, w))->cnonce = s;
+}
+
+void gm_read_kdc_cred(struct gm_turn *t, struct gm_call *call)
+{
+	tell_kdc_cred(t, call, gm_blob(call->member->blob, call->member->cnonce));
+}
+
+void gm_read_kdc_cred_fresh(struct gm_turn *t, struct gm_call *call)
+{
+	struct gm_bytes cnonce;
+
+	if (!call->group->spec.params.group_mode)
+		gm_reply_err(t, call->ev, GM_E_NO_SIGNATURES);
+	else if (gm_cnonce_decode(gm_rec_bytes(call->ev, call->ev->payload), &cnonce) != GM_E_OK)
+		gm_reply_err(t, call->ev, GM_E_MALFORMED);
+	else
+		tell_kdc_cred(t, call, cnonce);
+}
+
+void gm_read_verif_data(struct gm_turn *t, struct gm_call *call)
+{
+	if (!call->group->spec.params.group_mode) {
+		gm_reply_err(t, call->ev, GM_E_NO_SIGNATURES);
+		return;
+	}
+	struct gm_eff_verif_data *e =
+	    gm_effects_add(t->txn->effects, call->ev->rec.worker, GM_EFF_VERIF_DATA, sizeof(*e));
+	e->xid = call->ev->xid;
+	e->ctx = call->ev->ctx;
+	e->group = call->group->index;
 }
 
 /* ---- /ace-group: Gid to name, of groups that the token or a membership opens */
 
-static struct gm_group *group_by_gid(const struct gm_core *c, struct gm_bytes gid)
+#define NAMES_MAX 32u
+
+static const struct gm_group *group_by_gid(const struct gm_core *c, struct gm_bytes gid)
 {
 	for (uint32_t i = 0; i < c->groups_n; i++)
 		if (c->groups[i] && gm_bytes_eq(gid, (struct gm_bytes){c->groups[i]->gid, c->groups[i]->gid_n}))
@@ -184,68 +327,32 @@ static struct gm_group *group_by_gid(const struct gm_core *c, struct gm_bytes gi
 	return NULL;
 }
 
-#define GIDS_MAX 16u
-
-static bool take_gids(struct gm_bytes payload, struct gm_bytes gid[static GIDS_MAX], uint64_t *n)
+static bool may_know(const struct gm_call *call, struct gm_bytes name)
 {
-	struct gm_in in = gm_in_bytes(payload);
-	uint64_t pairs = gm_cbor_map(&in);
-
-	*n = 0;
-	for (uint64_t i = 0; i < pairs && in.err == GM_E_OK; i++) {
-		struct gm_bytes label = gm_cbor_item(&in);
-		if (label.n != 1 || label.p[0] != 0) {
-			gm_cbor_skip(&in);
-			continue;
-		}
-		uint64_t elements = gm_cbor_array(&in);
-		for (uint64_t k = 0; k < elements && in.err == GM_E_OK; k++) {
-			struct gm_bytes b = gm_cbor_bstr(&in);
-			if (*n < GIDS_MAX)
-				gid[(*n)++] = b;
-		}
-	}
-	return gm_cbor_end(&in) == GM_E_OK && *n > 0;
+	return gm_scope_allows(gm_blob(call->assoc->blob, call->assoc->scope), name, 0);
 }
 
 void gm_read_groups(struct gm_turn *t, struct gm_call *call)
 {
-	struct gm_bytes gid[GIDS_MAX], scope = gm_blob(call->assoc->blob, call->assoc->scope);
-	const struct gm_group *found[GIDS_MAX];
-	uint64_t n = 0;
-	unsigned found_n = 0;
-	uint8_t body[GIDS_MAX * 180];
+	struct gm_group_name found[NAMES_MAX];
+	unsigned n = 0;
+	struct gm_list gids;
+	struct gm_bytes gid;
+	uint8_t body[NAMES_MAX * (2 * GM_GROUP_NAME_MAX * 3 + 32)];
 	struct gm_out o = gm_out(body, sizeof(body));
 
-	if (!take_gids(gm_rec_bytes(call->ev, call->ev->payload), gid, &n)) {
+	if (gm_gids_decode(gm_rec_bytes(call->ev, call->ev->payload), &gids) != GM_E_OK) {
 		gm_reply_err(t, call->ev, GM_E_MALFORMED);
 		return;
 	}
-	for (uint64_t i = 0; i < n; i++) {
-		const struct gm_group *g = group_by_gid(t->core, gid[i]);
-		if (g &&
-		    gm_scope_allows(scope, (struct gm_bytes){(const uint8_t *)g->spec.name, strlen(g->spec.name)}, 0))
-			found[found_n++] = g;
+	while (n < NAMES_MAX && gm_list_bstr(&gids, &gid)) {
+		const struct gm_group *g = group_by_gid(t->core, gid);
+		if (!g)
+			continue;
+		struct gm_bytes name = {(const uint8_t *)g->spec.name, strlen(g->spec.name)};
+		if (may_know(call, name))
+			found[n++] = (struct gm_group_name){gid, name};
 	}
-	if (found_n == 0) {
-		gm_reply(t, call->ev, CONTENT, 0, CF_GROUPCOMM, (struct gm_bytes){(const uint8_t *)"\x40", 1});
-		return;
-	}
-	gm_cbor_put_map(&o, 3);
-	gm_cbor_put_uint(&o, 0);
-	gm_cbor_put_array(&o, found_n);
-	for (unsigned i = 0; i < found_n; i++)
-		gm_cbor_put_bstr(&o, found[i]->gid, found[i]->gid_n);
-	gm_cbor_put_uint(&o, 1);
-	gm_cbor_put_array(&o, found_n);
-	for (unsigned i = 0; i < found_n; i++)
-		gm_cbor_put_text(&o, found[i]->spec.name);
-	gm_cbor_put_uint(&o, 2);
-	gm_cbor_put_array(&o, found_n);
-	for (unsigned i = 0; i < found_n; i++) {
-		char uri[GM_GROUP_NAME_MAX + 16] = "/ace-group/";
-		strcat(uri, found[i]->spec.name);
-		gm_cbor_put_text(&o, uri);
-	}
+	gm_group_names_encode(&o, found, n);
 	gm_reply(t, call->ev, CONTENT, 0, CF_GROUPCOMM, gm_out_result(&o));
 }

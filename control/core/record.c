@@ -5,6 +5,7 @@
 #include "wire/cbor.h"
 
 #define FORM 1u
+#define FORM_MEMBER 2u /* 1 had no scope and one observation */
 
 /* ---- keys */
 
@@ -76,13 +77,18 @@ static void take_away(struct gm_turn *t, uint32_t owner, enum gm_table table, st
 	gm_changes_remove(t->txn->changes, owner, table, key.b, key.n);
 }
 
-static struct gm_out begin(struct gm_turn *t, unsigned fields, size_t cap)
+static struct gm_out begin_form(struct gm_turn *t, unsigned form, unsigned fields, size_t cap)
 {
 	struct gm_out o = gm_out(gm_scratch(t->core, cap), cap);
 
 	gm_cbor_put_array(&o, fields + 1);
-	gm_cbor_put_uint(&o, FORM);
+	gm_cbor_put_uint(&o, form);
 	return o;
+}
+
+static struct gm_out begin(struct gm_turn *t, unsigned fields, size_t cap)
+{
+	return begin_form(t, FORM, fields, cap);
 }
 
 void gm_record_put_as(struct gm_turn *t, const struct gm_as *as)
@@ -158,12 +164,29 @@ void gm_record_put_stale(struct gm_turn *t, const struct gm_group *g, uint32_t c
 	put(t, GM_OWNER_GROUP(g->index), GM_TABLE_GROUP, key_stale(g->index, g->version, chunk), &o);
 }
 
+/* {resource: [token, piv]} */
+static void put_observations(struct gm_out *o, const struct gm_member *m)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < GM_OBS_N; i++)
+		n += m->obs[i].on;
+	gm_cbor_put_map(o, n);
+	for (unsigned i = 0; i < GM_OBS_N; i++) {
+		if (!m->obs[i].on)
+			continue;
+		gm_cbor_put_uint(o, i);
+		gm_cbor_put_array(o, 2);
+		gm_cbor_put_bstr(o, m->obs[i].token, m->obs[i].token_n);
+		gm_cbor_put_bstr(o, m->obs[i].piv, m->obs[i].piv_n);
+	}
+}
+
 void gm_record_put_member(struct gm_turn *t, const struct gm_member *m)
 {
 	const struct gm_ident *ident = gm_ident_at(t->core, m->ident);
-	struct gm_bytes cred = gm_blob(m->blob, m->cred), cnonce = gm_blob(m->blob, m->cnonce),
-	                path = gm_blob(m->blob, m->control_path);
-	struct gm_out o = begin(t, 16, 512 + cred.n + cnonce.n + path.n);
+	struct gm_member_parts p = gm_members_parts(m);
+	struct gm_out o = begin_form(t, FORM_MEMBER, 15, 512 + p.cred.n + p.cnonce.n + p.path.n + p.scope.n);
 
 	gm_cbor_put_uint(&o, ident->as_id);
 	gm_cbor_put_bstr(&o, ident->osc_id, ident->osc_id_n);
@@ -174,13 +197,11 @@ void gm_record_put_member(struct gm_turn *t, const struct gm_member *m)
 	gm_cbor_put_uint(&o, m->version);
 	gm_cbor_put_bool(&o, m->has_control);
 	gm_cbor_put_uint(&o, m->control_port);
-	gm_cbor_put_bstr(&o, path.p, path.n);
-	gm_cbor_put_bool(&o, m->has_obs);
-	gm_cbor_put_bool(&o, m->obs_node);
-	gm_cbor_put_bstr(&o, m->obs_token, m->obs_token_n);
-	gm_cbor_put_bstr(&o, m->obs_piv, m->obs_piv_n);
-	gm_cbor_put_bstr(&o, cnonce.p, cnonce.n);
-	gm_cbor_put_bstr(&o, cred.p, cred.n);
+	gm_cbor_put_bstr(&o, p.path.p, p.path.n);
+	put_observations(&o, m);
+	gm_cbor_put_bstr(&o, p.cnonce.p, p.cnonce.n);
+	gm_cbor_put_bstr(&o, p.cred.p, p.cred.n);
+	gm_cbor_put_bstr(&o, p.scope.p, p.scope.n);
 	put(t, GM_OWNER_GROUP(m->group), GM_TABLE_MEMBER, key_two(m->group, m->slot, 4), &o);
 }
 
@@ -328,6 +349,18 @@ static uint32_t take_u32(struct gm_in *in, uint32_t max)
 	return v > max ? 0 : (uint32_t)v;
 }
 
+/* The record of a member as it is now, or of its first form. */
+static struct gm_in open_member(struct gm_bytes value, uint64_t *form)
+{
+	struct gm_in in = gm_in_bytes(value);
+	uint64_t n = gm_cbor_array(&in);
+
+	*form = gm_cbor_uint(&in);
+	if (!(*form == FORM_MEMBER && n == 16) && !(*form == FORM && n == 17))
+		gm_in_fail(&in, GM_E_CORRUPT);
+	return in;
+}
+
 static struct gm_in open_record(struct gm_bytes value, unsigned fields)
 {
 	struct gm_in in = gm_in_bytes(value);
@@ -467,8 +500,37 @@ static enum gm_err load_group(struct gm_core *c, struct gm_bytes key, struct gm_
 	return GM_E_OK;
 }
 
-static void take_member(struct gm_in *in, struct gm_member *m)
+static void take_observation(struct gm_in *in, struct gm_observation *obs)
 {
+	obs->on = true;
+	obs->token_n = take_up_to(in, obs->token, sizeof(obs->token));
+	obs->piv_n = take_up_to(in, obs->piv, sizeof(obs->piv));
+}
+
+static void take_observations(struct gm_in *in, struct gm_member *m)
+{
+	for (uint64_t n = gm_cbor_map(in); n && in->err == GM_E_OK; n--) {
+		uint32_t of = take_u32(in, GM_OBS_N - 1);
+		if (gm_cbor_array(in) != 2)
+			gm_in_fail(in, GM_E_CORRUPT);
+		take_observation(in, &m->obs[of]);
+	}
+}
+
+/* has_obs, obs_node, token, piv */
+static void take_one_observation(struct gm_in *in, struct gm_member *m)
+{
+	bool on = gm_cbor_bool(in);
+	struct gm_observation *obs = &m->obs[gm_cbor_bool(in) ? GM_OBS_NODE : GM_OBS_GROUP];
+
+	take_observation(in, obs);
+	obs->on = on;
+}
+
+static void take_member(struct gm_in *in, struct gm_member *m, uint64_t form)
+{
+	struct gm_member_parts parts = {0};
+
 	take_text(in, m->node, sizeof(m->node));
 	m->sid_n = take_up_to(in, m->sid, sizeof(m->sid));
 	m->roles = take_u32(in, GM_ROLES_ALL);
@@ -476,18 +538,22 @@ static void take_member(struct gm_in *in, struct gm_member *m)
 	m->version = gm_cbor_uint(in);
 	m->has_control = gm_cbor_bool(in);
 	m->control_port = (uint16_t)take_u32(in, UINT16_MAX);
-	struct gm_bytes path = gm_cbor_bstr(in);
-	m->has_obs = gm_cbor_bool(in);
-	m->obs_node = gm_cbor_bool(in);
-	m->obs_token_n = take_up_to(in, m->obs_token, sizeof(m->obs_token));
-	m->obs_piv_n = take_up_to(in, m->obs_piv, sizeof(m->obs_piv));
-	struct gm_bytes cnonce = gm_cbor_bstr(in), cred = gm_cbor_bstr(in);
-	gm_members_set_blob(m, cred, cnonce, path);
+	parts.path = gm_cbor_bstr(in);
+	if (form == FORM_MEMBER)
+		take_observations(in, m);
+	else
+		take_one_observation(in, m);
+	parts.cnonce = gm_cbor_bstr(in);
+	parts.cred = gm_cbor_bstr(in);
+	if (form == FORM_MEMBER)
+		parts.scope = gm_cbor_bstr(in);
+	gm_members_set_parts(m, &parts);
 }
 
 static enum gm_err load_member(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
 {
-	struct gm_in in = open_record(value, 16);
+	uint64_t form;
+	struct gm_in in = open_member(value, &form);
 	uint32_t as_id = take_u32(&in, UINT32_MAX);
 	struct gm_bytes osc_id = gm_cbor_bstr(&in);
 
@@ -502,7 +568,7 @@ static enum gm_err load_member(struct gm_core *c, struct gm_bytes key, struct gm
 	m->ident = ident->self;
 	m->next = ident->members;
 	ident->members = m->self;
-	take_member(&in, m);
+	take_member(&in, m, form);
 	GM_TRY(done(&in));
 	if (m->sid_n && (m->sid_n != g->sid_len || gm_map_find(&g->sids, gm_sid_key(m->sid, m->sid_n), NULL, NULL)))
 		return GM_E_CORRUPT;

@@ -86,13 +86,14 @@ struct gm_member {
 	uint32_t group, slot, roles;
 	uint8_t sid_n, sid[GM_SID_MAX];
 	char node[GM_NODE_NAME_MAX];
-	bool has_control, has_obs;
-	uint8_t obs_node, obs_token_n, obs_token[8], obs_piv_n, obs_piv[5];
+	bool has_control;
+	struct gm_observation obs[GM_OBS_N];
 	uint16_t control_port;
 	uint64_t version; /* the latest it confirmed or was handed */
 	uint64_t late_at; /* the version whose message it did not confirm; see gm_members_late() */
 	int64_t joined;
 	struct gm_slice cred, cnonce, control_path; /* within blob */
+	struct gm_slice scope; /* of the latest Join, where it is not as gm_join_scope_encode() writes it */
 	uint8_t *blob;
 };
 
@@ -281,33 +282,36 @@ struct gm_seen *gm_token_seen_add(struct gm_core *c, uint32_t as_id, uint64_t se
 void gm_members_join(struct gm_turn *t, struct gm_call *call);
 void gm_members_leave(struct gm_turn *t, struct gm_call *call);
 void gm_members_keys(struct gm_turn *t, struct gm_call *call);
-void gm_members_unobserve(struct gm_turn *t, struct gm_member *m);
+void gm_members_active(struct gm_turn *t, struct gm_call *call);
+void gm_members_renew(struct gm_turn *t, struct gm_call *call);
+void gm_members_recred(struct gm_turn *t, struct gm_call *call);
+struct gm_member *gm_members_by_sid(const struct gm_core *c, const struct gm_group *g, const uint8_t *sid);
+void gm_members_unobserve(struct gm_turn *t, struct gm_member *m, unsigned of); /* enum gm_obs; GM_OBS_N: all */
 bool gm_members_late(const struct gm_group *g, const struct gm_member *m);
 void gm_members_handed(struct gm_core *c, struct gm_member *m, uint64_t version); /* has the keys of version */
 /* §6.6: out of the group, Sender ID stale, rekey asked. notice: what it is told, OK: nothing */
 void gm_members_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notice, enum gm_reason reason,
                        enum gm_haste haste);
-void gm_members_set_blob(struct gm_member *m, struct gm_bytes cred, struct gm_bytes cnonce, struct gm_bytes path);
+struct gm_member_parts { /* of any length */
+	struct gm_bytes cred, cnonce, path, scope;
+};
+struct gm_member_parts gm_members_parts(const struct gm_member *m);
+void gm_members_set_parts(struct gm_member *m, const struct gm_member_parts *parts);
 enum gm_delivery gm_members_delivery(const struct gm_member *m);
 uint32_t gm_sid_key(const uint8_t *sid, uint8_t n);
 
 /* read.c: the resources that only read */
 void gm_read_num(struct gm_turn *t, struct gm_call *call);
-void gm_read_active(struct gm_turn *t, struct gm_call *call);
 void gm_read_policies(struct gm_turn *t, struct gm_call *call);
 void gm_read_stale_sids(struct gm_turn *t, struct gm_call *call);
 void gm_read_creds(struct gm_turn *t, struct gm_call *call);
+void gm_read_some_creds(struct gm_turn *t, struct gm_call *call);
+void gm_read_kdc_cred(struct gm_turn *t, struct gm_call *call);
+void gm_read_kdc_cred_fresh(struct gm_turn *t, struct gm_call *call);
+void gm_read_verif_data(struct gm_turn *t, struct gm_call *call);
 void gm_read_groups(struct gm_turn *t, struct gm_call *call);
-/* The three pairs 13, 14, 15 of the members that pass; malloc()ed into *out. */
-struct gm_creds_filter {
-	enum gm_creds_asked asked;
-	uint32_t roles; /* of the joiner, for NEEDED */
-	const uint8_t *filter;
-	uint8_t filter_n;
-	const struct gm_member *except;
-};
-size_t gm_creds_encode(const struct gm_core *c, const struct gm_group *g, const struct gm_creds_filter *f,
-                       uint8_t **out);
+/* The three pairs 13, 14, 15 that a Join asked for; malloc()ed into *out. */
+size_t gm_creds_for_joiner(struct gm_turn *t, const struct gm_call *call, const struct gm_member *joiner, uint8_t **out);
 
 /* rekey_plan.c */
 void gm_plan_ask(struct gm_turn *t, struct gm_group *g, enum gm_reason reason, enum gm_haste haste);
@@ -362,6 +366,11 @@ void gm_tell_ready(struct gm_turn *t);
 #define GM_CF_NONE (-1)
 void gm_reply(struct gm_turn *t, const struct gm_ev_request *ev, uint8_t code, uint8_t flags, int32_t cf,
               struct gm_bytes payload);
+/* body is malloc()ed and given away. */
+void gm_reply_big(struct gm_turn *t, const struct gm_ev_request *ev, uint8_t code, int32_t cf, uint8_t *body, size_t n);
+void gm_reply_nothing(struct gm_turn *t, const struct gm_ev_request *ev); /* 2.05 with an empty byte string */
+/* 2.04 with the group's present keys in the form of a rekeying message */
+void gm_reply_rekey(struct gm_turn *t, const struct gm_ev_request *ev, const struct gm_group *g);
 void gm_reply_err(struct gm_turn *t, const struct gm_ev_request *ev, enum gm_err err);
 
 #endif

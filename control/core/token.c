@@ -385,10 +385,7 @@ static void move_members(struct gm_turn *t, struct gm_ident *ident, const struct
 	for (uint32_t id = ident->members; id;) {
 		struct gm_member *m = gm_slab_at(&t->core->members, id);
 		gm_tell_member(t, m, old->save.id, true);
-		if (m->has_obs) {
-			m->has_obs = false;
-			gm_record_put_member(t, m);
-		}
+		gm_members_unobserve(t, m, GM_OBS_N);
 		gm_tell_member(t, m, a->save.id, false);
 		id = m->next;
 	}

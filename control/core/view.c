@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/state.h"
 #include "gm/crypto.h"
-#include "wire/cbor.h"
+#include "wire/resources.h"
 
 #include <stdlib.h>
 
@@ -180,25 +180,25 @@ void gm_tell_member(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx,
 	e->remove = remove;
 	if (remove)
 		return;
+	e->version = m->version;
 	e->sid_n = m->sid_n;
 	memcpy(e->sid, m->sid, m->sid_n);
 	e->delivery = (uint8_t)gm_members_delivery(m);
-	e->obs_node = m->obs_node;
-	if (m->has_obs) {
-		e->obs_token_n = m->obs_token_n;
-		memcpy(e->obs_token, m->obs_token, m->obs_token_n);
-		e->obs_piv_n = m->obs_piv_n;
-		memcpy(e->obs_piv, m->obs_piv, m->obs_piv_n);
-	}
+	memcpy(e->obs, m->obs, sizeof(e->obs));
 	e->node_n = (uint8_t)strlen(m->node);
 	memcpy(e->node, m->node, e->node_n);
 	e->control_port = m->control_port;
 	e->roles = m->roles;
-	struct gm_bytes path = gm_blob(m->blob, m->control_path);
+	struct gm_bytes path = gm_blob(m->blob, m->control_path), scope = gm_blob(m->blob, m->scope);
 	if (m->has_control && path.n) {
 		struct gm_slice s = gm_effects_append(t->txn->effects, w, path.p, path.n);
 		e = gm_effects_last(t->txn->effects, w);
 		e->control_path = s;
+	}
+	if (scope.n) {
+		struct gm_slice s = gm_effects_append(t->txn->effects, w, scope.p, scope.n);
+		e = gm_effects_last(t->txn->effects, w);
+		e->scope = s;
 	}
 }
 
@@ -240,16 +240,11 @@ static struct gm_bytes stale_array(struct gm_out *o, const struct gm_group *g)
 	return gm_out_result(o);
 }
 
-void gm_tell_rekey(struct gm_turn *t, const struct gm_group *g)
+static struct gm_keying keying_of(const struct gm_turn *t, const struct gm_group *g)
 {
-	const struct gm_stale_set *s = g->version ? gm_stale_of(g, g->version - 1) : NULL;
-	size_t stale_cap = 16 + (s ? (size_t)s->n * (g->sid_len + 1u) : 0), cap = stale_cap + 512;
-	uint8_t *mem = gm_scratch(t->core, stale_cap + 2 * cap);
-	struct gm_out o = gm_out(mem, stale_cap), post = gm_out(mem + stale_cap, cap),
-	              obs = gm_out(mem + stale_cap + cap, cap);
-	struct gm_bytes stale = stale_array(&o, g), none = {0};
 	int64_t left = g->exp - t->txn->wall_s;
-	struct gm_keying keying = {
+
+	return (struct gm_keying){
 	    .params = &g->spec.params,
 	    .ms = {g->ms, sizeof(g->ms)},
 	    .salt = {g->salt, sizeof(g->salt)},
@@ -258,6 +253,25 @@ void gm_tell_rekey(struct gm_turn *t, const struct gm_group *g)
 	    .exp = g->exp,
 	    .exi = left > 0 ? (uint64_t)left : 0,
 	};
+}
+
+static size_t stale_size(const struct gm_group *g)
+{
+	const struct gm_stale_set *s = g->version ? gm_stale_of(g, g->version - 1) : NULL;
+
+	return 16 + (s ? (size_t)s->n * (g->sid_len + 1u) : 0);
+}
+
+#define KEYING_MAX 512u
+
+void gm_tell_rekey(struct gm_turn *t, const struct gm_group *g)
+{
+	size_t stale_cap = stale_size(g), cap = stale_cap + KEYING_MAX;
+	uint8_t *mem = gm_scratch(t->core, stale_cap + 2 * cap);
+	struct gm_out o = gm_out(mem, stale_cap), post = gm_out(mem + stale_cap, cap),
+	              obs = gm_out(mem + stale_cap + cap, cap);
+	struct gm_bytes stale = stale_array(&o, g), none = {0};
+	struct gm_keying keying = keying_of(t, g);
 
 	gm_rekey_encode(&post, &keying, stale, none);
 	gm_keying_encode(&obs, &keying, stale, none);
@@ -301,11 +315,50 @@ void gm_reply(struct gm_turn *t, const struct gm_ev_request *ev, uint8_t code, u
 	}
 }
 
+#define INLINE_MAX 8192u
+
+void gm_reply_big(struct gm_turn *t, const struct gm_ev_request *ev, uint8_t code, int32_t cf, uint8_t *body, size_t n)
+{
+	if (n <= INLINE_MAX) {
+		gm_reply(t, ev, code, 0, cf, (struct gm_bytes){body, n});
+		gm_wipe(body, n);
+		free(body);
+		return;
+	}
+	struct gm_eff_reply *e = reply(t, ev, code, 0);
+	e->content_format = cf;
+	e->blob = body;
+	e->blob_n = n;
+}
+
+void gm_reply_nothing(struct gm_turn *t, const struct gm_ev_request *ev)
+{
+	uint8_t body[1];
+	struct gm_out o = gm_out(body, sizeof(body));
+
+	gm_nothing_encode(&o);
+	gm_reply(t, ev, GM_COAP(2, 5), 0, 261, gm_out_result(&o));
+}
+
 static uint32_t max_age(enum gm_err err)
 {
 	if (gm_err_info(err)->coap >> 5 != 5)
 		return 0;
 	return err == GM_E_BUSY ? 1 : 60;
+}
+
+void gm_reply_rekey(struct gm_turn *t, const struct gm_ev_request *ev, const struct gm_group *g)
+{
+	size_t stale_cap = stale_size(g), cap = stale_cap + KEYING_MAX;
+	uint8_t *mem = gm_scratch(t->core, stale_cap);
+	struct gm_out o = gm_out(mem, stale_cap), body = gm_out(gm_must_alloc(NULL, cap), cap);
+	struct gm_keying keying = keying_of(t, g);
+
+	gm_rekey_encode(&body, &keying, stale_array(&o, g), (struct gm_bytes){0});
+	gm_reply_big(t, ev, GM_COAP(2, 4), 261, body.start, gm_out_len(&body));
+	struct gm_eff_reply *e = gm_effects_last(t->txn->effects, ev->rec.worker);
+	e->flags = GM_REPLY_SAVE | GM_REPLY_KEYS;
+	e->group = g->index;
 }
 
 void gm_reply_err(struct gm_turn *t, const struct gm_ev_request *ev, enum gm_err err)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "gm/crypto.h"
+#include "wire/resources.h"
 #include "work/worker.h"
 
 /* ---- small answers to what is not a request of ours */
@@ -185,9 +186,10 @@ static void response_opened(struct worker *w, struct opening *o, struct gm_bytes
 
 /* ---- protected requests: from datagram to opening */
 
-static bool last_again(const struct ctx *c, const struct opening *o)
+static bool last_again(const struct worker *w, const struct ctx *c, const struct opening *o)
 {
-	return o->outer.type == GM_COAP_CON && c->has_last && c->last_mid == o->outer.mid && c->last_piv_n == o->option.piv_n &&
+	return o->outer.type == GM_COAP_CON && c->has_last && w->now_ms - c->last_ms < EXCHANGE_LIFETIME_MS &&
+	       c->last_mid == o->outer.mid && c->last_piv_n == o->option.piv_n &&
 	       memcmp(c->last_piv, o->option.piv, c->last_piv_n) == 0 && gm_addr_eq(&c->peer, &o->peer);
 }
 
@@ -206,15 +208,18 @@ static void saved_again(struct worker *w, const struct ctx *c, const struct open
  * true: open it once more, its answer was a read */
 static bool seen_before(struct worker *w, const struct ctx *c, const struct opening *o)
 {
-	if (!last_again(c, o)) {
+	if (!last_again(w, c, o)) {
 		COUNT(w, rx_replay);
 		if (o->outer.type == GM_COAP_CON)
 			oscore_error(w, o, GM_E_REPLAY);
 		return false;
 	}
 	COUNT(w, rx_repeat);
-	if (c->xid)
-		return false; /* core has it still */
+	if (c->xid) { /* core has it still */
+		if (gm_xch_at(w, c->xid)->acked)
+			gm_send_empty(w, &o->peer, &o->local, GM_COAP_ACK, o->outer.mid);
+		return false;
+	}
 	if (c->saved) {
 		saved_again(w, c, o);
 		return false;
@@ -274,6 +279,8 @@ static void on_plain(struct worker *w, struct opening *o)
 
 	if (m->unknown_critical || m->has_proxy)
 		plain_error(w, o, GM_E_BAD_OPTION);
+	else if (gm_links_is(m))
+		gm_links_plain(w, m, &x);
 	else if (authz && m->code == GM_COAP_POST)
 		gm_token_check(w, m, &x);
 	else if (authz)
@@ -383,7 +390,7 @@ static bool freshness(struct worker *w, struct ctx *c, const struct opening *o, 
 	echo_of(w, o->ctx, echo);
 	if (inner->has_echo && inner->echo.n == sizeof echo && gm_equal(inner->echo.p, echo, sizeof echo)) {
 		c->need_echo = false;
-		c->window = (struct gm_oscore_window){.top = o->seq, .seen = 1};
+		c->window = (struct gm_oscore_window){.top = o->seq, .seen = UINT64_MAX}; /* what lies below may be old */
 		return true;
 	}
 	struct answer a = {
@@ -456,23 +463,57 @@ static void check_control(struct checked *k, const struct opening *o)
 	k->control_ok = memcmp(k->uri.ip, o->peer.ip, 16) == 0 && k->uri.path.n <= CONTROL_PATH_MAX;
 }
 
-static void queue_join(struct worker *w, struct opening *o, const struct ctx *c, const struct gm_coap *inner)
+static struct checked *new_checked(struct worker *w, struct opening *o, const struct gm_coap *inner, enum gm_res res,
+                                   const struct group *g)
 {
 	struct checked *k = &w->join[w->joins_n++];
-	struct group *g = gm_group_named(w, inner->path[1]);
 
 	k->o = o;
+	k->res = res;
 	k->moved = w->moved;
 	k->inner = *inner;
 	k->has_job = k->control_ok = false;
 	k->cred = GM_E_BAD_CRED;
 	k->group_gen = g ? g->view.gen : 0;
+	return k;
+}
+
+static void queue_join(struct worker *w, struct opening *o, const struct ctx *c, const struct gm_coap *inner)
+{
+	struct group *g = gm_group_named(w, inner->path[1]);
+	struct checked *k = new_checked(w, o, inner, GM_RES_GROUP, g);
+
 	k->parse = gm_join_request_decode(inner->payload, &k->join);
 	if (k->parse != GM_E_OK)
 		return;
 	check_control(k, o);
 	if (g)
 		check_cred(k, g, c);
+}
+
+/* Another credential of a member: its proof is over the scope of the latest Join. KG §9.4 */
+static void queue_upload(struct worker *w, struct opening *o, const struct ctx *c, const struct gm_coap *inner)
+{
+	struct group *g = gm_group_named(w, inner->path[1]);
+	const struct member *m = g ? gm_member_of(w, c, g->view.index, NULL) : NULL;
+	struct checked *k = new_checked(w, o, inner, GM_RES_NODE_CRED, g);
+	struct gm_out scope = gm_out(k->scope, sizeof k->scope);
+	struct gm_cred_upload u;
+
+	k->parse = gm_cred_upload_decode(inner->payload, &u);
+	if (k->parse != GM_E_OK || !m)
+		return;
+	gm_join_scope_encode(&scope, inner->path[1], m->roles);
+	k->join = (struct gm_join_request){
+		.scope = m->scope ? (struct gm_bytes){m->scope->bytes, m->scope->n} : gm_out_result(&scope),
+		.roles = m->roles,
+		.has_cred = true,
+		.has_verify = true,
+		.cred = u.cred,
+		.verify = u.verify,
+		.cnonce = u.cnonce,
+	};
+	check_cred(k, g, c);
 }
 
 /* ---- up to core */
@@ -585,8 +626,7 @@ static bool hand_up(struct worker *w, struct opening *o, const struct gm_coap *m
 	else
 		ev->payload = append(&ev->rec, m->payload);
 	gm_worker_event_done(w, &ev->rec);
-	if (o->outer.type == GM_COAP_CON)
-		c->xid = xid;
+	c->xid = xid;
 	COUNT(w, requests);
 	return true;
 }
@@ -617,6 +657,7 @@ static bool accept(struct worker *w, struct ctx *c, const struct opening *o, con
 	gm_ctx_forget_answer(w, c);
 	c->has_last = o->outer.type == GM_COAP_CON;
 	c->last_mid = o->outer.mid;
+	c->last_ms = w->now_ms;
 	c->last_piv_n = o->option.piv_n;
 	memcpy(c->last_piv, o->option.piv, sizeof c->last_piv);
 	c->xid = 0;
@@ -653,10 +694,14 @@ static void request_opened(struct worker *w, struct opening *o, struct gm_bytes 
 	}
 	if (later_block)
 		gm_answer_block(w, c, &x, o->repeat);
+	else if (gm_links_is(&inner) && !inner.unknown_critical)
+		gm_links_protected(w, c, &inner, &x, o->repeat);
 	else if (o->repeat)
 		return; /* not answered yet */
 	else if (res == GM_RES_GROUP && inner.code == GM_COAP_POST)
 		queue_join(w, o, c, &inner);
+	else if (res == GM_RES_NODE_CRED && inner.code == GM_COAP_POST)
+		queue_upload(w, o, c, &inner);
 	else
 		hand_up(w, o, &inner, res, NULL, false);
 }
@@ -684,7 +729,7 @@ static void verify_joins(struct worker *w)
 		struct checked *k = &w->join[i];
 		w->moved = k->moved;
 		if (gm_ctx_at(w, k->o->ctx))
-			hand_up(w, k->o, &k->inner, GM_RES_GROUP, k, good >> i & 1);
+			hand_up(w, k->o, &k->inner, k->res, k, good >> i & 1);
 	}
 	atomic_fetch_add_explicit(&w->stats.joins, w->joins_n, memory_order_relaxed);
 	w->joins_n = 0;

@@ -3,9 +3,20 @@
 #include <stdlib.h>
 
 #include "gm/crypto.h"
+#include "wire/resources.h"
 #include "work/worker.h"
 
 /* ---- answers */
+
+/* The answer brings the present keys: the walk need not. */
+static void has_keys(struct worker *w, const struct ctx *c, uint32_t group)
+{
+	struct group *g = gm_group_at(w, group);
+	struct member *m = g ? gm_member_of(w, c, group, NULL) : NULL;
+
+	if (m)
+		m->confirmed = g->view.version;
+}
 
 static void on_reply(struct worker *w, const struct gm_rec *rec)
 {
@@ -19,11 +30,17 @@ static void on_reply(struct worker *w, const struct gm_rec *rec)
 			.format = e->content_format,
 			.max_age = e->max_age,
 			.has_max_age = e->max_age != 0,
+			.observe = (e->flags & GM_REPLY_OBSERVE) != 0,
 			.save = true, /* whatever core says is said once; GM_REPLY_SAVE says that it must be */
-			.payload = gm_rec_bytes(e, e->payload),
+			.payload = e->blob ? (struct gm_bytes){e->blob, e->blob_n} : gm_rec_bytes(e, e->payload),
 		};
+		if (e->flags & GM_REPLY_KEYS)
+			has_keys(w, c, e->group);
 		gm_answer(w, c, x, &a);
 	}
+	if (e->blob)
+		gm_wipe(e->blob, e->blob_n);
+	free(e->blob);
 	gm_xch_done(w, e->xid);
 }
 
@@ -56,7 +73,32 @@ static void on_keys(struct worker *w, const struct gm_rec *rec)
 	gm_xch_done(w, e->xid);
 }
 
-/* ---- Join Responses: signed together. KG §6.3 */
+/* What verifiers get; the key is derived for each answer. KG §9.6 */
+static void on_verif_data(struct worker *w, const struct gm_rec *rec)
+{
+	const struct gm_eff_verif_data *e = (const void *)rec;
+	struct xch *x = gm_xch_at(w, e->xid);
+	struct ctx *c = x ? gm_ctx_at(w, x->ctx) : NULL;
+	struct group *g = gm_group_at(w, e->group);
+	uint8_t body[512], sekey[GM_SEKEY_MAX];
+	struct gm_out out = gm_out(body, sizeof body);
+	struct gm_keying keying = g ? gm_view_keying(w, g, (struct gm_bytes){0}) : (struct gm_keying){0};
+	size_t n = 0;
+
+	if (c && g && gm_group_sekey(&keying, sekey, &n) == GM_E_OK) {
+		gm_verif_data_encode(&out, &keying, (struct gm_bytes){sekey, n});
+		struct answer a = {
+			.code = GM_COAP(2, 5), .format = GM_CF_GROUPCOMM, .save = true, .payload = gm_out_result(&out)};
+		gm_answer(w, c, x, &a);
+	} else if (c) {
+		gm_answer_err(w, c, x, GM_E_BUSY);
+	}
+	gm_wipe(sekey, sizeof sekey);
+	gm_wipe(body, sizeof body);
+	gm_xch_done(w, e->xid);
+}
+
+/* ---- Join Responses and the Group Manager's credential: signed together. KG §6.3, §9.5 */
 
 static void finish_join(struct worker *w, struct signing *s)
 {
@@ -97,7 +139,31 @@ static void finish_join(struct worker *w, struct signing *s)
 	gm_xch_done(w, s->xid);
 }
 
-static void sign_joins(struct worker *w)
+static void finish_kdc_cred(struct worker *w, const struct signing *s)
+{
+	struct xch *x = gm_xch_at(w, s->xid);
+	struct ctx *c = x ? gm_ctx_at(w, x->ctx) : NULL;
+	struct group *g = gm_group_at(w, s->group);
+	uint8_t body[GM_VIEW_CRED_MAX + 128];
+	struct gm_out out = gm_out(body, sizeof body);
+
+	if (c && g) {
+		struct gm_kdc_cred kdc = {
+			.cred = {g->view.kdc_cred, g->view.kdc_cred_n},
+			.nonce = {s->kdc_nonce, sizeof s->kdc_nonce},
+			.verify = {s->sig, sizeof s->sig},
+		};
+		gm_kdc_cred_encode(&out, &kdc);
+		struct answer a = {
+			.code = GM_COAP(2, 5), .format = GM_CF_GROUPCOMM, .save = true, .payload = gm_out_result(&out)};
+		gm_answer(w, c, x, &a);
+	} else if (c) {
+		gm_answer_err(w, c, x, GM_E_BUSY);
+	}
+	gm_xch_done(w, s->xid);
+}
+
+static void sign_all(struct worker *w)
 {
 	struct gm_ed25519_sign_job job[BURST];
 	unsigned n = 0;
@@ -123,7 +189,10 @@ static void sign_joins(struct worker *w)
 		gm_work_hist(w->stats.hist_sign, n);
 	}
 	for (unsigned i = 0; i < w->signings_n; i++) {
-		finish_join(w, &w->signing[i]);
+		if (w->signing[i].kdc_cred)
+			finish_kdc_cred(w, &w->signing[i]);
+		else
+			finish_join(w, &w->signing[i]);
 		free(w->signing[i].creds);
 	}
 	w->signings_n = 0;
@@ -138,18 +207,40 @@ static uint8_t *copy_of(struct gm_bytes b)
 	return p;
 }
 
+static struct signing *new_signing(struct worker *w, const uint8_t kdc_nonce[static 8], struct gm_bytes cnonce)
+{
+	if (w->signings_n == BURST)
+		sign_all(w);
+	struct signing *s = &w->signing[w->signings_n++];
+	*s = (struct signing){.cnonce_n = (uint8_t)(cnonce.n <= sizeof s->cnonce ? cnonce.n : 0)};
+	memcpy(s->kdc_nonce, kdc_nonce, sizeof s->kdc_nonce);
+	if (s->cnonce_n)
+		memcpy(s->cnonce, cnonce.p, s->cnonce_n);
+	return s;
+}
+
+static void on_kdc_cred(struct worker *w, const struct gm_rec *rec)
+{
+	const struct gm_eff_kdc_cred *e = (const void *)rec;
+	struct signing *s = new_signing(w, e->kdc_nonce, gm_rec_bytes(e, e->cnonce));
+
+	s->kdc_cred = true;
+	s->xid = e->xid;
+	s->ctx = e->ctx;
+	s->group = e->group;
+}
+
 static void on_joined(struct worker *w, const struct gm_rec *rec)
 {
 	const struct gm_eff_joined *e = (const void *)rec;
-	struct gm_bytes cnonce = gm_rec_bytes(e, e->cnonce), creds = gm_rec_bytes(e, e->creds);
+	struct gm_bytes creds = gm_rec_bytes(e, e->creds);
+	struct signing *s = new_signing(w, e->kdc_nonce, gm_rec_bytes(e, e->cnonce));
 
-	if (w->signings_n == BURST)
-		sign_joins(w);
-	struct signing *s = &w->signing[w->signings_n++];
-	*s = (struct signing){.xid = e->xid, .group = e->group, .slot = e->slot, .ctx = e->ctx, .code = e->code};
-	memcpy(s->kdc_nonce, e->kdc_nonce, sizeof s->kdc_nonce);
-	s->cnonce_n = (uint8_t)(cnonce.n <= sizeof s->cnonce ? cnonce.n : 0);
-	memcpy(s->cnonce, cnonce.p, s->cnonce_n);
+	s->xid = e->xid;
+	s->ctx = e->ctx;
+	s->group = e->group;
+	s->slot = e->slot;
+	s->code = e->code;
 	s->creds = e->creds_blob ? e->creds_blob : copy_of(creds);
 	s->creds_n = e->creds_blob ? e->creds_blob_n : creds.n;
 }
@@ -267,11 +358,13 @@ static void on_ready(struct worker *w, const struct gm_rec *rec)
 static const struct {
 	void (*apply)(struct worker *w, const struct gm_rec *rec);
 	size_t size;
-	bool joins_first; /* Join Responses gathered so far speak of the state before it */
+	bool signatures_first; /* answers gathered so far speak of the state before it */
 } table[GM_EFF_N] = {
 	[GM_EFF_TOKEN] = {on_token, sizeof(struct gm_eff_token), false},
 	[GM_EFF_REPLY] = {on_reply, sizeof(struct gm_eff_reply), false},
 	[GM_EFF_JOINED] = {on_joined, sizeof(struct gm_eff_joined), false},
+	[GM_EFF_KDC_CRED] = {on_kdc_cred, sizeof(struct gm_eff_kdc_cred), false},
+	[GM_EFF_VERIF_DATA] = {on_verif_data, sizeof(struct gm_eff_verif_data), false},
 	[GM_EFF_KEYS] = {on_keys, sizeof(struct gm_eff_keys), false},
 	[GM_EFF_CTX] = {on_ctx, sizeof(struct gm_eff_ctx), false},
 	[GM_EFF_MEMBER] = {on_member, sizeof(struct gm_eff_member), false},
@@ -293,12 +386,12 @@ bool gm_effects_run(struct worker *w)
 
 	for (; n < EFFECTS_PER_TURN && (rec = gm_ring_peek(w->down, &len)); n++) {
 		if (rec->type < GM_EFF_N && table[rec->type].apply && len >= table[rec->type].size) {
-			if (table[rec->type].joins_first)
-				sign_joins(w);
+			if (table[rec->type].signatures_first)
+				sign_all(w);
 			table[rec->type].apply(w, rec);
 		}
 		gm_ring_release(w->down);
 	}
-	sign_joins(w);
+	sign_all(w);
 	return n > 0;
 }

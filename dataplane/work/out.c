@@ -146,6 +146,8 @@ void gm_answer_plain(struct worker *w, const struct xch *x, const struct plain *
 		gm_coap_put_option_uint(&out, &last, GM_OPT_CONTENT_FORMAT, (uint32_t)a->format);
 	if (a->max_age_0)
 		gm_coap_put_option_uint(&out, &last, GM_OPT_MAX_AGE, 0);
+	if (a->block2)
+		gm_coap_put_block(&out, &last, GM_OPT_BLOCK2, *a->block2);
 	gm_coap_put_payload(&out, a->payload.p, a->payload.n);
 	if (out.err) {
 		box_drop_last(w);
@@ -291,7 +293,8 @@ void gm_answer_block(struct worker *w, struct ctx *c, const struct xch *x, bool 
 	struct gm_coap_block block;
 
 	if (!c->body || c->body_key != x->key) {
-		gm_answer_err(w, c, x, GM_E_INCOMPLETE);
+		if (!repeat) /* the request's nonce may have protected a block */
+			gm_answer_err(w, c, x, GM_E_INCOMPLETE);
 		return;
 	}
 	struct answer a = {
@@ -302,7 +305,8 @@ void gm_answer_block(struct worker *w, struct ctx *c, const struct xch *x, bool 
 	};
 	struct gm_bytes part = piece(a.payload, x->block2, &block);
 	if (!part.n) {
-		gm_answer_err(w, c, x, GM_E_BAD_OPTION);
+		if (!repeat)
+			gm_answer_err(w, c, x, GM_E_BAD_OPTION);
 		return;
 	}
 	gm_wheel_del(&w->wheel, c->body_timer);

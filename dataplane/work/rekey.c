@@ -4,6 +4,7 @@
  * A message in flight is made again from what is frozen (body, token, options, sequence number), so that a retransmission
  * is the same bytes. Whatever would change one of them ends the message first. */
 #include "gm/crypto.h"
+#include "wire/resources.h"
 #include "work/worker.h"
 
 bool gm_pace(struct worker *w)
@@ -71,12 +72,26 @@ static void put_rekey_body(struct gm_out *out, uint16_t *last, const struct out 
 	gm_coap_put_payload(out, o->body->bytes + from, n);
 }
 
+static void put_active(struct gm_out *out, const struct out *o)
+{
+	uint16_t last = 0;
+
+	gm_out_u8(out, GM_COAP(2, 5));
+	gm_coap_put_option(out, &last, GM_OPT_OBSERVE, NULL, 0);
+	gm_coap_put_option_uint(out, &last, GM_OPT_CONTENT_FORMAT, GM_CF_CBOR);
+	gm_coap_put_payload(out, o->body->bytes, o->body->n);
+}
+
 /* Code, class E options and payload of o. KG §11.1 for keys, §10 for the notice of an eviction. */
 static void put_plain(struct gm_out *out, const struct out *o, const struct member *m)
 {
 	bool observe = o->delivery == GM_DELIVER_OBSERVE, rekey = o->kind == OUT_REKEY;
 	uint16_t last = 0;
 
+	if (o->kind == OUT_ACTIVE) {
+		put_active(out, o);
+		return;
+	}
 	gm_out_u8(out, observe ? (rekey ? GM_COAP(2, 5) : gm_err_info(m->notice)->coap) : rekey ? GM_COAP_POST : GM_COAP_DELETE);
 	if (observe && rekey)
 		gm_coap_put_option(out, &last, GM_OPT_OBSERVE, NULL, 0);
@@ -103,14 +118,15 @@ static void outer_of(struct gm_oscore_outer *outer, struct gm_oscore_request *re
 		memcpy(request->piv, outer->option.piv, sizeof request->piv);
 		return;
 	}
-	outer->has_observe = o->kind == OUT_REKEY;
+	outer->has_observe = o->kind != OUT_NOTICE;
 	outer->code = outer->has_observe ? GM_COAP(2, 5) : GM_COAP(2, 4);
 	outer->observe = (uint32_t)(o->seq & 0xffffff); /* rises with the sequence number, RFC 7641 §4.4 */
-	outer->token_len = m->obs_token_n;
-	memcpy(outer->token, m->obs_token, sizeof outer->token);
+	const struct gm_observation *obs = &m->obs[o->obs];
+	outer->token_len = obs->token_n;
+	memcpy(outer->token, obs->token, sizeof outer->token);
 	request->kid = c->keys.rid;
-	request->piv_n = m->obs_piv_n;
-	memcpy(request->piv, m->obs_piv, sizeof request->piv);
+	request->piv_n = obs->piv_n;
+	memcpy(request->piv, obs->piv, sizeof request->piv);
 }
 
 enum gm_err gm_rekey_send(struct worker *w, uint32_t h)
@@ -148,7 +164,7 @@ enum gm_err gm_rekey_send(struct worker *w, uint32_t h)
 }
 
 /* The rest of a long notification waits at its context for the member. */
-static void keep_rest(struct worker *w, struct ctx *c, const struct member *m, struct blob *body)
+static void keep_rest(struct worker *w, struct ctx *c, const struct member *m, enum gm_obs of, struct blob *body)
 {
 	const struct gm_group_view *v = &gm_group_at(w, m->group)->view;
 	struct gm_bytes path[] = {
@@ -160,10 +176,23 @@ static void keep_rest(struct worker *w, struct ctx *c, const struct member *m, s
 
 	gm_ctx_forget_body(w, c);
 	c->body = gm_blob_ref(body);
-	c->body_key = gm_body_key(w, GM_COAP_GET, path, m->obs_node ? 4 : 2);
+	c->body_key = gm_body_key(w, GM_COAP_GET, path, of == GM_OBS_NODE ? 4 : 2);
 	c->body_code = GM_COAP(2, 5);
 	c->body_format = GM_CF_GROUPCOMM;
 	c->body_timer = gm_wheel_add(&w->wheel, w->now_ms + BODY_IDLE_MS, TIMER_BODY, m->ctx);
+}
+
+/* Which of its observations a message answers to. The end of the group is told to those who observe the group, the end
+ * of a membership to those who observe the node, if there is a choice. requirements §6.3, §6.6 */
+static enum gm_obs observation_for(const struct member *m, enum out_kind kind)
+{
+	bool node = m->obs[GM_OBS_NODE].on;
+
+	if (kind == OUT_ACTIVE)
+		return GM_OBS_ACTIVE;
+	if (!m->obs[GM_OBS_GROUP].on || (node && kind == OUT_NOTICE && m->notice != GM_E_GROUP_DELETED))
+		return GM_OBS_NODE;
+	return GM_OBS_GROUP;
 }
 
 /* First message to m: takes a sequence number. SEQ_UNLEASED: later. */
@@ -179,10 +208,11 @@ static enum gm_err start_out(struct worker *w, uint32_t member, enum out_kind ki
 		.group = m->group,
 		.version = version,
 		.kind = (uint8_t)kind,
-		.delivery = m->delivery,
+		.delivery = kind == OUT_ACTIVE ? GM_DELIVER_OBSERVE : m->delivery,
+		.obs = (uint8_t)observation_for(m, kind),
 	};
 
-	if (m->delivery == GM_DELIVER_POST)
+	if (o.delivery == GM_DELIVER_POST)
 		o.peer.port = m->control_port;
 	GM_TRY(gm_ctx_take_seq(w, m->ctx, c, &o.seq));
 	o.mid = gm_ctx_mid(w, c);
@@ -192,8 +222,8 @@ static enum gm_err start_out(struct worker *w, uint32_t member, enum out_kind ki
 	if (!h)
 		return GM_E_FULL;
 	gm_out_at(w, h)->body = gm_blob_ref(body);
-	if (body && m->delivery == GM_DELIVER_OBSERVE && body->n > BLOCK_SIZE)
-		keep_rest(w, c, m, body);
+	if (body && o.delivery == GM_DELIVER_OBSERVE && body->n > BLOCK_SIZE)
+		keep_rest(w, c, m, (enum gm_obs)o.obs, body);
 	enum gm_err err = gm_rekey_send(w, h);
 	if (err != GM_E_OK)
 		gm_out_end(w, h, false);
@@ -233,7 +263,28 @@ static struct blob *body_for(const struct group *g, const struct member *m)
 	return m->delivery == GM_DELIVER_POST ? g->walk.post : g->walk.obs;
 }
 
-static enum gm_err visit(struct worker *w, struct group *g, uint32_t h)
+/* Whom the walk comes to after the one before next in the list, 0: nobody. */
+static uint32_t walk_next(const struct group *g, uint32_t next, struct walk *walk)
+{
+	if (!next && walk->stop && !walk->wrapped) {
+		walk->wrapped = true;
+		next = g->head;
+	}
+	return walk->wrapped && next == walk->stop ? 0 : next;
+}
+
+void gm_walk_skip(struct group *g, uint32_t h, uint32_t next)
+{
+	struct walk *walk = &g->walk;
+
+	if (walk->cursor == h)
+		walk->cursor = walk_next(g, next, walk);
+	if (walk->stop == h)
+		walk->stop = next;
+}
+
+/* BUSY: the pacer says later. */
+static enum gm_err visit(struct worker *w, struct group *g, uint32_t h, bool paced)
 {
 	struct member *m = gm_member_at(w, h);
 	struct ctx *c = gm_ctx_at(w, m->ctx);
@@ -242,7 +293,10 @@ static enum gm_err visit(struct worker *w, struct group *g, uint32_t h)
 		return GM_E_OK;
 	if (c->out) { /* NSTART = 1 */
 		struct out *o = gm_out_at(w, c->out);
-		if (o->kind == OUT_REKEY && o->group == g->view.index && o->version < g->walk.version)
+		bool same = o->kind == OUT_REKEY && o->group == g->view.index;
+		if (same && o->version == g->walk.version)
+			return GM_E_OK; /* on its way */
+		if (same)
 			gm_out_end(w, c->out, false); /* superseded */
 	}
 	if (c->out) {
@@ -250,6 +304,8 @@ static enum gm_err visit(struct worker *w, struct group *g, uint32_t h)
 		g->walk.open++;
 		return GM_E_OK;
 	}
+	if (paced && !gm_pace(w))
+		return GM_E_BUSY;
 	g->walk.open++;
 	enum gm_err err = start_out(w, h, OUT_REKEY, body_for(g, m), g->walk.version);
 	if (err == GM_E_OK)
@@ -321,7 +377,8 @@ void gm_rekey_start(struct worker *w, const struct gm_eff_rekey *e)
 	gm_blob_drop(&g->walk.obs);
 	if (!g->walk.active)
 		w->walks++;
-	g->walk = (struct walk){.version = e->version, .cursor = g->head, .active = true};
+	uint32_t cut = g->walk.active ? g->walk.cursor : 0; /* those who did not hear last time are first */
+	g->walk = (struct walk){.version = e->version, .cursor = cut ? cut : g->head, .stop = cut, .active = true};
 	g->walk.post = gm_blob_copy(post.p, post.n);
 	g->walk.obs = gm_blob_copy(obs.p, obs.n);
 }
@@ -330,13 +387,17 @@ static void step_group(struct worker *w, struct group *g)
 {
 	for (unsigned n = 0; n < BURST && g->walk.cursor; n++) {
 		uint32_t h = g->walk.cursor;
-		if (!gm_pace(w))
-			return;
-		g->walk.cursor = gm_member_at(w, h)->next_group;
-		enum gm_err err = visit(w, g, h);
-		if (err != GM_E_OK) { /* no number leased yet, or no room: this member again next turn */
+		struct walk before = g->walk;
+		g->walk.cursor = walk_next(g, gm_member_at(w, h)->next_group, &g->walk);
+		enum gm_err err = visit(w, g, h, true);
+		if (err == GM_E_SEQ_UNLEASED || err == GM_E_FULL || err == GM_E_BUSY) { /* this member again next turn */
 			g->walk.cursor = h;
+			g->walk.wrapped = before.wrapped;
 			return;
+		}
+		if (err != GM_E_OK) {
+			COUNT(w, rekey_late);
+			report_fate(w, g, gm_member_at(w, h)->slot, false, 0);
 		}
 	}
 	finish_if_done(w, g);
@@ -402,11 +463,40 @@ void gm_rekey_fate(struct worker *w, struct out *o, bool confirmed)
 {
 	if (o->member && o->kind == OUT_NOTICE)
 		notice_done(w, o->ctx, o->member, confirmed);
-	else if (o->member)
+	else if (o->member && o->kind == OUT_REKEY)
 		rekey_done(w, o, confirmed);
 	struct ctx *c = gm_ctx_at(w, o->ctx);
 	if (c)
 		gm_rekey_next(w, c, o->ctx);
+}
+
+static bool tell_active(struct worker *w, uint32_t h)
+{
+	struct member *m = gm_member_at(w, h);
+	struct group *g = gm_group_at(w, m->group);
+	uint8_t bytes[1];
+	struct gm_out o = gm_out(bytes, sizeof bytes);
+
+	if (!g || !m->obs[GM_OBS_ACTIVE].on) {
+		m->tell_active = false;
+		return false;
+	}
+	gm_active_encode(&o, g->view.active);
+	struct blob *body = gm_blob_copy(bytes, gm_out_len(&o));
+	m->tell_active = start_out(w, h, OUT_ACTIVE, body, 0) == GM_E_SEQ_UNLEASED; /* the lease starts it again */
+	gm_blob_drop(&body);
+	return !m->tell_active;
+}
+
+void gm_rekey_tell_active(struct worker *w, struct group *g)
+{
+	for (uint32_t h = g->head; h; h = gm_member_at(w, h)->next_group) {
+		struct member *m = gm_member_at(w, h);
+		struct ctx *c = gm_ctx_at(w, m->ctx);
+		m->tell_active = m->obs[GM_OBS_ACTIVE].on;
+		if (m->tell_active && c && !c->out)
+			gm_rekey_next(w, c, m->ctx);
+	}
 }
 
 /* True when this member's turn took the context's one message in flight. */
@@ -416,11 +506,14 @@ static bool next_of(struct worker *w, uint32_t h)
 	struct group *g = gm_group_at(w, m->group);
 
 	if (m->notice) {
-		start_out(w, h, OUT_NOTICE, NULL, 0);
+		gm_ctx_id id = m->ctx;
+		enum gm_err err = start_out(w, h, OUT_NOTICE, NULL, 0);
+		if (err != GM_E_OK && err != GM_E_SEQ_UNLEASED) /* the lease starts it again */
+			notice_done(w, id, h, false);
 		return true;
 	}
 	if (!m->waiting || !g || !g->walk.active)
-		return false;
+		return m->tell_active && tell_active(w, h);
 	m->waiting = false;
 	enum gm_err err = start_out(w, h, OUT_REKEY, body_for(g, m), g->walk.version);
 	if (err == GM_E_OK) {
@@ -458,6 +551,7 @@ void gm_rekey_drop_member(struct worker *w, uint32_t h)
 	m->waiting = false;
 	if (c && c->out && gm_out_at(w, c->out)->member == h) {
 		struct out *o = gm_out_at(w, c->out);
+		m->tell_active = m->tell_active || o->kind == OUT_ACTIVE;
 		open = open || (o->kind == OUT_REKEY && g && g->walk.version == o->version);
 		o->member = 0;
 		gm_out_end(w, c->out, false);
@@ -471,7 +565,7 @@ void gm_rekey_again(struct worker *w, uint32_t h)
 {
 	struct group *g = gm_group_at(w, gm_member_at(w, h)->group);
 
-	if (g && g->walk.active && visit(w, g, h) == GM_E_SEQ_UNLEASED) {
+	if (g && g->walk.active && visit(w, g, h, false) == GM_E_SEQ_UNLEASED) {
 		gm_member_at(w, h)->waiting = true;
 		g->walk.open++;
 	}

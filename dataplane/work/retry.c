@@ -119,12 +119,13 @@ void gm_out_rst(struct worker *w, uint32_t h)
 {
 	struct out *o = gm_out_at(w, h);
 
-	if (o->kind == OUT_REKEY && o->delivery == GM_DELIVER_OBSERVE) { /* RFC 7641 §3.6 */
+	if ((o->kind == OUT_REKEY || o->kind == OUT_ACTIVE) && o->delivery == GM_DELIVER_OBSERVE) { /* RFC 7641 §3.6 */
 		struct gm_ev_unobserve *ev = gm_worker_event(w, GM_EV_UNOBSERVE, sizeof *ev, 0);
 		if (ev) {
 			ev->ctx = o->ctx;
 			ev->group = o->group;
 			ev->slot = gm_member_at(w, o->member)->slot;
+			ev->of = o->obs;
 			gm_worker_event_done(w, &ev->rec);
 		}
 	}

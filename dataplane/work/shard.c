@@ -145,6 +145,8 @@ void gm_ctx_wipe(struct worker *w, gm_ctx_id id)
 
 	if (!c)
 		return;
+	if (w->box.jobs_n)
+		gm_box_flush(w); /* jobs point at keys */
 	_Atomic uint64_t *gauge = c->state == CTX_PENDING ? &w->stats.contexts_pending : &w->stats.contexts;
 	c->state = CTX_WIPING;
 	while (c->members) {
@@ -173,12 +175,28 @@ static void ask_lease(struct worker *w, unsigned shard, struct shard *s, uint64_
 	if (s->asked)
 		return;
 	struct gm_ev_lease *ev = gm_worker_event(w, GM_EV_LEASE, sizeof *ev, 0);
-	if (!ev)
-		return; /* the next number taken asks again */
+	if (!ev) {
+		s->unheard = w->unheard = true;
+		return;
+	}
 	ev->shard = shard;
 	ev->want = (seq > s->until ? seq : s->until) + GM_SEQ_STEP;
 	gm_worker_event_done(w, &ev->rec);
 	s->asked = true;
+}
+
+void gm_shards_ask(struct worker *w)
+{
+	if (!w->unheard)
+		return;
+	w->unheard = false;
+	for (unsigned i = 0; i < GM_SHARDS; i++) {
+		struct shard *s = w->shard[i];
+		if (!s || !s->unheard)
+			continue;
+		s->unheard = false;
+		ask_lease(w, i, s, s->until);
+	}
 }
 
 enum gm_err gm_ctx_take_seq(struct worker *w, gm_ctx_id id, struct ctx *c, uint64_t *seq)

@@ -112,10 +112,12 @@ void gm_view_group(struct worker *w, const struct gm_eff_group *e)
 	if (!room_for_group(w, e->view.index))
 		return;
 	struct group *g = w->group[e->view.index];
-	bool fresh = !g->used;
+	bool fresh = !g->used, turned = !fresh && g->view.active != e->view.active;
 	g->used = true;
 	g->view = e->view;
 	g->params = params_of(&e->view);
+	if (turned)
+		gm_rekey_tell_active(w, g);
 	if (!fresh)
 		return;
 	w->names_n++;
@@ -177,8 +179,7 @@ void gm_member_unlink(struct worker *w, uint32_t h)
 
 	if (!g || (!m->prev_group && g->head != h))
 		return; /* not in the list any more */
-	if (g->walk.cursor == h)
-		g->walk.cursor = m->next_group;
+	gm_walk_skip(g, h, m->next_group);
 	if (m->prev_group)
 		gm_member_at(w, m->prev_group)->next_group = m->next_group;
 	else
@@ -200,6 +201,7 @@ void gm_member_free(struct worker *w, uint32_t h)
 		if (*link)
 			*link = gm_member_at(w, h)->next_ctx;
 	}
+	gm_blob_drop(&gm_member_at(w, h)->scope);
 	gm_slab_put(&w->members, h);
 	atomic_fetch_sub_explicit(&w->stats.members, 1, memory_order_relaxed);
 }
@@ -233,17 +235,16 @@ static struct member *add(struct worker *w, const struct gm_eff_member *e, uint3
 
 static void fill(struct member *m, const struct gm_eff_member *e)
 {
-	struct gm_bytes path = gm_rec_bytes(e, e->control_path);
+	struct gm_bytes path = gm_rec_bytes(e, e->control_path), scope = gm_rec_bytes(e, e->scope);
 
 	m->roles = e->roles;
 	m->sid_n = e->sid_n;
 	memcpy(m->sid, e->sid, sizeof m->sid);
 	m->delivery = e->delivery;
-	m->obs_node = e->obs_node;
-	m->obs_token_n = e->obs_token_n;
-	memcpy(m->obs_token, e->obs_token, sizeof m->obs_token);
-	m->obs_piv_n = e->obs_piv_n;
-	memcpy(m->obs_piv, e->obs_piv, sizeof m->obs_piv);
+	memcpy(m->obs, e->obs, sizeof m->obs);
+	gm_blob_drop(&m->scope);
+	if (scope.n)
+		m->scope = gm_blob_copy(scope.p, scope.n);
 	m->node_n = e->node_n;
 	memcpy(m->node, e->node, sizeof m->node);
 	m->control_port = e->control_port;
@@ -257,7 +258,6 @@ void gm_view_member(struct worker *w, const struct gm_eff_member *e)
 	uint32_t h = 0;
 	struct member *m = find(w, e, &h);
 
-	bool told = m != NULL;
 	if (m) /* what is in flight was made from the old mirror and must not be made again from the new one */
 		gm_rekey_drop_member(w, h);
 	if (e->remove) {
@@ -272,8 +272,8 @@ void gm_view_member(struct worker *w, const struct gm_eff_member *e)
 	if (!m)
 		return;
 	fill(m, e);
-	if (told)
-		gm_rekey_again(w, h);
+	m->confirmed = e->version;
+	gm_rekey_again(w, h);
 }
 
 /* ---- authorization servers */

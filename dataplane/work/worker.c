@@ -119,6 +119,7 @@ bool gm_worker_turn(struct worker *w)
 		worked |= receive(w);
 		worked |= gm_check_hops(w) > 0;
 	}
+	gm_shards_ask(w);
 	gm_timers_run(w);
 	gm_rekey_step(w);
 	gm_box_flush(w);
@@ -171,7 +172,7 @@ static void *run(void *arg)
 	w->opened_errno = errno;
 	if (w->opened == GM_E_OK) {
 		read_clocks(w);
-		gm_wheel_init(&w->wheel, 4 * EXCHANGES_MAX, w->now_ms);
+		gm_wheel_init(&w->wheel, 4 * w->config.contexts_max + 4 * EXCHANGES_MAX, w->now_ms);
 	}
 	pthread_mutex_lock(&w->dp->lock);
 	w->dp->started_n++;
@@ -223,9 +224,9 @@ void gm_worker_free(struct worker *w)
 {
 	if (!w)
 		return;
-	gm_shards_free(w);
 	for (uint32_t h = 1; h <= w->xchs.made; h++)
 		gm_xch_done(w, h);
+	gm_shards_free(w);
 	for (unsigned i = 0; w->repeats && i < REPEATS; i++)
 		gm_blob_drop(&w->repeats[i].answer);
 	gm_view_free(w);

@@ -48,7 +48,7 @@ struct ctx { /* an association with a client; secret */
 	uint16_t last_mid, next_mid;
 	uint8_t n_s[8];
 	struct gm_addr peer, local; /* of the latest fresh request */
-	uint64_t seq;
+	uint64_t seq, last_ms;
 	struct gm_oscore_window window;
 	uint32_t members;      /* list of mirrors */
 	uint32_t xid;          /* exchange of the last CON while core has it */
@@ -73,7 +73,7 @@ struct shard {
 	struct ctx *ctx; /* cap of them; address space only until used */
 	uint32_t cap, made, free; /* free: slot + 1 */
 	uint64_t until, resume;   /* leased sequence numbers end here; where loaded contexts go on */
-	bool asked;
+	bool asked, unheard; /* a lease is on its way; the ring was full */
 };
 
 struct member { /* mirror of a membership whose context is ours */
@@ -83,10 +83,13 @@ struct member { /* mirror of a membership whose context is ours */
 	uint32_t roles;
 	uint64_t confirmed, wanted; /* versions: confirmed by it; the walk came by and it has to be told */
 	uint8_t sid_n, sid[GM_ID_LEN_MAX];
-	uint8_t delivery, obs_node, obs_token_n, obs_token[8], obs_piv_n, obs_piv[5];
+	uint8_t delivery;
+	struct gm_observation obs[GM_OBS_N];
+	struct blob *scope; /* of the latest Join, where it is not the usual bytes */
 	uint8_t node_n;
 	uint8_t notice; /* enum gm_err of the one notice to come; the mirror goes after it */
 	bool waiting;   /* counted in walk.open, not in flight */
+	bool tell_active; /* the group went active or inactive, and it observes that */
 	char node[16];
 	uint16_t control_port;
 	uint8_t control_n;
@@ -96,6 +99,8 @@ struct member { /* mirror of a membership whose context is ours */
 struct walk { /* one version being handed out */
 	uint64_t version;
 	uint32_t cursor; /* next member */
+	uint32_t stop;   /* begun in the middle, where the last one was cut off: ends here after the wrap; 0: at the tail */
+	bool wrapped;
 	uint32_t open;   /* told to come or in flight */
 	bool active, told;
 	struct blob *post, *obs;
@@ -131,19 +136,20 @@ struct xch { /* a request on its way through core */
 	struct gm_coap_block block2;
 };
 
-enum out_kind { OUT_REKEY, OUT_NOTICE, OUT_SEPARATE };
+enum out_kind { OUT_REKEY, OUT_NOTICE, OUT_ACTIVE, OUT_SEPARATE };
 
 struct out { /* a confirmable message of ours in flight */
 	struct gm_addr peer, local;
 	gm_ctx_id ctx;
-	uint32_t member; /* REKEY, NOTICE */
+	uint32_t member; /* REKEY, NOTICE, ACTIVE */
 	uint32_t timer, next_hash;
 	uint32_t timeout_ms;
 	uint64_t first_us, version, seq;
-	struct blob *body; /* REKEY: payload, shared; SEPARATE: the sealed datagram */
+	struct blob *body; /* REKEY, ACTIVE: payload, shared; SEPARATE: the sealed datagram */
 	uint32_t group;
 	uint16_t mid;
 	uint8_t kind, tries, delivery;
+	uint8_t obs;  /* enum gm_obs: the observation that DELIVER_OBSERVE answers to */
 	bool waiting; /* empty ACK came, the response has not */
 	uint32_t block;   /* REKEY: which block of the body; a body of one datagram is block 0 */
 	uint8_t nonce[4]; /* second half of our token */
@@ -178,22 +184,25 @@ struct opening { /* a protected message between parse and verdict */
 	uint64_t seq;
 };
 
-struct checked { /* a Join between parse and verdict on its signature */
+struct checked { /* a Join, or an upload of a credential, between parse and verdict on its signature */
 	struct opening *o;
 	struct gm_coap inner;
-	struct gm_join_request join;
+	enum gm_res res;
+	struct gm_join_request join; /* of an upload: cred, verify, cnonce */
 	enum gm_err parse, cred;
 	uint32_t group_gen;
 	bool has_job, control_ok, moved;
 	struct gm_uri uri;
+	uint8_t scope[GM_GROUP_NAME_MAX + 16];
 	uint8_t key[32];
 	uint8_t pop[512];
 	size_t pop_n;
 };
 
-struct signing { /* a Join Response between decision and signature */
+struct signing { /* a Join Response, or the Group Manager's credential, between decision and signature */
 	uint32_t xid, group, slot;
 	gm_ctx_id ctx;
+	bool kdc_cred; /* the credential alone */
 	uint8_t code, kdc_nonce[8], cnonce[GM_NONCE_MAX];
 	uint8_t cnonce_n;
 	uint8_t *creds;
@@ -212,6 +221,7 @@ struct worker {
 	struct gm_ring *hop_in[GM_WORKERS_MAX]; /* from each of the others */
 	uint64_t now_ns, now_ms;
 	int64_t wall_s;
+	bool unheard; /* of a shard */
 	bool moved; /* the request being checked came from a new address */
 	bool ready, woke_core, hopped[GM_WORKERS_MAX];
 	uint8_t boot[16]; /* secret of this start: Echo values, hashes */
@@ -295,6 +305,7 @@ void gm_ctx_save_answer(struct worker *w, struct ctx *c, gm_ctx_id id, const uin
 void gm_ctx_forget_answer(struct worker *w, struct ctx *c);
 void gm_ctx_forget_body(struct worker *w, struct ctx *c);
 void gm_ctx_fill_save(const struct ctx *c, gm_ctx_id id, struct gm_ctx_save *save);
+void gm_shards_ask(struct worker *w); /* leases that could not be asked for */
 void gm_shards_init(struct worker *w);
 void gm_shards_free(struct worker *w);
 
@@ -333,6 +344,7 @@ struct plain { /* an unprotected answer */
 	uint8_t code;
 	int32_t format;
 	bool max_age_0;
+	const struct gm_coap_block *block2; /* NULL: none */
 	struct gm_bytes payload;
 };
 void gm_answer_plain(struct worker *w, const struct xch *x, const struct plain *a, struct blob **keep);
@@ -354,6 +366,11 @@ struct gm_slice gm_token_update(struct worker *w, struct gm_rec *rec, const stru
 void gm_token_effect(struct worker *w, const struct gm_eff_token *e);
 void gm_token_hints(struct worker *w, const struct xch *x);
 
+/* ---- links.c: /.well-known/core. RFC 6690 */
+bool gm_links_is(const struct gm_coap *m);
+void gm_links_plain(struct worker *w, const struct gm_coap *m, const struct xch *x);
+void gm_links_protected(struct worker *w, struct ctx *c, const struct gm_coap *m, const struct xch *x, bool repeat);
+
 /* ---- retry.c */
 enum timer_kind { TIMER_OUT, TIMER_XCH, TIMER_PENDING, TIMER_SAVED, TIMER_BODY };
 void gm_timers_run(struct worker *w);
@@ -369,12 +386,14 @@ void gm_out_rst(struct worker *w, uint32_t h);
 /* The member has taken a block: the next one follows. false: there is none, or it is not what was asked. */
 bool gm_rekey_next_block(struct worker *w, uint32_t h, const struct gm_coap *answer);
 void gm_rekey_start(struct worker *w, const struct gm_eff_rekey *e);
+void gm_walk_skip(struct group *g, uint32_t h, uint32_t next); /* h, which next follows, leaves the list */
 void gm_rekey_step(struct worker *w); /* up to one burst of each walk, as the pacer allows */
 bool gm_rekey_waiting(const struct worker *w);
 GM_NODISCARD enum gm_err gm_rekey_send(struct worker *w, uint32_t h); /* first time and again: the same bytes */
 void gm_rekey_fate(struct worker *w, struct out *o, bool confirmed);
 void gm_rekey_next(struct worker *w, struct ctx *c, gm_ctx_id id); /* NSTART is free: what else has this context to be told? */
 void gm_rekey_drop_member(struct worker *w, uint32_t h);
+void gm_rekey_tell_active(struct worker *w, struct group *g); /* its observers: confirmable notifications */
 void gm_rekey_again(struct worker *w, uint32_t h);
 void gm_rekey_report(struct worker *w, struct group *g);
 void gm_evict(struct worker *w, const struct gm_eff_evict *e);

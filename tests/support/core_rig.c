@@ -145,6 +145,8 @@ static void forget_effects(struct core_rig *r)
 	for (size_t i = 0; i < r->effects_n; i++) {
 		if (r->effect[i]->type == GM_EFF_JOINED)
 			free(((struct gm_eff_joined *)r->effect[i])->creds_blob);
+		if (r->effect[i]->type == GM_EFF_REPLY)
+			free(((struct gm_eff_reply *)r->effect[i])->blob);
 		free(r->effect[i]);
 	}
 	r->effects_n = 0;
@@ -552,6 +554,8 @@ static struct rig_answer answer_of(const struct core_rig *r, gm_ctx_id ctx)
 			                        .max_age = reply->max_age,
 			                        .flags = reply->flags,
 			                        .payload = gm_rec_bytes(reply, reply->payload)};
+			if (reply->blob)
+				a.payload = (struct gm_bytes){reply->blob, reply->blob_n};
 			if (reply->content_format == 257)
 				a.ace_id = problem_id(a.payload);
 		} else if (rec->type == GM_EFF_JOINED && joined->ctx == ctx) {

@@ -87,6 +87,12 @@ enum gm_res { /* resource of a request */
 	GM_RES_N
 };
 
+/* Resources of a member that it can observe, one observation on each. Keys go to the group's, else to the node's. */
+enum gm_obs { GM_OBS_GROUP, GM_OBS_NODE, GM_OBS_ACTIVE, GM_OBS_N };
+struct gm_observation { /* of the registration: every notification is an answer to it */
+	uint8_t on, token_n, token[8], piv_n, piv[5];
+};
+
 enum gm_delivery { GM_DELIVER_POLL, GM_DELIVER_POST, GM_DELIVER_OBSERVE };
 
 /* A context that is still pending becomes durable with the first request that verifies under it. */
@@ -106,7 +112,9 @@ struct gm_ev_confirm { /* present in a REQUEST while the context is pending */
 	struct gm_slice cti, scope, osc_id; /* within the same record */
 };
 
-struct gm_ev_join { /* parsed and verified; core decides in the order of requirements §4.2 */
+/* Parsed and verified; core decides in the order of requirements §4.2. For an upload of a credential to nodes/N/cred the
+ * same with parse, cred, pop, has_cred, has_verify, group_gen, client_cred, verify and cnonce only. */
+struct gm_ev_join {
 	uint8_t parse;  /* enum gm_err: GM_E_OK or GM_E_BAD_JOIN; else nothing below is set */
 	uint8_t cred;   /* enum gm_err: GM_E_OK the credential fits the group; GM_E_BAD_CRED. For present, non-empty credentials */
 	uint8_t pop;    /* enum gm_err: GM_E_OK the proof verifies; GM_E_BAD_POP */
@@ -137,11 +145,11 @@ struct gm_ev_request {
 	int32_t content_format;
 	struct gm_addr peer;
 	struct gm_slice group, node; /* names in the path, as received */
-	struct gm_slice payload;     /* for resources that core parses itself; empty for a Join */
+	struct gm_slice payload;     /* for resources that core parses itself; empty where join is filled */
 	uint8_t token_n, token[8], piv_n, piv[5]; /* of this request: what an observation is made of */
 	struct gm_slice update;      /* AUTHZ_INFO: a whole struct gm_ev_token, 8-byte aligned */
 	struct gm_ev_confirm confirm;
-	struct gm_ev_join join; /* POST to GM_RES_GROUP only */
+	struct gm_ev_join join; /* POST to GM_RES_GROUP and GM_RES_NODE_CRED only */
 };
 
 struct gm_ev_lease {
@@ -176,6 +184,8 @@ struct gm_ev_unobserve {
 	struct gm_rec rec;
 	gm_ctx_id ctx;
 	uint32_t group, slot;
+	uint32_t of; /* enum gm_obs */
+	uint32_t zero;
 };
 
 /* ============================================================ effects, down */
@@ -192,6 +202,8 @@ enum gm_eff {
 	GM_EFF_EVICT,   /* tell a member that it is out, then remove its mirror */
 	GM_EFF_LEASE,
 	GM_EFF_AS,      /* the table of trusted authorization servers, one row */
+	GM_EFF_KDC_CRED,   /* answer with the Group Manager's credential: the worker signs, seals */
+	GM_EFF_VERIF_DATA, /* answer with a verifier's data: the worker derives, seals */
 	GM_EFF_READY,   /* everything stored has been sent down: start to serve */
 	GM_EFF_N
 };
@@ -209,7 +221,8 @@ struct gm_eff_token {
 };
 
 #define GM_REPLY_SAVE 1u     /* the request changed something: keep the sealed bytes for a repeat */
-#define GM_REPLY_LOCATION 2u /* Location-Path ace-group, group, nodes, node */
+#define GM_REPLY_OBSERVE 4u  /* the answer carries Observe */
+#define GM_REPLY_KEYS 2u     /* the payload hands the member the group's present keys: no rekeying message any more */
 
 struct gm_eff_reply {
 	struct gm_rec rec;
@@ -220,7 +233,27 @@ struct gm_eff_reply {
 	uint16_t zero;
 	int32_t content_format;
 	uint32_t max_age; /* seconds; 0: no option. With 5.03: when to try again */
+	uint32_t group; /* of REPLY_KEYS */
+	uint32_t zero2;
 	struct gm_slice payload;
+	uint8_t *blob; /* payload too large for a ring: malloc()ed, the worker frees it; payload is absent then */
+	size_t blob_n;
+};
+
+struct gm_eff_kdc_cred { /* KG §9.5 */
+	struct gm_rec rec;
+	uint32_t xid;
+	gm_ctx_id ctx;
+	uint32_t group;
+	uint8_t kdc_nonce[8];
+	struct gm_slice cnonce;
+};
+
+struct gm_eff_verif_data { /* KG §9.6 */
+	struct gm_rec rec;
+	uint32_t xid;
+	gm_ctx_id ctx;
+	uint32_t group;
 };
 
 struct gm_eff_joined { /* always saved; the mirror of the membership precedes it as GM_EFF_MEMBER */
@@ -263,17 +296,18 @@ struct gm_eff_member {
 	struct gm_rec rec;
 	gm_ctx_id ctx;
 	uint32_t group, slot; /* the member is (group, slot) for ever */
+	uint64_t version;     /* of the keys it holds, as far as is known */
 	uint8_t remove;
 	uint8_t sid_n, sid[GM_ID_LEN_MAX]; /* sid_n 0: monitor */
 	uint8_t delivery;                  /* enum gm_delivery */
-	uint8_t obs_node;                  /* the observation is on nodes/N, else on /ace-group/G */
-	uint8_t obs_token_n, obs_token[8], obs_piv_n, obs_piv[5]; /* DELIVER_OBSERVE */
+	struct gm_observation obs[GM_OBS_N];
 	uint8_t node_n;
 	char node[16];
 	uint16_t control_port;        /* DELIVER_POST: the address is the context's peer, this is the port */
 	uint16_t zero;
 	uint32_t roles;
 	struct gm_slice control_path; /* at most 64 bytes */
+	struct gm_slice scope;        /* of the latest Join, where it is not as gm_join_scope_encode() writes it */
 };
 
 #define GM_VIEW_CRED_MAX 256u

@@ -153,9 +153,9 @@ Test(policy, an_observation_is_kept_over_a_stop_and_ends_when_asked)
 	const struct gm_eff_member *m = rig_effect(&rig, GM_EFF_MEMBER, 0);
 	cr_assert_not_null(m);
 	cr_expect_eq(m->delivery, GM_DELIVER_OBSERVE);
-	cr_expect(m->obs_node);
-	cr_expect(m->obs_token_n == 1 && m->obs_token[0] == 0x77);
-	cr_expect(m->obs_piv_n == 1 && m->obs_piv[0] == 5);
+	cr_expect(m->obs[GM_OBS_NODE].on && !m->obs[GM_OBS_GROUP].on);
+	cr_expect(m->obs[GM_OBS_NODE].token_n == 1 && m->obs[GM_OBS_NODE].token[0] == 0x77);
+	cr_expect(m->obs[GM_OBS_NODE].piv_n == 1 && m->obs[GM_OBS_NODE].piv[0] == 5);
 	q.flags = GM_REQ_UNOBSERVE;
 	a = rig_request(&rig, &c, &q);
 	cr_expect_not(a.observing);
