@@ -45,7 +45,7 @@ stage() {
 }
 
 count_one() { [ "$2" != 0 ] || echo '1 0 0'; }
-count_tally() { tail -n 1 "$1" | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p'; }
+count_tally() { tail -n 1 "$1" | awk '/^[0-9]+ passed, [0-9]+ failed/ { print $1, $3, $5 + 0 }'; }
 count_ctest() {
 	awk '/ Test +#[0-9]+: / { if (/ Passed /) p++; else if (/Skipped|Disabled/) s++; else f++ }
 	     END { if (p + f + s) print p + 0, f + 0, s + 0 }' "$1"
@@ -59,7 +59,9 @@ count_unittest() {
 	     END { if (done && ran) print ran - f - s, f + 0, s + 0 }' "$1"
 }
 show_one() { grep -E 'error|warning|FAILED|E:' "$1" | head -n 20 || tail -n 20 "$1"; }
-show_tally() { grep -E -A 4 '✗|ERROR: |runtime error: |check failed: ' "$1" | head -n 40 | cut -c 1-200; }
+show_tally() {
+	grep -E -A 4 '✗|ERROR: |runtime error: |check failed: |^R-[0-9]+ | times: |^Traceback' "$1" | head -n 40 | cut -c 1-200
+}
 show_unittest() { tail -n 30 "$1"; }
 show_ctest() {
 	awk '/ Test +#[0-9]+: / && !/ Passed / || /FAIL|ERROR: |SUMMARY: |runtime error/' "$1" | head -n 40
@@ -75,7 +77,7 @@ compile() {
 	cmake --preset "$1" -DGM_TESTS=ON && cmake --build "build/$1" -j "$(nproc)"
 }
 suite() {
-	ctest --test-dir "build/$1" --output-on-failure -j 2 --timeout 300
+	CRITERION_VERBOSITY_LEVEL=1 ctest --test-dir "build/$1" --output-on-failure -j 2 --timeout 300
 }
 
 stage 'install' one deploy/install.sh all || finish
@@ -86,7 +88,7 @@ stage 'build clang' one compile clang
 export ASAN_OPTIONS=abort_on_error=0:detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
 [ -z "${fast:-}" ] || stage 'tests' ctest suite fast
 [ -z "${dev:-}" ] || stage 'tests sanitizers' ctest suite dev
-stage 'python' unittest /usr/bin/python3 -m unittest discover tests/python
+stage 'python' unittest /usr/bin/python3 -m unittest discover -v tests/python
 if [ -n "${fast:-}" ]; then
 	export GM_BUILD=$PWD/build/fast
 	stage 'interop' tally tests/interop.sh
@@ -94,5 +96,11 @@ if [ -n "${fast:-}" ]; then
 	stage 'kill -9' tally tests/crash/kill9.sh "${ROUNDS:-10}"
 	stage 'kill -9, no lease' tally tests/crash/kill9.sh --show-broken
 fi
-[ -z "${dev:-}" ] || GM_BUILD=$PWD/build/dev stage 'quickstart sanitizers' tally deploy/quickstart.sh 60
+if [ -n "${dev:-}" ]; then
+	export GM_BUILD=$PWD/build/dev
+	stage 'quickstart sanitizers' tally deploy/quickstart.sh 60
+	stage 'attack sanitizers' tally /usr/bin/python3 tests/attack/attack.py --seconds 10
+fi
+stage 'requirements' tally tests/requirements.py --ctest build/fast/Testing/Temporary/LastTest.log --python "$logs/python.log" \
+	--script "interop.sh=$logs/interop.log"
 finish
