@@ -146,11 +146,25 @@ static struct gm_bytes make_cti(struct gm_out *out, const struct gm_askey *key, 
 	return gm_out_result(out);
 }
 
+static struct gm_bytes make_auds(struct gm_out *out, const struct gm_mint *what)
+{
+	unsigned n = 0;
+
+	while (n < sizeof(what->auds) / sizeof(what->auds[0]) && what->auds[n])
+		n++;
+	if (!n)
+		return (struct gm_bytes){0};
+	gm_cbor_put_array(out, n);
+	for (unsigned i = 0; i < n; i++)
+		gm_cbor_put_text(out, what->auds[i]);
+	return gm_out_result(out);
+}
+
 enum gm_err gm_askey_mint_as(struct gm_minted *minted, const struct gm_askey *key, const struct gm_mint *what)
 {
-	uint8_t claims[GM_TOKEN_MAX], cti[sizeof(key->aud) + 8], iv[GM_CCM_NONCE];
+	uint8_t claims[GM_TOKEN_MAX], cti[sizeof(key->aud) + 8], iv[GM_CCM_NONCE], list[512];
 	struct gm_out payload = gm_out(claims, sizeof(claims)), out = gm_out(minted->token, sizeof(minted->token)),
-	              id = gm_out(cti, sizeof(cti));
+	              id = gm_out(cti, sizeof(cti)), several = gm_out(list, sizeof(list));
 
 	gm_random(minted->osc_id, sizeof(minted->osc_id));
 	gm_random(minted->ms, sizeof(minted->ms));
@@ -158,7 +172,7 @@ enum gm_err gm_askey_mint_as(struct gm_minted *minted, const struct gm_askey *ke
 	gm_random(iv, sizeof(iv));
 	struct gm_cwt cwt = {
 	    .iss = text_bytes(key->iss),
-	    .aud = text_bytes(key->aud),
+	    .auds = make_auds(&several, what),
 	    .cti = make_cti(&id, key, what),
 	    .exp = what->exp,
 	    .nbf = what->nbf,
@@ -176,6 +190,8 @@ enum gm_err gm_askey_mint_as(struct gm_minted *minted, const struct gm_askey *ke
 	            .alg = 10},
 	    .ace_profile = 2,
 	};
+	if (!cwt.auds.p)
+		cwt.aud = text_bytes(key->aud);
 	gm_cwt_encode(&payload, &cwt);
 	if (payload.err != GM_E_OK)
 		return payload.err;

@@ -56,6 +56,7 @@ struct gm_core *gm_core_new(const struct gm_core_config *config)
 	gm_slab_init(&c->bars, sizeof(struct gm_bar), SLAB_MAX);
 	gm_slab_init(&c->seen, sizeof(struct gm_seen), SLAB_MAX);
 	gm_slab_init(&c->group_mem, sizeof(struct gm_group), GM_GROUP_INDEX_MAX);
+	c->next_as = 1;
 	c->ases = gm_must_alloc(NULL, GM_ASES_MAX * sizeof(*c->ases));
 	c->pending_cap = 1024;
 	while (c->pending_cap < config->contexts_max && c->pending_cap < 1u << 20)

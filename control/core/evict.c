@@ -156,25 +156,23 @@ enum gm_err gm_core_evict(struct gm_core *core, struct gm_txn *txn, const struct
 enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struct gm_as_spec *spec)
 {
 	struct gm_turn t = {core, txn};
-	uint32_t id = 1;
 
 	if (!spec->name[0] || spec->key.kid_n > sizeof(spec->key.kid) || !spec->key.key_n ||
 	    spec->key.key_n > sizeof(spec->key.key) || strnlen(spec->name, sizeof(spec->name)) == sizeof(spec->name) ||
 	    strnlen(spec->issuer, sizeof(spec->issuer)) == sizeof(spec->issuer) ||
 	    strnlen(spec->uri, sizeof(spec->uri)) == sizeof(spec->uri))
 		return GM_E_USAGE;
-	for (unsigned i = 0; i < core->ases_n; i++) {
+	for (unsigned i = 0; i < core->ases_n; i++)
 		if (strcmp(core->ases[i].spec.name, spec->name) == 0)
 			return GM_E_EXISTS;
-		id = core->ases[i].id >= id ? core->ases[i].id + 1 : id;
-	}
 	if (core->ases_n == GM_ASES_MAX)
 		return GM_E_FULL;
 	struct gm_as *as = &core->ases[core->ases_n++];
-	*as = (struct gm_as){.id = id, .spec = *spec};
+	*as = (struct gm_as){.id = core->next_as++, .spec = *spec};
 	gm_record_put_as(&t, as);
+	gm_record_put_next_as(&t);
 	gm_tell_as(&t, as, false);
-	gm_core_log(core, "as.add as=%s id=%u", spec->name, id);
+	gm_core_log(core, "as.add as=%s id=%u", spec->name, as->id);
 	return GM_E_OK;
 }
 

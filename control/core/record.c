@@ -5,6 +5,7 @@
 #include "wire/cbor.h"
 
 #define FORM 1u
+#define NEXT_AS "next-as" /* key in META */
 #define FORM_MEMBER 2u /* 1 had no scope and one observation */
 
 /* ---- keys */
@@ -104,6 +105,15 @@ void gm_record_put_as(struct gm_turn *t, const struct gm_as *as)
 	gm_cbor_put_bstr(&o, s->key.kid, s->key.kid_n);
 	gm_cbor_put_bstr(&o, s->key.key, s->key.key_n);
 	put(t, GM_OWNER_SITE, GM_TABLE_AS, key_u32(as->id), &o);
+}
+
+void gm_record_put_next_as(struct gm_turn *t)
+{
+	struct key key = {.b = NEXT_AS, .n = strlen(NEXT_AS)};
+	struct gm_out o = begin(t, 1, 32);
+
+	gm_cbor_put_uint(&o, t->core->next_as);
+	put(t, GM_OWNER_SITE, GM_TABLE_META, key, &o);
 }
 
 static void put_params(struct gm_out *o, const struct gm_group_params *p)
@@ -399,6 +409,7 @@ static enum gm_err load_as(struct gm_core *c, struct gm_bytes key, struct gm_byt
 	if (c->ases_n == GM_ASES_MAX)
 		return GM_E_CORRUPT;
 	c->ases[c->ases_n++] = as;
+	c->next_as = as.id >= c->next_as ? as.id + 1 : c->next_as;
 	gm_wipe(&as, sizeof(as));
 	return GM_E_OK;
 }
@@ -664,18 +675,22 @@ static enum gm_err load_seen(struct gm_core *c, struct gm_bytes key, struct gm_b
 	return GM_E_OK;
 }
 
-static enum gm_err load_nothing(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
+/* The rest of META is the store's. */
+static enum gm_err load_meta(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
 {
-	(void)c;
-	(void)key;
-	(void)value;
-	return GM_E_OK;
+	struct gm_in in;
+
+	if (!gm_bytes_is(key, NEXT_AS))
+		return GM_E_OK;
+	in = open_record(value, 1);
+	c->next_as = take_u32(&in, UINT32_MAX);
+	return done(&in);
 }
 
 enum gm_err gm_core_load(struct gm_core *core, enum gm_table table, struct gm_bytes key, struct gm_bytes value)
 {
 	static enum gm_err (*const load[GM_TABLE_N])(struct gm_core *, struct gm_bytes, struct gm_bytes) = {
-	    [GM_TABLE_META] = load_nothing,  [GM_TABLE_AS] = load_as,     [GM_TABLE_GROUP] = load_group,
+	    [GM_TABLE_META] = load_meta,  [GM_TABLE_AS] = load_as,     [GM_TABLE_GROUP] = load_group,
 	    [GM_TABLE_MEMBER] = load_member, [GM_TABLE_CTX] = load_assoc, [GM_TABLE_BAR] = load_bar,
 	    [GM_TABLE_LEASE] = load_lease,   [GM_TABLE_SEEN] = load_seen,
 	};

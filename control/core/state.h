@@ -175,6 +175,7 @@ struct gm_core {
 	uint8_t hash_key[16]; /* decides nothing but places in tables */
 	struct gm_as *ases;   /* room for GM_ASES_MAX */
 	unsigned ases_n;
+	uint32_t next_as; /* no id is given twice: bars and contexts that wait outlive their server */
 	struct gm_slab assocs, idents, members, bars, seen, group_mem;
 	uint32_t *ctx[GM_SHARDS]; /* slot to association */
 	uint32_t ctx_cap[GM_SHARDS];
@@ -337,6 +338,7 @@ void gm_evict_all_of(struct gm_turn *t, struct gm_ident *ident, enum gm_err noti
 
 /* record.c: stored forms. put_: into the turn's changes; load_: CORRUPT */
 void gm_record_put_as(struct gm_turn *t, const struct gm_as *as);
+void gm_record_put_next_as(struct gm_turn *t);
 void gm_record_put_group(struct gm_turn *t, const struct gm_group *g);
 void gm_record_put_stale(struct gm_turn *t, const struct gm_group *g, uint32_t chunk); /* of the current version */
 void gm_record_put_member(struct gm_turn *t, const struct gm_member *m);

@@ -35,13 +35,13 @@ enum { OSC_ID, OSC_VERSION, OSC_MS, OSC_HKDF, OSC_ALG, OSC_SALT, OSC_CONTEXT_ID 
 
 struct claims { /* a claims map as it stands, before its parts are read */
 	struct gm_cwt cwt;
-	struct gm_bytes exp, nbf, iat, cnf, scope;
+	struct gm_bytes aud, exp, nbf, iat, cnf, scope;
 };
 
 static const struct gm_field claim_fields[] = {
     {CLAIM_ISS, GM_FIELD_TSTR, offsetof(struct claims, cwt.iss)},
     {CLAIM_SUB, GM_FIELD_TSTR, offsetof(struct claims, cwt.sub)},
-    {CLAIM_AUD, GM_FIELD_TSTR, offsetof(struct claims, cwt.aud)},
+    {CLAIM_AUD, GM_FIELD_ITEM, offsetof(struct claims, aud)},
     {CLAIM_EXP, GM_FIELD_ITEM, offsetof(struct claims, exp)},
     {CLAIM_NBF, GM_FIELD_ITEM, offsetof(struct claims, nbf)},
     {CLAIM_IAT, GM_FIELD_ITEM, offsetof(struct claims, iat)},
@@ -120,6 +120,33 @@ static bool read_time(struct gm_bytes item, int64_t *seconds)
 	return true;
 }
 
+/* One text, or several.                                                                  RFC 7519 §4.1.3 */
+static bool read_aud(struct gm_bytes item, struct gm_cwt *cwt)
+{
+	if (!item.p)
+		return true;
+	struct gm_in in = gm_in_bytes(item);
+
+	if (gm_cbor_peek(&in) == GM_CBOR_TSTR) {
+		cwt->aud = gm_cbor_tstr(&in);
+	} else {
+		cwt->auds = item;
+		for (uint64_t n = gm_cbor_array(&in); n && in.err == GM_E_OK; n--)
+			(void)gm_cbor_tstr(&in);
+	}
+	return gm_cbor_end(&in) == GM_E_OK;
+}
+
+struct gm_bytes gm_cwt_audience(const struct gm_cwt *cwt, struct gm_bytes own)
+{
+	struct gm_in in = gm_in_bytes(cwt->auds);
+
+	for (uint64_t n = cwt->auds.p ? gm_cbor_array(&in) : 0; n && in.err == GM_E_OK; n--)
+		if (gm_bytes_eq(gm_cbor_tstr(&in), own))
+			return own;
+	return cwt->aud;
+}
+
 /* The claim's byte string, out of its tag if it has one. */
 static bool read_scope(struct gm_bytes item, struct gm_cwt *cwt)
 {
@@ -171,7 +198,7 @@ enum gm_err gm_cwt_decode(struct gm_bytes claims, struct gm_cwt *cwt)
 
 	gm_fields_read(&in, claim_fields, GM_FIELDS_N(claim_fields), &c);
 	if (gm_cbor_end(&in) != GM_E_OK || !read_time(c.exp, &c.cwt.exp) || !read_time(c.nbf, &c.cwt.nbf) ||
-	    !read_time(c.iat, &c.cwt.iat) || c.cwt.exi > TIME_MAX || !read_scope(c.scope, &c.cwt))
+	    !read_time(c.iat, &c.cwt.iat) || c.cwt.exi > TIME_MAX || !read_scope(c.scope, &c.cwt) || !read_aud(c.aud, &c.cwt))
 		return GM_E_TOKEN_CLAIMS;
 	if (c.cwt.exp < 0 && c.cwt.exi < 0)
 		return GM_E_TOKEN_CLAIMS;
@@ -232,6 +259,15 @@ static void put_cnf(struct gm_out *out, const struct gm_cwt *cwt)
 	put_osc(out, &cwt->osc);
 }
 
+static void put_aud(struct gm_out *out, const struct gm_cwt *cwt)
+{
+	put_text(out, CLAIM_AUD, cwt->aud);
+	if (cwt->auds.p) {
+		gm_cbor_put_int(out, CLAIM_AUD);
+		gm_out_bytes(out, cwt->auds.p, cwt->auds.n);
+	}
+}
+
 static void put_scope(struct gm_out *out, const struct gm_cwt *cwt)
 {
 	if (!cwt->scope.p)
@@ -244,13 +280,13 @@ static void put_scope(struct gm_out *out, const struct gm_cwt *cwt)
 
 void gm_cwt_encode(struct gm_out *out, const struct gm_cwt *cwt)
 {
-	gm_cbor_put_map(out, 1u + (cwt->iss.p != NULL) + (cwt->sub.p != NULL) + (cwt->aud.p != NULL) +
+	gm_cbor_put_map(out, 1u + (cwt->iss.p != NULL) + (cwt->sub.p != NULL) + (cwt->aud.p || cwt->auds.p) +
 	                         (cwt->exp != -1) + (cwt->nbf != -1) + (cwt->iat != -1) + (cwt->cti.p != NULL) +
 	                         (cwt->scope.p != NULL) + (cwt->ace_profile != -1) + (cwt->cnonce.p != NULL) +
 	                         (cwt->exi != -1));
 	put_text(out, CLAIM_ISS, cwt->iss);
 	put_text(out, CLAIM_SUB, cwt->sub);
-	put_text(out, CLAIM_AUD, cwt->aud);
+	put_aud(out, cwt);
 	put_number(out, CLAIM_EXP, cwt->exp, -1);
 	put_number(out, CLAIM_NBF, cwt->nbf, -1);
 	put_number(out, CLAIM_IAT, cwt->iat, -1);

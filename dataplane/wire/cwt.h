@@ -11,7 +11,8 @@ struct gm_osc { /* OSCORE_Input_Material                                        
 };
 
 struct gm_cwt {
-	struct gm_bytes iss, sub, aud, cti, cnonce; /* p == NULL: absent. aud: text form only */
+	struct gm_bytes iss, sub, aud, cti, cnonce; /* p == NULL: absent */
+	struct gm_bytes auds;                       /* instead of aud: the raw array, all of texts */
 	int64_t exp, nbf, iat, exi;                 /* -1: absent */
 	struct gm_bytes scope;                      /* contents of the bstr; outer tag 1668547115 taken off */
 	bool extended_scope;                        /* it had that tag */
@@ -27,6 +28,9 @@ struct gm_cwt {
 GM_NODISCARD enum gm_err gm_cwt_decode(struct gm_bytes claims, struct gm_cwt *cwt);
 /* The other direction, for the development AS and tests: every field that is present. */
 void gm_cwt_encode(struct gm_out *out, const struct gm_cwt *cwt);
+
+/* aud, or the text of auds that equals own; p == NULL: neither. */
+struct gm_bytes gm_cwt_audience(const struct gm_cwt *cwt, struct gm_bytes own);
 
 /* The OAuth error that names a refused token best: invalid_scope or invalid_request.      RFC 9200 §8.7 */
 int gm_oauth_error(enum gm_err err);

@@ -93,7 +93,7 @@ static enum gm_err open_token(struct worker *w, struct gm_bytes token, uint8_t *
 	for (uint32_t i = 0; i < sizeof w->as / sizeof *w->as; i++) {
 		if (!w->as[i].used || !gm_cose_key_fits(&msg, &w->as[i].key))
 			continue;
-		*as_id = i;
+		*as_id = w->as[i].id;
 		if (gm_cose_open(&msg, &w->as[i].key, claims, cap, n) == GM_E_OK)
 			return GM_E_OK;
 	}
@@ -144,15 +144,19 @@ static struct gm_slice append(struct gm_rec *rec, struct gm_bytes b)
 	return b.p ? gm_rec_append(rec, b.p, b.n) : (struct gm_slice){0};
 }
 
-static void put_claims(struct gm_ev_token *ev, uint32_t as_id, const struct gm_token_request *request, const struct gm_cwt *cwt,
-                       struct gm_bytes osc_id)
+/* Of several audiences core is told ours, if it is one of them. */
+static void put_claims(struct worker *w, struct gm_ev_token *ev, uint32_t as_id, const struct gm_token_request *request,
+                       const struct gm_cwt *cwt, struct gm_bytes osc_id)
 {
+	const char *own = gm_as_at(w, as_id)->aud;
+	struct gm_bytes audience = gm_cwt_audience(cwt, (struct gm_bytes){(const uint8_t *)own, strlen(own)});
+
 	ev->as_id = as_id;
 	ev->exp = cwt->exp;
 	ev->nbf = cwt->nbf;
 	ev->exi = cwt->exi;
 	ev->iss = append(&ev->rec, cwt->iss);
-	ev->aud = append(&ev->rec, cwt->aud);
+	ev->aud = append(&ev->rec, audience);
 	ev->cti = append(&ev->rec, cwt->cti);
 	ev->scope = append(&ev->rec, cwt->scope);
 	ev->osc_id = append(&ev->rec, osc_id);
@@ -170,7 +174,7 @@ static bool hand_up(struct worker *w, uint32_t xid, uint32_t as_id, const struct
 		return false;
 	ev->xid = xid;
 	ev->bad = profile_fits(request, cwt) ? GM_E_OK : GM_E_TOKEN_PROFILE;
-	put_claims(ev, as_id, request, cwt, cwt->osc.id);
+	put_claims(w, ev, as_id, request, cwt, cwt->osc.id);
 	gm_worker_event_done(w, &ev->rec);
 	return true;
 }
@@ -198,7 +202,7 @@ struct gm_slice gm_token_update(struct worker *w, struct gm_rec *rec, const stru
 	*ev = (struct gm_ev_token){.rec.len = sizeof *ev};
 	ev->bad = (uint8_t)read_token(w, msg, &request, &cwt, &as_id, &n);
 	if (ev->bad == GM_E_OK)
-		put_claims(ev, as_id, &request, &cwt, cwt.cnf_kid); /* nonce1 and the rest are ignored */
+		put_claims(w, ev, as_id, &request, &cwt, cwt.cnf_kid); /* nonce1 and the rest are ignored */
 	gm_wipe(w->big, n);
 	s.n = ev->rec.len;
 	rec->len = s.off + s.n;
@@ -254,10 +258,12 @@ static struct ctx *make_context(struct worker *w, const struct xch *x, struct pe
 	uint8_t salt[256];
 	struct gm_out out = gm_out(salt, sizeof salt);
 
+	const struct as *as = gm_as_at(w, p->as_id);
+
 	memcpy(sid.b, id1.p, id1.n);
-	if (gm_cwt_decode(part(p, p->claims), &cwt) != GM_E_OK)
+	if (!as || gm_cwt_decode(part(p, p->claims), &cwt) != GM_E_OK)
 		return NULL;
-	gm_oscore_ace_salt(&out, cwt.osc.salt, w->as[p->as_id].empty_salt_item, n1, (struct gm_bytes){e->nonce2, sizeof e->nonce2});
+	gm_oscore_ace_salt(&out, cwt.osc.salt, as->empty_salt_item, n1, (struct gm_bytes){e->nonce2, sizeof e->nonce2});
 	struct ctx *c = out.err ? NULL : gm_ctx_make(w, &sid, id);
 	if (!c)
 		return NULL;

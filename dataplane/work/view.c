@@ -278,15 +278,33 @@ void gm_view_member(struct worker *w, const struct gm_eff_member *e)
 
 /* ---- authorization servers */
 
+static struct as *as_place(struct worker *w, uint32_t id, bool make)
+{
+	for (size_t i = 0; i < sizeof w->as / sizeof *w->as; i++)
+		if (w->as[i].used && w->as[i].id == id)
+			return &w->as[i];
+	for (size_t i = 0; make && i < sizeof w->as / sizeof *w->as; i++)
+		if (!w->as[i].used)
+			return &w->as[i];
+	return NULL;
+}
+
+struct as *gm_as_at(struct worker *w, uint32_t id)
+{
+	return as_place(w, id, false);
+}
+
 void gm_view_as(struct worker *w, const struct gm_eff_as *e)
 {
-	if (e->as_id >= sizeof w->as / sizeof *w->as)
+	struct as *as = as_place(w, e->as_id, !e->remove);
+
+	if (!as)
 		return;
-	struct as *as = &w->as[e->as_id];
 	gm_wipe(as, sizeof *as);
 	if (e->remove)
 		return;
 	as->used = true;
+	as->id = e->as_id;
 	as->empty_salt_item = e->empty_salt_item;
 	as->key.alg = e->alg;
 	as->key.kid_n = e->kid_n;

@@ -118,6 +118,7 @@ struct group {
 
 struct as {
 	bool used;
+	uint32_t id; /* never one that another server had */
 	bool empty_salt_item;
 	struct gm_cose_key key;
 	char uri[129], aud[129];
@@ -319,6 +320,7 @@ void gm_member_free(struct worker *w, uint32_t h);   /* from its context and the
 void gm_view_group(struct worker *w, const struct gm_eff_group *e);
 void gm_view_member(struct worker *w, const struct gm_eff_member *e);
 void gm_view_as(struct worker *w, const struct gm_eff_as *e);
+struct as *gm_as_at(struct worker *w, uint32_t id); /* NULL: not trusted any more */
 void gm_view_free(struct worker *w);
 struct gm_keying gm_view_keying(struct worker *w, const struct group *g, struct gm_bytes sid);
 

@@ -227,3 +227,58 @@ Test(token, with_exi_ends_when_its_time_is_over_and_never_counts_anew)
 	cr_assert(flow_do(r, with_token(r, BOTH, what), JOIN));
 	flow_free(r);
 }
+
+Test(token, for_several_audiences_is_taken_by_each_of_them)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_mint what = plain_mint();
+
+	add_as2(r);
+	what.auds[0] = "someone";
+	what.auds[1] = "gm.test";
+	cr_assert(flow_do(r, with_token(r, BOTH, what), JOIN));
+	what.auds[1] = "gm.test2";
+	struct gm_member *m = with_token(r, BOTH, what);
+	cr_assert(not(flow_do(r, m, JOIN)));
+	cr_expect(eq(u8, flow_code(r, m, GM_OP_TOKEN), GM_COAP(4, 3)));
+	flow_free(r);
+}
+
+/* ---- several authorization servers */
+
+Test(as_ids, beyond_the_size_of_a_workers_table_still_work)
+{
+	struct flow *r = flow_new(1, NULL);
+	unsigned evicted;
+
+	for (unsigned i = 0; i < 70; i++) {
+		struct gm_txn t = {.wall_s = 1, .changes = &r->changes, .effects = &r->effects};
+		add_as2(r);
+		if (i < 69)
+			cr_assert(gm_core_as_remove(r->core, &t, "as2", &evicted) == GM_E_OK);
+		flow_run(r, 2);
+	}
+	cr_assert(flow_do(r, with_token(r, BOTH, plain_mint()), JOIN));
+	cr_assert(flow_do(r, flow_member(r, BOTH, true), JOIN), "the first one too");
+	flow_free(r);
+}
+
+Test(as_ids, of_a_removed_server_leave_its_members_outside)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_txn t = {.wall_s = 1, .changes = &r->changes, .effects = &r->effects};
+	unsigned evicted;
+
+	add_as2(r);
+	struct gm_member *m = with_token(r, BOTH, plain_mint()), *stays = flow_member(r, BOTH, true);
+	cr_assert(flow_do(r, m, JOIN));
+	cr_assert(flow_do(r, stays, JOIN));
+	cr_assert(gm_core_as_remove(r->core, &t, "as2", &evicted) == GM_E_OK);
+	cr_expect(eq(u32, evicted, 1));
+	flow_run(r, 3000);
+	cr_expect(m->told);
+	cr_expect(eq(u32, flow_status(r).members, 1));
+	cr_expect(not(flow_do(r, m, GM_PLAN(GM_OP_TOKEN))));
+	cr_assert(flow_do(r, stays, GM_PLAN(GM_OP_NODE)));
+	flow_free(r);
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core_rig.h"
@@ -29,6 +30,7 @@ static void stop(void)
 
 TestSuite(token, .init = start, .fini = stop);
 TestSuite(rights, .init = start, .fini = stop);
+TestSuite(as_ids, .init = start, .fini = stop);
 
 static enum gm_err post(const struct rig_token *t)
 {
@@ -47,7 +49,7 @@ Test(token, that_is_good_gets_nonces_and_a_challenge)
 	cr_expect_neq(memcmp(first, e->n_s, 8), 0);
 	e = rig_token_post(&rig, &good);
 	cr_expect_neq(memcmp(first, e->nonce2, 8), 0, "never the same nonce for the same secret");
-	cr_expect_eq(rig.records, 1u + 1u + 256u, "nothing is stored before the first request: AS, group, leases only");
+	cr_expect_eq(rig.records, 2u + 1u + 256u, "nothing is stored before the first request: AS and its number, group, leases");
 }
 
 Test(token, for_monitors_only_needs_no_challenge)
@@ -360,4 +362,74 @@ Test(rights, asked_for_with_sign_info_bring_a_map)
 	struct rig_answer a = rig_token_update(&rig, &c, &t);
 	struct gm_in in = gm_in_bytes(a.payload);
 	cr_expect_eq(gm_cbor_map(&in), 2u);
+}
+
+/* ---- several authorization servers */
+
+static void add_as(const char *name)
+{
+	struct gm_as_spec spec = {.key = {.alg = 10, .key_n = 16, .key = {(uint8_t)name[2]}}};
+
+	snprintf(spec.name, sizeof(spec.name), "%s", name);
+	rig_turn(&rig);
+	cr_assert_eq(gm_core_as_add(rig.core, &rig.txn, &spec), GM_E_OK);
+	rig_turn_end(&rig);
+}
+
+static void remove_as(const char *name)
+{
+	unsigned evicted;
+
+	rig_turn(&rig);
+	cr_assert_eq(gm_core_as_remove(rig.core, &rig.txn, name, &evicted), GM_E_OK);
+	rig_turn_end(&rig);
+}
+
+static uint32_t newest_as(void)
+{
+	return ((const struct gm_eff_as *)rig_effect(&rig, GM_EFF_AS, 0))->as_id;
+}
+
+Test(token, of_two_servers_with_one_osc_id_are_two_identities)
+{
+	struct rig_client one = rig_member(&rig, 1, "g1", REQ), two = rig_client(1, "g1", REQ);
+	struct rig_join join = {.group = "g1", .roles = REQ, .cred = "other-credential"};
+
+	add_as("as2");
+	two.as_id = newest_as();
+	struct rig_token t = rig_token_of(&two);
+	t.iss = NULL;
+	cr_assert_eq(post(&t), GM_E_OK);
+	two.ctx = GM_CTX_ID(9, 9, 1);
+	cr_expect_eq(rig_join(&rig, &two, &join).code, GM_COAP(2, 1));
+	cr_expect_eq(rig_info(&rig, "g1").members, 2u);
+	cr_expect_not_null(rig_mirror_of(&rig, one.ctx, "g1"));
+	remove_as("as2");
+	cr_expect_eq(rig_info(&rig, "g1").members, 1u);
+	cr_expect_not_null(rig_mirror_of(&rig, one.ctx, "g1"), "the other's went");
+	cr_expect_eq(post(&t), GM_E_TOKEN_KEY);
+}
+
+Test(as_ids, are_never_given_twice)
+{
+	add_as("as2");
+	uint32_t second = newest_as();
+
+	remove_as("as2");
+	add_as("as3");
+	cr_expect_gt(newest_as(), second);
+	remove_as("as3");
+	rig_restart(&rig);
+	add_as("as4");
+	cr_expect_gt(newest_as(), second + 1, "also after a stop");
+}
+
+Test(token, that_waits_for_its_first_request_ends_with_its_server)
+{
+	struct rig_request get = {.method = 1, .res = GM_RES_NUM, .group = "g1"};
+
+	cr_assert_eq(rig_token(&rig, &client), GM_E_OK);
+	remove_as("as1");
+	add_as("as2");
+	cr_expect_eq(rig_request(&rig, &client, &get).code, GM_COAP(4, 1));
 }
