@@ -373,6 +373,12 @@ static uint32_t request_key(struct worker *w, const struct gm_coap *m)
 	return gm_body_key(w, m->code, m->path, m->path_n);
 }
 
+/* A later block of an answer may be asked for without repeating the payload: 0 goes with all. */
+static uint32_t content_key(struct worker *w, const struct gm_coap *m)
+{
+	return m->payload.n ? gm_worker_hash(w, m->payload.p, m->payload.n) | 1 : 0;
+}
+
 static void echo_of(const struct worker *w, gm_ctx_id id, uint8_t echo[static 8])
 {
 	uint64_t v = gm_siphash(w->boot, (const uint8_t *)&id, sizeof id);
@@ -603,6 +609,7 @@ static bool hand_up(struct worker *w, struct opening *o, const struct gm_coap *m
 
 	x.protected_ = true;
 	x.key = request_key(w, m);
+	x.content = content_key(w, m);
 	x.has_block2 = m->has_block2;
 	x.block2 = m->block2;
 	uint32_t xid = gm_xch_put(w, &x);
@@ -686,7 +693,8 @@ static void request_opened(struct worker *w, struct opening *o, struct gm_bytes 
 	x.key = request_key(w, &inner);
 	x.has_block2 = inner.has_block2;
 	x.block2 = inner.block2;
-	bool later_block = inner.has_block2 && inner.block2.num && !inner.payload.n;
+	x.content = content_key(w, &inner);
+	bool later_block = inner.has_block2 && inner.block2.num;
 	if (!inner.unknown_critical && !later_block && read_here(w, c, &x, &inner, res, o->repeat)) {
 		if (!o->repeat && w->moved)
 			tell_moved(w, o);

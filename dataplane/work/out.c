@@ -176,6 +176,7 @@ static void send_sealed(struct worker *w, struct ctx *c, const struct xch *x, co
 		.code = a->observe ? GM_COAP(2, 5) : GM_COAP(2, 4),
 		.token_len = x->token_len,
 		.has_observe = a->observe,
+		.observe = (uint32_t)(c->seq - 1) & 0xffffff, /* below that of the next notification */
 	};
 	const struct gm_oscore_id *id = &x->request.kid;
 	const uint8_t *piv = x->request.piv;
@@ -246,6 +247,8 @@ static void answer_piece(struct worker *w, struct ctx *c, const struct xch *x, c
 	uint16_t last = 0;
 
 	gm_out_u8(&out, a->code);
+	if (a->etag)
+		gm_coap_put_option(&out, &last, GM_OPT_ETAG, &a->etag, sizeof a->etag);
 	if (a->observe)
 		gm_coap_put_option(&out, &last, GM_OPT_OBSERVE, NULL, 0); /* RFC 8613 §4.1.3.5.2 */
 	put_location(&out, &last, a);
@@ -265,14 +268,16 @@ static void answer_piece(struct worker *w, struct ctx *c, const struct xch *x, c
 }
 
 /* Long answers are kept and fetched by blocks; the decision behind them is made once. */
-static void keep_body(struct worker *w, struct ctx *c, const struct xch *x, const struct answer *a)
+static bool keep_body(struct worker *w, struct ctx *c, const struct xch *x, const struct answer *a)
 {
-	gm_ctx_forget_body(w, c);
-	c->body = gm_blob_copy(a->payload.p, a->payload.n);
+	if (!gm_body_keep(w, c, a->payload))
+		return false;
 	c->body_key = x->key;
+	c->body_content = x->content;
 	c->body_code = a->code;
 	c->body_format = a->format;
 	c->body_timer = gm_wheel_add(&w->wheel, w->now_ms + BODY_IDLE_MS, TIMER_BODY, x->ctx);
+	return true;
 }
 
 void gm_answer(struct worker *w, struct ctx *c, const struct xch *x, const struct answer *a)
@@ -284,15 +289,20 @@ void gm_answer(struct worker *w, struct ctx *c, const struct xch *x, const struc
 		return;
 	}
 	want.num = 0;
-	keep_body(w, c, x, a);
-	answer_piece(w, c, x, a, piece(a->payload, want, &block), &block);
+	if (!keep_body(w, c, x, a)) {
+		gm_answer_err(w, c, x, GM_E_BUSY);
+		return;
+	}
+	struct answer first = *a;
+	first.etag = c->body_etag;
+	answer_piece(w, c, x, &first, piece(a->payload, want, &block), &block);
 }
 
 void gm_answer_block(struct worker *w, struct ctx *c, const struct xch *x, bool repeat)
 {
 	struct gm_coap_block block;
 
-	if (!c->body || c->body_key != x->key) {
+	if (!c->body || c->body_key != x->key || (x->content && x->content != c->body_content)) {
 		if (!repeat) /* the request's nonce may have protected a block */
 			gm_answer_err(w, c, x, GM_E_INCOMPLETE);
 		return;
@@ -300,6 +310,7 @@ void gm_answer_block(struct worker *w, struct ctx *c, const struct xch *x, bool 
 	struct answer a = {
 		.code = c->body_code,
 		.format = c->body_format,
+		.etag = c->body_etag,
 		.own_piv = repeat,
 		.payload = {c->body->bytes, c->body->n},
 	};

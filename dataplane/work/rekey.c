@@ -177,6 +177,7 @@ static void keep_rest(struct worker *w, struct ctx *c, const struct member *m, e
 	gm_ctx_forget_body(w, c);
 	c->body = gm_blob_ref(body);
 	c->body_key = gm_body_key(w, GM_COAP_GET, path, of == GM_OBS_NODE ? 4 : 2);
+	c->body_content = 0;
 	c->body_code = GM_COAP(2, 5);
 	c->body_format = GM_CF_GROUPCOMM;
 	c->body_timer = gm_wheel_add(&w->wheel, w->now_ms + BODY_IDLE_MS, TIMER_BODY, m->ctx);

@@ -206,7 +206,7 @@ static void body_due(struct worker *w, gm_ctx_id id)
 
 	if (c) {
 		c->body_timer = 0;
-		gm_blob_drop(&c->body);
+		gm_body_drop(w, c);
 	}
 }
 

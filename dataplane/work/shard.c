@@ -244,7 +244,7 @@ void gm_ctx_forget_body(struct worker *w, struct ctx *c)
 {
 	gm_wheel_del(&w->wheel, c->body_timer);
 	c->body_timer = 0;
-	gm_blob_drop(&c->body);
+	gm_body_drop(w, c);
 }
 
 void gm_ctx_fill_save(const struct ctx *c, gm_ctx_id id, struct gm_ctx_save *save)

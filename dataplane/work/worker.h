@@ -23,6 +23,9 @@
 #define EXCHANGE_LIFETIME_MS 247000u /* RFC 7252 §4.8.2 */
 #define EMPTY_ACK_MS 500u       /* an answer that takes longer gets an empty ACK ahead */
 #define BODY_IDLE_MS 60000u
+#define BODIES_MAX (64u << 20)  /* bytes kept for block-wise transfers, in a worker */
+#define SNAPSHOT_MIN (16u << 10) /* a body so long is looked for among those of others */
+#define SNAPSHOTS 8u
 #define RESPONSE_WAIT_MS 30000u /* after an empty ACK, for the separate response */
 #define EXCHANGES_MAX 65536u
 #define REPEATS 4096u           /* remembered answers to token POSTs */
@@ -58,7 +61,10 @@ struct ctx { /* an association with a client; secret */
 	struct blob *saved;    /* sealed bytes of the last answer that must not be made again */
 	struct blob *pending;  /* struct pending, while CTX_PENDING */
 	struct blob *body;     /* payload being fetched by blocks */
-	uint32_t body_key;     /* what request it answers */
+	uint32_t body_key;     /* what request it answers: method and path */
+	uint32_t body_content; /* and the hash of its payload; 0: it had none */
+	uint64_t body_etag;    /* 0: none */
+	bool body_counted;     /* in worker.bodies */
 	uint8_t body_code;
 	int32_t body_format;
 };
@@ -130,7 +136,7 @@ struct xch { /* a request on its way through core */
 	struct gm_oscore_request request;
 	struct blob *blob; /* token POST: struct pending */
 	uint32_t timer;
-	uint32_t key; /* of block-wise transfers */
+	uint32_t key, content; /* of block-wise transfers */
 	uint16_t mid;
 	uint8_t type, token_len, token[8];
 	bool live, protected_, acked, observe, has_block2;
@@ -240,6 +246,8 @@ struct worker {
 	uint32_t *out_hash; /* (peer, mid) -> out */
 	uint32_t out_hash_mask;
 	struct repeat *repeats;
+	struct { uint64_t etag; struct blob *body; } snapshots[SNAPSHOTS]; /* long bodies that several contexts fetch */
+	size_t bodies;
 	double tokens; /* the pacer's */
 	uint64_t tokens_ns;
 	uint32_t walk_next;  /* group whose walk goes on */
@@ -305,6 +313,11 @@ uint16_t gm_ctx_mid(struct worker *w, struct ctx *c);
 void gm_ctx_save_answer(struct worker *w, struct ctx *c, gm_ctx_id id, const uint8_t *p, size_t n);
 void gm_ctx_forget_answer(struct worker *w, struct ctx *c);
 void gm_ctx_forget_body(struct worker *w, struct ctx *c);
+/* ---- snapshot.c: what is fetched by blocks */
+/* c->body becomes a copy of payload, or the same one that others fetch. false: BODIES_MAX would be passed */
+bool gm_body_keep(struct worker *w, struct ctx *c, struct gm_bytes payload);
+void gm_body_drop(struct worker *w, struct ctx *c);
+void gm_bodies_free(struct worker *w);
 void gm_ctx_fill_save(const struct ctx *c, gm_ctx_id id, struct gm_ctx_save *save);
 void gm_shards_ask(struct worker *w); /* leases that could not be asked for */
 void gm_shards_init(struct worker *w);
@@ -331,6 +344,7 @@ struct answer {
 	uint8_t code;
 	int32_t format;
 	uint32_t max_age;
+	uint64_t etag; /* 0: none */
 	bool has_max_age, observe, save;
 	bool own_piv; /* nonce of ours: repeated reads and Echo */
 	struct gm_bytes location_group, location_node, echo;
