@@ -109,6 +109,8 @@ static uint32_t round_of(uint32_t acknowledged, unsigned us)
 	if (child == 0)
 		serve(fd[1]);
 	close(fd[1]);
+	if (read(fd[0], &acknowledged, sizeof(acknowledged)) < 0) /* it has begun, however slow the machine */
+		cr_assert_fail("no acknowledgement");
 	usleep(us);
 	kill(child, SIGKILL);
 	cr_assert_eq(waitpid(child, &status, 0), child);
@@ -135,7 +137,7 @@ Test(crash, keeps_every_acknowledged_turn_through_fifty_kills, .timeout = 120)
 		gm_random(&random, sizeof(random));
 		turn = round_of(turn, 500 + random % 30000);
 	}
-	cr_expect_gt(turn, ROUNDS);
+	cr_expect_geq(turn, ROUNDS);
 	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
 		snprintf(path, sizeof(path), "%s/%s", base, files[i]);
 		remove(path);
