@@ -267,6 +267,109 @@ static bool cmd_return(struct load *l, const struct words *c, json_t *result)
 	return some_members(l, c, result, GM_PLAN(GM_OP_JOIN) | GM_PLAN(GM_OP_OBSERVE), GM_MEMBER_LEFT);
 }
 
+static bool cmd_kdc(struct load *l, const struct words *c, json_t *result)
+{
+	return some_members(l, c, result, GM_PLAN(GM_OP_KDC), GM_MEMBER_IN);
+}
+
+/* A random other member of its group that has a credential; NULL: there is none. */
+static const struct gm_member *somebody_else(struct load *l, const struct gm_member *m)
+{
+	uint32_t n = l->fleet.members_n, from = draw(l, n);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct gm_member *other = &l->fleet.members[(from + i) % n];
+		if (other != m && other->group == m->group && other->state == GM_MEMBER_IN && other->sid_n)
+			return other;
+	}
+	return NULL;
+}
+
+static void will_fetch(struct gm_member *m, const struct gm_member *of)
+{
+	m->fetch_sid_n = of->sid_n;
+	memcpy(m->fetch_sid, of->sid, of->sid_n);
+}
+
+/* What m fetched is what `of` has now. */
+static bool fetched(struct load *l, struct gm_member *m, const struct gm_member *of)
+{
+	const struct gm_member_peer *p = gm_member_find_peer(m, (struct gm_bytes){of->sid, of->sid_n});
+	bool good = p && memcmp(p->pub, of->pub, sizeof(p->pub)) == 0;
+	if (!good)
+		gm_fleet_fail(&l->fleet, m, "the credential fetched is not that of the member");
+	return good;
+}
+
+static bool cmd_fetch(struct load *l, const struct words *c, json_t *result)
+{
+	struct chosen who = choose(l, known_group(l, operand(c, 1)), GM_MEMBER_IN, (size_t)number(operand(c, 0), 1));
+	const struct gm_member **of = calloc(who.n + 1, sizeof(const struct gm_member *));
+	size_t n = 0;
+	for (size_t i = 0; of && i < who.n; i++) {
+		struct gm_member *m = &l->fleet.members[who.list[i]];
+		if (!(of[n] = somebody_else(l, m)))
+			continue;
+		will_fetch(m, of[n]);
+		who.list[n++] = who.list[i];
+	}
+	bool ok = n && run_list(l, result, who.list, n, GM_PLAN(GM_OP_FETCH));
+	for (size_t i = 0; ok && i < n; i++)
+		ok = fetched(l, &l->fleet.members[who.list[i]], of[i]);
+	free(of);
+	free(who.list);
+	return ok;
+}
+
+/* Members with a Sender ID, at most max. The caller frees list. */
+static struct chosen choose_endpoints(struct load *l, int group, size_t max)
+{
+	struct chosen who = choose(l, group, GM_MEMBER_IN, SIZE_MAX);
+	size_t n = 0;
+	for (size_t i = 0; i < who.n && n < max; i++)
+		if (l->fleet.members[who.list[i]].sid_n)
+			who.list[n++] = who.list[i];
+	who.n = n;
+	return who;
+}
+
+static bool cmd_renew(struct load *l, const struct words *c, json_t *result)
+{
+	struct chosen who = choose_endpoints(l, known_group(l, operand(c, 1)), (size_t)number(operand(c, 0), 1));
+	bool ok = who.n && run_list(l, result, who.list, who.n, GM_PLAN(GM_OP_RENEW));
+	free(who.list);
+	return ok;
+}
+
+/* All who know the member, and one at least, ask for its credential. */
+static bool learn_anew(struct load *l, const struct gm_member *of, size_t *learned)
+{
+	const struct gm_member *any = somebody_else(l, of);
+	bool ok = any != NULL;
+	for (uint32_t i = 0; ok && i < l->fleet.members_n; i++) {
+		struct gm_member *m = &l->fleet.members[i];
+		bool knows = m->group == of->group && m->state == GM_MEMBER_IN && m != of &&
+		             gm_member_find_peer(m, (struct gm_bytes){of->sid, of->sid_n});
+		if (m != any && !knows)
+			continue;
+		will_fetch(m, of);
+		ok = gm_fleet_run(&l->fleet, &i, 1, GM_PLAN(GM_OP_FETCH), 1, l->tries) == 1 && fetched(l, m, of);
+		*learned += ok;
+	}
+	return ok;
+}
+
+static bool cmd_recred(struct load *l, const struct words *c, json_t *result)
+{
+	struct chosen who = choose_endpoints(l, known_group(l, operand(c, 1)), (size_t)number(operand(c, 0), 1));
+	size_t learned = 0;
+	bool ok = who.n && run_list(l, result, who.list, who.n, GM_PLAN(GM_OP_RECRED));
+	for (size_t i = 0; ok && i < who.n; i++)
+		ok = learn_anew(l, &l->fleet.members[who.list[i]], &learned);
+	put_int(result, "learned", learned);
+	free(who.list);
+	return ok;
+}
+
 static bool cmd_get(struct load *l, const struct words *c, json_t *result)
 {
 	return some_members(l, c, result, GM_PLAN(GM_OP_NODE), GM_MEMBER_IN);
@@ -668,6 +771,10 @@ static const struct command {
     {"await-rekey", "GROUP VERSION [--timeout S]", "wait until all its members have VERSION or newer", cmd_await_rekey},
     {"poll", "[GROUP] [--who late|all]", "members GET the group's keys", cmd_poll},
     {"get", "K [GROUP]", "K members GET nodes/N", cmd_get},
+    {"fetch", "K [GROUP]", "K members FETCH the credential of one other", cmd_fetch},
+    {"kdc", "K [GROUP]", "K members GET the Group Manager's credential and its proof", cmd_kdc},
+    {"renew", "K [GROUP]", "K members get new Sender IDs, or a rekey that is due", cmd_renew},
+    {"recred", "K [GROUP]", "K members replace their credentials, others fetch them", cmd_recred},
     {"leave", "K [GROUP]", "K members leave", cmd_leave},
     {"rejoin", "K [GROUP]", "K members join again", cmd_rejoin},
     {"return", "K [GROUP]", "K members that left join again", cmd_return},

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "wire/cbor.h"
-#include "wire/fields.h"
+#include "wire/resources.h"
 
 static void peers_joined(struct gm_member_env *env, struct gm_member *m, const struct gm_keying_map *map);
 
@@ -116,6 +116,29 @@ void gm_peers_forget(struct gm_member *m)
 	m->peers_n = 0;
 }
 
+/* There is room for it. */
+static bool peer_put(struct gm_member_env *env, struct gm_member *m, struct gm_bytes cred, struct gm_bytes sid)
+{
+	struct gm_member_peer p = {.sid_n = (uint8_t)sid.n, .cred_n = (uint8_t)cred.n};
+	if (sid.n > sizeof(p.sid) || cred.n > sizeof(p.cred) ||
+	    gm_cred_key(cred, &env->groups[m->group].params, p.pub) != GM_E_OK)
+		return false;
+	memcpy(p.sid, sid.p, sid.n);
+	memcpy(p.cred, cred.p, cred.n);
+	forget_peer(m, sid);
+	m->peers[m->peers_n++] = p;
+	return true;
+}
+
+static bool peer_add(struct gm_member_env *env, struct gm_member *m, struct gm_bytes cred, struct gm_bytes sid)
+{
+	struct gm_member_peer *peers = realloc(m->peers, (m->peers_n + 1) * sizeof(*peers));
+	if (!peers)
+		return false;
+	m->peers = peers;
+	return peer_put(env, m, cred, sid);
+}
+
 /* creds and peer_identifiers, parallel arrays, beside those already known          R9594 §4.3.1 */
 static bool peers_add(struct gm_member_env *env, struct gm_member *m, const struct gm_keying_map *map)
 {
@@ -127,17 +150,9 @@ static bool peers_add(struct gm_member_env *env, struct gm_member *m, const stru
 	if (!peers)
 		return false;
 	m->peers = peers;
-	for (uint64_t i = 0; i < n; i++) {
-		struct gm_bytes cred = gm_cbor_bstr(&creds), sid = gm_cbor_bstr(&ids);
-		struct gm_member_peer p = {.sid_n = (uint8_t)sid.n, .cred_n = (uint8_t)cred.n};
-		if (sid.n > sizeof(p.sid) || cred.n > sizeof(p.cred) ||
-		    gm_cred_key(cred, &env->groups[m->group].params, p.pub) != GM_E_OK)
+	for (uint64_t i = 0; i < n; i++)
+		if (!peer_put(env, m, gm_cbor_bstr(&creds), gm_cbor_bstr(&ids)))
 			return false;
-		memcpy(p.sid, sid.p, sid.n);
-		memcpy(p.cred, cred.p, cred.n);
-		forget_peer(m, sid);
-		m->peers[m->peers_n++] = p;
-	}
 	return gm_cbor_end(&creds) == GM_E_OK && gm_cbor_end(&ids) == GM_E_OK;
 }
 
@@ -279,6 +294,7 @@ void gm_join_verified(struct gm_member_env *env, struct gm_member *m, uint8_t co
 	m->sid_n = (uint8_t)map.sid.n;
 	if (map.sid.n)
 		memcpy(m->sid, map.sid.p, map.sid.n);
+	memcpy(m->joined_cnonce, m->cnonce, sizeof(m->joined_cnonce));
 	m->rejoined = code == GM_COAP(2, 4);
 	m->state = GM_MEMBER_IN;
 	m->told = false;
@@ -288,7 +304,7 @@ void gm_join_verified(struct gm_member_env *env, struct gm_member *m, uint8_t co
 	if (m->has_keys && m->keys.version != keys.version && !m->want_creds) { /* re-join across a rekey */
 		m->has_next = true;
 		gm_keys_drop(m);
-		m->plan = (uint8_t)(m->plan | GM_PLAN(GM_OP_STALE));
+		m->plan = (uint16_t)(m->plan | GM_PLAN(GM_OP_STALE));
 	} else if (!m->has_keys || m->keys.version != keys.version) {
 		gm_keys_install(env, m);
 	}
@@ -352,6 +368,83 @@ static uint8_t take_creds(struct gm_member_env *env, struct gm_member *m, const 
 	return msg->code;
 }
 
+/* The credential of one Sender ID, in one datagram, or the news that nobody has it. */
+static uint8_t take_fetch(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
+                          struct gm_bytes body)
+{
+	struct gm_bytes asked = {m->fetch_sid, m->fetch_sid_n}, cred, sid;
+	struct gm_creds creds;
+	int64_t num;
+	if (msg->code != GM_COAP(2, 5))
+		return msg->code;
+	if (gm_creds_answer_decode(body, &num, &creds) != GM_E_OK || m->ex.block) {
+		env->failed(env->arg, m, "fetched credential cannot be read");
+		return 0;
+	}
+	forget_peer(m, asked);
+	if (gm_is_nothing(body))
+		return msg->code;
+	if (creds.creds.n != 1 || !gm_list_bstr(&creds.creds, &cred) || !gm_list_bstr(&creds.sids, &sid) ||
+	    !gm_bytes_eq(sid, asked) || !peer_add(env, m, cred, sid))
+		env->failed(env->arg, m, "another credential than the one asked for");
+	return msg->code;
+}
+
+/* Proves over the nonce of our latest Join.                                       KG §9.5.1 */
+static uint8_t take_kdc(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body)
+{
+	const struct gm_member_group *g = &env->groups[m->group];
+	uint8_t input[GM_NONCE_MAX + 16];
+	struct gm_out o = gm_out(input, sizeof(input));
+	struct gm_kdc_cred kdc;
+	if (msg->code != GM_COAP(2, 5))
+		return msg->code;
+	if (gm_kdc_cred_decode(body, &kdc) != GM_E_OK || kdc.verify.n != GM_ED25519_SIG) {
+		env->failed(env->arg, m, "answer of kdc-cred cannot be read");
+		return 0;
+	}
+	gm_pop_input(&o, (struct gm_bytes){m->joined_cnonce, sizeof(m->joined_cnonce)}, kdc.nonce, (struct gm_bytes){0});
+	struct gm_ed25519_job job = {.pub = g->kdc_pub, .sig = kdc.verify.p, .msg = input, .msg_len = gm_out_len(&o)};
+	if (!gm_bytes_eq(kdc.cred, (struct gm_bytes){g->kdc_cred, g->kdc_cred_n}))
+		env->failed(env->arg, m, "kdc-cred is not that of the Join");
+	if (o.err != GM_E_OK || gm_ed25519_verify(&job, 1) != 1)
+		env->failed(env->arg, m, "proof of kdc-cred does not verify");
+	return msg->code;
+}
+
+/* A new Sender ID, or the keys of a rekey that was due.                            KG §9.2 */
+static uint8_t take_renew(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
+                          struct gm_bytes body)
+{
+	struct gm_keying_map map;
+	if (msg->code != GM_COAP(2, 4))
+		return msg->code;
+	if (gm_keying_decode(body, &map) != GM_E_OK) {
+		env->failed(env->arg, m, "answer to a renewal cannot be read");
+		return 0;
+	}
+	if (map.num >= 0)
+		return gm_keys_learn(env, m, &map, GM_HOW_POLL, true) ? msg->code : 0;
+	if (map.sid.n > GM_SID_MAX || gm_bytes_eq(map.sid, (struct gm_bytes){m->sid, m->sid_n}))
+		env->failed(env->arg, m, "a renewal kept the Sender ID");
+	m->sid_n = (uint8_t)(map.sid.n <= GM_SID_MAX ? map.sid.n : 0);
+	memcpy(m->sid, map.sid.p, m->sid_n);
+	m->group_seq = 0; /* new Sender Context */
+	return msg->code;
+}
+
+static uint8_t take_recred(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
+                           struct gm_bytes body)
+{
+	if (msg->code != GM_COAP(2, 4))
+		return msg->code;
+	if (body.n)
+		env->failed(env->arg, m, "answer to a new credential has a payload");
+	memcpy(m->seed, m->next_seed, sizeof(m->seed));
+	memcpy(m->pub, m->next_pub, sizeof(m->pub));
+	return msg->code;
+}
+
 static uint8_t take_leave(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
                           struct gm_bytes body)
 {
@@ -375,7 +468,8 @@ void gm_answer_take(struct gm_member_env *env, struct gm_member *m, const struct
 	                                      struct gm_bytes) = {
 	    [GM_OP_TOKEN] = take_token, [GM_OP_OBSERVE] = take_keys, [GM_OP_GROUP] = take_keys,
 	    [GM_OP_NODE] = take_keys,   [GM_OP_STALE] = take_stale,  [GM_OP_CREDS] = take_creds,
-	    [GM_OP_LEAVE] = take_leave,
+	    [GM_OP_FETCH] = take_fetch, [GM_OP_KDC] = take_kdc,      [GM_OP_RENEW] = take_renew,
+	    [GM_OP_RECRED] = take_recred, [GM_OP_LEAVE] = take_leave,
 	};
 	if (m->ex.op == GM_OP_JOIN)
 		(void)take_join(env, m, msg, body);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "wire/cbor.h"
+#include "wire/resources.h"
 
 /* RFC 7252 §4.8 */
 #define ACK_TIMEOUT_MS 2000u
@@ -15,7 +16,8 @@
 const char *gm_member_op_name(enum gm_member_op op)
 {
 	static const char *const names[GM_OP_N] = {"token",    "join",       "observe", "get-group",
-	                                           "get-node", "stale-sids", "creds",   "leave"};
+	                                           "get-node", "stale-sids", "creds",   "fetch-cred",
+	                                           "kdc-cred", "renew",      "recred",  "leave"};
 	return op < GM_OP_N ? names[op] : "?";
 }
 
@@ -67,7 +69,7 @@ const struct gm_member_peer *gm_member_find_peer(const struct gm_member *m, stru
 
 struct wording { /* one row per operation */
 	uint8_t method;
-	uint8_t path; /* 0: /authz-info, 1: /ace-group/G, 2: …/nodes/N, 3: below /ace-group/G by name */
+	uint8_t path; /* 0: /authz-info, 1: /ace-group/G, 2: …/nodes/N, 3: below /ace-group/G, 4: below …/nodes/N, by name */
 	const char *below;
 	int content_format;
 	bool observe;
@@ -125,6 +127,35 @@ static void stale_payload(struct gm_member_env *env, struct gm_member *m, struct
 	gm_cbor_put_uint(out, m->has_keys ? m->keys.version : m->prev.version);
 }
 
+static void fetch_payload(struct gm_member_env *env, struct gm_member *m, struct gm_out *out)
+{
+	uint8_t ids[GM_SID_MAX + 2];
+	struct gm_out o = gm_out(ids, sizeof(ids));
+	struct gm_creds_filter filter = {.include = true};
+	(void)env;
+	gm_cbor_put_array(&o, 1);
+	gm_cbor_put_bstr(&o, m->fetch_sid, m->fetch_sid_n);
+	if (gm_list_decode(gm_out_result(&o), GM_CBOR_BSTR, &filter.ids))
+		gm_creds_filter_encode(out, &filter);
+}
+
+/* Another key, and the proof that it is ours: over the scope of the latest Join.        KG §9.4 */
+static void recred_payload(struct gm_member_env *env, struct gm_member *m, struct gm_out *out)
+{
+	uint8_t scope[96], cred[64], cnonce[8], pop[256], sig[GM_ED25519_SIG];
+	struct gm_out cred_out = gm_out(cred, sizeof(cred)), pop_out = gm_out(pop, sizeof(pop));
+	gm_random(cnonce, sizeof(cnonce));
+	gm_random(m->next_seed, sizeof(m->next_seed));
+	gm_ed25519_public(m->next_pub, m->next_seed);
+	gm_ccs_encode(&cred_out, NULL, GM_CRV_ED25519, m->next_pub);
+	gm_pop_input(&pop_out, join_scope(env, m, scope, sizeof(scope)), (struct gm_bytes){m->challenge, m->challenge_n},
+	             (struct gm_bytes){cnonce, sizeof(cnonce)});
+	struct gm_ed25519_sign_job job = {m->next_seed, m->next_pub, pop, gm_out_len(&pop_out), sig};
+	gm_ed25519_sign(&job, 1);
+	struct gm_cred_upload upload = {gm_out_result(&cred_out), {cnonce, sizeof(cnonce)}, {sig, sizeof(sig)}};
+	gm_cred_upload_encode(out, &upload);
+}
+
 static const struct wording wordings[GM_OP_N] = {
     [GM_OP_TOKEN] = {GM_COAP_POST, 0, NULL, GM_CF_ACE, false, token_payload},
     [GM_OP_JOIN] = {GM_COAP_POST, 1, NULL, GM_CF_GROUPCOMM, false, join_payload},
@@ -133,6 +164,10 @@ static const struct wording wordings[GM_OP_N] = {
     [GM_OP_NODE] = {GM_COAP_GET, 2, NULL, GM_CF_NONE, false, NULL},
     [GM_OP_STALE] = {GM_COAP_FETCH, 3, "stale-sids", GM_CF_CBOR, false, stale_payload},
     [GM_OP_CREDS] = {GM_COAP_GET, 3, "creds", GM_CF_NONE, false, NULL},
+    [GM_OP_FETCH] = {GM_COAP_FETCH, 3, "creds", GM_CF_GROUPCOMM, false, fetch_payload},
+    [GM_OP_KDC] = {GM_COAP_GET, 3, "kdc-cred", GM_CF_NONE, false, NULL},
+    [GM_OP_RENEW] = {GM_COAP_POST, 2, NULL, GM_CF_NONE, false, NULL},
+    [GM_OP_RECRED] = {GM_COAP_POST, 4, "cred", GM_CF_GROUPCOMM, false, recred_payload},
     [GM_OP_LEAVE] = {GM_COAP_DELETE, 2, NULL, GM_CF_NONE, false, NULL},
 };
 
@@ -151,6 +186,9 @@ static void put_path(struct gm_out *out, uint16_t *last, const struct gm_member_
 		break;
 	case 2:
 		n = snprintf(path, sizeof(path), "/ace-group/%s/nodes/%s", group, m->node);
+		break;
+	case 4:
+		n = snprintf(path, sizeof(path), "/ace-group/%s/nodes/%s/%s", group, m->node, w->below);
 		break;
 	default:
 		n = snprintf(path, sizeof(path), "/ace-group/%s/%s", group, w->below);
@@ -300,7 +338,7 @@ static void go_on(struct gm_member_env *env, struct gm_member *m)
 {
 	while (!m->ex.active && m->plan) {
 		enum gm_member_op op = (enum gm_member_op)__builtin_ctz(m->plan);
-		m->plan = (uint8_t)(m->plan & ~GM_PLAN(op));
+		m->plan = (uint16_t)(m->plan & ~GM_PLAN(op));
 		if (possible(m, op)) {
 			start(env, m, op);
 			return;
@@ -312,7 +350,7 @@ static void go_on(struct gm_member_env *env, struct gm_member *m)
 
 void gm_member_plan(struct gm_member_env *env, struct gm_member *m, unsigned plan)
 {
-	m->plan = (uint8_t)(m->plan | plan);
+	m->plan = (uint16_t)(m->plan | plan);
 	go_on(env, m);
 }
 

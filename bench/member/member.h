@@ -23,6 +23,10 @@ enum gm_member_op {
 	GM_OP_NODE,    /* GET /ace-group/G/nodes/N */
 	GM_OP_STALE,   /* FETCH /ace-group/G/stale-sids */
 	GM_OP_CREDS,   /* GET /ace-group/G/creds */
+	GM_OP_FETCH,   /* FETCH /ace-group/G/creds of one Sender ID: m->fetch_sid */
+	GM_OP_KDC,     /* GET /ace-group/G/kdc-cred */
+	GM_OP_RENEW,   /* POST /ace-group/G/nodes/N */
+	GM_OP_RECRED,  /* POST /ace-group/G/nodes/N/cred, with a new key */
 	GM_OP_LEAVE,   /* DELETE /ace-group/G/nodes/N */
 	GM_OP_N
 };
@@ -72,7 +76,8 @@ struct gm_member {
 	struct gm_addr addr;
 	uint32_t index;
 	uint16_t group; /* index in the environment */
-	uint8_t state, roles, plan;
+	uint8_t state, roles;
+	uint16_t plan;
 	uint8_t tries;     /* of the owner: how often the plan was begun again */
 	uint8_t last_code; /* of the owner: what its latest run ended with */
 	bool counted;      /* of the owner: part of a run */
@@ -98,6 +103,9 @@ struct gm_member {
 	struct gm_oscore_window window;
 
 	uint8_t cnonce[8], pop[GM_ED25519_SIG];
+	uint8_t joined_cnonce[8]; /* of the latest Join that was answered */
+	uint8_t next_seed[GM_ED25519_SEED], next_pub[GM_ED25519_PUB]; /* uploaded, not confirmed */
+	uint8_t fetch_sid_n, fetch_sid[GM_SID_MAX];
 	uint8_t sid_n, sid[GM_SID_MAX], node_n;
 	char node[GM_NODE_NAME_MAX + 1];
 	struct gm_member_keys keys, next,
