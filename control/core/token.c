@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tokens: what the workers could not judge, and the moment a context becomes durable. requirements §3.2, §3.4 */
 #include "core/state.h"
+#include "gm/crypto.h"
 #include "wire/cbor.h"
 #include "wire/coap.h"
 
@@ -28,6 +29,12 @@ static struct gm_pending *pending_place(struct gm_core *c, uint64_t ident, uint3
 	if (usable)
 		*usable = (struct gm_pending){.ident = ident};
 	return usable;
+}
+
+/* Counted by who posts it, too: one that has overheard a token must not use up its owner's share. */
+static uint64_t pending_key(const struct gm_core *c, uint32_t as_id, struct gm_bytes osc_id, const struct gm_addr *peer)
+{
+	return gm_ident_hash(c, as_id, osc_id) ^ gm_siphash(c->hash_key, peer->ip, sizeof(peer->ip));
 }
 
 static bool pending_add(struct gm_turn *t, uint64_t ident)
@@ -228,7 +235,7 @@ static enum gm_err judge(struct gm_turn *t, const struct gm_ev_token *ev, struct
 		return GM_E_TOKEN_BARRED;
 	if (c->assocs.used >= c->config.contexts_max || (v->start_counter && c->seen.used >= c->config.contexts_max))
 		return GM_E_FULL;
-	if (!pending_add(t, gm_ident_hash(c, ev->as_id, gm_rec_bytes(ev, ev->osc_id))))
+	if (!pending_add(t, pending_key(c, ev->as_id, gm_rec_bytes(ev, ev->osc_id), &ev->peer)))
 		return GM_E_BUSY;
 	return GM_E_OK;
 }
@@ -438,7 +445,7 @@ enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, 
 		gm_assoc_drop(t, old);
 		end_uncovered(t, ident, a, GM_E_OK);
 	}
-	pending_done(t, gm_ident_hash(c, confirm->as_id, osc_id));
+	pending_done(t, pending_key(c, confirm->as_id, osc_id, &confirm->save.peer));
 	gm_core_log(c, "token.ok as=%u ctx=%08x again=%d", confirm->as_id, a->save.id, old != NULL);
 	*out = a;
 	return GM_E_OK;

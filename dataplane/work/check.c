@@ -19,6 +19,7 @@ static struct xch xch_of(const struct opening *o)
 		.mid = o->outer.mid,
 		.type = o->outer.type,
 		.token_len = o->outer.token_len,
+		.datagram_n = o->datagram_n,
 	};
 
 	memcpy(x.token, o->outer.token, sizeof x.token);
@@ -158,11 +159,13 @@ static void on_response(struct worker *w, struct opening *o, const uint8_t *data
 		reject(w, o);
 		return;
 	}
+	const struct out *out = gm_out_at(w, o->out);
 	if (!o->outer.has_oscore || gm_oscore_option_decode(o->outer.oscore, &o->option) != GM_E_OK) {
-		gm_out_end(w, o->out, false); /* the member has lost the context, or refuses without it */
+		/* The member has lost the context, or refuses without it; anybody else says nothing to us. */
+		if (gm_addr_eq(&out->peer, &o->peer) && o->outer.type == GM_COAP_ACK)
+			gm_out_end(w, o->out, false);
 		return;
 	}
-	const struct out *out = gm_out_at(w, o->out);
 	o->request.kid = c->keys.sid;
 	o->request.piv_n = gm_oscore_piv(o->request.piv, out->seq);
 	if (prepare_open(w, o, c, false))
@@ -277,7 +280,9 @@ static void on_plain(struct worker *w, struct opening *o)
 	struct xch x = xch_of(o);
 	bool authz = m->path_n == 1 && gm_bytes_is(m->path[0], "authz-info");
 
-	if (m->unknown_critical || m->has_proxy)
+	if (m->has_proxy)
+		plain_error(w, o, GM_E_PROXY);
+	else if (m->unknown_critical)
 		plain_error(w, o, GM_E_BAD_OPTION);
 	else if (gm_links_is(m))
 		gm_links_plain(w, m, &x);
@@ -299,6 +304,7 @@ void gm_check_datagram(struct worker *w, const uint8_t *data, size_t n, const st
 	memset(o, 0, sizeof *o);
 	o->peer = *peer;
 	o->local = *local;
+	o->datagram_n = (uint16_t)n;
 	if (!hopped)
 		COUNT(w, rx);
 	if (gm_coap_decode((struct gm_bytes){data, n}, &o->outer) != GM_E_OK) {
@@ -314,7 +320,9 @@ void gm_check_datagram(struct worker *w, const uint8_t *data, size_t n, const st
 		on_response(w, o, data, n, hopped);
 	else if (class != 0 || o->outer.type == GM_COAP_ACK || o->outer.type == GM_COAP_RST)
 		reject(w, o);
-	else if (o->outer.has_oscore && (o->outer.unknown_critical || o->outer.has_proxy))
+	else if (o->outer.has_oscore && o->outer.has_proxy)
+		plain_error(w, o, GM_E_PROXY);
+	else if (o->outer.has_oscore && o->outer.unknown_critical)
 		plain_error(w, o, GM_E_BAD_OPTION);
 	else if (o->outer.has_oscore)
 		on_protected(w, o, data, n, hopped);
@@ -597,7 +605,8 @@ static void put_request(struct gm_ev_request *ev, const struct opening *o, const
 	memcpy(ev->token, o->outer.token, sizeof ev->token);
 	ev->piv_n = o->option.piv_n;
 	memcpy(ev->piv, o->option.piv, sizeof ev->piv);
-	ev->group = append(&ev->rec, m->path_n > 1 ? m->path[1] : (struct gm_bytes){0});
+	if (m->path_n > 1 && gm_bytes_is(m->path[0], "ace-group"))
+		ev->group = append(&ev->rec, m->path[1]);
 	ev->node = append(&ev->rec, res == GM_RES_NODE || res == GM_RES_NODE_CRED ? m->path[3] : (struct gm_bytes){0});
 }
 

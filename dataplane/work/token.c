@@ -5,6 +5,7 @@
 #include "work/worker.h"
 
 #define HKDF_SHA_256 5
+#define HINTS_HEAD 16u /* CoAP head, token, Content-Format, marker at most */
 
 /* ---- duplicates of unprotected requests, RFC 7252 §4.5 */
 
@@ -20,7 +21,8 @@ static struct repeat *repeat_of(struct worker *w, const struct xch *x)
 
 static bool is_repeat(const struct worker *w, const struct repeat *r, const struct xch *x)
 {
-	return (r->busy || r->answer) && r->mid == x->mid && gm_addr_eq(&r->peer, &x->peer) &&
+	return (r->busy || r->answer) && r->mid == x->mid && r->token_len == x->token_len &&
+	       memcmp(r->token, x->token, x->token_len) == 0 && gm_addr_eq(&r->peer, &x->peer) &&
 	       w->now_ms - r->at_ms < EXCHANGE_LIFETIME_MS;
 }
 
@@ -41,6 +43,8 @@ static void remember(struct worker *w, const struct xch *x, struct blob *answer)
 
 	gm_blob_drop(&r->answer);
 	*r = (struct repeat){.peer = x->peer, .mid = x->mid, .busy = !answer, .at_ms = w->now_ms, .answer = answer};
+	r->token_len = x->token_len;
+	memcpy(r->token, x->token, sizeof r->token);
 }
 
 /* ---- answers */
@@ -61,6 +65,10 @@ void gm_token_hints(struct worker *w, const struct xch *x)
 
 	if (as)
 		gm_hints_encode(&out, as->uri, as->aud);
+	if (gm_out_len(&out) + HINTS_HEAD > 3u * x->datagram_n) { /* RFC 9175 §2.4 */
+		out = gm_out(body, sizeof body);
+		as = NULL;
+	}
 	struct plain a = {.code = GM_COAP(4, 1), .format = as ? GM_CF_ACE : GM_CF_NONE, .payload = gm_out_result(&out)};
 	gm_answer_plain(w, x, &a, NULL);
 }
@@ -165,7 +173,7 @@ static void put_claims(struct worker *w, struct gm_ev_token *ev, uint32_t as_id,
 	ev->kdc_dh_creds = request->kdc_dh_creds;
 }
 
-static bool hand_up(struct worker *w, uint32_t xid, uint32_t as_id, const struct gm_token_request *request, const struct gm_cwt *cwt)
+static bool hand_up(struct worker *w, uint32_t xid, const struct xch *x, uint32_t as_id, const struct gm_token_request *request, const struct gm_cwt *cwt)
 {
 	size_t more = cwt->iss.n + cwt->aud.n + cwt->cti.n + cwt->scope.n + cwt->osc.id.n + 64;
 	struct gm_ev_token *ev = gm_worker_event(w, GM_EV_TOKEN, sizeof *ev, more);
@@ -173,6 +181,7 @@ static bool hand_up(struct worker *w, uint32_t xid, uint32_t as_id, const struct
 	if (!ev)
 		return false;
 	ev->xid = xid;
+	ev->peer = x->peer;
 	ev->bad = profile_fits(request, cwt) ? GM_E_OK : GM_E_TOKEN_PROFILE;
 	put_claims(w, ev, as_id, request, cwt, cwt->osc.id);
 	gm_worker_event_done(w, &ev->rec);
@@ -231,11 +240,12 @@ void gm_token_check(struct worker *w, const struct gm_coap *msg, const struct xc
 	struct xch own = *x;
 	own.blob = keep(as_id, (struct gm_bytes){w->big, n}, &request, &cwt);
 	uint32_t xid = own.blob ? gm_xch_put(w, &own) : 0;
-	if (!xid || !hand_up(w, xid, as_id, &request, &cwt)) {
+	if (!xid || !hand_up(w, xid, x, as_id, &request, &cwt)) {
 		if (xid)
 			gm_xch_done(w, xid);
 		else
 			gm_blob_drop(&own.blob);
+		gm_wipe(w->big, n);
 		refuse(w, x, GM_E_BUSY);
 		return;
 	}

@@ -139,6 +139,7 @@ struct xch { /* a request on its way through core */
 	uint32_t key, content; /* of block-wise transfers */
 	uint16_t mid;
 	uint8_t type, token_len, token[8];
+	uint16_t datagram_n; /* bytes of the request */
 	bool live, protected_, acked, observe, has_block2;
 	struct gm_coap_block block2;
 };
@@ -165,6 +166,7 @@ struct out { /* a confirmable message of ours in flight */
 struct repeat { /* answer to an unprotected request, for its duplicates */
 	struct gm_addr peer;
 	uint16_t mid;
+	uint8_t token_len, token[8];
 	bool busy;
 	uint64_t at_ms;
 	struct blob *answer;
@@ -185,6 +187,7 @@ struct opening { /* a protected message between parse and verdict */
 	struct gm_oscore_option option;
 	struct gm_oscore_request request;
 	struct gm_addr peer, local;
+	uint16_t datagram_n;
 	gm_ctx_id ctx;
 	uint32_t out;     /* response to this message of ours; 0: a request */
 	bool repeat;      /* of the last CON, whose answer was a read */

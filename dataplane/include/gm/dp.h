@@ -62,6 +62,7 @@ struct gm_ev_token {
 	struct gm_rec rec;
 	uint32_t xid;   /* the exchange; comes back in GM_EFF_TOKEN */
 	uint32_t as_id; /* whose key protected it */
+	struct gm_addr peer; /* who posted it: not proven, bounds only what is pending */
 	int64_t exp, nbf, exi; /* -1: absent */
 	struct gm_slice iss, aud, cti, scope, osc_id;
 	uint8_t bad;    /* enum gm_err of the worker's own checks (parse of claims, profile); GM_E_OK: none. Core
