@@ -85,6 +85,7 @@ void gm_groups_unlink(struct gm_core *c, struct gm_group *g)
 		free(gm_stale_of(g, v)->sids);
 	free(g->stale);
 	free(g->slots);
+	free(g->about);
 	gm_map_free(&g->sids);
 	c->groups[g->index] = NULL;
 	c->count.groups--;
@@ -200,7 +201,7 @@ struct gm_member *gm_groups_node(const struct gm_core *c, const struct gm_group 
 
 /* ---- commands */
 
-static bool name_usable(const char *name)
+bool gm_groups_name_usable(const char *name)
 {
 	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@";
 	size_t n = strnlen(name, GM_GROUP_NAME_MAX + 1);
@@ -224,7 +225,7 @@ static bool params_usable(const struct gm_group_params *p, unsigned sid_len)
 
 static bool spec_usable(const struct gm_group_spec *s)
 {
-	return name_usable(s->name) && s->max_members >= 1 && s->max_members <= GM_SLOT_MAX / 2 &&
+	return gm_groups_name_usable(s->name) && s->max_members >= 1 && s->max_members <= GM_SLOT_MAX / 2 &&
 	       s->max_stale_sets >= 2 && s->max_stale_sets <= GM_STALE_SETS_MAX && s->backward <= GM_BACKWARD_EACH &&
 	       s->key_lifetime_s >= 60 && (s->rekey_every_s == 0 || s->rekey_every_s >= 10) &&
 	       params_usable(&s->params, gm_groups_sid_len(s->max_members));

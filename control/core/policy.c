@@ -115,6 +115,10 @@ void gm_policy_request(struct gm_turn *t, struct gm_call *call)
 	const struct row *row = find_row(call->ev->res, call->ev->method);
 	enum gm_err err = GM_E_OK;
 
+	if (call->ev->res == GM_RES_MANAGE || call->ev->res == GM_RES_MANAGE_GROUP) {
+		gm_manage_request(t, call);
+		return;
+	}
 	if (call->ev->res == GM_RES_GROUPS || call->ev->res == GM_RES_AUTHZ_INFO)
 		err = row ? GM_E_OK : GM_E_METHOD;
 	else

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stored records: CBOR arrays that begin with the version of their form. Keys are big endian. */
-#include "core/state.h"
+#include "core/config_change.h"
 #include "gm/crypto.h"
 #include "wire/cbor.h"
 
@@ -30,6 +30,12 @@ static struct key key_two(uint32_t a, uint64_t b, size_t b_n)
 	gm_out_be(&o, a, 4);
 	gm_out_be(&o, b, b_n);
 	return k;
+}
+
+/* of what administrators told about a group; behind its own record, before its stale sets' */
+static struct key key_about(uint32_t group)
+{
+	return key_two(group, 0, 1);
 }
 
 static struct key key_stale(uint32_t group, uint64_t version, uint32_t chunk)
@@ -164,6 +170,20 @@ void gm_record_put_group(struct gm_turn *t, const struct gm_group *g)
 	put(t, GM_OWNER_GROUP(g->index), GM_TABLE_GROUP, key_u32(g->index), &o);
 }
 
+void gm_record_put_about(struct gm_turn *t, const struct gm_group *g)
+{
+	const struct gm_about *a = g->about;
+	struct gm_out o = begin(t, 3, 2048);
+
+	gm_cbor_put_tstr(&o, a->as_uri, a->as_uri_n);
+	if (a->described)
+		gm_cbor_put_tstr(&o, a->description, a->description_n);
+	else
+		gm_cbor_put_null(&o);
+	gm_out_bytes(&o, a->app_groups, a->app_groups_n);
+	put(t, GM_OWNER_GROUP(g->index), GM_TABLE_GROUP, key_about(g->index), &o);
+}
+
 void gm_record_put_stale(struct gm_turn *t, const struct gm_group *g, uint32_t chunk)
 {
 	const struct gm_stale_set *s = gm_stale_of(g, g->version);
@@ -286,6 +306,8 @@ void gm_record_remove_as(struct gm_turn *t, const struct gm_as *as)
 void gm_record_remove_group(struct gm_turn *t, const struct gm_group *g)
 {
 	take_away(t, GM_OWNER_GROUP(g->index), GM_TABLE_GROUP, key_u32(g->index));
+	if (g->about)
+		take_away(t, GM_OWNER_GROUP(g->index), GM_TABLE_GROUP, key_about(g->index));
 }
 
 void gm_record_remove_stale(struct gm_turn *t, const struct gm_group *g, uint64_t version, uint32_t sids)
@@ -486,6 +508,35 @@ static enum gm_err load_stale(struct gm_core *c, struct gm_bytes key, struct gm_
 	return GM_E_OK;
 }
 
+static enum gm_err load_about(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
+{
+	struct gm_group *g = gm_groups_at(c, be32(key.p));
+	struct gm_in in = open_record(value, 3);
+	struct gm_bytes uri = gm_cbor_tstr(&in);
+	struct gm_about about = {.described = !gm_cbor_is_null(&in)};
+	struct gm_bytes text = {0};
+
+	if (about.described)
+		text = gm_cbor_tstr(&in);
+	else
+		gm_cbor_null(&in);
+	struct gm_bytes names = gm_cbor_item(&in);
+	struct gm_list list;
+	GM_TRY(done(&in));
+	if (!g || g->about || uri.n > sizeof(about.as_uri) || text.n > sizeof(about.description) ||
+	    names.n > sizeof(about.app_groups) || !gm_list_decode(names, GM_CBOR_TSTR, &list))
+		return GM_E_CORRUPT;
+	about.as_uri_n = (uint8_t)uri.n;
+	memcpy(about.as_uri, uri.p, uri.n);
+	about.description_n = (uint16_t)text.n;
+	memcpy(about.description, text.n ? text.p : uri.p, text.n);
+	about.app_groups_n = (uint16_t)names.n;
+	memcpy(about.app_groups, names.p, names.n);
+	g->about = gm_must_alloc(NULL, sizeof(about));
+	*g->about = about;
+	return GM_E_OK;
+}
+
 static enum gm_err load_group(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
 {
 	struct gm_in in = open_record(value, 24);
@@ -493,6 +544,8 @@ static enum gm_err load_group(struct gm_core *c, struct gm_bytes key, struct gm_
 
 	if (key.n == 16)
 		return load_stale(c, key, value);
+	if (key.n == 5)
+		return load_about(c, key, value);
 	take_text(&in, name, sizeof(name));
 	if (key.n != 4 || in.err != GM_E_OK || be32(key.p) >= GM_GROUP_INDEX_MAX || gm_groups_at(c, be32(key.p)))
 		return GM_E_CORRUPT;

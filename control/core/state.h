@@ -142,6 +142,7 @@ struct gm_group {
 	uint8_t kdc_seed[32], kdc_pub[32];
 	uint16_t kdc_cred_n;
 	uint8_t kdc_cred[GM_VIEW_CRED_MAX];
+	struct gm_about *about; /* config_change.h; NULL: nothing of it is set */
 
 	uint32_t *slots; /* slot to member */
 	uint32_t slots_n, slots_cap, free_first, free_last, members;
@@ -255,6 +256,7 @@ void gm_groups_member_free(struct gm_core *c, struct gm_member *m);             
 uint32_t gm_groups_free_slot(struct gm_group *g);
 void gm_groups_slots_done(struct gm_group *g); /* after a load: the holes become free slots */
 uint8_t gm_groups_sid_len(unsigned max_members);
+bool gm_groups_name_usable(const char *name); /* as a segment of a path */
 void gm_groups_unlink(struct gm_core *c, struct gm_group *g);
 
 /* policy.c */
@@ -270,6 +272,9 @@ struct gm_call { /* a request on its way through the checks */
 typedef void (*gm_handler)(struct gm_turn *t, struct gm_call *call);
 void gm_policy_request(struct gm_turn *t, struct gm_call *call); /* C4 to C7, then the handler */
 bool gm_roles_may_join(uint32_t roles);
+
+/* manage.c */
+void gm_manage_request(struct gm_turn *t, const struct gm_call *call); /* all checks, then the operation */
 
 /* token.c */
 void gm_token_event(struct gm_turn *t, const struct gm_ev_token *ev);
@@ -341,6 +346,7 @@ void gm_record_put_as(struct gm_turn *t, const struct gm_as *as);
 void gm_record_put_next_as(struct gm_turn *t);
 void gm_record_put_group(struct gm_turn *t, const struct gm_group *g);
 void gm_record_put_stale(struct gm_turn *t, const struct gm_group *g, uint32_t chunk); /* of the current version */
+void gm_record_put_about(struct gm_turn *t, const struct gm_group *g);
 void gm_record_put_member(struct gm_turn *t, const struct gm_member *m);
 void gm_record_put_assoc(struct gm_turn *t, const struct gm_assoc *a);
 void gm_record_put_bar(struct gm_turn *t, const struct gm_bar *bar);
@@ -368,6 +374,9 @@ void gm_tell_ready(struct gm_turn *t);
 #define GM_CF_NONE (-1)
 void gm_reply(struct gm_turn *t, const struct gm_ev_request *ev, uint8_t code, uint8_t flags, int32_t cf,
               struct gm_bytes payload);
+/* 2.01 with Location-Path manage/name */
+void gm_reply_location(struct gm_turn *t, const struct gm_ev_request *ev, int32_t cf, struct gm_bytes payload,
+                       struct gm_bytes name);
 /* body is malloc()ed and given away. */
 void gm_reply_big(struct gm_turn *t, const struct gm_ev_request *ev, uint8_t code, int32_t cf, uint8_t *body, size_t n);
 void gm_reply_nothing(struct gm_turn *t, const struct gm_ev_request *ev); /* 2.05 with an empty byte string */

@@ -315,6 +315,14 @@ void gm_reply(struct gm_turn *t, const struct gm_ev_request *ev, uint8_t code, u
 	}
 }
 
+void gm_reply_location(struct gm_turn *t, const struct gm_ev_request *ev, int32_t cf, struct gm_bytes payload,
+                       struct gm_bytes name)
+{
+	gm_reply(t, ev, GM_COAP(2, 1), GM_REPLY_SAVE, cf, payload);
+	struct gm_slice s = gm_effects_append(t->txn->effects, ev->rec.worker, name.p, name.n);
+	((struct gm_eff_reply *)gm_effects_last(t->txn->effects, ev->rec.worker))->location = s;
+}
+
 #define INLINE_MAX 8192u
 
 void gm_reply_big(struct gm_turn *t, const struct gm_ev_request *ev, uint8_t code, int32_t cf, uint8_t *body, size_t n)

@@ -290,7 +290,7 @@ static void on_plain(struct worker *w, struct opening *o)
 		gm_token_check(w, m, &x);
 	else if (authz)
 		plain_error(w, o, GM_E_METHOD);
-	else if (m->path_n && gm_bytes_is(m->path[0], "ace-group"))
+	else if (m->path_n && (gm_bytes_is(m->path[0], "ace-group") || gm_bytes_is(m->path[0], "manage")))
 		gm_token_hints(w, &x);
 	else
 		plain_error(w, o, GM_E_NOT_FOUND);
@@ -351,6 +351,8 @@ static enum gm_res resource(const struct gm_coap *m)
 		return GM_RES_NONE;
 	if (n == 1 && gm_bytes_is(m->path[0], "authz-info"))
 		return GM_RES_AUTHZ_INFO;
+	if (n <= 2 && gm_bytes_is(m->path[0], "manage"))
+		return n == 1 ? GM_RES_MANAGE : GM_RES_MANAGE_GROUP;
 	if (!gm_bytes_is(m->path[0], "ace-group"))
 		return GM_RES_NONE;
 	if (n == 1)

@@ -232,6 +232,10 @@ static struct gm_bytes piece(struct gm_bytes body, struct gm_coap_block want, st
 
 static void put_location(struct gm_out *out, uint16_t *last, const struct answer *a)
 {
+	if (a->location_manage.n) {
+		gm_coap_put_option(out, last, GM_OPT_LOCATION_PATH, "manage", 6);
+		gm_coap_put_option(out, last, GM_OPT_LOCATION_PATH, a->location_manage.p, a->location_manage.n);
+	}
 	if (!a->location_node.n)
 		return;
 	gm_coap_put_option(out, last, GM_OPT_LOCATION_PATH, "ace-group", 9);

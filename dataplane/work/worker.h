@@ -350,7 +350,7 @@ struct answer {
 	uint64_t etag; /* 0: none */
 	bool has_max_age, observe, save;
 	bool own_piv; /* nonce of ours: repeated reads and Echo */
-	struct gm_bytes location_group, location_node, echo;
+	struct gm_bytes location_manage, location_group, location_node, echo;
 	struct gm_bytes payload;
 };
 void gm_answer(struct worker *w, struct ctx *c, const struct xch *x, const struct answer *a);

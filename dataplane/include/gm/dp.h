@@ -85,6 +85,8 @@ enum gm_res { /* resource of a request */
 	GM_RES_STALE_SIDS,
 	GM_RES_NODE_CRED,
 	GM_RES_AUTHZ_INFO, /* protected: update of rights                        RFC 9203 §4.1 */
+	GM_RES_MANAGE,       /* /manage */
+	GM_RES_MANAGE_GROUP, /* /manage/G */
 	GM_RES_N
 };
 
@@ -237,6 +239,7 @@ struct gm_eff_reply {
 	uint32_t group; /* of REPLY_KEYS */
 	uint32_t zero2;
 	struct gm_slice payload;
+	struct gm_slice location; /* Location-Path: manage and this name; absent: no option */
 	uint8_t *blob; /* payload too large for a ring: malloc()ed, the worker frees it; payload is absent then */
 	size_t blob_n;
 };
