@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/state.h"
 #include "gm/crypto.h"
+#include "wire/params.h"
+#include "wire/proof.h"
 
 #include <stdlib.h>
 
@@ -209,26 +211,12 @@ bool gm_groups_name_usable(const char *name)
 	return n > 0 && n <= GM_GROUP_NAME_MAX && strspn(name, allowed) == n && strcmp(name, ".") && strcmp(name, "..");
 }
 
-static bool alg_usable(int32_t alg, unsigned sid_len)
-{
-	const struct gm_aead_info *info = gm_aead_info(alg);
-
-	return info && info->nonce_len >= sid_len + 6;
-}
-
-static bool params_usable(const struct gm_group_params *p, unsigned sid_len)
-{
-	return p->hkdf == 5 && p->cred_fmt == GM_CRED_FMT_KCCS && p->group_mode && p->sign_alg == -8 &&
-	       p->sign_kty == 1 && p->sign_crv == 6 && alg_usable(p->gp_enc_alg, sid_len) &&
-	       (!p->pairwise_mode || (p->ecdh_alg == -27 && alg_usable(p->alg, sid_len)));
-}
-
 static bool spec_usable(const struct gm_group_spec *s)
 {
 	return gm_groups_name_usable(s->name) && s->max_members >= 1 && s->max_members <= GM_SLOT_MAX / 2 &&
 	       s->max_stale_sets >= 2 && s->max_stale_sets <= GM_STALE_SETS_MAX && s->backward <= GM_BACKWARD_EACH &&
 	       s->key_lifetime_s >= 60 && (s->rekey_every_s == 0 || s->rekey_every_s >= 10) &&
-	       params_usable(&s->params, gm_groups_sid_len(s->max_members));
+	       !gm_params_check(&s->params, gm_groups_sid_len(s->max_members));
 }
 
 static bool prefix_taken(const struct gm_core *c, const uint8_t prefix[static 3])
@@ -239,8 +227,9 @@ static bool prefix_taken(const struct gm_core *c, const uint8_t prefix[static 3]
 	return false;
 }
 
-static void first_keys(struct gm_turn *t, struct gm_group *g)
+static enum gm_err first_keys(struct gm_turn *t, struct gm_group *g)
 {
+	struct gm_key_pair kdc;
 	uint8_t prefix[3];
 	struct gm_out cred = gm_out(g->kdc_cred, sizeof(g->kdc_cred));
 
@@ -252,9 +241,11 @@ static void first_keys(struct gm_turn *t, struct gm_group *g)
 	gm_dice(t->txn, g->ms, sizeof(g->ms));
 	gm_dice(t->txn, g->salt, sizeof(g->salt));
 	gm_dice(t->txn, g->kdc_seed, sizeof(g->kdc_seed));
-	gm_ed25519_public(g->kdc_pub, g->kdc_seed);
-	gm_ccs_encode(&cred, NULL, 6, g->kdc_pub);
+	GM_TRY(gm_key_pair_make(&kdc, &g->spec.params, g->kdc_seed));
+	gm_ccs_encode_pub(&cred, NULL, &kdc.pub);
+	gm_wipe(&kdc, sizeof(kdc));
 	g->kdc_cred_n = (uint16_t)gm_out_len(&cred);
+	return cred.err;
 }
 
 static uint32_t free_index(const struct gm_core *c)
@@ -270,7 +261,10 @@ enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn, const
 {
 	struct gm_turn t = {core, txn};
 
-	if (!spec_usable(spec))
+	struct gm_group_spec whole = *spec;
+
+	gm_params_complete(&whole.params);
+	if (!spec_usable(&whole))
 		return GM_E_USAGE;
 	if (gm_groups_find(core, (struct gm_bytes){(const uint8_t *)spec->name, strlen(spec->name)}))
 		return GM_E_EXISTS;
@@ -278,7 +272,7 @@ enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn, const
 	if (index >= core->config.groups_max || index >= GM_GROUP_INDEX_MAX)
 		return GM_E_FULL;
 	struct gm_group *g = gm_groups_link(core, index, spec->name);
-	g->spec = *spec;
+	g->spec = whole;
 	gm_dice(txn, &g->gen, sizeof(g->gen)); /* a group made later in the same place must differ */
 	g->gen = (g->gen & 0x7fffffffu) + 1;
 	g->sid_len = gm_groups_sid_len(spec->max_members);
@@ -287,7 +281,11 @@ enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn, const
 	g->check_interval = 3600;
 	g->stale = gm_must_alloc(NULL, spec->max_stale_sets * sizeof(*g->stale));
 	memset(g->stale, 0, spec->max_stale_sets * sizeof(*g->stale));
-	first_keys(&t, g);
+	enum gm_err err = first_keys(&t, g);
+	if (err != GM_E_OK) {
+		gm_groups_unlink(core, g);
+		return err;
+	}
 	gm_record_put_group(&t, g);
 	gm_tell_group(&t, g, false);
 	gm_plan_arm_keys(core, g);

@@ -159,6 +159,9 @@ static enum gm_err check_form(const struct gm_call *call)
 		return GM_E_BAD_JOIN;
 	if (!gm_scope_allows(scope, name, j->roles))
 		return GM_E_FORBIDDEN;
+	/* without a key of the monitor no proof can be made for it                           requirements G3 */
+	if (j->roles == GM_ROLE_MONITOR && !call->group->spec.params.group_mode)
+		return GM_E_BAD_JOIN;
 	return GM_E_OK;
 }
 
@@ -330,6 +333,11 @@ static void answer_joined(struct gm_turn *t, const struct gm_call *call, const s
 	gm_dice(t->txn, e->kdc_nonce, sizeof(e->kdc_nonce));
 	struct gm_slice s = gm_effects_append(t->txn->effects, w, cnonce.p, cnonce.n);
 	((struct gm_eff_joined *)gm_effects_last(t->txn->effects, w))->cnonce = s;
+	if (!call->group->spec.params.group_mode) {
+		struct gm_bytes cred = gm_blob(m->blob, m->cred);
+		s = gm_effects_append(t->txn->effects, w, cred.p, cred.n);
+		((struct gm_eff_joined *)gm_effects_last(t->txn->effects, w))->cred = s;
+	}
 	if (call->ev->join.get_creds != GM_CREDS_NO)
 		add_creds(t, call, m);
 }

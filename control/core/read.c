@@ -283,6 +283,11 @@ static void tell_kdc_cred(struct gm_turn *t, const struct gm_call *call, struct 
 	gm_dice(t->txn, e->kdc_nonce, sizeof(e->kdc_nonce));
 	struct gm_slice s = gm_effects_append(t->txn->effects, w, cnonce.p, cnonce.n);
 	((struct gm_eff_kdc_cred *)gm_effects_last(t->txn->effects, w))->cnonce = s;
+	if (call->group->spec.params.group_mode || !call->member)
+		return;
+	struct gm_bytes cred = gm_blob(call->member->blob, call->member->cred);
+	s = gm_effects_append(t->txn->effects, w, cred.p, cred.n);
+	((struct gm_eff_kdc_cred *)gm_effects_last(t->txn->effects, w))->cred = s;
 }
 
 void gm_read_kdc_cred(struct gm_turn *t, struct gm_call *call)

@@ -558,7 +558,6 @@ static enum gm_err load_group(struct gm_core *c, struct gm_bytes key, struct gm_
 	if (g->version < g->stale_first || g->version - g->stale_first >= g->spec.max_stale_sets || g->gid_n < 5)
 		return GM_E_CORRUPT;
 	g->sid_len = gm_groups_sid_len(g->spec.max_members);
-	gm_ed25519_public(g->kdc_pub, g->kdc_seed);
 	g->stale = gm_must_alloc(NULL, g->spec.max_stale_sets * sizeof(*g->stale));
 	memset(g->stale, 0, g->spec.max_stale_sets * sizeof(*g->stale));
 	return GM_E_OK;

@@ -139,7 +139,7 @@ struct gm_group {
 	int64_t exp, created, last_rekey;
 	enum gm_reason last_reason;
 	uint32_t check_interval, expiration_delta;
-	uint8_t kdc_seed[32], kdc_pub[32];
+	uint8_t kdc_seed[32];
 	uint16_t kdc_cred_n;
 	uint8_t kdc_cred[GM_VIEW_CRED_MAX];
 	struct gm_about *about; /* config_change.h; NULL: nothing of it is set */

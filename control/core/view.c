@@ -145,7 +145,6 @@ static void fill_view(struct gm_group_view *v, const struct gm_group *g)
 	memcpy(v->salt, g->salt, sizeof(v->salt));
 	memcpy(v->kdc_cred, g->kdc_cred, sizeof(v->kdc_cred));
 	memcpy(v->kdc_seed, g->kdc_seed, sizeof(v->kdc_seed));
-	memcpy(v->kdc_pub, g->kdc_pub, sizeof(v->kdc_pub));
 }
 
 void gm_tell_group(struct gm_turn *t, const struct gm_group *g, bool remove)

@@ -14,10 +14,13 @@
 #define GM_ALG_EDDSA (-8)
 #define GM_ALG_ED25519 (-19)
 #define GM_ALG_ES256 (-7)
+#define GM_ALG_ES384 (-35)
+#define GM_ALG_ES512 (-36)
 #define GM_ALG_HMAC_256_64 4
 #define GM_ALG_HMAC_256 5
 #define GM_ALG_CCM_16_64_128 10
 #define GM_ALG_ECDH_SS_HKDF_256 (-27)
+#define GM_ALG_ECDH_SS_HKDF_512 (-28)
 #define GM_ALG_A128CTR (-65534)
 #define GM_ALG_A192CTR (-65533)
 #define GM_ALG_A256CTR (-65532)

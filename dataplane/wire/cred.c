@@ -117,9 +117,12 @@ static bool x25519_usable(const struct gm_cred_pub *pub, const struct gm_group_p
 /* signs and agrees on keys alike */
 static bool ec2_usable(const struct gm_cred_pub *pub, const struct gm_group_params *p)
 {
-	(void)pub;
+	uint8_t point[GM_EC_PUB_MAX];
+
 	(void)p;
-	return true;
+	memcpy(point, pub->x, pub->n);
+	memcpy(point + pub->n, pub->y, pub->n);
+	return gm_ec_valid(pub->crv, point);
 }
 
 /* Kinds of key that we know. */

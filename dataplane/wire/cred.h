@@ -32,7 +32,7 @@ struct gm_cred_pub { /* a public key; OKP has x only */
 };
 
 /* Public key of a credential, checked against the group's parameters: form, kty, crv, alg if named, OKP point
- * valid where pairwise mode is on (KG §6.2). Whether an EC2 point is on its curve is seen by the crypto that uses it.
+ * valid where pairwise mode is on (KG §6.2), EC2 point on its curve.
  * CCS (14) and CWT (13) can be read: of a CWT the claims are taken as they stand and its signature is not verified,
  * because possession is proved apart and the issuers of members' CWTs are not known here. Compressed EC2 points and
  * X.509 forms are refused. BAD_CRED. */

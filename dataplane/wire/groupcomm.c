@@ -598,45 +598,27 @@ void gm_verif_data_encode(struct gm_out *out, const struct gm_keying *k, struct 
 	gm_pair_bytes(out, GM_LABEL_SIGN_ENC_KEY, sign_enc_key);
 }
 
-/* Group encryption without authentication; the other algorithms are AEADs                RFC 9459 §4 */
-static const struct {
-	int32_t alg;
-	uint8_t key_len;
-} ctr_algs[] = {
-    {GM_ALG_A128CTR, 16},
-    {GM_ALG_A192CTR, 24},
-    {GM_ALG_A256CTR, 32},
-};
-
-/* Key length of a group encryption algorithm; 0: unknown */
-static size_t key_len(int32_t alg)
-{
-	for (size_t i = 0; i < GM_FIELDS_N(ctr_algs); i++)
-		if (ctr_algs[i].alg == alg)
-			return ctr_algs[i].key_len;
-	const struct gm_aead_info *info = gm_aead_info(alg);
-	return info ? info->key_len : 0;
-}
-
 enum gm_err gm_group_sekey(const struct gm_keying *k, uint8_t sekey[static GM_SEKEY_MAX], size_t *n)
 {
 	const struct gm_group_params *p = k->params;
 	uint8_t info[64];
 	struct gm_out o = gm_out(info, sizeof(info));
 
+	const struct gm_aead_info *enc = gm_group_enc_info(p->gp_enc_alg);
+
 	*n = 0;
-	if (!p->group_mode || p->hkdf != GM_HKDF_SHA_256 || !key_len(p->gp_enc_alg))
+	if (!p->group_mode || !enc)
 		return GM_E_RANGE;
-	size_t len = key_len(p->gp_enc_alg);
+	size_t len = enc->key_len;
 	gm_cbor_put_array(&o, 5);
 	gm_cbor_put_bstr(&o, NULL, 0);
 	gm_cbor_put_bstr(&o, k->gid.p, k->gid.n);
 	gm_cbor_put_int(&o, p->gp_enc_alg);
 	gm_cbor_put_text(&o, "SEKey");
 	gm_cbor_put_uint(&o, len);
-	if (o.err != GM_E_OK)
+	if (o.err != GM_E_OK ||
+	    !gm_hkdf(p->hkdf, sekey, len, k->salt.p, k->salt.n, k->ms.p, k->ms.n, info, gm_out_len(&o)))
 		return GM_E_RANGE;
-	gm_hkdf_sha256(sekey, len, k->salt.p, k->salt.n, k->ms.p, k->ms.n, info, gm_out_len(&o));
 	*n = len;
 	return GM_E_OK;
 }

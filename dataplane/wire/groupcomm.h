@@ -87,18 +87,19 @@ enum gm_policy { GM_POLICY_CHECK_INTERVAL = 1, GM_POLICY_EXPIRATION_DELTA = 2 };
 #define GM_PROFILE_GROUP_OSCORE_APP 1
 
 #define GM_HKDF_SHA_256 5
+#define GM_HKDF_SHA_512 7
 
 /* What a group's members have to know beside its secrets. Absent algorithms are 0.                KG §6.3 */
 struct gm_group_params {
-	int32_t hkdf;     /* 5 */
+	int32_t hkdf;     /* 5; 7 */
 	int32_t cred_fmt; /* 14 */
 	bool group_mode, pairwise_mode;
-	int32_t gp_enc_alg, sign_alg; /* with group_mode: 10, -8 */
+	int32_t gp_enc_alg, sign_alg; /* with group_mode: 10, -8; which others: params.h */
 	int32_t alg, ecdh_alg;        /* with pairwise_mode: 10, -27 */
 	int32_t sign_kty, sign_crv;   /* 1, 6 */
 	int32_t ecdh_kty, ecdh_crv;   /* 1, 4 */
 };
-/* Both modes, and the algorithms in the comments above.                                  KG §14 */
+/* Both modes, and the algorithms in the comments above that come first.                                  KG §14 */
 struct gm_group_params gm_group_params_default(void);
 
 /* ---- authz-info */
@@ -216,7 +217,7 @@ void gm_rekey_encode(struct gm_out *out, const struct gm_keying *keying, struct 
 void gm_verif_data_encode(struct gm_out *out, const struct gm_keying *k, struct gm_bytes sign_enc_key);
 
 /* Signature Encryption Key, n bytes as gp_enc_alg asks for. sekey is the caller's to wipe. RANGE: the group does not
- * sign, its HKDF is not SHA-256, or gp_enc_alg is unknown.    draft-ietf-core-oscore-groupcomm §2.1.9, RFC 8613 §3.2.1
+ * sign, or its HKDF or gp_enc_alg is unknown.    draft-ietf-core-oscore-groupcomm §2.1.9, RFC 8613 §3.2.1
  */
 #define GM_SEKEY_MAX 32u
 GM_NODISCARD enum gm_err gm_group_sekey(const struct gm_keying *k, uint8_t sekey[static GM_SEKEY_MAX], size_t *n);

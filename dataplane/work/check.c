@@ -454,16 +454,18 @@ static bool read_here(struct worker *w, struct ctx *c, const struct xch *x, cons
 
 static void check_cred(struct checked *k, const struct group *g, const struct ctx *c)
 {
-	struct gm_out pop = gm_out(k->pop, sizeof k->pop);
+	struct gm_out pop = gm_out(k->pop_input, sizeof k->pop_input);
 
 	if (!k->join.cred.n || k->join.roles == GM_ROLE_MONITOR)
 		return;
-	k->cred = gm_cred_key(k->join.cred, &g->params, k->key);
-	if (k->cred != GM_E_OK || !k->join.has_verify || k->join.verify.n != GM_ED25519_SIG || !g->params.group_mode)
+	k->cred = gm_cred_pub(k->join.cred, &g->params, &k->pub);
+	if (k->cred != GM_E_OK || !k->join.has_verify || k->join.verify.n != gm_proof_len(&g->params))
 		return;
 	gm_pop_input(&pop, k->join.scope, (struct gm_bytes){c->n_s, sizeof c->n_s}, k->join.cnonce);
 	k->pop_n = gm_out_len(&pop);
-	k->has_job = pop.err == GM_E_OK;
+	k->has_job = pop.err == GM_E_OK && gm_proof_is_ed25519(&g->params);
+	k->pop = pop.err == GM_E_OK && !k->has_job &&
+	         gm_proof_verify(&g->params, &g->kdc, &k->pub, gm_out_result(&pop), k->join.verify);
 }
 
 static void check_control(struct checked *k, const struct opening *o)
@@ -488,7 +490,7 @@ static struct checked *new_checked(struct worker *w, struct opening *o, const st
 	k->res = res;
 	k->moved = w->moved;
 	k->inner = *inner;
-	k->has_job = k->control_ok = false;
+	k->has_job = k->pop = k->control_ok = false;
 	k->cred = GM_E_BAD_CRED;
 	k->group_gen = g ? g->view.gen : 0;
 	return k;
@@ -733,9 +735,12 @@ static void verify_joins(struct worker *w)
 
 	for (unsigned i = 0; i < w->joins_n; i++) {
 		struct checked *k = &w->join[i];
+		if (k->parse == GM_E_OK && k->pop)
+			good |= UINT64_C(1) << i;
 		if (k->parse != GM_E_OK || !k->has_job)
 			continue;
-		job[n] = (struct gm_ed25519_job){.pub = k->key, .sig = k->join.verify.p, .msg = k->pop, .msg_len = k->pop_n};
+		job[n] = (struct gm_ed25519_job){
+			.pub = k->pub.x, .sig = k->join.verify.p, .msg = k->pop_input, .msg_len = k->pop_n};
 		of[n++] = i;
 	}
 	uint64_t mask = n ? gm_ed25519_verify(job, n) : 0;

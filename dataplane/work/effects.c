@@ -115,7 +115,7 @@ static void finish_join(struct worker *w, struct signing *s)
 			.keying = gm_view_keying(w, g, (struct gm_bytes){m->sid_n ? m->sid : NULL, m->sid_n}),
 			.kdc_cred = {g->view.kdc_cred, g->view.kdc_cred_n},
 			.kdc_nonce = {s->kdc_nonce, sizeof s->kdc_nonce},
-			.kdc_verify = {s->sig, sizeof s->sig},
+			.kdc_verify = {s->sig, s->sig_n},
 			.has_creds = s->creds != NULL,
 			.creds = {s->creds, s->creds_n},
 			.check_interval = g->view.check_interval,
@@ -152,7 +152,7 @@ static void finish_kdc_cred(struct worker *w, const struct signing *s)
 		struct gm_kdc_cred kdc = {
 			.cred = {g->view.kdc_cred, g->view.kdc_cred_n},
 			.nonce = {s->kdc_nonce, sizeof s->kdc_nonce},
-			.verify = {s->sig, sizeof s->sig},
+			.verify = {s->sig, s->sig_n},
 		};
 		gm_kdc_cred_encode(&out, &kdc);
 		struct answer a = {
@@ -177,13 +177,17 @@ static void sign_all(struct worker *w)
 			continue;
 		gm_pop_input(&pop, (struct gm_bytes){s->cnonce, s->cnonce_n}, (struct gm_bytes){s->kdc_nonce, sizeof s->kdc_nonce},
 		             (struct gm_bytes){0});
-		job[n++] = (struct gm_ed25519_sign_job){
-			.seed = g->view.kdc_seed,
-			.pub = g->view.kdc_pub,
-			.msg = s->pop,
-			.msg_len = gm_out_len(&pop),
-			.sig = s->sig,
-		};
+		s->sig_n = gm_proof_len(&g->params);
+		if (gm_proof_is_ed25519(&g->params))
+			job[n++] = (struct gm_ed25519_sign_job){
+				.seed = g->kdc.priv,
+				.pub = g->kdc.pub.x,
+				.msg = s->pop,
+				.msg_len = gm_out_len(&pop),
+				.sig = s->sig,
+			};
+		else if (gm_proof_make(&g->params, &g->kdc, &s->peer, gm_out_result(&pop), s->sig) != GM_E_OK)
+			s->sig_n = 0; /* a member whose key does not serve was not let in */
 	}
 	if (n) {
 		gm_ed25519_sign(job, n);
@@ -208,6 +212,15 @@ static uint8_t *copy_of(struct gm_bytes b)
 	return p;
 }
 
+/* cred: of the member that gets the proof, in groups of pairwise mode only */
+static void set_peer(struct worker *w, struct signing *s, struct gm_bytes cred)
+{
+	const struct group *g = gm_group_at(w, s->group);
+
+	if (g && cred.n && gm_cred_pub(cred, &g->params, &s->peer) != GM_E_OK)
+		s->peer = (struct gm_cred_pub){0};
+}
+
 static struct signing *new_signing(struct worker *w, const uint8_t kdc_nonce[static 8], struct gm_bytes cnonce)
 {
 	if (w->signings_n == BURST)
@@ -229,6 +242,7 @@ static void on_kdc_cred(struct worker *w, const struct gm_rec *rec)
 	s->xid = e->xid;
 	s->ctx = e->ctx;
 	s->group = e->group;
+	set_peer(w, s, gm_rec_bytes(e, e->cred));
 }
 
 static void on_joined(struct worker *w, const struct gm_rec *rec)
@@ -244,6 +258,7 @@ static void on_joined(struct worker *w, const struct gm_rec *rec)
 	s->code = e->code;
 	s->creds = e->creds_blob ? e->creds_blob : copy_of(creds);
 	s->creds_n = e->creds_blob ? e->creds_blob_n : creds.n;
+	set_peer(w, s, gm_rec_bytes(e, e->cred));
 }
 
 /* ---- contexts */

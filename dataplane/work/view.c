@@ -113,9 +113,12 @@ void gm_view_group(struct worker *w, const struct gm_eff_group *e)
 		return;
 	struct group *g = w->group[e->view.index];
 	bool fresh = !g->used, turned = !fresh && g->view.active != e->view.active;
+	bool other_key = fresh || g->view.gen != e->view.gen;
 	g->used = true;
 	g->view = e->view;
 	g->params = params_of(&e->view);
+	if (other_key && gm_key_pair_make(&g->kdc, &g->params, g->view.kdc_seed) != GM_E_OK)
+		g->kdc = (struct gm_key_pair){0}; /* proves nothing */
 	if (turned)
 		gm_rekey_tell_active(w, g);
 	if (!fresh)

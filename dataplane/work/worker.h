@@ -13,6 +13,7 @@
 #include "wire/cose.h"
 #include "wire/groupcomm.h"
 #include "wire/oscore.h"
+#include "wire/proof.h"
 #include "work/wheel.h"
 
 #define BURST GM_PORT_BURST
@@ -116,6 +117,7 @@ struct group {
 	bool used;
 	struct gm_group_view view;
 	struct gm_group_params params;
+	struct gm_key_pair kdc;
 	uint32_t head, members; /* list of mirrors */
 	struct walk walk;
 	uint32_t fates_n;
@@ -201,11 +203,11 @@ struct checked { /* a Join, or an upload of a credential, between parse and verd
 	struct gm_join_request join; /* of an upload: cred, verify, cnonce */
 	enum gm_err parse, cred;
 	uint32_t group_gen;
-	bool has_job, control_ok, moved;
+	bool has_job, pop, control_ok, moved; /* has_job: its signature waits for the batch; else pop is the verdict */
 	struct gm_uri uri;
 	uint8_t scope[GM_GROUP_NAME_MAX + 16];
-	uint8_t key[32];
-	uint8_t pop[512];
+	struct gm_cred_pub pub;
+	uint8_t pop_input[512];
 	size_t pop_n;
 };
 
@@ -217,8 +219,9 @@ struct signing { /* a Join Response, or the Group Manager's credential, between 
 	uint8_t cnonce_n;
 	uint8_t *creds;
 	size_t creds_n;
-	uint8_t pop[128], sig[64];
-	size_t pop_n;
+	uint8_t pop[128], sig[GM_PROOF_MAX];
+	size_t pop_n, sig_n;
+	struct gm_cred_pub peer; /* in groups of pairwise mode only */
 };
 
 struct worker {

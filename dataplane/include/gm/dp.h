@@ -251,6 +251,7 @@ struct gm_eff_kdc_cred { /* KG §9.5 */
 	uint32_t group;
 	uint8_t kdc_nonce[8];
 	struct gm_slice cnonce;
+	struct gm_slice cred; /* of the member, in groups of pairwise mode only: the proof is for its key */
 };
 
 struct gm_eff_verif_data { /* KG §9.6 */
@@ -269,6 +270,7 @@ struct gm_eff_joined { /* always saved; the mirror of the membership precedes it
 	uint8_t zero[3];
 	uint8_t kdc_nonce[8];
 	struct gm_slice cnonce;
+	struct gm_slice cred;  /* of the member, in groups of pairwise mode only: the proof is for its key */
 	struct gm_slice creds; /* raw CBOR of three pairs, absent: get_creds was not sent. May be large */
 	uint8_t *creds_blob;   /* when too large for a ring: malloc()ed, the worker frees it; creds is absent then */
 	size_t creds_blob_n;
@@ -327,7 +329,7 @@ struct gm_group_view { /* secret; what a worker needs of a group. Plain data, co
 	uint16_t kdc_cred_n;
 	uint32_t check_interval, expiration_delta;
 	uint8_t kdc_cred[GM_VIEW_CRED_MAX];
-	uint8_t kdc_seed[32], kdc_pub[32]; /* Ed25519 */
+	uint8_t kdc_seed[32]; /* the Group Manager's key pair in this group follows from it: gm_key_pair_make() */
 };
 struct gm_eff_group {
 	struct gm_rec rec;

@@ -7,6 +7,7 @@
 #include "vectors.h"
 #include "wire/cbor.h"
 #include "wire/groupcomm.h"
+#include "wire/cose.h"
 
 static uint8_t bytes[4096];
 static uint8_t written[4096];
@@ -635,11 +636,13 @@ Test(cred, has_coordinates_as_long_as_the_curve)
 
 	for (size_t i = 0; i < COUNT(curves); i++) {
 		struct gm_group_params p = es(curves[i].alg, curves[i].crv);
+		uint8_t point[GM_EC_PUB_MAX], priv[GM_EC_SIDE_MAX];
+		cr_assert(gm_crypto_init() && gm_ec_keygen(curves[i].crv, point, priv));
 		for (uint8_t n = curves[i].n; n >= 31; n = (uint8_t)(n - 1)) {
 			struct gm_out o = writer();
 			pub = (struct gm_cred_pub){.kty = GM_KTY_EC2, .crv = curves[i].crv, .n = n};
-			memset(pub.x, 1, n);
-			memset(pub.y, 2, n);
+			memcpy(pub.x, point, n);
+			memcpy(pub.y, point + curves[i].n, n);
 			gm_ccs_encode_pub(&o, "s", &pub);
 			enum gm_err want = n == curves[i].n ? GM_E_OK : GM_E_BAD_CRED;
 			cr_expect_eq(gm_cred_pub(gm_out_result(&o), &p, &again), want, "%d bytes", n);
@@ -657,6 +660,7 @@ static const struct refusal bad_ec_creds[] = {
     {"kty OKP", "a108a101a401012001215820" EC_X "225820" EC_Y},
     {"alg EdDSA", "a108a101a5010203272001215820" EC_X "225820" EC_Y},
     {"a private key", "a108a101a501022001215820" EC_X "225820" EC_Y "234100"},
+    {"a point off the curve", "a108a101a401022001215820" EC_X "225820" EC_X},
 };
 
 Test(cred, refuses_elliptic_curve_keys_that_do_not_fit)
@@ -1025,6 +1029,26 @@ Test(sekey, is_as_long_as_the_group_encryption_asks_for)
 	}
 }
 
+/* made by tests/python/oscore.py */
+Test(sekey, is_derived_with_sha_512_where_the_group_hashes_with_it)
+{
+	json_t *file = gm_vectors_load("group-oscore.json");
+	const json_t *in = json_object_get(file, "inputs");
+	uint8_t ms[16], s[8], g[8], sekey[GM_SEKEY_MAX];
+	size_t n;
+	struct gm_keying k = keying();
+
+	cr_assert(gm_crypto_init());
+	k.ms = (struct gm_bytes){ms, gm_vectors_get(ms, sizeof ms, in, "master_secret")};
+	k.salt = (struct gm_bytes){s, gm_vectors_get(s, sizeof s, in, "master_salt")};
+	k.gid = (struct gm_bytes){g, gm_vectors_get(g, sizeof g, in, "gid")};
+	params.hkdf = GM_HKDF_SHA_512;
+	params.gp_enc_alg = GM_ALG_A256CTR;
+	cr_assert_eq(gm_group_sekey(&k, sekey, &n), GM_E_OK);
+	cr_expect(is_hex((struct gm_bytes){sekey, n}, "e5d21dc1cbeb81235cdc74176683abfeab4e4831b830ccc9ff95d4d461346782"));
+	json_decref(file);
+}
+
 Test(sekey, does_not_exist_where_it_cannot_be_derived)
 {
 	uint8_t sekey[GM_SEKEY_MAX];
@@ -1034,7 +1058,7 @@ Test(sekey, does_not_exist_where_it_cannot_be_derived)
 	params.gp_enc_alg = 99;
 	cr_expect_eq(gm_group_sekey(&k, sekey, &n), GM_E_RANGE);
 	params = gm_group_params_default();
-	params.hkdf = 7;
+	params.hkdf = 6;
 	cr_expect_eq(gm_group_sekey(&k, sekey, &n), GM_E_RANGE);
 	params = gm_group_params_default();
 	params.group_mode = false;

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Group Manager's key pair in a group, and proofs of possession in the group's own algorithm: a signature where the
+ * group signs, a MAC from a shared secret where it has pairwise mode only.   requirements §4.5, KG §6.1, §6.3
+ * No allocation, any thread. */
+#ifndef GM_WIRE_PROOF_H
+#define GM_WIRE_PROOF_H
+
+#include "gm/crypto.h"
+#include "wire/groupcomm.h"
+
+#define GM_PROOF_MAX GM_ECDSA_SIG_MAX
+
+struct gm_key_pair { /* secret */
+	struct gm_cred_pub pub;
+	uint8_t priv[GM_EC_SIDE_MAX]; /* the seed of an Ed25519 key; pub.n bytes */
+};
+
+/* The key pair on the group's curve that belongs to 32 secret random bytes; always the same one.
+ * RANGE: no such curve. */
+GM_NODISCARD enum gm_err gm_key_pair_make(struct gm_key_pair *pair, const struct gm_group_params *params,
+                                          const uint8_t seed[static 32]);
+
+/* Whether proofs are Ed25519 signatures, which the crypto door takes in batches. */
+bool gm_proof_is_ed25519(const struct gm_group_params *params);
+/* Bytes of a proof in this group. */
+size_t gm_proof_len(const struct gm_group_params *params);
+/* own proves to the owner of peer, which is looked at in groups of pairwise mode only; proof has room for GM_PROOF_MAX.
+ * BAD_CRED: peer's key does not serve, or the library failed */
+GM_NODISCARD enum gm_err gm_proof_make(const struct gm_group_params *params, const struct gm_key_pair *own,
+                                       const struct gm_cred_pub *peer, struct gm_bytes input,
+                                       uint8_t proof[static GM_PROOF_MAX]);
+/* Whether proof shows that the owner of peer made it for input; own as peer above. */
+bool gm_proof_verify(const struct gm_group_params *params, const struct gm_key_pair *own,
+                     const struct gm_cred_pub *peer, struct gm_bytes input, struct gm_bytes proof);
+/* Static-static Diffie-Hellman secret of two keys of one group, pub.n bytes; Ed25519 keys in their Montgomery form.
+ * BAD_CRED: the keys are of different curves, or peer's is of small order or off its curve. requirements §7.6 */
+GM_NODISCARD enum gm_err gm_shared_secret(uint8_t secret[static GM_EC_SIDE_MAX], const struct gm_key_pair *own,
+                                          const struct gm_cred_pub *peer);
+
+#endif
