@@ -54,6 +54,7 @@ struct gm_core *gm_core_new(const struct gm_core_config *config)
 	gm_slab_init(&c->idents, sizeof(struct gm_ident), SLAB_MAX);
 	gm_slab_init(&c->members, sizeof(struct gm_member), SLAB_MAX);
 	gm_slab_init(&c->bars, sizeof(struct gm_bar), SLAB_MAX);
+	gm_slab_init(&c->revoked, sizeof(struct gm_revoked), SLAB_MAX);
 	gm_slab_init(&c->seen, sizeof(struct gm_seen), SLAB_MAX);
 	gm_slab_init(&c->group_mem, sizeof(struct gm_group), GM_GROUP_INDEX_MAX);
 	c->next_as = 1;
@@ -93,10 +94,12 @@ void gm_core_free(struct gm_core *c)
 	gm_slab_free(&c->idents);
 	gm_slab_free(&c->members);
 	gm_slab_free(&c->bars);
+	gm_slab_free(&c->revoked);
 	gm_slab_free(&c->seen);
 	gm_slab_free(&c->group_mem);
 	gm_map_free(&c->ident_map);
 	gm_map_free(&c->name_map);
+	gm_map_free(&c->revoked_map);
 	gm_map_free(&c->seen_map);
 	gm_heap_free(&c->wall);
 	gm_heap_free(&c->mono);
@@ -372,6 +375,11 @@ static void seen_due(struct gm_turn *t, struct gm_timer *timer)
 	gm_token_seen_end(t, OWNER_OF(timer, struct gm_seen, expiry));
 }
 
+static void revoked_due(struct gm_turn *t, struct gm_timer *timer)
+{
+	gm_revoked_end(t, OWNER_OF(timer, struct gm_revoked, expiry));
+}
+
 static void rekey_due(struct gm_turn *t, struct gm_timer *timer)
 {
 	gm_plan_due(t, OWNER_OF(timer, struct gm_group, rekey));
@@ -381,7 +389,7 @@ static void run(struct gm_turn *t, struct gm_heap *h, uint64_t now)
 {
 	static void (*const due[])(struct gm_turn *, struct gm_timer *) = {
 	    [GM_TIMER_TOKEN] = token_due, [GM_TIMER_BAR] = bar_due,     [GM_TIMER_KEYS] = keys_due,
-	    [GM_TIMER_SEEN] = seen_due,   [GM_TIMER_REKEY] = rekey_due,
+	    [GM_TIMER_SEEN] = seen_due,   [GM_TIMER_REKEY] = rekey_due, [GM_TIMER_REVOKED] = revoked_due,
 	};
 
 	for (unsigned n = 0; h->n && h->at[0]->at <= now && n < EXPIRIES_PER_TICK; n++) {

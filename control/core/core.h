@@ -96,6 +96,11 @@ struct gm_evict_spec {
 };
 GM_NODISCARD enum gm_err gm_core_evict(struct gm_core *core, struct gm_txn *txn, const struct gm_evict_spec *spec,
                                        unsigned *evicted);
+/* A token that its authorization server has revoked, by its hash. It is forgotten, memberships under it end, and the hash
+ * is kept until the token is known to have ended, so that a later post of it is refused. USAGE: no such hash; FULL: it
+ * was carried out, but a later post cannot be refused.                                     RFC 9770 */
+GM_NODISCARD enum gm_err gm_core_revoke(struct gm_core *core, struct gm_txn *txn, struct gm_bytes hash,
+                                        unsigned *evicted);
 struct gm_as_spec {
 	char name[64];    /* operator's name */
 	char issuer[128]; /* iss of its tokens; empty: not compared */
@@ -110,7 +115,7 @@ GM_NODISCARD enum gm_err gm_core_as_remove(struct gm_core *core, struct gm_txn *
 
 /* ---- reading for the operator; callbacks see no secrets */
 struct gm_core_status {
-	unsigned groups, members, contexts, bars, ases, rekeys_pending, rekeys_running;
+	unsigned groups, members, contexts, bars, revoked, ases, rekeys_pending, rekeys_running;
 	uint64_t tokens_ok, tokens_refused, joins_ok, rejoins, joins_refused, leaves, evictions, expiries, rekeys,
 	    confirmed, late;
 };

@@ -29,6 +29,7 @@ void gm_core_status(const struct gm_core *core, struct gm_core_status *status)
 	status->members = core->members.used;
 	status->contexts = core->assocs.used;
 	status->bars = core->bars.used;
+	status->revoked = core->revoked.used;
 	status->ases = core->ases_n;
 	for (uint32_t i = 0; i < core->groups_n; i++) {
 		const struct gm_group *g = core->groups[i];

@@ -71,6 +71,14 @@ static struct key key_bar(const struct gm_ident *ident, uint32_t group)
 	return k;
 }
 
+static struct key key_hash(const struct gm_revoked *r)
+{
+	struct key k = {.n = sizeof(r->hash)};
+
+	memcpy(k.b, r->hash, sizeof(r->hash));
+	return k;
+}
+
 /* ---- writing */
 
 static void put(struct gm_turn *t, uint32_t owner, enum gm_table table, struct key key, struct gm_out *o)
@@ -240,7 +248,7 @@ void gm_record_put_assoc(struct gm_turn *t, const struct gm_assoc *a)
 	const struct gm_ident *ident = gm_ident_at(t->core, a->ident);
 	struct gm_bytes scope = gm_blob(a->blob, a->scope), cti = gm_blob(a->blob, a->cti);
 	const struct gm_ctx_save *s = &a->save;
-	struct gm_out o = begin(t, 16, 512 + scope.n + cti.n);
+	struct gm_out o = begin(t, 17, 512 + scope.n + cti.n);
 
 	gm_cbor_put_uint(&o, s->id);
 	gm_cbor_put_bstr(&o, s->send_key, sizeof(s->send_key));
@@ -258,6 +266,7 @@ void gm_record_put_assoc(struct gm_turn *t, const struct gm_assoc *a)
 	gm_cbor_put_bstr(&o, cti.p, cti.n);
 	gm_cbor_put_bstr(&o, scope.p, scope.n);
 	gm_cbor_put_bool(&o, a->closing);
+	gm_cbor_put_bstr(&o, a->hash, sizeof(a->hash));
 	put(t, GM_OWNER_SHARD(GM_CTX_SHARD(s->id)), GM_TABLE_CTX, key_ctx(s->id), &o);
 }
 
@@ -287,6 +296,19 @@ void gm_record_put_seen(struct gm_turn *t, const struct gm_seen *s)
 
 	gm_cbor_put_int(&o, s->exp);
 	put(t, GM_OWNER_SITE, GM_TABLE_SEEN, key_two(s->as_id, s->seq, 8), &o);
+}
+
+void gm_record_put_revoked(struct gm_turn *t, const struct gm_revoked *r)
+{
+	struct gm_out o = begin(t, 1, 32);
+
+	gm_cbor_put_int(&o, r->exp);
+	put(t, GM_OWNER_SITE, GM_TABLE_REVOKED, key_hash(r), &o);
+}
+
+void gm_record_remove_revoked(struct gm_turn *t, const struct gm_revoked *r)
+{
+	take_away(t, GM_OWNER_SITE, GM_TABLE_REVOKED, key_hash(r));
 }
 
 void gm_record_put_ended(struct gm_turn *t, const struct gm_as *as)
@@ -644,7 +666,7 @@ static enum gm_err load_member(struct gm_core *c, struct gm_bytes key, struct gm
 
 static enum gm_err load_assoc(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
 {
-	struct gm_in in = open_record(value, 16);
+	struct gm_in in = open_record(value, 17);
 	struct gm_ctx_save s = {.id = take_u32(&in, UINT32_MAX)};
 
 	take_fixed(&in, s.send_key, sizeof(s.send_key));
@@ -660,6 +682,8 @@ static enum gm_err load_assoc(struct gm_core *c, struct gm_bytes key, struct gm_
 	int64_t exp = gm_cbor_int(&in), exi = gm_cbor_int(&in);
 	struct gm_bytes cti = gm_cbor_bstr(&in), scope = gm_cbor_bstr(&in);
 	bool closing = gm_cbor_bool(&in);
+	uint8_t hash[GM_TOKEN_HASH] = {0};
+	take_fixed(&in, hash, sizeof(hash));
 
 	GM_TRY(done(&in));
 	if (key.n != 3 || osc_id.n > sizeof(((struct gm_ident *)0)->osc_id) || gm_assoc_by_ctx(c, s.id) ||
@@ -673,6 +697,7 @@ static enum gm_err load_assoc(struct gm_core *c, struct gm_bytes key, struct gm_
 	a->exp = exp;
 	a->exi = exi;
 	a->closing = closing;
+	memcpy(a->hash, hash, sizeof(a->hash));
 	if (closing)
 		ident->closing++;
 	else
@@ -739,12 +764,24 @@ static enum gm_err load_meta(struct gm_core *c, struct gm_bytes key, struct gm_b
 	return done(&in);
 }
 
+static enum gm_err load_revoked(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
+{
+	struct gm_in in = open_record(value, 1);
+	int64_t exp = gm_cbor_int(&in);
+
+	GM_TRY(done(&in));
+	if (key.n != GM_TOKEN_HASH || gm_revoked_find(c, key.p))
+		return GM_E_CORRUPT;
+	gm_revoked_add(c, key.p, exp);
+	return GM_E_OK;
+}
+
 enum gm_err gm_core_load(struct gm_core *core, enum gm_table table, struct gm_bytes key, struct gm_bytes value)
 {
 	static enum gm_err (*const load[GM_TABLE_N])(struct gm_core *, struct gm_bytes, struct gm_bytes) = {
 	    [GM_TABLE_META] = load_meta,  [GM_TABLE_AS] = load_as,     [GM_TABLE_GROUP] = load_group,
 	    [GM_TABLE_MEMBER] = load_member, [GM_TABLE_CTX] = load_assoc, [GM_TABLE_BAR] = load_bar,
-	    [GM_TABLE_LEASE] = load_lease,   [GM_TABLE_SEEN] = load_seen,
+	    [GM_TABLE_LEASE] = load_lease,   [GM_TABLE_SEEN] = load_seen,     [GM_TABLE_REVOKED] = load_revoked,
 	};
 	return table < GM_TABLE_N ? load[table](core, key, value) : GM_E_CORRUPT;
 }

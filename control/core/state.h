@@ -28,7 +28,7 @@ void gm_map_add(struct gm_map *m, uint32_t key, uint32_t value);
 void gm_map_remove(struct gm_map *m, uint32_t key, uint32_t value);
 void gm_map_free(struct gm_map *m);
 
-enum gm_timer_kind { GM_TIMER_TOKEN, GM_TIMER_BAR, GM_TIMER_KEYS, GM_TIMER_SEEN, GM_TIMER_REKEY };
+enum gm_timer_kind { GM_TIMER_TOKEN, GM_TIMER_BAR, GM_TIMER_KEYS, GM_TIMER_SEEN, GM_TIMER_REKEY, GM_TIMER_REVOKED };
 struct gm_timer {
 	uint64_t at;
 	uint32_t pos; /* place in the heap, from 1; 0: not set */
@@ -57,6 +57,7 @@ struct gm_assoc { /* a context and its token */
 	uint32_t self, ident;
 	int64_t exp, exi;
 	bool closing;
+	uint8_t hash[GM_TOKEN_HASH];
 	struct gm_slice scope, cti; /* within blob */
 	uint8_t *blob;
 };
@@ -79,6 +80,13 @@ struct gm_seen { /* an exi counter that runs */
 	uint32_t self, as_id;
 	uint64_t seq;
 	int64_t exp;
+};
+
+struct gm_revoked { /* a revoked token that may come again */
+	struct gm_timer expiry;
+	uint32_t self;
+	uint8_t hash[GM_TOKEN_HASH];
+	int64_t exp; /* 0: not known */
 };
 
 struct gm_member {
@@ -177,10 +185,10 @@ struct gm_core {
 	struct gm_as *ases;   /* room for GM_ASES_MAX */
 	unsigned ases_n;
 	uint32_t next_as; /* no id is given twice: bars and contexts that wait outlive their server */
-	struct gm_slab assocs, idents, members, bars, seen, group_mem;
+	struct gm_slab assocs, idents, members, bars, seen, revoked, group_mem;
 	uint32_t *ctx[GM_SHARDS]; /* slot to association */
 	uint32_t ctx_cap[GM_SHARDS];
-	struct gm_map ident_map, name_map, seen_map;
+	struct gm_map ident_map, name_map, seen_map, revoked_map;
 	struct gm_group **groups;
 	uint32_t groups_n, groups_cap; /* places; a deleted group leaves a hole that is used again */
 	uint64_t lease[GM_SHARDS];
@@ -284,6 +292,12 @@ void gm_token_seen_drop(struct gm_turn *t, uint32_t as_id); /* all of an authori
 void gm_token_seen_end(struct gm_turn *t, struct gm_seen *s);
 struct gm_seen *gm_token_seen_add(struct gm_core *c, uint32_t as_id, uint64_t seq, int64_t exp);
 
+/* revoke.c */
+struct gm_revoked *gm_revoked_find(const struct gm_core *c, const uint8_t hash[static GM_TOKEN_HASH]);
+struct gm_revoked *gm_revoked_add(struct gm_core *c, const uint8_t hash[static GM_TOKEN_HASH], int64_t exp); /* memory only */
+void gm_revoked_until(struct gm_turn *t, struct gm_revoked *r, int64_t exp); /* its token was seen: it ends then */
+void gm_revoked_end(struct gm_turn *t, struct gm_revoked *r);
+
 /* member.c */
 void gm_members_join(struct gm_turn *t, struct gm_call *call);
 void gm_members_leave(struct gm_turn *t, struct gm_call *call);
@@ -352,6 +366,8 @@ void gm_record_put_assoc(struct gm_turn *t, const struct gm_assoc *a);
 void gm_record_put_bar(struct gm_turn *t, const struct gm_bar *bar);
 void gm_record_put_lease(struct gm_turn *t, unsigned shard);
 void gm_record_put_seen(struct gm_turn *t, const struct gm_seen *s);
+void gm_record_put_revoked(struct gm_turn *t, const struct gm_revoked *r);
+void gm_record_remove_revoked(struct gm_turn *t, const struct gm_revoked *r);
 void gm_record_put_ended(struct gm_turn *t, const struct gm_as *as);
 void gm_record_remove_as(struct gm_turn *t, const struct gm_as *as);
 void gm_record_remove_group(struct gm_turn *t, const struct gm_group *g);

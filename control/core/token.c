@@ -184,6 +184,30 @@ static enum gm_err check_time(struct gm_turn *t, const struct gm_ev_token *ev, c
 	return ev->nbf > t->txn->wall_s ? GM_E_TOKEN_EARLY : GM_E_OK;
 }
 
+static void start_counter(struct gm_turn *t, const struct gm_ev_token *ev, const struct verdict *v)
+{
+	if (v->start_counter)
+		gm_record_put_seen(t, gm_token_seen_add(t->core, ev->as_id, v->exi_seq, v->exp));
+}
+
+/* The hash of a revoked token is kept until the token was seen and is known to have ended. RFC 9770 */
+static enum gm_err check_revoked(struct gm_turn *t, const struct gm_ev_token *ev, const struct verdict *v, enum gm_err err)
+{
+	struct gm_revoked *r = gm_revoked_find(t->core, ev->hash);
+
+	if (!r)
+		return err;
+	if (err == GM_E_TOKEN_EXPIRED) {
+		gm_revoked_end(t, r);
+		return err;
+	}
+	if (err == GM_E_OK) {
+		start_counter(t, ev, v); /* else exi would count from a later post, when the hash is forgotten */
+		gm_revoked_until(t, r, v->exp);
+	}
+	return GM_E_TOKEN_REVOKED;
+}
+
 static enum gm_err check_claims(struct gm_turn *t, const struct gm_ev_token *ev, struct verdict *v)
 {
 	const struct gm_as *as = gm_as_find(t->core, ev->as_id);
@@ -229,7 +253,7 @@ static enum gm_err judge(struct gm_turn *t, const struct gm_ev_token *ev, struct
 {
 	struct gm_core *c = t->core;
 
-	GM_TRY(check_claims(t, ev, v));
+	GM_TRY(check_revoked(t, ev, v, check_claims(t, ev, v)));
 	GM_TRY(check_profile(ev));
 	if (all_barred(c, ev))
 		return GM_E_TOKEN_BARRED;
@@ -340,12 +364,6 @@ static unsigned put_pairs(struct gm_out *o, const struct gm_core *c, const struc
 	       put_infos(o, &infos, ev->ecdh_info, group_pairs, gm_ecdh_info_entry);
 }
 
-static void start_counter(struct gm_turn *t, const struct gm_ev_token *ev, const struct verdict *v)
-{
-	if (v->start_counter)
-		gm_record_put_seen(t, gm_token_seen_add(t->core, ev->as_id, v->exi_seq, v->exp));
-}
-
 static void accept(struct gm_turn *t, const struct gm_ev_token *ev, const struct verdict *v)
 {
 	uint8_t pairs[PAIRS_MAX];
@@ -423,7 +441,8 @@ enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, 
 	const struct gm_ev_confirm *confirm = &ev->confirm;
 	struct gm_bytes osc_id = gm_rec_bytes(ev, confirm->osc_id), scope = gm_rec_bytes(ev, confirm->scope);
 
-	if (!gm_as_find(c, confirm->as_id) || osc_id.n > OSC_ID_MAX || gm_scope_check(scope) != GM_E_OK)
+	if (!gm_as_find(c, confirm->as_id) || osc_id.n > OSC_ID_MAX || gm_scope_check(scope) != GM_E_OK ||
+	    gm_revoked_find(c, confirm->hash))
 		return GM_E_UNAUTHORIZED;
 	if (c->assocs.used >= c->config.contexts_max)
 		return GM_E_FULL;
@@ -436,6 +455,7 @@ enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, 
 	a->ident = ident->self;
 	a->exp = confirm->exp;
 	a->exi = confirm->exi;
+	memcpy(a->hash, confirm->hash, sizeof(a->hash));
 	ident->assoc = a->self;
 	gm_timer_set(&c->wall, &a->expiry, GM_TIMER_TOKEN, a->exp > 0 ? (uint64_t)a->exp : 0);
 	gm_record_put_assoc(t, a);
@@ -459,7 +479,7 @@ static enum gm_err judge_update(struct gm_turn *t, const struct gm_call *call, c
 	const struct gm_ident *ident = call->ident;
 	struct gm_core *c = t->core;
 
-	GM_TRY(check_claims(t, ev, v));
+	GM_TRY(check_revoked(t, ev, v, check_claims(t, ev, v)));
 	if (ev->as_id != ident->as_id || !ev->osc_id.off ||
 	    !gm_bytes_eq(gm_rec_bytes(ev, ev->osc_id), (struct gm_bytes){ident->osc_id, ident->osc_id_n}))
 		return GM_E_TOKEN_OTHER_KEY;
@@ -520,6 +540,7 @@ void gm_token_rights(struct gm_turn *t, struct gm_call *call)
 	gm_assoc_set_token(a, scope, gm_rec_bytes(ev, ev->cti));
 	a->exp = v.exp;
 	a->exi = ev->exi;
+	memcpy(a->hash, ev->hash, sizeof(a->hash));
 	gm_timer_set(&t->core->wall, &a->expiry, GM_TIMER_TOKEN, (uint64_t)a->exp);
 	gm_record_put_assoc(t, a);
 	unsigned ended = end_uncovered(t, call->ident, a, GM_E_EVICTED);

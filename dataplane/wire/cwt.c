@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "gm/crypto.h"
 #include "wire/cbor.h"
 #include "wire/fields.h"
 
@@ -296,6 +297,37 @@ void gm_cwt_encode(struct gm_out *out, const struct gm_cwt *cwt)
 	put_number(out, CLAIM_ACE_PROFILE, cwt->ace_profile, -1);
 	put_bytes(out, CLAIM_CNONCE, cwt->cnonce);
 	put_number(out, CLAIM_EXI, cwt->exi, -1);
+}
+
+#define TOKEN_HASH_MAX 4096u
+#define HASH_SHA_256 1 /* RFC 6920 §9.4 */
+
+static size_t base64url(char *out, struct gm_bytes in)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	uint32_t bits = 0;
+	unsigned held = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < in.n; i++) {
+		bits = bits << 8 | in.p[i];
+		for (held += 8; held >= 6; held -= 6)
+			out[n++] = digits[bits >> (held - 6) & 63];
+	}
+	if (held)
+		out[n++] = digits[bits << (6 - held) & 63];
+	return n;
+}
+
+void gm_token_hash(uint8_t hash[static 33], struct gm_bytes token)
+{
+	char text[TOKEN_HASH_MAX / 3 * 4 + 4];
+
+	memset(hash, 0, 33);
+	if (token.n > TOKEN_HASH_MAX)
+		return;
+	hash[0] = HASH_SHA_256;
+	gm_sha256(hash + 1, (const uint8_t *)text, base64url(text, token));
 }
 
 int gm_oauth_error(enum gm_err err)

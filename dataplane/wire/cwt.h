@@ -29,6 +29,10 @@ GM_NODISCARD enum gm_err gm_cwt_decode(struct gm_bytes claims, struct gm_cwt *cw
 /* The other direction, for the development AS and tests: every field that is present. */
 void gm_cwt_encode(struct gm_out *out, const struct gm_cwt *cwt);
 
+/* What a token is called in lists of revoked tokens: 0x01 and the SHA-256 of the token in base64url. token: the value of
+ * access_token as received, at most 4 KiB; a longer one has no hash that occurs.             RFC 9770 §4 */
+void gm_token_hash(uint8_t hash[static 33], struct gm_bytes token);
+
 /* aud, or the text of auds that equals own; p == NULL: neither. */
 struct gm_bytes gm_cwt_audience(const struct gm_cwt *cwt, struct gm_bytes own);
 

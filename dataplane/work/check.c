@@ -550,6 +550,7 @@ static void put_confirm(struct gm_ev_request *ev, const struct ctx *c, gm_ctx_id
 	ev->confirm.as_id = p->as_id;
 	ev->confirm.exp = p->exp;
 	ev->confirm.exi = p->exi;
+	memcpy(ev->confirm.hash, p->hash, sizeof ev->confirm.hash);
 	ev->confirm.cti = append(&ev->rec, gm_rec_bytes(p, p->cti));
 	ev->confirm.scope = append(&ev->rec, gm_rec_bytes(p, p->scope));
 	ev->confirm.osc_id = append(&ev->rec, gm_rec_bytes(p, p->osc_id));

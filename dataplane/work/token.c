@@ -137,6 +137,7 @@ static struct blob *keep(uint32_t as_id, struct gm_bytes claims, const struct gm
 	if (!b)
 		return NULL;
 	struct pending p = {.as_id = as_id, .exp = cwt->exp, .exi = cwt->exi};
+	gm_token_hash(p.hash, request->token);
 	p.claims = put(b, &at, claims);
 	p.nonce1 = put(b, &at, request->nonce1);
 	p.id1 = put(b, &at, request->id1);
@@ -160,6 +161,7 @@ static void put_claims(struct worker *w, struct gm_ev_token *ev, uint32_t as_id,
 	struct gm_bytes audience = gm_cwt_audience(cwt, (struct gm_bytes){(const uint8_t *)own, strlen(own)});
 
 	ev->as_id = as_id;
+	gm_token_hash(ev->hash, request->token);
 	ev->exp = cwt->exp;
 	ev->nbf = cwt->nbf;
 	ev->exi = cwt->exi;

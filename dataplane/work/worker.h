@@ -73,6 +73,7 @@ struct ctx { /* an association with a client; secret */
 struct pending { /* head of ctx.pending and xch.blob; the claims and texts follow */
 	uint32_t as_id;
 	int64_t exp, exi;
+	uint8_t hash[GM_TOKEN_HASH];
 	struct gm_slice claims, nonce1, id1, cti, scope, osc_id; /* relative to this struct */
 };
 

@@ -8,6 +8,7 @@
 
 #include "askey.h"
 #include "rows_ask.h"
+#include "wire/cwt.h"
 
 #define JOIN (GM_PLAN(GM_OP_TOKEN) | GM_PLAN(GM_OP_JOIN))
 #define BOTH (GM_ROLE_REQUESTER | GM_ROLE_RESPONDER)
@@ -280,5 +281,36 @@ Test(as_ids, of_a_removed_server_leave_its_members_outside)
 	cr_expect(eq(u32, flow_status(r).members, 1));
 	cr_expect(not(flow_do(r, m, GM_PLAN(GM_OP_TOKEN))));
 	cr_assert(flow_do(r, stays, GM_PLAN(GM_OP_NODE)));
+	flow_free(r);
+}
+
+/* ---- revoked tokens */
+
+static unsigned revoke(struct flow *r, const struct gm_member *m)
+{
+	struct gm_txn t = {.wall_s = time(NULL), .mono_ms = gm_mem_now(r->net) / 1000000, .changes = &r->changes, .effects = &r->effects};
+	uint8_t hash[33];
+	unsigned evicted;
+
+	gm_token_hash(hash, (struct gm_bytes){m->token, m->token_n});
+	cr_assert(gm_core_revoke(r->core, &t, (struct gm_bytes){hash, sizeof hash}, &evicted) == GM_E_OK);
+	return evicted;
+}
+
+Test(revoked, token_ends_its_holders_membership_and_cannot_be_posted_again)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = flow_member(r, BOTH, true), *stays = flow_member(r, BOTH, true);
+
+	cr_assert(flow_do(r, m, JOIN));
+	cr_assert(flow_do(r, stays, JOIN));
+	flow_restart(r, 1);
+	cr_expect(eq(u32, revoke(r, m), 1));
+	flow_run(r, 5000);
+	cr_expect(m->told);
+	cr_expect(eq(u64, stays->keys.version, 1));
+	cr_expect(not(flow_do(r, m, GM_PLAN(GM_OP_TOKEN))));
+	cr_expect(eq(u8, flow_code(r, m, GM_OP_TOKEN), GM_COAP(4, 1)));
+	cr_expect(eq(u32, r->reuses, 0));
 	flow_free(r);
 }

@@ -454,6 +454,18 @@ struct rig_token rig_token_of(const struct rig_client *c)
 	    .client = c, .iss = "coap://as1", .aud = "gm1", .exp = c->exp, .nbf = -1, .exi = c->exi, .as_id = c->as_id};
 }
 
+struct gm_bytes rig_hash(const struct rig_client *c)
+{
+	static uint8_t hash[GM_TOKEN_HASH];
+
+	memset(hash, 0, sizeof(hash));
+	hash[0] = 1;
+	hash[1] = (uint8_t)c->as_id;
+	memcpy(hash + 2, c->osc_id, sizeof(c->osc_id));
+	hash[7] = c->token;
+	return (struct gm_bytes){hash, sizeof(hash)};
+}
+
 static void fill_token(struct event *e, const struct rig_token *t)
 {
 	struct gm_ev_token *ev = (void *)e->b;
@@ -464,6 +476,7 @@ static void fill_token(struct event *e, const struct rig_token *t)
 
 	ev->xid = 1;
 	ev->as_id = t->as_id;
+	memcpy(ev->hash, rig_hash(t->client).p, sizeof(ev->hash));
 	ev->exp = t->exp;
 	ev->nbf = t->nbf;
 	ev->exi = t->exi;
@@ -520,6 +533,7 @@ static struct gm_ev_request *begin_request(const struct rig_client *c, struct ev
 	ev->confirm.as_id = c->as_id;
 	ev->confirm.exp = c->exp;
 	ev->confirm.exi = c->exi;
+	memcpy(ev->confirm.hash, rig_hash(c).p, sizeof(ev->confirm.hash));
 	ev->confirm.scope = add(e, c->scope, c->scope_n);
 	ev->confirm.osc_id = add(e, c->osc_id, sizeof(c->osc_id));
 	ev->confirm.cti = add(e, "cti", 3);

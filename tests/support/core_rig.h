@@ -48,6 +48,7 @@ struct core_rig {
 struct rig_client {
 	gm_ctx_id ctx; /* 0: no context yet */
 	uint8_t osc_id[4];
+	uint8_t token; /* one byte that its token's hash is made of; see rig_hash() */
 	uint8_t scope[256];
 	size_t scope_n;
 	int64_t exp, exi;
@@ -95,6 +96,8 @@ struct rig_token rig_token_of(const struct rig_client *c);
 const struct gm_eff_token *rig_token_post(struct core_rig *r, const struct rig_token *token);
 /* Under c's context: an update of rights. token->client: whose osc id is the kid, and whose scope is the new one. */
 struct rig_answer rig_token_update(struct core_rig *r, struct rig_client *c, const struct rig_token *token);
+
+struct gm_bytes rig_hash(const struct rig_client *c); /* of its token; good until the next call */
 
 struct rig_request {
 	uint8_t method, res, flags, bad;

@@ -25,6 +25,7 @@ typedef uint32_t gm_ctx_id;
 #define GM_CTX_GEN(id) ((unsigned)((id)&0xffu))
 #define GM_CTX_ID(shard, slot, gen) ((gm_ctx_id)((shard) << 24 | (slot) << 8 | (gen)))
 
+#define GM_TOKEN_HASH 33u /* RFC 9770 §4 */
 #define GM_ID_LEN_MAX 7u
 #define GM_SEQ_STEP 1024u /* sender sequence numbers leased at once, per shard */
 
@@ -65,6 +66,7 @@ struct gm_ev_token {
 	struct gm_addr peer; /* who posted it: not proven, bounds only what is pending */
 	int64_t exp, nbf, exi; /* -1: absent */
 	struct gm_slice iss, aud, cti, scope, osc_id;
+	uint8_t hash[GM_TOKEN_HASH]; /* of the token as received */
 	uint8_t bad;    /* enum gm_err of the worker's own checks (parse of claims, profile); GM_E_OK: none. Core
 	                 * answers with the first failure in the order of requirements §3.2 */
 	/* labels under which these were asked, 0: not asked */
@@ -112,6 +114,7 @@ struct gm_ev_confirm { /* present in a REQUEST while the context is pending */
 	uint32_t as_id;
 	int64_t exp; /* epoch seconds at which the token ends; from exi: counted from its first reception */
 	int64_t exi;
+	uint8_t hash[GM_TOKEN_HASH];
 	struct gm_slice cti, scope, osc_id; /* within the same record */
 };
 

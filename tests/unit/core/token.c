@@ -30,6 +30,7 @@ static void stop(void)
 
 TestSuite(token, .init = start, .fini = stop);
 TestSuite(rights, .init = start, .fini = stop);
+TestSuite(revoked, .init = start, .fini = stop);
 TestSuite(as_ids, .init = start, .fini = stop);
 
 static enum gm_err post(const struct rig_token *t)
@@ -432,4 +433,115 @@ Test(token, that_waits_for_its_first_request_ends_with_its_server)
 	remove_as("as1");
 	add_as("as2");
 	cr_expect_eq(rig_request(&rig, &client, &get).code, GM_COAP(4, 1));
+}
+
+/* ---- revoked tokens: requirements R-044 */
+
+static unsigned revoke(const struct rig_client *c)
+{
+	unsigned evicted;
+
+	rig_turn(&rig);
+	cr_assert_eq(gm_core_revoke(rig.core, &rig.txn, rig_hash(c), &evicted), GM_E_OK);
+	rig_turn_end(&rig);
+	return evicted;
+}
+
+static unsigned kept(void)
+{
+	struct gm_core_status s;
+
+	gm_core_status(rig.core, &s);
+	return s.revoked;
+}
+
+Test(revoked, token_ends_the_membership_and_is_refused_until_it_would_have_ended)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ), other = rig_member(&rig, 2, "g1", REQ);
+	struct rig_token t = rig_token_of(&c);
+
+	cr_expect_eq(revoke(&c), 1u);
+	cr_expect_eq(((const struct gm_eff_evict *)rig_effect(&rig, GM_EFF_EVICT, 0))->err, GM_E_EVICTED);
+	cr_expect_eq(((const struct gm_eff_ctx *)rig_effect(&rig, GM_EFF_CTX, 0))->op, GM_CTX_CLOSE);
+	cr_expect_eq(rig_info(&rig, "g1").members, 1u);
+	cr_expect_eq(rig_info(&rig, "g1").version, 1u, "rekeyed at once");
+	cr_expect_not_null(rig_mirror_of(&rig, other.ctx, "g1"));
+	cr_expect_eq(post(&t), GM_E_TOKEN_REVOKED);
+	rig_restart(&rig);
+	cr_expect_eq(post(&t), GM_E_TOKEN_REVOKED, "also after a stop");
+	cr_expect_eq(revoke(&c), 0u);
+	cr_expect_eq(kept(), 1u);
+	rig_pass(&rig, 86400000);
+	cr_expect_eq(kept(), 0u, "no longer than needed");
+	cr_expect_eq(post(&t), GM_E_TOKEN_EXPIRED);
+}
+
+Test(revoked, token_that_was_never_seen_is_kept_until_it_comes_and_has_ended)
+{
+	rig_pass(&rig, 1000);
+	cr_expect_eq(revoke(&client), 0u);
+	rig_pass(&rig, 80000000);
+	cr_expect_eq(kept(), 1u);
+	cr_expect_eq(post(&good), GM_E_TOKEN_REVOKED);
+	rig_restart(&rig);
+	cr_expect_eq(kept(), 1u);
+	rig_pass(&rig, 6400000);
+	cr_expect_eq(kept(), 0u);
+	struct rig_client late = rig_client(2, "g1", REQ);
+	struct rig_token t = rig_token_of(&late);
+	revoke(&late);
+	cr_expect_eq(post(&t), GM_E_TOKEN_EXPIRED);
+	cr_expect_eq(kept(), 0u);
+}
+
+Test(revoked, token_with_exi_does_not_come_back_when_its_hash_is_forgotten)
+{
+	struct rig_token t = good;
+
+	t.exp = -1;
+	t.exi = 100;
+	t.cti = 5;
+	revoke(&client);
+	cr_expect_eq(post(&t), GM_E_TOKEN_REVOKED);
+	rig_pass(&rig, 101000);
+	cr_expect_eq(kept(), 0u);
+	cr_expect_eq(post(&t), GM_E_TOKEN_REPLAYED);
+}
+
+Test(revoked, token_that_waits_for_its_first_request_opens_nothing)
+{
+	struct rig_request get = {.method = 1, .res = GM_RES_NUM, .group = "g1"};
+
+	cr_assert_eq(rig_token(&rig, &client), GM_E_OK);
+	revoke(&client);
+	cr_expect_eq(rig_request(&rig, &client, &get).code, GM_COAP(4, 1));
+}
+
+Test(revoked, update_of_rights_counts_and_not_the_token_before_it)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ), newer = c;
+	struct rig_token t = rig_token_of(&newer);
+
+	newer.token = 1;
+	cr_expect_eq(rig_token_update(&rig, &c, &t).code, GM_COAP(2, 1));
+	cr_expect_eq(revoke(&c), 0u, "superseded");
+	cr_expect_eq(revoke(&newer), 1u);
+	c = rig_member(&rig, 2, "g1", REQ);
+	newer = c;
+	newer.token = 1;
+	revoke(&newer);
+	t = rig_token_of(&newer);
+	cr_expect_eq(rig_token_update(&rig, &c, &t).code, GM_COAP(4, 1));
+}
+
+Test(revoked, hash_has_to_be_one)
+{
+	uint8_t hash[GM_TOKEN_HASH] = {2};
+	unsigned evicted;
+
+	rig_turn(&rig);
+	cr_expect_eq(gm_core_revoke(rig.core, &rig.txn, (struct gm_bytes){hash, sizeof(hash)}, &evicted), GM_E_USAGE);
+	hash[0] = 1;
+	cr_expect_eq(gm_core_revoke(rig.core, &rig.txn, (struct gm_bytes){hash, 32}, &evicted), GM_E_USAGE);
+	rig_turn_end(&rig);
 }

@@ -323,3 +323,25 @@ Test(scope, accepts_admin_patterns)
 	cr_expect_eq(gm_scope_check(hex("8182d9524962673107")), GM_E_OK);
 	cr_expect_eq(gm_scope_check(hex("8182d9524962673117")), GM_E_OK);
 }
+
+/* Computed with Python's base64 and hashlib. */
+Test(token_hash, is_the_sha_256_of_base64url_without_padding)
+{
+	static const struct {
+		size_t n;
+		const char *hash;
+	} rows[] = {
+	    {1, "0103a51bd6760f743e8fe6ea0488a26c58043fc41dd54b7dd606e585084b280a2b"},
+	    {2, "016aefeb4bdbf79a5936d62144949f8f1db6b6a80641c60f4bd461eefcee191fd4"},
+	    {3, "017cc58a7ef56980eaa7aa2fc9e4cf2a2eabdf908bf531331fb78aa75e8749c2f5"},
+	    {61, "01705a32748cf7e9973977cb8b289619855282060f687462d6fed242a67232bc39"},
+	};
+	uint8_t token[61], hash[33];
+
+	for (unsigned i = 0; i < sizeof(token); i++)
+		token[i] = (uint8_t)(i * 7 + 0xd0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		gm_token_hash(hash, (struct gm_bytes){token, rows[i].n});
+		cr_expect(is_hex((struct gm_bytes){hash, sizeof(hash)}, rows[i].hash), "%zu bytes", rows[i].n);
+	}
+}
