@@ -14,7 +14,9 @@ struct asking {
 	const char *path;
 	int32_t format; /* 0: none */
 	struct gm_bytes payload;
-	bool observe;
+	bool observe, unobserve;
+	const char *query;                  /* NULL: none */
+	const struct gm_coap_block *block2; /* NULL: none */
 };
 
 struct reply { /* not to be copied: inner borrows from it */
@@ -73,11 +75,15 @@ static inline void put_plain(struct gm_out *o, const struct asking *q)
 	uint16_t last = 0;
 
 	gm_out_u8(o, q->method);
-	if (q->observe)
-		gm_coap_put_option_uint(o, &last, GM_OPT_OBSERVE, 0);
+	if (q->observe || q->unobserve)
+		gm_coap_put_option_uint(o, &last, GM_OPT_OBSERVE, q->unobserve);
 	gm_coap_put_path(o, &last, GM_OPT_URI_PATH, q->path, strlen(q->path));
 	if (q->format)
 		gm_coap_put_option_uint(o, &last, GM_OPT_CONTENT_FORMAT, (uint32_t)q->format);
+	if (q->query)
+		gm_coap_put_option(o, &last, GM_OPT_URI_QUERY, q->query, strlen(q->query));
+	if (q->block2)
+		gm_coap_put_block(o, &last, GM_OPT_BLOCK2, *q->block2);
 	gm_coap_put_payload(o, q->payload.p, q->payload.n);
 }
 
