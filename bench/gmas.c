@@ -21,22 +21,30 @@
 
 #define GROUPS_MAX 16u
 #define EXIT_USAGE 2
+#define LIFE_S 86400
 
 struct options {
 	const char *alg, *iss, *aud, *key, *out, *listen;
 	const char *groups[GROUPS_MAX];
 	unsigned groups_n;
-	long exp_s, count;
+	const char *auds[4], *kid_of;
+	unsigned auds_n;
+	bool extended_scope;
+	long exp_s, count, nbf_s, exi_s; /* exp_s 0, exi_s -1: not given */
+	unsigned long long seq;
+	bool has_nbf;
 };
 
 static const char usage[] =
     "usage: gmas keygen --alg AES-CCM-16-64-128|HMAC256|EdDSA|ES256 --iss NAME --aud AUDIENCE -o AS.json\n"
     "       gmas mint -k AS.json --group NAME=ROLE[,ROLE] [--group ...] [--exp SECONDS] [--count N] [-o TOKENS.jsonl]\n"
+    "            [--nbf SECONDS] [--exi SECONDS --seq N] [--extended-scope] [--audience NAME ...] [--kid-of ID]\n"
     "       gmas serve -k AS.json [--listen 127.0.0.1:5690] [--exp SECONDS]\n"
     "\n"
     "A development Authorization Server for gmd: makes a key, mints CWTs with an OSCORE cnf, or answers\n"
     "POST /token on loopback, without any protection. Not for production.\n"
-    "ROLE is requester, responder, monitor or verifier. Tokens live 86400 seconds unless --exp says otherwise.\n"
+    "ROLE is requester, responder, monitor or verifier. Tokens live 86400 seconds unless --exp or --exi says otherwise.\n"
+    "--kid-of takes the id of an earlier token and mints an update of its client's rights.\n"
     "exit: 0 done, 1 failed, 2 wrong usage\n";
 
 static int wrong(const char *what)
@@ -88,17 +96,60 @@ static void print_hex(FILE *to, const char *name, const uint8_t *p, size_t n)
 	fprintf(to, "\",");
 }
 
+static void print_minted(FILE *to, const struct gm_minted *m, const struct gm_mint *what)
+{
+	uint8_t hash[33];
+	gm_token_hash(hash, (struct gm_bytes){m->token, m->token_n});
+	fputc('{', to);
+	print_hex(to, "token", m->token, m->token_n);
+	if (what->kid.p) {
+		print_hex(to, "kid", what->kid.p, what->kid.n);
+	} else {
+		print_hex(to, "id", m->osc_id, sizeof(m->osc_id));
+		print_hex(to, "ms", m->ms, sizeof(m->ms));
+		print_hex(to, "salt", m->salt, sizeof(m->salt));
+	}
+	print_hex(to, "hash", hash, sizeof(hash));
+	fprintf(to, "\"exp\":%lld}\n", (long long)what->exp);
+}
+
+static bool mint_of(const struct options *o, struct gm_mint *what, uint8_t kid[static 32])
+{
+	int64_t now = (int64_t)time(NULL);
+	size_t n = o->kid_of ? strlen(o->kid_of) / 2 : 0;
+	*what = (struct gm_mint){
+	    .extended_scope = o->extended_scope,
+	    .exp = o->exp_s ? now + o->exp_s : o->exi_s >= 0 ? -1 : now + LIFE_S,
+	    .nbf = o->has_nbf ? now + o->nbf_s : -1,
+	    .exi = o->exi_s,
+	    .exi_seq = o->seq,
+	};
+	memcpy(what->auds, o->auds, sizeof(what->auds));
+	if (!o->kid_of)
+		return true;
+	if (!n || n > 32 || strlen(o->kid_of) % 2)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (sscanf(o->kid_of + 2 * i, "%2hhx", &kid[i]) != 1)
+			return false;
+	what->kid = (struct gm_bytes){kid, n};
+	return true;
+}
+
 static int mint(const struct options *o)
 {
 	struct gm_askey key;
 	struct gm_minted m;
-	uint8_t bytes[512];
+	struct gm_mint what;
+	uint8_t bytes[512], kid[32];
 	struct gm_out scope = gm_out(bytes, sizeof(bytes));
-	long long exp = (long long)time(NULL) + o->exp_s;
 	if (!o->key || !o->groups_n)
 		return wrong("mint needs -k and --group");
 	if (!scope_of(&scope, o))
 		return wrong("--group takes NAME=ROLE[,ROLE]");
+	if (!mint_of(o, &what, kid))
+		return wrong("--kid-of takes an id of 1 to 32 bytes in hex");
+	what.scope = gm_out_result(&scope);
 	enum gm_err err = gm_askey_load(&key, o->key);
 	if (err != GM_E_OK)
 		return failed(o->key, err);
@@ -107,14 +158,10 @@ static int mint(const struct options *o)
 		perror(o->out);
 		return 1;
 	}
-	for (long i = 0; i < o->count && err == GM_E_OK; i++) {
-		err = gm_askey_mint(&m, &key, gm_out_result(&scope), exp);
-		fputc('{', to);
-		print_hex(to, "token", m.token, m.token_n);
-		print_hex(to, "id", m.osc_id, sizeof(m.osc_id));
-		print_hex(to, "ms", m.ms, sizeof(m.ms));
-		print_hex(to, "salt", m.salt, sizeof(m.salt));
-		fprintf(to, "\"exp\":%lld}\n", exp);
+	for (long i = 0; i < o->count && err == GM_E_OK; i++, what.exi_seq++) {
+		err = gm_askey_mint_as(&m, &key, &what);
+		if (err == GM_E_OK)
+			print_minted(to, &m, &what);
 	}
 	gm_wipe(&key, sizeof(key));
 	gm_wipe(&m, sizeof(m));
@@ -237,7 +284,7 @@ static int serve(const struct options *o)
 		gm_port_sockets.wait(port, 1000000000u);
 		unsigned n = gm_port_sockets.rx_burst(port, d, 8);
 		for (unsigned i = 0; i < n; i++)
-			serve_one(port, &d[i], &key, o->exp_s);
+			serve_one(port, &d[i], &key, o->exp_s ? o->exp_s : LIFE_S);
 	}
 	gm_port_sockets.close(port);
 	gm_wipe(&key, sizeof(key));
@@ -251,7 +298,10 @@ static bool read_options(struct options *o, int argc, char **argv)
 	    {"aud", required_argument, NULL, 'u'},    {"output", required_argument, NULL, 'o'},
 	    {"key", required_argument, NULL, 'k'},    {"group", required_argument, NULL, 'g'},
 	    {"exp", required_argument, NULL, 'e'},    {"count", required_argument, NULL, 'n'},
-	    {"listen", required_argument, NULL, 'l'}, {0},
+	    {"listen", required_argument, NULL, 'l'}, {"nbf", required_argument, NULL, 'b'},
+	    {"exi", required_argument, NULL, 'x'},    {"seq", required_argument, NULL, 's'},
+	    {"audience", required_argument, NULL, 'A'}, {"kid-of", required_argument, NULL, 'K'},
+	    {"extended-scope", no_argument, NULL, 'S'}, {0},
 	};
 	for (int c; (c = getopt_long(argc, argv, "o:k:", longs, NULL)) != -1;) {
 		switch (c) {
@@ -272,12 +322,37 @@ static bool read_options(struct options *o, int argc, char **argv)
 			break;
 		case 'e':
 			o->exp_s = atol(optarg);
+			if (o->exp_s < 1)
+				return false;
 			break;
 		case 'n':
 			o->count = atol(optarg);
 			break;
 		case 'l':
 			o->listen = optarg;
+			break;
+		case 'b':
+			o->nbf_s = atol(optarg);
+			o->has_nbf = true;
+			break;
+		case 'x':
+			o->exi_s = atol(optarg);
+			if (o->exi_s < 1)
+				return false;
+			break;
+		case 's':
+			o->seq = strtoull(optarg, NULL, 10);
+			break;
+		case 'K':
+			o->kid_of = optarg;
+			break;
+		case 'S':
+			o->extended_scope = true;
+			break;
+		case 'A':
+			if (o->auds_n == sizeof(o->auds) / sizeof(o->auds[0]))
+				return false;
+			o->auds[o->auds_n++] = optarg;
 			break;
 		case 'g':
 			if (o->groups_n == GROUPS_MAX)
@@ -288,7 +363,7 @@ static bool read_options(struct options *o, int argc, char **argv)
 			return false;
 		}
 	}
-	return optind == argc && o->exp_s > 0 && o->count > 0;
+	return optind == argc && o->exp_s >= 0 && o->count > 0;
 }
 
 int main(int argc, char **argv)
@@ -297,7 +372,7 @@ int main(int argc, char **argv)
 		const char *name;
 		int (*run)(const struct options *);
 	} commands[] = {{"keygen", keygen}, {"mint", mint}, {"serve", serve}};
-	struct options o = {.exp_s = 86400, .count = 1, .listen = "127.0.0.1:5690"};
+	struct options o = {.exi_s = -1, .count = 1, .listen = "127.0.0.1:5690"};
 
 	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
 		fputs(usage, stdout);

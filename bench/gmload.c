@@ -252,6 +252,18 @@ static bool some_members(struct load *l, const struct words *c, json_t *result, 
 	return ok;
 }
 
+static bool cmd_update(struct load *l, const struct words *c, json_t *result)
+{
+	struct chosen who = choose(l, known_group(l, operand(c, 1)), GM_MEMBER_IN, (size_t)number(operand(c, 0), 1));
+	int64_t exp = (int64_t)time(NULL) + number(option(c, "--exp", "86400"), 86400);
+	bool ok = who.n > 0;
+	for (size_t i = 0; ok && i < who.n; i++)
+		ok = gm_fleet_mint_update(&l->fleet, &l->as, &l->fleet.members[who.list[i]], exp);
+	ok = ok && run_list(l, result, who.list, who.n, GM_PLAN(GM_OP_UPDATE));
+	free(who.list);
+	return ok;
+}
+
 static bool cmd_leave(struct load *l, const struct words *c, json_t *result)
 {
 	return some_members(l, c, result, GM_PLAN(GM_OP_LEAVE), GM_MEMBER_IN);
@@ -775,6 +787,7 @@ static const struct command {
     {"kdc", "K [GROUP]", "K members GET the Group Manager's credential and its proof", cmd_kdc},
     {"renew", "K [GROUP]", "K members get new Sender IDs, or a rekey that is due", cmd_renew},
     {"recred", "K [GROUP]", "K members replace their credentials, others fetch them", cmd_recred},
+    {"update", "K [GROUP] [--exp S]", "K members update their rights with a new token", cmd_update},
     {"leave", "K [GROUP]", "K members leave", cmd_leave},
     {"rejoin", "K [GROUP]", "K members join again", cmd_rejoin},
     {"return", "K [GROUP]", "K members that left join again", cmd_return},

@@ -215,6 +215,24 @@ static uint8_t take_token(struct gm_member_env *env, struct gm_member *m, const 
 	return msg->code;
 }
 
+/* Nothing, or a map with the kdcchallenge.                                  requirements §3.4 */
+static uint8_t take_update(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
+                           struct gm_bytes body)
+{
+	struct gm_token_response r = {0};
+	if (msg->code != GM_COAP(2, 1))
+		return msg->code;
+	if (body.n && (gm_token_response_decode(body, &r) != GM_E_OK || r.challenge.n > sizeof(m->challenge))) {
+		env->failed(env->arg, m, "answer to an update of rights cannot be read");
+		return 0;
+	}
+	if (r.challenge.n) {
+		m->challenge_n = (uint8_t)r.challenge.n;
+		memcpy(m->challenge, r.challenge.p, r.challenge.n);
+	}
+	return msg->code;
+}
+
 /* 4.00 with a fresh kdcchallenge: sign anew and ask again.                        KG §6.2 */
 static bool rechallenged(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
                          struct gm_bytes body)
@@ -466,7 +484,7 @@ void gm_answer_take(struct gm_member_env *env, struct gm_member *m, const struct
 {
 	static uint8_t (*const take[GM_OP_N])(struct gm_member_env *, struct gm_member *, const struct gm_coap *,
 	                                      struct gm_bytes) = {
-	    [GM_OP_TOKEN] = take_token, [GM_OP_OBSERVE] = take_keys, [GM_OP_GROUP] = take_keys,
+	    [GM_OP_TOKEN] = take_token, [GM_OP_UPDATE] = take_update, [GM_OP_OBSERVE] = take_keys, [GM_OP_GROUP] = take_keys,
 	    [GM_OP_NODE] = take_keys,   [GM_OP_STALE] = take_stale,  [GM_OP_CREDS] = take_creds,
 	    [GM_OP_FETCH] = take_fetch, [GM_OP_KDC] = take_kdc,      [GM_OP_RENEW] = take_renew,
 	    [GM_OP_RECRED] = take_recred, [GM_OP_LEAVE] = take_leave,

@@ -335,6 +335,7 @@ void gm_fleet_close(struct gm_fleet *f)
 	f->ops->close(f->port);
 	for (uint32_t i = 0; i < f->members_n; i++) {
 		free(f->members[i].token);
+		free(f->members[i].update);
 		gm_member_clear(&f->members[i]);
 	}
 	for (unsigned op = 0; op < GM_OP_N; op++)
@@ -391,6 +392,25 @@ struct gm_member *gm_fleet_add(struct gm_fleet *f, const struct gm_askey *as, in
 	memcpy(m->token_salt, minted.salt, sizeof(m->token_salt));
 	f->members_n++;
 	return m;
+}
+
+bool gm_fleet_mint_update(struct gm_fleet *f, const struct gm_askey *as, struct gm_member *m, int64_t exp)
+{
+	uint8_t scope_bytes[128];
+	struct gm_minted minted;
+	struct gm_out scope = gm_out(scope_bytes, sizeof(scope_bytes));
+	struct gm_mint what = {.exp = exp, .nbf = -1, .exi = -1, .kid = {m->osc_id, sizeof(m->osc_id)}};
+
+	gm_cbor_put_array(&scope, 1);
+	gm_scope_put(&scope, f->groups[m->group].name, m->roles);
+	what.scope = gm_out_result(&scope);
+	free(m->update);
+	m->update = gm_askey_mint_as(&minted, as, &what) == GM_E_OK ? malloc(minted.token_n) : NULL;
+	if (!m->update)
+		return false;
+	memcpy(m->update, minted.token, minted.token_n);
+	m->update_n = (uint16_t)minted.token_n;
+	return true;
 }
 
 /* ---- the loop */

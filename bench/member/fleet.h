@@ -76,6 +76,8 @@ int gm_fleet_group(struct gm_fleet *f, const char *name);
 /* A new member with a token of its own; NULL: no room. */
 struct gm_member *gm_fleet_add(struct gm_fleet *f, const struct gm_askey *as, int group, uint8_t roles, bool post,
                                int64_t exp);
+/* A token that updates m's rights: the same scope, another end. Ready for GM_OP_UPDATE; false: not minted. */
+bool gm_fleet_mint_update(struct gm_fleet *f, const struct gm_askey *as, struct gm_member *m, int64_t exp);
 /* Once around: signatures, sending, waiting up to timeout_ms, receiving, timers. */
 void gm_fleet_turn(struct gm_fleet *f, uint64_t timeout_ms);
 /* Start a plan; who has a control_uri does not observe. */

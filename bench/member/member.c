@@ -15,7 +15,7 @@
 
 const char *gm_member_op_name(enum gm_member_op op)
 {
-	static const char *const names[GM_OP_N] = {"token",    "join",       "observe", "get-group",
+	static const char *const names[GM_OP_N] = {"token",    "update",   "join",       "observe", "get-group",
 	                                           "get-node", "stale-sids", "creds",   "fetch-cred",
 	                                           "kdc-cred", "renew",      "recred",  "leave"};
 	return op < GM_OP_N ? names[op] : "?";
@@ -89,6 +89,12 @@ static void token_payload(struct gm_member_env *env, struct gm_member *m, struct
 	gm_token_request_encode(out, &r);
 }
 
+static void update_payload(struct gm_member_env *env, struct gm_member *m, struct gm_out *out)
+{
+	(void)env;
+	gm_token_request_encode(out, &(struct gm_token_request){.token = {m->update, m->update_n}});
+}
+
 static struct gm_bytes join_scope(struct gm_member_env *env, const struct gm_member *m, uint8_t *buf, size_t cap)
 {
 	const char *name = env->groups[m->group].name;
@@ -158,6 +164,7 @@ static void recred_payload(struct gm_member_env *env, struct gm_member *m, struc
 
 static const struct wording wordings[GM_OP_N] = {
     [GM_OP_TOKEN] = {GM_COAP_POST, 0, NULL, GM_CF_ACE, false, token_payload},
+    [GM_OP_UPDATE] = {GM_COAP_POST, 0, NULL, GM_CF_ACE, false, update_payload},
     [GM_OP_JOIN] = {GM_COAP_POST, 1, NULL, GM_CF_GROUPCOMM, false, join_payload},
     [GM_OP_OBSERVE] = {GM_COAP_GET, 1, NULL, GM_CF_NONE, true, NULL},
     [GM_OP_GROUP] = {GM_COAP_GET, 1, NULL, GM_CF_NONE, false, NULL},
@@ -331,6 +338,8 @@ static bool possible(const struct gm_member *m, enum gm_member_op op)
 {
 	if (op == GM_OP_TOKEN)
 		return m->token != NULL;
+	if (op == GM_OP_UPDATE)
+		return m->has_context && m->update;
 	return m->has_context && (op == GM_OP_JOIN || m->node_n);
 }
 

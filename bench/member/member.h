@@ -17,6 +17,7 @@
 
 enum gm_member_op {
 	GM_OP_TOKEN,   /* POST /authz-info, unprotected                          RFC 9203 §4.1 */
+	GM_OP_UPDATE,  /* POST /authz-info under the context: m->update          RFC 9203 §4.1 */
 	GM_OP_JOIN,    /* POST /ace-group/G                                      R9594 §4.3.1 */
 	GM_OP_OBSERVE, /* GET /ace-group/G with Observe 0 */
 	GM_OP_GROUP,   /* GET /ace-group/G */
@@ -94,6 +95,8 @@ struct gm_member {
 	uint8_t seed[GM_ED25519_SEED], pub[GM_ED25519_PUB];
 	uint8_t *token; /* the CWT; the environment's owner frees it */
 	uint16_t token_n;
+	uint8_t *update; /* the CWT of an update of rights; its owner frees it */
+	uint16_t update_n;
 	uint8_t osc_id[8], token_ms[16], token_salt[8]; /* inputs that the token carries */
 
 	bool has_context, tried_context;

@@ -314,3 +314,24 @@ Test(revoked, token_ends_its_holders_membership_and_cannot_be_posted_again)
 	cr_expect(eq(u32, r->reuses, 0));
 	flow_free(r);
 }
+
+Test(rights, are_updated_by_a_simulated_member_as_one_of_its_operations)
+{
+	struct flow *r = flow_new(2, NULL);
+	struct gm_minted minted;
+
+	add_as2(r);
+	struct gm_member *m = with_token(r, GM_ROLE_MONITOR, plain_mint());
+	m->roles = GM_ROLE_MONITOR;
+	cr_assert(flow_do(r, m, JOIN));
+	cr_expect(eq(u8, m->challenge_n, 0));
+	mint(&minted, "g1", BOTH | GM_ROLE_MONITOR, for_rights(m));
+	m->update = minted.token;
+	m->update_n = (uint16_t)minted.token_n;
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_UPDATE)));
+	cr_expect(eq(u8, m->challenge_n, 8), "its first need of N_S");
+	m->roles = BOTH;
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_JOIN)), "and it is the right one");
+	cr_expect(eq(u32, r->failures, 0), "%s", r->failure);
+	flow_free(r);
+}
