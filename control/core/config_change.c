@@ -3,6 +3,7 @@
 #include "core/config_change.h"
 
 #include "gm/crypto.h"
+#include "wire/params.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -242,7 +243,7 @@ static const char *check_agreement(const struct gm_admin_map *m)
 
 unsigned gm_config_sid_max(const struct gm_group_params *p)
 {
-	const struct gm_aead_info *group = p->group_mode ? gm_aead_info(p->gp_enc_alg) : NULL;
+	const struct gm_aead_info *group = p->group_mode ? gm_group_enc_info(p->gp_enc_alg) : NULL;
 	const struct gm_aead_info *pair = p->pairwise_mode ? gm_aead_info(p->alg) : NULL;
 	unsigned nonce = 13;
 
@@ -253,24 +254,11 @@ unsigned gm_config_sid_max(const struct gm_group_params *p)
 	return nonce > 6 ? nonce - 6 : 0;
 }
 
-/* What this Group Manager has keys and code for. */
-static const char *params_why(const struct gm_group_params *p)
+/* The credentials of a group, its Group Manager's among them, are on one curve as long as it lives. */
+static bool same_curve(const struct gm_group_params *a, const struct gm_group_params *b)
 {
-	if (p->hkdf != GM_HKDF_SHA_256)
-		return "hkdf: not supported";
-	if (p->cred_fmt != GM_CRED_FMT_KCCS)
-		return "cred_fmt: not supported";
-	if (!p->group_mode)
-		return "group_mode: groups without are not supported";
-	if (p->sign_alg != EDDSA || p->sign_crv != 6)
-		return "sign_alg: not supported";
-	if (!gm_aead_info(p->gp_enc_alg))
-		return "gp_enc_alg: not supported";
-	if (p->pairwise_mode && !gm_aead_info(p->alg))
-		return "alg: not supported";
-	if (p->pairwise_mode && p->ecdh_alg != ECDH_SS_HKDF_256)
-		return "ecdh_alg: not supported";
-	return NULL;
+	return a->cred_fmt == b->cred_fmt && a->sign_crv == b->sign_crv &&
+	       (a->group_mode || a->ecdh_crv == b->ecdh_crv);
 }
 
 static const char *check_supported(const struct gm_group *g, const struct gm_admin_map *m)
@@ -281,9 +269,11 @@ static const char *check_supported(const struct gm_group *g, const struct gm_adm
 		return "det_req: deterministic requests are not supported";
 	if (m->max_stale_sets > GM_STALE_SETS_MAX)
 		return "max_stale_sets: more than are kept here";
-	const char *why = params_why(&p);
+	const char *why = gm_params_check(&p, 0);
 	if (why)
 		return why;
+	if (g && !same_curve(&p, &g->spec.params))
+		return "sign_alg, ecdh_params, cred_fmt: a group's credentials stay of one kind and curve";
 	if (gm_config_sid_max(&p) < (g ? g->sid_len : 1u))
 		return "gp_enc_alg, alg: nonces too short for the Sender IDs";
 	return NULL;

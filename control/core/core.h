@@ -63,6 +63,8 @@ struct gm_group_spec { /* what an operator names at creation */
 	bool active;
 };
 struct gm_group_spec gm_group_spec_default(void);
+/* Bytes of the Sender IDs of a group for so many members. requirements §10.2 */
+uint8_t gm_core_sid_len(unsigned max_members);
 
 struct gm_core *gm_core_new(const struct gm_core_config *config);
 void gm_core_free(struct gm_core *core);

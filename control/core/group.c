@@ -94,7 +94,7 @@ void gm_groups_unlink(struct gm_core *c, struct gm_group *g)
 	gm_slab_put(&c->group_mem, g->self);
 }
 
-uint8_t gm_groups_sid_len(unsigned max_members)
+uint8_t gm_core_sid_len(unsigned max_members)
 {
 	return max_members <= 100 ? 1 : max_members <= 40000 ? 2 : 3;
 }
@@ -216,7 +216,7 @@ static bool spec_usable(const struct gm_group_spec *s)
 	return gm_groups_name_usable(s->name) && s->max_members >= 1 && s->max_members <= GM_SLOT_MAX / 2 &&
 	       s->max_stale_sets >= 2 && s->max_stale_sets <= GM_STALE_SETS_MAX && s->backward <= GM_BACKWARD_EACH &&
 	       s->key_lifetime_s >= 60 && (s->rekey_every_s == 0 || s->rekey_every_s >= 10) &&
-	       !gm_params_check(&s->params, gm_groups_sid_len(s->max_members));
+	       !gm_params_check(&s->params, gm_core_sid_len(s->max_members));
 }
 
 static bool prefix_taken(const struct gm_core *c, const uint8_t prefix[static 3])
@@ -275,7 +275,7 @@ enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn, const
 	g->spec = whole;
 	gm_dice(txn, &g->gen, sizeof(g->gen)); /* a group made later in the same place must differ */
 	g->gen = (g->gen & 0x7fffffffu) + 1;
-	g->sid_len = gm_groups_sid_len(spec->max_members);
+	g->sid_len = gm_core_sid_len(spec->max_members);
 	g->created = g->last_rekey = txn->wall_s;
 	g->exp = txn->wall_s + spec->key_lifetime_s;
 	g->check_interval = 3600;

@@ -263,7 +263,6 @@ struct gm_member *gm_groups_member_new(struct gm_core *c, struct gm_group *g, ui
 void gm_groups_member_free(struct gm_core *c, struct gm_member *m);                           /* memory only */
 uint32_t gm_groups_free_slot(struct gm_group *g);
 void gm_groups_slots_done(struct gm_group *g); /* after a load: the holes become free slots */
-uint8_t gm_groups_sid_len(unsigned max_members);
 bool gm_groups_name_usable(const char *name); /* as a segment of a path */
 void gm_groups_unlink(struct gm_core *c, struct gm_group *g);
 

@@ -7,6 +7,7 @@
 
 #include "ctl/verbs.h"
 #include "gm/crypto.h"
+#include "wire/params.h"
 
 #define PAGE 256u /* rows of a listing in one answer */
 
@@ -142,17 +143,56 @@ static bool backward_of(struct call *call, enum gm_backward *to)
 
 static bool modes_of(struct call *call, struct gm_group_params *params)
 {
-	bool signatures = flag_of(call, "signature-only");
+	bool signatures = flag_of(call, "signature-only"), pairs = flag_of(call, "pairwise-only");
 
-	if (signatures && flag_of(call, "pairwise-too")) {
-		gm_ctl_error(call->reply, GM_E_USAGE, "signature-only and pairwise-too exclude each other");
+	if (signatures + pairs + flag_of(call, "pairwise-too") > 1) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "signature-only, pairwise-only and pairwise-too exclude each other");
 		return false;
 	}
-	params->group_mode = true;
+	params->group_mode = !pairs;
 	params->pairwise_mode = !signatures;
-	params->alg = signatures ? 0 : params->alg ? params->alg : GM_ALG_CCM_16_64_128;
-	params->ecdh_alg = signatures ? 0 : params->ecdh_alg ? params->ecdh_alg : GM_ALG_ECDH_SS_HKDF_256;
 	return true;
+}
+
+/* "sha256" and "sha512" are people's words for COSE's 5 and 7. */
+static int32_t hkdf_of_name(const char *text)
+{
+	if (strcmp(text, "sha256") == 0)
+		return GM_HKDF_SHA_256;
+	return strcmp(text, "sha512") == 0 ? GM_HKDF_SHA_512 : gm_alg_of_name(text);
+}
+
+static const struct choice {
+	const char *key;
+	int32_t (*of_name)(const char *text);
+	size_t to;
+} choices[] = {
+	{"sign-alg", gm_alg_of_name, offsetof(struct gm_group_params, sign_alg)},
+	{"hkdf", hkdf_of_name, offsetof(struct gm_group_params, hkdf)},
+	{"alg", gm_alg_of_name, offsetof(struct gm_group_params, alg)},
+	{"gp-enc-alg", gm_alg_of_name, offsetof(struct gm_group_params, gp_enc_alg)},
+	{"ecdh-curve", gm_crv_of_name, offsetof(struct gm_group_params, ecdh_crv)},
+};
+
+static bool algs_of(struct call *call, unsigned max_members, struct gm_group_params *params)
+{
+	params->ecdh_alg = params->ecdh_crv = 0; /* follow from the others */
+	for (unsigned i = 0; i < sizeof(choices) / sizeof(choices[0]); i++) {
+		const char *text = text_of(call, choices[i].key);
+		int32_t value = text[0] ? choices[i].of_name(text) : 0;
+		if (!text[0])
+			continue;
+		if (!value) {
+			gm_ctl_error(call->reply, GM_E_USAGE, "%s: '%s' is not known", choices[i].key, text);
+			return false;
+		}
+		memcpy((char *)params + choices[i].to, &value, sizeof(value));
+	}
+	gm_params_complete(params);
+	const char *fault = gm_params_check(params, gm_core_sid_len(max_members));
+	if (fault)
+		gm_ctl_error(call->reply, GM_E_USAGE, "%s", fault);
+	return !fault;
 }
 
 static void group_create(struct call *call)
@@ -165,7 +205,7 @@ static void group_create(struct call *call)
 	    !uint_of(call, "max-stale-sets", 1024, &stale) ||
 	    !uint_of(call, "rekey-every", UINT32_MAX, &spec.rekey_every_s) ||
 	    !uint_of(call, "key-lifetime", UINT32_MAX, &spec.key_lifetime_s) || !backward_of(call, &spec.backward) ||
-	    !modes_of(call, &spec.params))
+	    !modes_of(call, &spec.params) || !algs_of(call, members, &spec.params))
 		return;
 	spec.max_members = members;
 	spec.max_stale_sets = stale;
@@ -226,6 +266,9 @@ static bool show_group(void *arg, const struct gm_group_info *g)
 	gm_ctl_put_int(r, "hkdf", g->params->hkdf);
 	gm_ctl_put_int(r, "gp_enc_alg", g->params->gp_enc_alg);
 	gm_ctl_put_int(r, "sign_alg", g->params->sign_alg);
+	gm_ctl_put_int(r, "sign_crv", g->params->sign_crv);
+	gm_ctl_put_int(r, "cred_fmt", g->params->cred_fmt);
+	gm_ctl_put_int(r, "ecdh_crv", g->params->ecdh_crv);
 	gm_ctl_put_int(r, "alg", g->params->alg);
 	gm_ctl_put_int(r, "ecdh_alg", g->params->ecdh_alg);
 	gm_ctl_row(r);

@@ -13,9 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 P25519 = 2 ** 255 - 19
-P256, X25519, ED25519 = 1, 4, 6
-EDDSA, ES256 = -8, -7
-SIGNATURE_LENGTH = {EDDSA: 64, ES256: 64}
+P256, P384, P521, X25519, ED25519 = 1, 2, 3, 4, 6
+EDDSA, ES256, ES384, ES512 = -8, -7, -35, -36
+SIGNATURE_LENGTH = {EDDSA: 64, ES256: 64, ES384: 96, ES512: 132}
+CURVE_OF = {EDDSA: ED25519, ES256: P256, ES384: P384, ES512: P521}
+# NIST curve -> itself, the hash that goes with it, bytes of a coordinate
+NIST = {P256: (ec.SECP256R1(), hashes.SHA256(), 32), P384: (ec.SECP384R1(), hashes.SHA384(), 48),
+        P521: (ec.SECP521R1(), hashes.SHA512(), 66)}
 
 
 def raw_public(key):
@@ -40,9 +44,9 @@ class PublicCred:
             raise ValueError('tagged credential')
         key = claims[8][1]
         self.crv = key[-1]
-        if self.crv == P256:
+        if self.crv in NIST:
             numbers = ec.EllipticCurvePublicNumbers(int.from_bytes(key[-2], 'big'), int.from_bytes(key[-3], 'big'),
-                                                    ec.SECP256R1())
+                                                    NIST[self.crv][0])
             self.public = numbers.public_key()
         else:
             self.public = key[-2]
@@ -52,9 +56,11 @@ class PublicCred:
         try:
             if self.crv == ED25519:
                 Ed25519PublicKey.from_public_bytes(self.public).verify(signature, data)
-            elif len(signature) == 64 and self.crv == P256:
-                der = encode_dss_signature(int.from_bytes(signature[:32], 'big'), int.from_bytes(signature[32:], 'big'))
-                self.public.verify(der, data, ec.ECDSA(hashes.SHA256()))
+            elif self.crv in NIST and len(signature) == 2 * NIST[self.crv][2]:
+                _, digest, side = NIST[self.crv]
+                der = encode_dss_signature(int.from_bytes(signature[:side], 'big'),
+                                           int.from_bytes(signature[side:], 'big'))
+                self.public.verify(der, data, ec.ECDSA(digest))
             else:
                 return False
         except InvalidSignature:
@@ -67,11 +73,12 @@ class KeyPair:
 
     def __init__(self, crv=ED25519, private=None, raw=None):
         self.crv = crv
-        if crv == P256:
-            self.private = (ec.derive_private_key(int.from_bytes(private, 'big'), ec.SECP256R1()) if private
-                            else ec.generate_private_key(ec.SECP256R1()))
+        if crv in NIST:
+            curve, _, side = NIST[crv]
+            self.private = (ec.derive_private_key(int.from_bytes(private, 'big'), curve) if private
+                            else ec.generate_private_key(curve))
             point = self.private.public_key().public_numbers()
-            key = {1: 2, -1: P256, -2: point.x.to_bytes(32, 'big'), -3: point.y.to_bytes(32, 'big')}
+            key = {1: 2, -1: crv, -2: point.x.to_bytes(side, 'big'), -3: point.y.to_bytes(side, 'big')}
         else:
             kind = Ed25519PrivateKey if crv == ED25519 else X25519PrivateKey
             self.private = kind.from_private_bytes(private) if private else kind.generate()
@@ -81,12 +88,13 @@ class KeyPair:
     def sign(self, data):
         if self.crv == ED25519:
             return self.private.sign(data)
-        r, s = decode_dss_signature(self.private.sign(data, ec.ECDSA(hashes.SHA256())))
-        return r.to_bytes(32, 'big') + s.to_bytes(32, 'big')
+        _, digest, side = NIST[self.crv]
+        r, s = decode_dss_signature(self.private.sign(data, ec.ECDSA(digest)))
+        return r.to_bytes(side, 'big') + s.to_bytes(side, 'big')
 
     def shared_secret(self, peer):
         """Static-static secret with a PublicCred; Ed25519 keys are mapped to X25519."""
-        if self.crv == P256:
+        if self.crv in NIST:
             return self.private.exchange(ec.ECDH(), peer.public)
         private = self.private
         if self.crv == ED25519:

@@ -128,7 +128,7 @@ class Member:
         check(sign or dh, 'neither sign_info nor kdc_dh_creds names the group')
         self.gm_dh = None if sign else creds.PublicCred(dh[2])
         if self.keys is None:
-            curve = (creds.P256 if sign[1] == creds.ES256 else creds.ED25519) if sign else self.gm_dh.crv
+            curve = creds.CURVE_OF[sign[1]] if sign else self.gm_dh.crv
             self.keys = creds.KeyPair(curve)
 
     def keys_line(self, number=0):

@@ -176,7 +176,7 @@ Test(table, leaves_the_pairwise_mode_out_on_request)
 	SAYS(" group_mode=yes pairwise_mode=no ");
 	SAYS(" alg=0 ecdh_alg=0\n");
 	RUN("group create", "group=g2", "signature-only!", "pairwise-too!");
-	SAYS("error usage: signature-only and pairwise-too exclude each other");
+	SAYS("error usage: signature-only, pairwise-only and pairwise-too exclude each other");
 }
 
 Test(table, says_which_group_exists_already_or_not_at_all)
@@ -287,4 +287,30 @@ Test(hist, estimates_times_inside_a_bucket)
 	hist[gm_hist_bucket(4096)] = 100;
 	cr_expect_eq(gm_hist_estimate(hist, 0.5), 2048);
 	cr_expect_eq(gm_hist_estimate(hist, 0.75), 6144);
+}
+
+Test(table, makes_groups_of_other_algorithms)
+{
+	cr_expect_str_eq(RUN("group create", "group=g1", "sign-alg=ES384", "hkdf=sha512", "alg=A128GCM", "gp-enc-alg=A256CTR"),
+			 "end\n");
+	RUN("group show", "group=g1");
+	SAYS(" hkdf=7 gp_enc_alg=-65532 sign_alg=-35 sign_crv=2 cred_fmt=14 ecdh_crv=2 alg=1 ecdh_alg=-28\n");
+	RUN("group create", "group=g2", "pairwise-only!");
+	RUN("group show", "group=g2");
+	SAYS(" group_mode=no pairwise_mode=yes ");
+	SAYS(" gp_enc_alg=0 sign_alg=0 sign_crv=0 cred_fmt=14 ecdh_crv=4 alg=10 ecdh_alg=-27\n");
+	RUN("group create", "group=g3", "pairwise-only!", "ecdh-curve=P-521", "alg=24");
+	RUN("group show", "group=g3");
+	SAYS(" ecdh_crv=3 alg=24 ecdh_alg=-27\n");
+}
+
+Test(table, says_which_algorithm_does_not_do)
+{
+	RUN("group create", "group=g1", "sign-alg=PS256");
+	SAYS("error usage: sign-alg: 'PS256' is not known");
+	RUN("group create", "group=g1", "alg=A128CTR");
+	SAYS("error usage: alg: an AEAD");
+	RUN("group create", "group=g1", "gp-enc-alg=AES-CCM-64-64-128", "max-members:101");
+	SAYS("error usage: alg: the nonces");
+	cr_expect_str_eq(RUN("group create", "group=g1", "gp-enc-alg=AES-CCM-64-64-128", "max-members:100"), "end\n");
 }
