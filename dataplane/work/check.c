@@ -593,8 +593,6 @@ static void put_request(struct gm_ev_request *ev, const struct opening *o, const
 	ev->bad = GM_E_OK;
 	if (m->unknown_critical)
 		ev->bad = GM_E_BAD_OPTION;
-	else if (m->has_block1)
-		ev->bad = GM_E_TOO_LARGE;
 	else if (res == GM_RES_GROUP && m->code == GM_COAP_POST && m->content_format != GM_CF_NONE &&
 	         m->content_format != GM_CF_GROUPCOMM)
 		ev->bad = GM_E_BAD_FORMAT;
@@ -615,6 +613,14 @@ static void put_request(struct gm_ev_request *ev, const struct opening *o, const
 	ev->node = append(&ev->rec, res == GM_RES_NODE || res == GM_RES_NODE_CRED ? m->path[3] : (struct gm_bytes){0});
 }
 
+static void take_blocks(struct xch *x, const struct gm_coap *m)
+{
+	x->has_block1 = m->has_block1;
+	x->block1 = m->block1;
+	x->has_block2 = m->has_block2;
+	x->block2 = m->block2;
+}
+
 /* false: no room for it; the client is asked to come again */
 static bool hand_up(struct worker *w, struct opening *o, const struct gm_coap *m, enum gm_res res, const struct checked *k, bool pop)
 {
@@ -624,10 +630,9 @@ static bool hand_up(struct worker *w, struct opening *o, const struct gm_coap *m
 	x.protected_ = true;
 	x.key = request_key(w, m);
 	x.content = content_key(w, m);
-	x.has_block2 = m->has_block2;
-	x.block2 = m->block2;
+	take_blocks(&x, m);
 	uint32_t xid = gm_xch_put(w, &x);
-	size_t more = 2 * TEXT_MAX + (c->pending ? c->pending->n : 0) + 256;
+	size_t more = 2 * TEXT_MAX + m->payload.n + (c->pending ? c->pending->n : 0) + 256;
 	struct gm_ev_request *ev = xid ? gm_worker_event(w, GM_EV_REQUEST, sizeof *ev, more) : NULL;
 	if (!ev) {
 		COUNT(w, up_full);
@@ -685,6 +690,34 @@ static bool accept(struct worker *w, struct ctx *c, const struct opening *o, con
 	return true;
 }
 
+/* hold: what the payload lies in, if that goes before the burst ends */
+static void take_request(struct worker *w, struct opening *o, const struct ctx *c, const struct gm_coap *m, enum gm_res res,
+                         struct blob *hold)
+{
+	unsigned queued = w->joins_n;
+
+	if (res == GM_RES_GROUP && m->code == GM_COAP_POST)
+		queue_join(w, o, c, m);
+	else if (res == GM_RES_NODE_CRED && m->code == GM_COAP_POST)
+		queue_upload(w, o, c, m);
+	else
+		hand_up(w, o, m, res, NULL, false);
+	if (w->joins_n > queued)
+		w->join[queued].hold = gm_blob_ref(hold);
+}
+
+static void by_blocks(struct worker *w, struct opening *o, struct ctx *c, struct gm_coap *m, enum gm_res res,
+                      const struct xch *x)
+{
+	struct blob *whole = gm_upload_take(w, c, x, m);
+
+	if (!whole)
+		return;
+	m->payload = (struct gm_bytes){whole->bytes, whole->n};
+	take_request(w, o, c, m, res, whole);
+	gm_blob_drop(&whole);
+}
+
 static void request_opened(struct worker *w, struct opening *o, struct gm_bytes plain)
 {
 	struct ctx *c = gm_ctx_at(w, o->ctx);
@@ -705,8 +738,7 @@ static void request_opened(struct worker *w, struct opening *o, struct gm_bytes 
 	}
 	enum gm_res res = resource(&inner);
 	x.key = request_key(w, &inner);
-	x.has_block2 = inner.has_block2;
-	x.block2 = inner.block2;
+	take_blocks(&x, &inner);
 	x.content = content_key(w, &inner);
 	bool later_block = inner.has_block2 && inner.block2.num;
 	if (!inner.unknown_critical && !later_block && read_here(w, c, &x, &inner, res, o->repeat)) {
@@ -720,12 +752,10 @@ static void request_opened(struct worker *w, struct opening *o, struct gm_bytes 
 		gm_links_protected(w, c, &inner, &x, o->repeat);
 	else if (o->repeat)
 		return; /* not answered yet */
-	else if (res == GM_RES_GROUP && inner.code == GM_COAP_POST)
-		queue_join(w, o, c, &inner);
-	else if (res == GM_RES_NODE_CRED && inner.code == GM_COAP_POST)
-		queue_upload(w, o, c, &inner);
+	else if (inner.has_block1 && !inner.unknown_critical)
+		by_blocks(w, o, c, &inner, res, &x);
 	else
-		hand_up(w, o, &inner, res, NULL, false);
+		take_request(w, o, c, &inner, res, NULL);
 }
 
 static void verify_joins(struct worker *w)
@@ -755,6 +785,7 @@ static void verify_joins(struct worker *w)
 		w->moved = k->moved;
 		if (gm_ctx_at(w, k->o->ctx))
 			hand_up(w, k->o, &k->inner, k->res, k, good >> i & 1);
+		gm_blob_drop(&k->hold);
 	}
 	atomic_fetch_add_explicit(&w->stats.joins, w->joins_n, memory_order_relaxed);
 	w->joins_n = 0;

@@ -262,8 +262,12 @@ static void answer_piece(struct worker *w, struct ctx *c, const struct xch *x, c
 		gm_coap_put_option_uint(&out, &last, GM_OPT_MAX_AGE, a->max_age);
 	if (block)
 		gm_coap_put_block(&out, &last, GM_OPT_BLOCK2, *block);
+	if (x->has_block1)
+		gm_coap_put_block(&out, &last, GM_OPT_BLOCK1, x->block1);
 	if (block && block->num == 0)
 		gm_coap_put_option_uint(&out, &last, GM_OPT_SIZE2, (uint32_t)a->payload.n);
+	if (a->size1)
+		gm_coap_put_option_uint(&out, &last, GM_OPT_SIZE1, a->size1);
 	if (a->echo.n)
 		gm_coap_put_option(&out, &last, GM_OPT_ECHO, a->echo.p, a->echo.n);
 	gm_coap_put_payload(&out, payload.p, payload.n);

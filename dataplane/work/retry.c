@@ -210,11 +210,22 @@ static void body_due(struct worker *w, gm_ctx_id id)
 	}
 }
 
+static void upload_due(struct worker *w, gm_ctx_id id)
+{
+	struct ctx *c = gm_ctx_at(w, id);
+
+	if (c) {
+		c->upload_timer = 0;
+		gm_upload_drop(w, c);
+	}
+}
+
 static void fire(void *arg, unsigned kind, uint32_t ref)
 {
 	static void (*const due[])(struct worker *, uint32_t) = {
 		[TIMER_OUT] = out_due,     [TIMER_XCH] = xch_due,   [TIMER_PENDING] = pending_due,
 		[TIMER_SAVED] = saved_due, [TIMER_BODY] = body_due,
+		[TIMER_UPLOAD] = upload_due,
 	};
 
 	due[kind](arg, ref);

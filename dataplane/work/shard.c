@@ -159,6 +159,7 @@ void gm_ctx_wipe(struct worker *w, gm_ctx_id id)
 		gm_out_end(w, c->out, false);
 	gm_ctx_forget_answer(w, c);
 	gm_ctx_forget_body(w, c);
+	gm_upload_drop(w, c);
 	gm_wheel_del(&w->wheel, c->pending_timer);
 	gm_blob_drop(&c->pending);
 	atomic_fetch_sub_explicit(gauge, 1, memory_order_relaxed);

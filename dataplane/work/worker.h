@@ -24,6 +24,8 @@
 #define EXCHANGE_LIFETIME_MS 247000u /* RFC 7252 §4.8.2 */
 #define EMPTY_ACK_MS 500u       /* an answer that takes longer gets an empty ACK ahead */
 #define BODY_IDLE_MS 60000u
+#define REQUEST_MAX 8192u       /* longest request that is taken by blocks */
+#define UPLOADS_MAX 4096u       /* such requests at a time, in a worker */
 #define BODIES_MAX (64u << 20)  /* bytes kept for block-wise transfers, in a worker */
 #define SNAPSHOT_MIN (16u << 10) /* a body so long is looked for among those of others */
 #define SNAPSHOTS 8u
@@ -66,6 +68,8 @@ struct ctx { /* an association with a client; secret */
 	uint32_t body_content; /* and the hash of its payload; 0: it had none */
 	uint64_t body_etag;    /* 0: none */
 	bool body_counted;     /* in worker.bodies */
+	struct blob *upload;   /* request that comes by blocks, room for REQUEST_MAX */
+	uint32_t upload_n, upload_key, upload_timer;
 	uint8_t body_code;
 	int32_t body_format;
 };
@@ -143,8 +147,8 @@ struct xch { /* a request on its way through core */
 	uint16_t mid;
 	uint8_t type, token_len, token[8];
 	uint16_t datagram_n; /* bytes of the request */
-	bool live, protected_, acked, observe, has_block2;
-	struct gm_coap_block block2;
+	bool live, protected_, acked, observe, has_block1, has_block2;
+	struct gm_coap_block block1, block2;
 };
 
 enum out_kind { OUT_REKEY, OUT_NOTICE, OUT_ACTIVE, OUT_SEPARATE };
@@ -206,6 +210,7 @@ struct checked { /* a Join, or an upload of a credential, between parse and verd
 	uint32_t group_gen;
 	bool has_job, pop, control_ok, moved; /* has_job: its signature waits for the batch; else pop is the verdict */
 	struct gm_uri uri;
+	struct blob *hold; /* the request's payload, where it came by blocks */
 	uint8_t scope[GM_GROUP_NAME_MAX + 16];
 	struct gm_cred_pub pub;
 	uint8_t pop_input[512];
@@ -255,6 +260,7 @@ struct worker {
 	struct repeat *repeats;
 	struct { uint64_t etag; struct blob *body; } snapshots[SNAPSHOTS]; /* long bodies that several contexts fetch */
 	size_t bodies;
+	unsigned uploads;
 	double tokens; /* the pacer's */
 	uint64_t tokens_ns;
 	uint32_t walk_next;  /* group whose walk goes on */
@@ -325,6 +331,10 @@ void gm_ctx_forget_body(struct worker *w, struct ctx *c);
 bool gm_body_keep(struct worker *w, struct ctx *c, struct gm_bytes payload);
 void gm_body_drop(struct worker *w, struct ctx *c);
 void gm_bodies_free(struct worker *w);
+/* ---- upload.c: requests that come by blocks. RFC 7959 §2.5 */
+/* One more block. The whole payload with its last, NULL: it was answered, with 2.31 or an error. The caller drops it. */
+struct blob *gm_upload_take(struct worker *w, struct ctx *c, const struct xch *x, const struct gm_coap *m);
+void gm_upload_drop(struct worker *w, struct ctx *c);
 void gm_ctx_fill_save(const struct ctx *c, gm_ctx_id id, struct gm_ctx_save *save);
 void gm_shards_ask(struct worker *w); /* leases that could not be asked for */
 void gm_shards_init(struct worker *w);
@@ -350,7 +360,7 @@ void gm_box_flush(struct worker *w);
 struct answer {
 	uint8_t code;
 	int32_t format;
-	uint32_t max_age;
+	uint32_t max_age, size1; /* size1 0: none */
 	uint64_t etag; /* 0: none */
 	bool has_max_age, observe, save;
 	bool own_piv; /* nonce of ours: repeated reads and Echo */
@@ -395,7 +405,7 @@ void gm_links_plain(struct worker *w, const struct gm_coap *m, const struct xch 
 void gm_links_protected(struct worker *w, struct ctx *c, const struct gm_coap *m, const struct xch *x, bool repeat);
 
 /* ---- retry.c */
-enum timer_kind { TIMER_OUT, TIMER_XCH, TIMER_PENDING, TIMER_SAVED, TIMER_BODY };
+enum timer_kind { TIMER_OUT, TIMER_XCH, TIMER_PENDING, TIMER_SAVED, TIMER_BODY, TIMER_UPLOAD };
 void gm_timers_run(struct worker *w);
 uint32_t gm_out_new(struct worker *w, struct ctx *c, const struct out *o); /* not sent yet; 0: full */
 struct out *gm_out_at(struct worker *w, uint32_t h);

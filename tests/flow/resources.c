@@ -446,6 +446,99 @@ Test(blocks, of_nothing_that_was_begun_are_4_08)
 	flow_free(r);
 }
 
+/* q's payload in blocks of 64 bytes; the answer to the last in a. */
+static void ask_by_blocks(struct flow *r, struct gm_member *m, struct asking q, struct reply *a)
+{
+	struct gm_bytes whole = q.payload;
+
+	for (uint32_t i = 0; i * 64 < whole.n; i++) {
+		struct gm_coap_block block = {.num = i, .more = (i + 1) * 64 < whole.n, .szx = 2};
+		q.block1 = &block;
+		q.payload = (struct gm_bytes){whole.p + i * 64, block.more ? 64 : whole.n - i * 64};
+		cr_assert(ask(r, m, &q, a));
+		cr_assert(a->inner.has_block1 && a->inner.block1.num == i && a->inner.block1.more == block.more);
+		if (block.more)
+			cr_assert_str_eq(said(a), "2.31");
+	}
+}
+
+Test(long_requests, come_by_blocks)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = joined(r, REQ);
+	struct asking q = {.method = GM_COAP_FETCH, .path = "/ace-group/g1/creds", .format = GM_CF_GROUPCOMM};
+	static uint8_t bytes[4096];
+	struct gm_out o = gm_out(bytes, sizeof bytes);
+	struct reply a;
+
+	gm_cbor_put_map(&o, 1);
+	gm_cbor_put_uint(&o, 4);
+	gm_cbor_put_array(&o, 3);
+	gm_cbor_put_bool(&o, true);
+	gm_cbor_put_array(&o, 0);
+	gm_cbor_put_array(&o, 901);
+	for (unsigned i = 0; i < 900; i++)
+		gm_cbor_put_bstr(&o, "\xee\xee\xee", 3); /* nobody's: their length is another */
+	gm_cbor_put_bstr(&o, m->sid, m->sid_n);
+	q.payload = gm_out_result(&o);
+	ask_by_blocks(r, m, q, &a);
+	cr_expect_str_eq(said(&a), "2.05");
+	cr_expect(gm_bytes_eq(value_at(a.inner.payload, 9), (struct gm_bytes){(const uint8_t *)"\0", 1}));
+	cr_expect(eq(u32, r->dp->worker[0]->uploads, 0));
+	flow_free(r);
+}
+
+Test(long_requests, may_be_joins)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = with_token(r, REQ);
+	uint8_t bytes[1024];
+	struct gm_out o = gm_out(bytes, sizeof bytes);
+	struct joining j = {.roles = REQ};
+	struct asking q = {.method = GM_COAP_POST, .path = "/ace-group/g1", .format = GM_CF_GROUPCOMM};
+	struct reply a;
+
+	put_join(&o, r, m, &j);
+	q.payload = gm_out_result(&o);
+	ask_by_blocks(r, m, q, &a);
+	cr_expect_str_eq(said(&a), "2.01");
+	flow_free(r);
+}
+
+Test(long_requests, with_gaps_are_4_08_and_too_long_ones_4_13)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = joined(r, REQ);
+	static uint8_t bytes[1024];
+	struct gm_coap_block block = {.num = 1, .more = true, .szx = 6};
+	struct asking q = {.method = GM_COAP_FETCH, .path = "/ace-group/g1/creds", .payload = {bytes, 1024}, .block1 = &block};
+	struct reply a;
+
+	cr_assert(ask(r, m, &q, &a));
+	cr_expect_str_eq(said(&a), "4.08", "the first is missing");
+	for (block.num = 0; block.num < REQUEST_MAX / 1024; block.num++) {
+		cr_assert(ask(r, m, &q, &a));
+		cr_expect_str_eq(said(&a), "2.31");
+	}
+	cr_assert(ask(r, m, &q, &a));
+	cr_expect_str_eq(said(&a), "4.13");
+	cr_expect(eq(u32, r->dp->worker[0]->uploads, 0));
+	block.num = 0;
+	cr_assert(ask(r, m, &q, &a));
+	cr_expect(eq(u32, r->dp->worker[0]->uploads, 1));
+	block.num = 2;
+	cr_assert(ask(r, m, &q, &a));
+	cr_expect_str_eq(said(&a), "4.08", "the second is missing");
+	block.num = 0;
+	cr_assert(ask(r, m, &q, &a));
+	flow_run(r, BODY_IDLE_MS + 5000);
+	cr_expect(eq(u32, r->dp->worker[0]->uploads, 0), "forgotten");
+	block.num = 1;
+	cr_assert(ask(r, m, &q, &a));
+	cr_expect_str_eq(said(&a), "4.08");
+	flow_free(r);
+}
+
 Test(long_answers, are_kept_once_for_all_and_bounded)
 {
 	static struct ctx one, two, three;

@@ -16,7 +16,7 @@ struct asking {
 	struct gm_bytes payload;
 	bool observe, unobserve;
 	const char *query;                  /* NULL: none */
-	const struct gm_coap_block *block2; /* NULL: none */
+	const struct gm_coap_block *block1, *block2; /* NULL: none */
 };
 
 struct reply { /* not to be copied: inner borrows from it */
@@ -84,6 +84,8 @@ static inline void put_plain(struct gm_out *o, const struct asking *q)
 		gm_coap_put_option(o, &last, GM_OPT_URI_QUERY, q->query, strlen(q->query));
 	if (q->block2)
 		gm_coap_put_block(o, &last, GM_OPT_BLOCK2, *q->block2);
+	if (q->block1)
+		gm_coap_put_block(o, &last, GM_OPT_BLOCK1, *q->block1);
 	gm_coap_put_payload(o, q->payload.p, q->payload.n);
 }
 
