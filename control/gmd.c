@@ -278,6 +278,23 @@ static enum gm_err load_record(void *arg, enum gm_table table, struct gm_bytes k
 	return gm_core_load(arg, table, key, value);
 }
 
+/* An address that means any, and one without port, name nobody: then URIs are paths. */
+static void name_uri(char uri[static 128], const struct gm_config *config)
+{
+	const struct gm_addr *first = &config->listen[0];
+	struct gm_addr any;
+	char text[GM_ADDR_TEXT];
+
+	if (config->uri[0]) {
+		snprintf(uri, 128, "%s", config->uri);
+		return;
+	}
+	bool named = first->port && gm_addr_parse(&any, "[::]:1") && memcmp(any.ip, first->ip, sizeof(any.ip)) != 0 &&
+	             gm_addr_parse(&any, "0.0.0.0:1") && memcmp(any.ip, first->ip, sizeof(any.ip)) != 0;
+	if (named)
+		snprintf(uri, 128, "coap://%s", gm_addr_text(first, text));
+}
+
 static bool open_state(struct gmd *d)
 {
 	struct gm_core_config core = {
@@ -299,6 +316,7 @@ static bool open_state(struct gmd *d)
 		return failed("store", why[0] ? why : gm_err_info(err)->text);
 	d->turn = gm_store_turn(d->store);
 	memcpy(core.audience, d->config.audience, sizeof(core.audience));
+	name_uri(core.uri, &d->config);
 	d->core = gm_core_new(&core);
 	if (!d->core)
 		return failed("core", gm_err_info(GM_E_NO_MEMORY)->text);

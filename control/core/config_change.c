@@ -12,6 +12,7 @@
 #define ECDH_SS_HKDF_256 (-27)
 #define ECDH_SS_HKDF_512 (-28)
 #define HKDF_SHA_512 7
+#define SHORT_SIDS_MEMBERS 100u /* as many as get Sender IDs of one byte */
 
 static struct gm_bytes text_bytes(const char *text)
 {
@@ -235,8 +236,8 @@ static const char *check_signatures(const struct gm_admin_map *m)
 
 static const char *check_agreement(const struct gm_admin_map *m)
 {
-	if (m->ecdh_alg == ECDH_SS_HKDF_512 ? m->hkdf != HKDF_SHA_512
-	                                    : m->ecdh_alg == ECDH_SS_HKDF_256 && m->hkdf != GM_HKDF_SHA_256)
+	if ((m->ecdh_alg == ECDH_SS_HKDF_512 && m->hkdf == GM_HKDF_SHA_256) ||
+	    (m->ecdh_alg == ECDH_SS_HKDF_256 && m->hkdf == HKDF_SHA_512))
 		return "ecdh_alg: does not fit hkdf";
 	return m->ecdh_params.kty ? NULL : "ecdh_params: not understood";
 }
@@ -254,14 +255,7 @@ unsigned gm_config_sid_max(const struct gm_group_params *p)
 	return nonce > 6 ? nonce - 6 : 0;
 }
 
-/* The credentials of a group, its Group Manager's among them, are on one curve as long as it lives. */
-static bool same_curve(const struct gm_group_params *a, const struct gm_group_params *b)
-{
-	return a->cred_fmt == b->cred_fmt && a->sign_crv == b->sign_crv &&
-	       (a->group_mode || a->ecdh_crv == b->ecdh_crv);
-}
-
-static const char *check_supported(const struct gm_group *g, const struct gm_admin_map *m)
+static const char *check_supported(const struct gm_admin_map *m)
 {
 	struct gm_group_params p = gm_config_params(m);
 
@@ -269,14 +263,7 @@ static const char *check_supported(const struct gm_group *g, const struct gm_adm
 		return "det_req: deterministic requests are not supported";
 	if (m->max_stale_sets > GM_STALE_SETS_MAX)
 		return "max_stale_sets: more than are kept here";
-	const char *why = gm_params_check(&p, 0);
-	if (why)
-		return why;
-	if (g && !same_curve(&p, &g->spec.params))
-		return "sign_alg, ecdh_params, cred_fmt: a group's credentials stay of one kind and curve";
-	if (gm_config_sid_max(&p) < (g ? g->sid_len : 1u))
-		return "gp_enc_alg, alg: nonces too short for the Sender IDs";
-	return NULL;
+	return gm_params_check(&p, 1);
 }
 
 struct gm_fault gm_config_check(const struct gm_turn *t, const struct gm_group *g, const struct gm_admin_map *m)
@@ -299,7 +286,7 @@ struct gm_fault gm_config_check(const struct gm_turn *t, const struct gm_group *
 		return (struct gm_fault){GM_E_RANGE, "as_uri: too long"};
 	if (gm_in_left(&m->app_groups.in) + 3 > GM_ADMIN_APP_GROUPS_MAX)
 		return (struct gm_fault){GM_E_RANGE, "app_groups: too many"};
-	why = check_supported(g, m);
+	why = check_supported(m);
 	return (struct gm_fault){why ? GM_E_BAD_CONFIG : GM_E_OK, why};
 }
 
@@ -383,6 +370,71 @@ static void rekey_for(struct gm_turn *t, struct gm_group *g)
 		gm_plan_step(t, g, GM_REASON_OPERATOR);
 }
 
+static bool same_keys(const struct gm_group_params *a, const struct gm_group_params *b)
+{
+	return a->cred_fmt == b->cred_fmt && a->sign_alg == b->sign_alg && a->sign_crv == b->sign_crv &&
+	       a->ecdh_kty == b->ecdh_kty && a->ecdh_crv == b->ecdh_crv;
+}
+
+/* Everybody comes with a new credential, as the Group Manager does itself. GA §6.6.2 */
+static void forget_credentials(struct gm_turn *t, struct gm_group *g)
+{
+	for (uint32_t slot = 0; slot < g->slots_n; slot++) {
+		struct gm_member *m = gm_groups_slot(t->core, g, slot);
+		if (!m || !m->cred.n)
+			continue;
+		struct gm_member_parts parts = gm_members_parts(m);
+		parts.cred = (struct gm_bytes){0};
+		gm_members_set_parts(m, &parts);
+		gm_record_put_member(t, m);
+	}
+}
+
+static void drop_stale_sets(struct gm_turn *t, struct gm_group *g)
+{
+	for (; g->stale_first < g->version; g->stale_first++) {
+		struct gm_stale_set *s = gm_stale_of(g, g->stale_first);
+		gm_record_remove_stale(t, g, g->stale_first, s->n);
+		free(s->sids);
+		*s = (struct gm_stale_set){0};
+	}
+}
+
+/* The nonces have no room for the Sender IDs: who has one is out and may come again. The sets of stale ones go too, as
+ * they are of the old length; who missed a rekey forgets everything then. GA §6.6.2 */
+static void shorten_sids(struct gm_turn *t, struct gm_group *g, unsigned sid_max)
+{
+	struct gm_held *held = gm_plan_take_held(g);
+
+	for (uint32_t slot = 0; slot < g->slots_n; slot++) {
+		struct gm_member *m = gm_groups_slot(t->core, g, slot);
+		if (m && m->sid_n > sid_max)
+			gm_members_remove(t, m, GM_E_EVICTED, GM_REASON_NONE, GM_HASTE_NOW);
+	}
+	gm_plan_step(t, g, GM_REASON_OPERATOR);
+	drop_stale_sets(t, g);
+	g->spec.max_members = SHORT_SIDS_MEMBERS;
+	g->sid_len = gm_core_sid_len(g->spec.max_members);
+	gm_record_put_group(t, g);
+	gm_plan_answer(t, held);
+}
+
+static void change_params(struct gm_turn *t, struct gm_group *g, const struct gm_group_params *params)
+{
+	bool keys = !same_keys(params, &g->spec.params);
+
+	g->spec.params = *params;
+	g->gen++;
+	if (keys && gm_groups_new_credential(t, g) == GM_E_OK)
+		forget_credentials(t, g);
+	gm_record_put_group(t, g);
+	gm_tell_group(t, g, false);
+	if (gm_config_sid_max(params) < g->sid_len)
+		shorten_sids(t, g, gm_config_sid_max(params));
+	else
+		rekey_for(t, g);
+}
+
 void gm_config_apply(struct gm_turn *t, struct gm_group *g, const struct gm_admin_map *m)
 {
 	struct gm_group_params params = gm_config_params(m);
@@ -396,13 +448,11 @@ void gm_config_apply(struct gm_turn *t, struct gm_group *g, const struct gm_admi
 		keep_stale_sets(t, g, (unsigned)m->max_stale_sets);
 	if (has(m, GM_ADMIN_EXP) && m->exp != g->exp)
 		set_exp(t, g, m->exp);
+	gm_core_log(t->core, "group.configure group=%s active=%d algorithms=%d", g->spec.name, g->spec.active, algs);
 	if (algs) {
-		g->spec.params = params;
-		g->gen++;
+		change_params(t, g, &params);
+		return;
 	}
 	gm_record_put_group(t, g);
 	gm_tell_group(t, g, false);
-	gm_core_log(t->core, "group.configure group=%s active=%d algorithms=%d", g->spec.name, g->spec.active, algs);
-	if (algs)
-		rekey_for(t, g);
 }

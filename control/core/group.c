@@ -227,11 +227,22 @@ static bool prefix_taken(const struct gm_core *c, const uint8_t prefix[static 3]
 	return false;
 }
 
-static enum gm_err first_keys(struct gm_turn *t, struct gm_group *g)
+enum gm_err gm_groups_new_credential(struct gm_turn *t, struct gm_group *g)
 {
 	struct gm_key_pair kdc;
-	uint8_t prefix[3];
 	struct gm_out cred = gm_out(g->kdc_cred, sizeof(g->kdc_cred));
+
+	gm_dice(t->txn, g->kdc_seed, sizeof(g->kdc_seed));
+	GM_TRY(gm_key_pair_make(&kdc, &g->spec.params, g->kdc_seed));
+	gm_ccs_encode_pub(&cred, NULL, &kdc.pub);
+	gm_wipe(&kdc, sizeof(kdc));
+	g->kdc_cred_n = (uint16_t)gm_out_len(&cred);
+	return cred.err;
+}
+
+static enum gm_err first_keys(struct gm_turn *t, struct gm_group *g)
+{
+	uint8_t prefix[3];
 
 	do
 		gm_dice(t->txn, prefix, sizeof(prefix));
@@ -240,12 +251,7 @@ static enum gm_err first_keys(struct gm_turn *t, struct gm_group *g)
 	g->gid_n = 7; /* prefix, then an epoch of four bytes that moves at each rekey */
 	gm_dice(t->txn, g->ms, sizeof(g->ms));
 	gm_dice(t->txn, g->salt, sizeof(g->salt));
-	gm_dice(t->txn, g->kdc_seed, sizeof(g->kdc_seed));
-	GM_TRY(gm_key_pair_make(&kdc, &g->spec.params, g->kdc_seed));
-	gm_ccs_encode_pub(&cred, NULL, &kdc.pub);
-	gm_wipe(&kdc, sizeof(kdc));
-	g->kdc_cred_n = (uint16_t)gm_out_len(&cred);
-	return cred.err;
+	return gm_groups_new_credential(t, g);
 }
 
 static uint32_t free_index(const struct gm_core *c)

@@ -264,6 +264,8 @@ void gm_groups_member_free(struct gm_core *c, struct gm_member *m);             
 uint32_t gm_groups_free_slot(struct gm_group *g);
 void gm_groups_slots_done(struct gm_group *g); /* after a load: the holes become free slots */
 bool gm_groups_name_usable(const char *name); /* as a segment of a path */
+/* The Group Manager's own, for the group's present algorithms. RANGE, ROOM: params were not checked */
+GM_NODISCARD enum gm_err gm_groups_new_credential(struct gm_turn *t, struct gm_group *g);
 void gm_groups_unlink(struct gm_core *c, struct gm_group *g);
 
 /* policy.c */

@@ -31,7 +31,8 @@
 	X(key_file,            "/etc/gmd/store.key")                                                                   \
 	X(control_socket,      "/run/gmd/gmd.sock")                                                                    \
 	X(control_group,       "")                                                                                     \
-	X(audience,            NULL)
+	X(audience,            NULL)                                                                                   \
+	X(uri,                 "")
 /* clang-format on */
 
 struct raw { /* as libcyaml fills it; absent: NULL, or the first value of an enumeration */

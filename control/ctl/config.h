@@ -14,6 +14,7 @@ struct gm_config {
 	char control_socket[GM_CONFIG_PATH_MAX + 1];
 	char control_group[33]; /* name of a Unix group; empty: none */
 	char audience[128];
+	char uri[128]; /* scheme and authority under which clients reach it; empty: from the first listen address */
 	struct gm_addr listen[8];
 	unsigned listen_n;
 	uint32_t workers, contexts_max, members_max, groups_max;

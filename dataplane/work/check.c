@@ -608,7 +608,7 @@ static void put_request(struct gm_ev_request *ev, const struct opening *o, const
 	memcpy(ev->token, o->outer.token, sizeof ev->token);
 	ev->piv_n = o->option.piv_n;
 	memcpy(ev->piv, o->option.piv, sizeof ev->piv);
-	if (m->path_n > 1 && gm_bytes_is(m->path[0], "ace-group"))
+	if (m->path_n > 1 && (res == GM_RES_MANAGE_GROUP || gm_bytes_is(m->path[0], "ace-group")))
 		ev->group = append(&ev->rec, m->path[1]);
 	ev->node = append(&ev->rec, res == GM_RES_NODE || res == GM_RES_NODE_CRED ? m->path[3] : (struct gm_bytes){0});
 }
