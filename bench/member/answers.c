@@ -314,6 +314,9 @@ void gm_join_verified(struct gm_member_env *env, struct gm_member *m, uint8_t co
 		memcpy(m->sid, map.sid.p, map.sid.n);
 	memcpy(m->joined_cnonce, m->cnonce, sizeof(m->joined_cnonce));
 	m->rejoined = code == GM_COAP(2, 4);
+	m->joined_gid_n = keys.gid_n;
+	memcpy(m->joined_gid, keys.gid, sizeof(m->joined_gid));
+	m->joined_version = keys.version;
 	m->state = GM_MEMBER_IN;
 	m->told = false;
 	m->next = keys;

@@ -148,9 +148,9 @@ static void write_ack(struct gm_fleet *f, const struct gm_member *m)
 	for (unsigned i = 0; i < m->sid_n; i++)
 		fprintf(f->acks, "%02x", m->sid[i]);
 	fprintf(f->acks, "\",\"gid\":\"");
-	for (unsigned i = 0; i < m->keys.gid_n; i++)
-		fprintf(f->acks, "%02x", m->keys.gid[i]);
-	fprintf(f->acks, "\",\"version\":%llu,\"rejoin\":%s}\n", (unsigned long long)m->keys.version,
+	for (unsigned i = 0; i < m->joined_gid_n; i++)
+		fprintf(f->acks, "%02x", m->joined_gid[i]);
+	fprintf(f->acks, "\",\"version\":%llu,\"rejoin\":%s}\n", (unsigned long long)m->joined_version,
 	        m->rejoined ? "true" : "false");
 	fflush(f->acks);
 }

@@ -597,6 +597,11 @@ static void response(struct gm_member_env *env, struct gm_member *m, const struc
 	}
 	if (msg->type == GM_COAP_ACK && msg->mid != m->ex.mid)
 		return;
+	if (notice && m->ex.active && m->ex.op == GM_OP_JOIN) {
+		gm_member_flush(env); /* the Join Response came first, its check may wait still */
+		if (m->ex.active && m->ex.op == GM_OP_JOIN)
+			return; /* the Group Manager will repeat this */
+	}
 	if (msg->has_oscore) {
 		const struct gm_oscore_request *r = ours ? &m->ex.request : &m->obs_request;
 		size_t n = gm_member_open(m, msg, &option, r, false, text, sizeof(text));

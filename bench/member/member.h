@@ -110,6 +110,8 @@ struct gm_member {
 	uint8_t next_seed[GM_ED25519_SEED], next_pub[GM_ED25519_PUB]; /* uploaded, not confirmed */
 	uint8_t fetch_sid_n, fetch_sid[GM_SID_MAX];
 	uint8_t sid_n, sid[GM_SID_MAX], node_n;
+	uint8_t joined_gid_n, joined_gid[GM_GID_MAX]; /* of the Join Response that gave the Sender ID */
+	uint64_t joined_version;
 	char node[GM_NODE_NAME_MAX + 1];
 	struct gm_member_keys keys, next,
 	    prev; /* next: waits for the stale set; version of prev: 0 may mean none, see has_prev */

@@ -11,7 +11,7 @@
 
 uint8_t *gm_ctl_buf_room(struct gm_ctl_buf *buf, size_t size)
 {
-	if (buf->cap - buf->n >= size)
+	if (buf->bytes && buf->cap - buf->n >= size)
 		return buf->bytes + buf->n;
 	size_t used = buf->n - buf->at, cap = buf->cap ? buf->cap : 4096;
 
