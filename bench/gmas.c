@@ -27,7 +27,7 @@ struct options {
 	const char *alg, *iss, *aud, *key, *out, *listen;
 	const char *groups[GROUPS_MAX];
 	unsigned groups_n;
-	const char *auds[4], *kid_of;
+	const char *auds[4], *kid_of, *cnonce;
 	unsigned auds_n;
 	bool extended_scope;
 	long exp_s, count, nbf_s, exi_s; /* exp_s 0, exi_s -1: not given */
@@ -38,7 +38,7 @@ struct options {
 static const char usage[] =
     "usage: gmas keygen --alg AES-CCM-16-64-128|HMAC256|EdDSA|ES256 --iss NAME --aud AUDIENCE -o AS.json\n"
     "       gmas mint -k AS.json --group NAME=ROLE[,ROLE] [--group ...] [--exp SECONDS] [--count N] [-o TOKENS.jsonl]\n"
-    "            [--nbf SECONDS] [--exi SECONDS --seq N] [--extended-scope] [--audience NAME ...] [--kid-of ID]\n"
+    "            [--nbf SECONDS] [--exi SECONDS --seq N] [--extended-scope] [--audience NAME ...] [--kid-of ID] [--cnonce HEX]\n"
     "       gmas serve -k AS.json [--listen 127.0.0.1:5690] [--exp SECONDS]\n"
     "\n"
     "A development Authorization Server for gmd: makes a key, mints CWTs with an OSCORE cnf, or answers\n"
@@ -113,10 +113,27 @@ static void print_minted(FILE *to, const struct gm_minted *m, const struct gm_mi
 	fprintf(to, "\"exp\":%lld}\n", (long long)what->exp);
 }
 
-static bool mint_of(const struct options *o, struct gm_mint *what, uint8_t kid[static 32])
+#define HEX_MAX 32u
+
+/* 1 to 32 bytes; text NULL: nothing */
+static bool hex_of(const char *text, uint8_t bytes[static HEX_MAX], struct gm_bytes *out)
+{
+	size_t n = text ? strlen(text) / 2 : 0;
+	if (!text)
+		return true;
+	if (!n || n > HEX_MAX || strlen(text) % 2)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (sscanf(text + 2 * i, "%2hhx", &bytes[i]) != 1)
+			return false;
+	*out = (struct gm_bytes){bytes, n};
+	return true;
+}
+
+static bool mint_of(const struct options *o, struct gm_mint *what, uint8_t kid[static HEX_MAX],
+                    uint8_t cnonce[static HEX_MAX])
 {
 	int64_t now = (int64_t)time(NULL);
-	size_t n = o->kid_of ? strlen(o->kid_of) / 2 : 0;
 	*what = (struct gm_mint){
 	    .extended_scope = o->extended_scope,
 	    .exp = o->exp_s ? now + o->exp_s : o->exi_s >= 0 ? -1 : now + LIFE_S,
@@ -125,15 +142,7 @@ static bool mint_of(const struct options *o, struct gm_mint *what, uint8_t kid[s
 	    .exi_seq = o->seq,
 	};
 	memcpy(what->auds, o->auds, sizeof(what->auds));
-	if (!o->kid_of)
-		return true;
-	if (!n || n > 32 || strlen(o->kid_of) % 2)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (sscanf(o->kid_of + 2 * i, "%2hhx", &kid[i]) != 1)
-			return false;
-	what->kid = (struct gm_bytes){kid, n};
-	return true;
+	return hex_of(o->kid_of, kid, &what->kid) && hex_of(o->cnonce, cnonce, &what->cnonce);
 }
 
 static int mint(const struct options *o)
@@ -141,14 +150,14 @@ static int mint(const struct options *o)
 	struct gm_askey key;
 	struct gm_minted m;
 	struct gm_mint what;
-	uint8_t bytes[512], kid[32];
+	uint8_t bytes[512], kid[HEX_MAX], cnonce[HEX_MAX];
 	struct gm_out scope = gm_out(bytes, sizeof(bytes));
 	if (!o->key || !o->groups_n)
 		return wrong("mint needs -k and --group");
 	if (!scope_of(&scope, o))
 		return wrong("--group takes NAME=ROLE[,ROLE]");
-	if (!mint_of(o, &what, kid))
-		return wrong("--kid-of takes an id of 1 to 32 bytes in hex");
+	if (!mint_of(o, &what, kid, cnonce))
+		return wrong("--kid-of and --cnonce take 1 to 32 bytes in hex");
 	what.scope = gm_out_result(&scope);
 	enum gm_err err = gm_askey_load(&key, o->key);
 	if (err != GM_E_OK)
@@ -301,7 +310,8 @@ static bool read_options(struct options *o, int argc, char **argv)
 	    {"listen", required_argument, NULL, 'l'}, {"nbf", required_argument, NULL, 'b'},
 	    {"exi", required_argument, NULL, 'x'},    {"seq", required_argument, NULL, 's'},
 	    {"audience", required_argument, NULL, 'A'}, {"kid-of", required_argument, NULL, 'K'},
-	    {"extended-scope", no_argument, NULL, 'S'}, {0},
+	    {"extended-scope", no_argument, NULL, 'S'}, {"cnonce", required_argument, NULL, 'C'},
+	    {0},
 	};
 	for (int c; (c = getopt_long(argc, argv, "o:k:", longs, NULL)) != -1;) {
 		switch (c) {
@@ -345,6 +355,9 @@ static bool read_options(struct options *o, int argc, char **argv)
 			break;
 		case 'K':
 			o->kid_of = optarg;
+			break;
+		case 'C':
+			o->cnonce = optarg;
 			break;
 		case 'S':
 			o->extended_scope = true;

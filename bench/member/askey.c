@@ -180,6 +180,7 @@ enum gm_err gm_askey_mint_as(struct gm_minted *minted, const struct gm_askey *ke
 	    .exi = what->exi,
 	    .scope = what->scope,
 	    .extended_scope = what->extended_scope,
+	    .cnonce = what->cnonce,
 	    .cnf_kid = what->kid,
 	    .has_osc = !what->kid.p,
 	    .osc = {.id = {minted->osc_id, sizeof(minted->osc_id)},

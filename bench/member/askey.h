@@ -32,6 +32,7 @@ struct gm_mint {
 	bool extended_scope;   /* under tag 1668547115                                                  RFC 9594 §7 */
 	int64_t exp, nbf, exi; /* -1: absent */
 	uint64_t exi_seq;      /* with exi: cti is the audience and this number             RFC 9200 §5.10.3 */
+	struct gm_bytes cnonce; /* p == NULL: none */
 	const char *auds[4];   /* auds[0] != NULL: instead of the key's audience, several */
 	struct gm_bytes kid;   /* p != NULL: cnf names this osc id, for an update of rights    RFC 9203 §4.1 */
 };

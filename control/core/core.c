@@ -133,6 +133,7 @@ static bool portion_full(const struct gm_turn *t)
 /* A phase returns true when it is through. */
 static bool load_ases(struct gm_turn *t)
 {
+	gm_dice(t->txn, t->core->cnonce_key, sizeof(t->core->cnonce_key));
 	for (unsigned i = 0; i < t->core->ases_n; i++)
 		gm_tell_as(t, &t->core->ases[i], false);
 	return true;

@@ -108,6 +108,7 @@ struct gm_as_spec {
 	char issuer[128]; /* iss of its tokens; empty: not compared */
 	char uri[128];    /* for creation hints */
 	bool empty_salt_item;
+	bool cnonce; /* its tokens have to carry a fresh one of ours                     RFC 9200 §5.3.1 */
 	struct gm_cose_key key;
 };
 GM_NODISCARD enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struct gm_as_spec *spec);

@@ -109,7 +109,7 @@ static struct gm_out begin(struct gm_turn *t, unsigned fields, size_t cap)
 void gm_record_put_as(struct gm_turn *t, const struct gm_as *as)
 {
 	const struct gm_as_spec *s = &as->spec;
-	struct gm_out o = begin(t, 7, 1024);
+	struct gm_out o = begin(t, 8, 1024);
 
 	gm_cbor_put_text(&o, s->name);
 	gm_cbor_put_text(&o, s->issuer);
@@ -118,6 +118,7 @@ void gm_record_put_as(struct gm_turn *t, const struct gm_as *as)
 	gm_cbor_put_int(&o, s->key.alg);
 	gm_cbor_put_bstr(&o, s->key.kid, s->key.kid_n);
 	gm_cbor_put_bstr(&o, s->key.key, s->key.key_n);
+	gm_cbor_put_bool(&o, s->cnonce);
 	put(t, GM_OWNER_SITE, GM_TABLE_AS, key_u32(as->id), &o);
 }
 
@@ -436,7 +437,7 @@ static uint32_t be32(const uint8_t *p)
 
 static enum gm_err load_as(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
 {
-	struct gm_in in = open_record(value, 7);
+	struct gm_in in = open_record(value, 8);
 	struct gm_as as = {0};
 
 	if (key.n != 4)
@@ -449,6 +450,7 @@ static enum gm_err load_as(struct gm_core *c, struct gm_bytes key, struct gm_byt
 	as.spec.key.alg = (int32_t)gm_cbor_int(&in);
 	as.spec.key.kid_n = take_up_to(&in, as.spec.key.kid, sizeof(as.spec.key.kid));
 	as.spec.key.key_n = take_up_to(&in, as.spec.key.key, sizeof(as.spec.key.key));
+	as.spec.cnonce = gm_cbor_bool(&in);
 	GM_TRY(done(&in));
 	if (c->ases_n == GM_ASES_MAX)
 		return GM_E_CORRUPT;

@@ -184,6 +184,7 @@ struct gm_core {
 	uint8_t hash_key[16]; /* decides nothing but places in tables */
 	struct gm_as *ases;   /* room for GM_ASES_MAX */
 	unsigned ases_n;
+	uint8_t cnonce_key[16]; /* of this start */
 	uint32_t next_as; /* no id is given twice: bars and contexts that wait outlive their server */
 	struct gm_slab assocs, idents, members, bars, seen, revoked, group_mem;
 	uint32_t *ctx[GM_SHARDS]; /* slot to association */

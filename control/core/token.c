@@ -225,6 +225,9 @@ static enum gm_err check_claims(struct gm_turn *t, const struct gm_ev_token *ev,
 		return GM_E_TOKEN_AUDIENCE;
 	if (!scope.p || gm_scope_check(scope) != GM_E_OK)
 		return GM_E_TOKEN_SCOPE;
+	if (as->spec.cnonce &&
+	    !gm_cnonce_fresh(gm_rec_bytes(ev, ev->cnonce), t->core->cnonce_key, t->txn->wall_s))
+		return GM_E_TOKEN_NONCE;
 	return GM_E_OK;
 }
 

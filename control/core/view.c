@@ -97,6 +97,8 @@ void gm_tell_as(struct gm_turn *t, const struct gm_as *as, bool remove)
 		if (remove)
 			continue;
 		e->empty_salt_item = s->empty_salt_item;
+		e->cnonce = s->cnonce;
+		memcpy(e->cnonce_key, t->core->cnonce_key, sizeof(e->cnonce_key));
 		e->kid_n = s->key.kid_n;
 		memcpy(e->kid, s->key.kid, sizeof(e->kid));
 		e->key_n = s->key.key_n;

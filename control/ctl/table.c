@@ -498,7 +498,8 @@ static bool key_of(struct call *call, struct gm_cose_key *key)
 
 static void as_add(struct call *call)
 {
-	struct gm_as_spec spec = {.empty_salt_item = flag_of(call, "empty-salt-item")};
+	struct gm_as_spec spec = {.empty_salt_item = flag_of(call, "empty-salt-item"),
+	                          .cnonce = flag_of(call, "cnonce")};
 
 	if (copy_of(call, "name", spec.name, sizeof(spec.name)) &&
 	    copy_of(call, "issuer", spec.issuer, sizeof(spec.issuer)) &&

@@ -330,6 +330,29 @@ void gm_token_hash(uint8_t hash[static 33], struct gm_bytes token)
 	gm_sha256(hash + 1, (const uint8_t *)text, base64url(text, token));
 }
 
+#define CNONCE_LIFE_S 300
+#define CNONCE_AHEAD_S 5 /* a worker's clock may be read later than the one that judges */
+
+void gm_cnonce_make(uint8_t nonce[static GM_CNONCE], const uint8_t key[static 16], int64_t now_s)
+{
+	struct gm_out o = gm_out(nonce, GM_CNONCE);
+
+	gm_out_be(&o, (uint64_t)now_s, 8);
+	gm_out_be(&o, gm_siphash(key, nonce, 8), 8);
+}
+
+bool gm_cnonce_fresh(struct gm_bytes nonce, const uint8_t key[static 16], int64_t now_s)
+{
+	struct gm_in in = gm_in_bytes(nonce);
+	uint8_t want[GM_CNONCE];
+
+	if (nonce.n != GM_CNONCE)
+		return false;
+	int64_t made = (int64_t)gm_in_be(&in, 8);
+	gm_cnonce_make(want, key, made);
+	return gm_equal(want, nonce.p, GM_CNONCE) && made <= now_s + CNONCE_AHEAD_S && made > now_s - CNONCE_LIFE_S;
+}
+
 int gm_oauth_error(enum gm_err err)
 {
 	return err == GM_E_TOKEN_SCOPE ? OAUTH_INVALID_SCOPE : OAUTH_INVALID_REQUEST;

@@ -33,6 +33,12 @@ void gm_cwt_encode(struct gm_out *out, const struct gm_cwt *cwt);
  * access_token as received, at most 4 KiB; a longer one has no hash that occurs.             RFC 9770 §4 */
 void gm_token_hash(uint8_t hash[static 33], struct gm_bytes token);
 
+/* A cnonce for creation hints: the time, and a keyed hash of it, so that nothing has to be remembered. Good for five
+ * minutes. now_s: epoch seconds.                                                       RFC 9200 §5.3.1 */
+#define GM_CNONCE 16u
+void gm_cnonce_make(uint8_t nonce[static GM_CNONCE], const uint8_t key[static 16], int64_t now_s);
+bool gm_cnonce_fresh(struct gm_bytes nonce, const uint8_t key[static 16], int64_t now_s);
+
 /* aud, or the text of auds that equals own; p == NULL: neither. */
 struct gm_bytes gm_cwt_audience(const struct gm_cwt *cwt, struct gm_bytes own);
 

@@ -174,13 +174,17 @@ void gm_token_error_encode(struct gm_out *out, int code, const char *text)
 		gm_pair_text(out, GM_OAUTH_ERROR_DESCRIPTION, text);
 }
 
-void gm_hints_encode(struct gm_out *out, const char *as_uri, const char *audience)
+void gm_hints_encode(struct gm_out *out, const char *as_uri, const char *audience, struct gm_bytes cnonce)
 {
-	gm_cbor_put_map(out, (unsigned)is_text(as_uri) + is_text(audience));
+	gm_cbor_put_map(out, (unsigned)is_text(as_uri) + is_text(audience) + (cnonce.p != NULL));
 	if (is_text(as_uri))
 		gm_pair_text(out, GM_OAUTH_AS, as_uri);
 	if (is_text(audience))
 		gm_pair_text(out, GM_OAUTH_AUDIENCE, audience);
+	if (cnonce.p) {
+		gm_cbor_put_uint(out, 39);
+		gm_cbor_put_bstr(out, cnonce.p, cnonce.n);
+	}
 }
 
 /* id: one name, or an array of several */

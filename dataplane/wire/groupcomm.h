@@ -123,8 +123,8 @@ void gm_token_response_encode(struct gm_out *out, const struct gm_token_response
 GM_NODISCARD enum gm_err gm_token_response_decode(struct gm_bytes payload, struct gm_token_response *response);
 /* CF 19 {30: code, 31: text} */
 void gm_token_error_encode(struct gm_out *out, int code, const char *text);
-/* AS Request Creation Hints; empty texts are left out                                    RFC 9200 §5.3 */
-void gm_hints_encode(struct gm_out *out, const char *as_uri, const char *audience);
+/* AS Request Creation Hints; empty texts and a cnonce with p == NULL are left out         RFC 9200 §5.3 */
+void gm_hints_encode(struct gm_out *out, const char *as_uri, const char *audience, struct gm_bytes cnonce);
 
 /* One entry of sign_info or ecdh_info for the groups named, which share params.          KG §5.3 */
 void gm_sign_info_entry(struct gm_out *out, const struct gm_bytes *names, unsigned n, const struct gm_group_params *p);

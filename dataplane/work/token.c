@@ -59,12 +59,14 @@ static const struct as *first_as(const struct worker *w)
 
 void gm_token_hints(struct worker *w, const struct xch *x)
 {
-	uint8_t body[320];
+	uint8_t body[352], nonce[GM_CNONCE];
 	struct gm_out out = gm_out(body, sizeof body);
 	const struct as *as = first_as(w);
 
+	if (as && as->cnonce)
+		gm_cnonce_make(nonce, as->cnonce_key, w->wall_s);
 	if (as)
-		gm_hints_encode(&out, as->uri, as->aud);
+		gm_hints_encode(&out, as->uri, as->aud, (struct gm_bytes){as->cnonce ? nonce : NULL, sizeof nonce});
 	if (gm_out_len(&out) + HINTS_HEAD > 3u * x->datagram_n) { /* RFC 9175 §2.4 */
 		out = gm_out(body, sizeof body);
 		as = NULL;
@@ -169,6 +171,7 @@ static void put_claims(struct worker *w, struct gm_ev_token *ev, uint32_t as_id,
 	ev->aud = append(&ev->rec, audience);
 	ev->cti = append(&ev->rec, cwt->cti);
 	ev->scope = append(&ev->rec, cwt->scope);
+	ev->cnonce = append(&ev->rec, cwt->cnonce);
 	ev->osc_id = append(&ev->rec, osc_id);
 	ev->sign_info = request->sign_info;
 	ev->ecdh_info = request->ecdh_info;
@@ -177,7 +180,7 @@ static void put_claims(struct worker *w, struct gm_ev_token *ev, uint32_t as_id,
 
 static bool hand_up(struct worker *w, uint32_t xid, const struct xch *x, uint32_t as_id, const struct gm_token_request *request, const struct gm_cwt *cwt)
 {
-	size_t more = cwt->iss.n + cwt->aud.n + cwt->cti.n + cwt->scope.n + cwt->osc.id.n + 64;
+	size_t more = cwt->iss.n + cwt->aud.n + cwt->cti.n + cwt->scope.n + cwt->cnonce.n + cwt->osc.id.n + 64;
 	struct gm_ev_token *ev = gm_worker_event(w, GM_EV_TOKEN, sizeof *ev, more);
 
 	if (!ev)

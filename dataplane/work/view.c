@@ -309,6 +309,8 @@ void gm_view_as(struct worker *w, const struct gm_eff_as *e)
 	as->used = true;
 	as->id = e->as_id;
 	as->empty_salt_item = e->empty_salt_item;
+	as->cnonce = e->cnonce;
+	memcpy(as->cnonce_key, e->cnonce_key, sizeof as->cnonce_key);
 	as->key.alg = e->alg;
 	as->key.kid_n = e->kid_n;
 	memcpy(as->key.kid, e->kid, sizeof as->key.kid);

@@ -132,7 +132,8 @@ struct group {
 struct as {
 	bool used;
 	uint32_t id; /* never one that another server had */
-	bool empty_salt_item;
+	bool empty_salt_item, cnonce;
+	uint8_t cnonce_key[16];
 	struct gm_cose_key key;
 	char uri[129], aud[129];
 };

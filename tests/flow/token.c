@@ -15,15 +15,20 @@
 
 static struct gm_askey as2; /* a second authorization server, whose key the test has */
 
-static void add_as2(struct flow *r)
+static void add_as2_with(struct flow *r, bool cnonce)
 {
 	struct gm_txn t = {.wall_s = 1, .changes = &r->changes, .effects = &r->effects};
-	struct gm_as_spec spec = {.name = "as2", .issuer = "as2.test"};
+	struct gm_as_spec spec = {.name = "as2", .issuer = "as2.test", .cnonce = cnonce};
 
 	cr_assert(gm_askey_generate(&as2, "AES-CCM-16-64-128", "as2.test", "gm.test") == GM_E_OK);
 	spec.key = as2.mint;
 	cr_assert(gm_core_as_add(r->core, &t, &spec) == GM_E_OK);
 	flow_run(r, 5);
+}
+
+static void add_as2(struct flow *r)
+{
+	add_as2_with(r, false);
 }
 
 static struct gm_bytes scope_of(struct gm_out *o, const char *group, uint32_t roles)
@@ -333,5 +338,54 @@ Test(rights, are_updated_by_a_simulated_member_as_one_of_its_operations)
 	m->roles = BOTH;
 	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_JOIN)), "and it is the right one");
 	cr_expect(eq(u32, r->failures, 0), "%s", r->failure);
+	flow_free(r);
+}
+
+/* ---- cnonce: requirements §3.2 step 8, §3.8 */
+
+Test(cnonce, of_the_hints_is_needed_in_tokens_and_lasts_five_minutes)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_txn t = {.wall_s = 1, .changes = &r->changes, .effects = &r->effects};
+	struct gm_mint what = plain_mint();
+	uint8_t nonce[32];
+	unsigned evicted;
+	struct reply a;
+
+	cr_assert(gm_core_as_remove(r->core, &t, "as", &evicted) == GM_E_OK);
+	add_as2_with(r, true);
+	struct gm_member *m = with_token(r, BOTH, what);
+	cr_assert(not(flow_do(r, m, JOIN)), "none");
+	cr_expect(eq(u8, flow_code(r, m, GM_OP_TOKEN), GM_COAP(4, 1)));
+	cr_assert(ask_openly(r, m, &(struct asking){.method = GM_COAP_POST, .path = "/ace-group/g1"}, &a));
+	cr_assert(a.inner.code == GM_COAP(4, 1));
+	struct gm_bytes hint = bstr_at(a.inner.payload, 39);
+	cr_assert(eq(sz, hint.n, 16));
+	memcpy(nonce, hint.p, hint.n);
+	what.cnonce = (struct gm_bytes){nonce, hint.n};
+	cr_assert(flow_do(r, with_token(r, BOTH, what), JOIN));
+	struct gm_member *late = with_token(r, BOTH, what);
+	nonce[12] ^= 1;
+	cr_expect(not(flow_do(r, with_token(r, BOTH, what), JOIN)), "made by somebody else");
+	nonce[12] ^= 1;
+	nonce[7]++;
+	cr_expect(not(flow_do(r, with_token(r, BOTH, what), JOIN)), "of another second");
+	r->wall_s = 299;
+	cr_expect(flow_do(r, late, GM_PLAN(GM_OP_TOKEN)));
+	r->wall_s = 301;
+	cr_expect(not(flow_do(r, late, GM_PLAN(GM_OP_TOKEN))), "too old");
+	flow_free(r);
+}
+
+Test(cnonce, is_still_asked_for_after_a_restart)
+{
+	struct flow *r = flow_new(1, NULL);
+
+	add_as2_with(r, true);
+	flow_restart(r, 1);
+	struct gm_member *m = with_token(r, BOTH, plain_mint());
+	cr_expect(not(flow_do(r, m, JOIN)));
+	cr_expect(eq(u8, flow_code(r, m, GM_OP_TOKEN), GM_COAP(4, 1)));
+	cr_expect(flow_do(r, flow_member(r, BOTH, true), JOIN), "not of the other server's tokens");
 	flow_free(r);
 }

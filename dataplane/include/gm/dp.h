@@ -65,7 +65,7 @@ struct gm_ev_token {
 	uint32_t as_id; /* whose key protected it */
 	struct gm_addr peer; /* who posted it: not proven, bounds only what is pending */
 	int64_t exp, nbf, exi; /* -1: absent */
-	struct gm_slice iss, aud, cti, scope, osc_id;
+	struct gm_slice iss, aud, cti, scope, cnonce, osc_id;
 	uint8_t hash[GM_TOKEN_HASH]; /* of the token as received */
 	uint8_t bad;    /* enum gm_err of the worker's own checks (parse of claims, profile); GM_E_OK: none. Core
 	                 * answers with the first failure in the order of requirements §3.2 */
@@ -370,6 +370,8 @@ struct gm_eff_as {
 	uint32_t as_id;
 	uint8_t remove;
 	uint8_t empty_salt_item; /* how a token without salt is read, interop trap 1 */
+	uint8_t cnonce;          /* its tokens have to carry one from our hints, made with cnonce_key */
+	uint8_t cnonce_key[16];
 	uint8_t kid_n, kid[16];
 	uint8_t key_n, key[64];
 	int32_t alg;

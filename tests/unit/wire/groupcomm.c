@@ -173,10 +173,10 @@ Test(token_response, errors_and_hints_leave_out_what_is_empty)
 	gm_token_error_encode(&o, 8, NULL);
 	expect_written(&o, "a1181e08");
 	o = writer();
-	gm_hints_encode(&o, "coap://as", "gm");
+	gm_hints_encode(&o, "coap://as", "gm", (struct gm_bytes){0});
 	expect_written(&o, "a20169636f61703a2f2f61730562676d");
 	o = writer();
-	gm_hints_encode(&o, "", NULL);
+	gm_hints_encode(&o, "", NULL, (struct gm_bytes){0});
 	expect_written(&o, "a0");
 }
 
