@@ -373,6 +373,70 @@ Test(deletion, is_told_to_who_observes_the_group)
 	flow_free(r);
 }
 
+/* ---- a new credential proves over the scope of the Join, byte for byte */
+
+static struct gm_bytes proof(const struct gm_member *m, struct gm_bytes scope, uint8_t sig[static GM_ED25519_SIG])
+{
+	uint8_t input[256];
+	struct gm_out o = gm_out(input, sizeof input);
+
+	gm_pop_input(&o, scope, (struct gm_bytes){m->challenge, m->challenge_n}, (struct gm_bytes){m->cnonce, sizeof m->cnonce});
+	gm_ed25519_sign(&(struct gm_ed25519_sign_job){m->seed, m->pub, input, gm_out_len(&o), sig}, 1);
+	return (struct gm_bytes){sig, GM_ED25519_SIG};
+}
+
+static const char *join_with(struct flow *r, struct gm_member *m, struct gm_bytes scope, struct reply *a)
+{
+	uint8_t cred[64], sig[GM_ED25519_SIG], bytes[512];
+	struct gm_out c = gm_out(cred, sizeof cred), o = gm_out(bytes, sizeof bytes);
+
+	gm_member_cred(&c, m);
+	struct gm_join_request j = {
+		.scope = scope,
+		.has_cred = true,
+		.has_verify = true,
+		.cred = gm_out_result(&c),
+		.verify = proof(m, scope, sig),
+		.cnonce = {m->cnonce, sizeof m->cnonce},
+	};
+	gm_join_request_encode(&o, &j);
+	cr_assert(ask(r, m, &(struct asking){GM_COAP_POST, "/ace-group/g1", GM_CF_GROUPCOMM, .payload = gm_out_result(&o)}, a));
+	return said(a);
+}
+
+static const char *upload_with(struct flow *r, struct gm_member *m, struct gm_bytes scope)
+{
+	uint8_t cred[64], sig[GM_ED25519_SIG], bytes[512];
+	char path[80];
+	struct gm_out c = gm_out(cred, sizeof cred), o = gm_out(bytes, sizeof bytes);
+	static struct reply a;
+
+	gm_member_cred(&c, m);
+	struct gm_cred_upload u = {gm_out_result(&c), {m->cnonce, sizeof m->cnonce}, proof(m, scope, sig)};
+	gm_cred_upload_encode(&o, &u);
+	snprintf(path, sizeof path, "%s/cred", own_node(m));
+	cr_assert(ask(r, m, &(struct asking){GM_COAP_POST, path, GM_CF_GROUPCOMM, .payload = gm_out_result(&o)}, &a));
+	return said(&a);
+}
+
+Test(cred_upload, proves_over_the_scope_as_it_came_with_the_join)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = with_token(r, REQ);
+	struct gm_bytes usual = body("82626731" "02"), odd = {(const uint8_t *)"\x82\x62g1\x18\x02", 6};
+	struct reply a;
+
+	cr_assert_str_eq(join_with(r, m, odd, &a), "2.01");
+	m->node_n = (uint8_t)a.inner.location[3].n;
+	memcpy(m->node, a.inner.location[3].p, m->node_n);
+	cr_expect_str_eq(upload_with(r, m, odd), "2.04");
+	cr_expect_str_eq(upload_with(r, m, usual), "4.00/3");
+	cr_assert_str_eq(join_with(r, m, usual, &a), "2.04");
+	cr_expect_str_eq(upload_with(r, m, usual), "2.04");
+	cr_expect_str_eq(upload_with(r, m, odd), "4.00/3");
+	flow_free(r);
+}
+
 /* ---- by blocks */
 
 struct whole {
