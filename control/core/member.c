@@ -276,7 +276,8 @@ static struct gm_member *new_member(struct gm_turn *t, struct gm_call *call)
 	return m;
 }
 
-/* The scope of the Join, if the worker could not write it again from name and roles: it proves possession later. KG §9.4 */
+/* The scope of the Join, if the worker could not write it again from name and roles: it proves possession later. KG
+ * §9.4 */
 static struct gm_bytes odd_scope(const struct gm_call *call)
 {
 	uint8_t usual[GM_GROUP_NAME_MAX + 16];
@@ -512,7 +513,9 @@ void gm_members_leave(struct gm_turn *t, struct gm_call *call)
 
 static enum gm_obs observed_by(const struct gm_call *call)
 {
-	return call->ev->res == GM_RES_NODE ? GM_OBS_NODE : call->ev->res == GM_RES_ACTIVE ? GM_OBS_ACTIVE : GM_OBS_GROUP;
+	return call->ev->res == GM_RES_NODE     ? GM_OBS_NODE
+	       : call->ev->res == GM_RES_ACTIVE ? GM_OBS_ACTIVE
+	                                        : GM_OBS_GROUP;
 }
 
 static void keep_observations(struct gm_turn *t, struct gm_member *m)

@@ -90,8 +90,7 @@ static struct chosen choose_none(const struct gm_turn *t, size_t room)
 
 typedef bool (*takes_member)(const void *arg, const struct gm_member *m);
 
-static struct chosen choose(const struct gm_turn *t, const struct gm_group *g, takes_member takes,
-                            const void *arg)
+static struct chosen choose(const struct gm_turn *t, const struct gm_group *g, takes_member takes, const void *arg)
 {
 	struct chosen c = choose_none(t, g->members);
 

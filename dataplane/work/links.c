@@ -45,7 +45,8 @@ static void put_block(struct plain *a, struct gm_coap_block *block, const struct
 	size_t size = (size_t)16 << block->szx, from = block->num * size;
 	struct gm_bytes whole = a->payload;
 	block->more = from < whole.n && whole.n - from > size;
-	a->payload = from < whole.n ? (struct gm_bytes){whole.p + from, block->more ? size : whole.n - from} : (struct gm_bytes){0};
+	a->payload = from < whole.n ? (struct gm_bytes){whole.p + from, block->more ? size : whole.n - from}
+	                            : (struct gm_bytes){0};
 	if (block->num || block->more)
 		a->block2 = block;
 	if (block->num && !a->payload.n)
@@ -72,8 +73,10 @@ void gm_links_protected(struct worker *w, struct ctx *c, const struct gm_coap *m
 {
 	struct gm_out out = {0};
 	bool good = m->code == GM_COAP_GET && encode(w, m, &out);
-	struct answer a = {
-		.code = GM_COAP(2, 5), .format = GM_CF_LINK, .own_piv = repeat, .payload = good ? gm_out_result(&out) : (struct gm_bytes){0}};
+	struct answer a = {.code = GM_COAP(2, 5),
+	                   .format = GM_CF_LINK,
+	                   .own_piv = repeat,
+	                   .payload = good ? gm_out_result(&out) : (struct gm_bytes){0}};
 
 	if (good)
 		gm_answer(w, c, x, &a);

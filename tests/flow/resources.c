@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may call what, requirements §2.1 row by row; several observations of one member; long answers by blocks; discovery. */
+/* Who may call what, requirements §2.1 row by row; several observations of one member; long answers by blocks;
+ * discovery. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
@@ -56,22 +57,22 @@ struct access {
 };
 
 static const struct access table[] = {
-	{"", GM_COAP_FETCH, "a1008141aa", 261, {"2.05", "2.05", "2.05", "2.05"}},
-	{"/g1", GM_COAP_GET, "", 0, {"2.05", "2.05", "4.03", "4.03/0"}},
-	{"/g1", GM_COAP_POST, "", 0, {"4.00", "4.00", "4.03", "4.00"}}, /* what a joiner has to know */
-	{"/g1/active", GM_COAP_GET, "", 0, {"2.05", "2.05", "4.03", "4.03/0"}},
-	{"/g1/verif-data", GM_COAP_GET, "", 0, {"4.03/8", "4.03/8", "2.05", "4.03/8"}},
-	{"/g1/creds", GM_COAP_GET, "", 0, {"2.05", "2.05", "2.05", "4.03/0"}},
-	{"/g1/creds", GM_COAP_FETCH, "a10483f5810280", 261, {"2.05", "2.05", "2.05", "4.03/0"}},
-	{"/g1/kdc-cred", GM_COAP_GET, "", 0, {"2.05", "2.05", "4.03/0", "4.03/0"}},
-	{"/g1/kdc-cred", GM_COAP_FETCH, "a10648aabbccddaabbccdd", 261, {"4.03/8", "4.03/8", "2.05", "4.03/8"}},
-	{"/g1/stale-sids", GM_COAP_FETCH, VERSION_0, 60, {"2.05", "2.05", "4.03", "4.03/0"}},
-	{"/g1/policies", GM_COAP_GET, "", 0, {"2.05", "2.05", "4.03", "4.03/0"}},
-	{"/g1/num", GM_COAP_GET, "", 0, {"2.05", "2.05", "4.03", "4.03/0"}},
-	{"/g1/nodes/N", GM_COAP_GET, "", 0, {"2.05", "2.05", "4.03", "4.03/0"}},
-	{"/g1/nodes/N", GM_COAP_POST, "", 0, {"2.04", "4.00/1", "4.03", "4.03/0"}},
-	{"/g1/nodes/N/cred", GM_COAP_POST, "a0", 261, {"4.00", "4.00/1", "4.03", "4.03/0"}},
-	{"/g1/nodes/N", GM_COAP_DELETE, "", 0, {"2.02", "2.02", "4.03", "4.03/0"}}, /* last: it ends memberships */
+    {"", GM_COAP_FETCH, "a1008141aa", 261, {"2.05", "2.05", "2.05", "2.05"}},
+    {"/g1", GM_COAP_GET, "", 0, {"2.05", "2.05", "4.03", "4.03/0"}},
+    {"/g1", GM_COAP_POST, "", 0, {"4.00", "4.00", "4.03", "4.00"}}, /* what a joiner has to know */
+    {"/g1/active", GM_COAP_GET, "", 0, {"2.05", "2.05", "4.03", "4.03/0"}},
+    {"/g1/verif-data", GM_COAP_GET, "", 0, {"4.03/8", "4.03/8", "2.05", "4.03/8"}},
+    {"/g1/creds", GM_COAP_GET, "", 0, {"2.05", "2.05", "2.05", "4.03/0"}},
+    {"/g1/creds", GM_COAP_FETCH, "a10483f5810280", 261, {"2.05", "2.05", "2.05", "4.03/0"}},
+    {"/g1/kdc-cred", GM_COAP_GET, "", 0, {"2.05", "2.05", "4.03/0", "4.03/0"}},
+    {"/g1/kdc-cred", GM_COAP_FETCH, "a10648aabbccddaabbccdd", 261, {"4.03/8", "4.03/8", "2.05", "4.03/8"}},
+    {"/g1/stale-sids", GM_COAP_FETCH, VERSION_0, 60, {"2.05", "2.05", "4.03", "4.03/0"}},
+    {"/g1/policies", GM_COAP_GET, "", 0, {"2.05", "2.05", "4.03", "4.03/0"}},
+    {"/g1/num", GM_COAP_GET, "", 0, {"2.05", "2.05", "4.03", "4.03/0"}},
+    {"/g1/nodes/N", GM_COAP_GET, "", 0, {"2.05", "2.05", "4.03", "4.03/0"}},
+    {"/g1/nodes/N", GM_COAP_POST, "", 0, {"2.04", "4.00/1", "4.03", "4.03/0"}},
+    {"/g1/nodes/N/cred", GM_COAP_POST, "a0", 261, {"4.00", "4.00/1", "4.03", "4.03/0"}},
+    {"/g1/nodes/N", GM_COAP_DELETE, "", 0, {"2.02", "2.02", "4.03", "4.03/0"}}, /* last: it ends memberships */
 };
 #define ROWS (sizeof table / sizeof *table)
 
@@ -135,7 +136,8 @@ Test(access, is_what_the_table_says_for_each_resource_method_and_caller)
 	for (unsigned i = 0; i < ROWS; i++)
 		for (unsigned w = WHO_N; w-- > 0;) { /* T1 leaves last */
 			const char *got = call(r, m[w], nodes[w], &table[i], table[i].method);
-			cr_expect_str_eq(got, table[i].want[w], "%s method %u, T%u: %s", table[i].path, table[i].method, w + 1, got);
+			cr_expect_str_eq(got, table[i].want[w], "%s method %u, T%u: %s", table[i].path, table[i].method,
+			                 w + 1, got);
 		}
 	flow_free(r);
 }
@@ -159,7 +161,8 @@ Test(access, by_any_other_method_is_4_05)
 		for (uint8_t method = GM_COAP_GET; method <= GM_COAP_IPATCH; method++)
 			for (unsigned w = 0; w < WHO_N && !listed(table[i].path, method); w++) {
 				const char *got = call(r, m[w], nodes[w], &table[i], method);
-				cr_expect_str_eq(got, "4.05", "%s method %u, T%u: %s", table[i].path, method, w + 1, got);
+				cr_expect_str_eq(got, "4.05", "%s method %u, T%u: %s", table[i].path, method, w + 1,
+				                 got);
 			}
 	flow_free(r);
 }
@@ -169,7 +172,8 @@ Test(access, of_an_inactive_group_is_error_9_and_without_signatures_error_7)
 	struct flow *r = flow_new(1, NULL);
 	struct gm_member *m[WHO_N];
 	char nodes[WHO_N][GM_NODE_NAME_MAX + 1];
-	struct access renew = {"/g1/nodes/N", GM_COAP_POST, "", 0, {0}}, cred = {"/g1/nodes/N/cred", GM_COAP_POST, "a0", 261, {0}};
+	struct access renew = {"/g1/nodes/N", GM_COAP_POST, "", 0, {0}},
+	              cred = {"/g1/nodes/N/cred", GM_COAP_POST, "a0", 261, {0}};
 	struct access join = {"/g1", GM_COAP_POST, "", 0, {0}}, data = {"/g1/verif-data", GM_COAP_GET, "", 0, {0}};
 	struct access kdc = {"/g1/kdc-cred", GM_COAP_FETCH, "a10641aa", 261, {0}};
 
@@ -229,7 +233,8 @@ static void unobserve(struct flow *r, struct gm_member *m, const char *path)
 }
 
 /* The next notification under one of the registrations; which one, -1: none comes. It is answered with `with`. */
-static int notified(struct flow *r, struct gm_member *m, struct reply *const regs, unsigned n, uint8_t with, struct seen *s)
+static int notified(struct flow *r, struct gm_member *m, struct reply *const regs, unsigned n, uint8_t with,
+                    struct seen *s)
 {
 	for (unsigned ms = 0; ms < 300; ms++) {
 		gm_worker_turn(r->dp->worker[0]);
@@ -380,7 +385,8 @@ static struct gm_bytes proof(const struct gm_member *m, struct gm_bytes scope, u
 	uint8_t input[256];
 	struct gm_out o = gm_out(input, sizeof input);
 
-	gm_pop_input(&o, scope, (struct gm_bytes){m->challenge, m->challenge_n}, (struct gm_bytes){m->cnonce, sizeof m->cnonce});
+	gm_pop_input(&o, scope, (struct gm_bytes){m->challenge, m->challenge_n},
+	             (struct gm_bytes){m->cnonce, sizeof m->cnonce});
 	gm_ed25519_sign(&(struct gm_ed25519_sign_job){m->seed, m->pub, input, gm_out_len(&o), sig}, 1);
 	return (struct gm_bytes){sig, GM_ED25519_SIG};
 }
@@ -392,15 +398,16 @@ static const char *join_with(struct flow *r, struct gm_member *m, struct gm_byte
 
 	gm_member_cred(&c, m);
 	struct gm_join_request j = {
-		.scope = scope,
-		.has_cred = true,
-		.has_verify = true,
-		.cred = gm_out_result(&c),
-		.verify = proof(m, scope, sig),
-		.cnonce = {m->cnonce, sizeof m->cnonce},
+	    .scope = scope,
+	    .has_cred = true,
+	    .has_verify = true,
+	    .cred = gm_out_result(&c),
+	    .verify = proof(m, scope, sig),
+	    .cnonce = {m->cnonce, sizeof m->cnonce},
 	};
 	gm_join_request_encode(&o, &j);
-	cr_assert(ask(r, m, &(struct asking){GM_COAP_POST, "/ace-group/g1", GM_CF_GROUPCOMM, .payload = gm_out_result(&o)}, a));
+	cr_assert(ask(
+	    r, m, &(struct asking){GM_COAP_POST, "/ace-group/g1", GM_CF_GROUPCOMM, .payload = gm_out_result(&o)}, a));
 	return said(a);
 }
 
@@ -423,7 +430,9 @@ Test(cred_upload, proves_over_the_scope_as_it_came_with_the_join)
 {
 	struct flow *r = flow_new(1, NULL);
 	struct gm_member *m = with_token(r, REQ);
-	struct gm_bytes usual = body("82626731" "02"), odd = {(const uint8_t *)"\x82\x62g1\x18\x02", 6};
+	struct gm_bytes usual = body("82626731"
+	                             "02"),
+	                odd = {(const uint8_t *)"\x82\x62g1\x18\x02", 6};
 	struct reply a;
 
 	cr_assert_str_eq(join_with(r, m, odd, &a), "2.01");
@@ -454,7 +463,8 @@ static bool next_block(struct flow *r, struct gm_member *m, struct asking q, str
 
 	q.block2 = &block;
 	cr_assert(ask(r, m, &q, &a));
-	cr_assert(a.inner.code == GM_COAP(2, 5) && a.inner.has_block2 && a.inner.block2.num == w->blocks && a.inner.block2.szx == 2);
+	cr_assert(a.inner.code == GM_COAP(2, 5) && a.inner.has_block2 && a.inner.block2.num == w->blocks &&
+	          a.inner.block2.szx == 2);
 	cr_assert(a.inner.etag.n == sizeof w->etag);
 	if (w->blocks++ == 0)
 		memcpy(w->etag, a.inner.etag.p, sizeof w->etag);
@@ -469,8 +479,8 @@ static bool complete(const struct whole *w, uint64_t creds_n)
 	struct gm_creds creds;
 	int64_t num;
 
-	return gm_creds_answer_decode((struct gm_bytes){w->bytes, w->n}, &num, &creds) == GM_E_OK && creds.creds.n == creds_n &&
-	       creds.sids.n == creds_n;
+	return gm_creds_answer_decode((struct gm_bytes){w->bytes, w->n}, &num, &creds) == GM_E_OK &&
+	       creds.creds.n == creds_n && creds.sids.n == creds_n;
 }
 
 Test(blocks, of_credentials_are_those_of_the_first_though_others_join_meanwhile)
@@ -478,7 +488,8 @@ Test(blocks, of_credentials_are_those_of_the_first_though_others_join_meanwhile)
 	struct flow *r = flow_new(1, NULL);
 	struct gm_member *m = joined(r, REQ);
 	struct asking get = {.method = GM_COAP_GET, .path = "/ace-group/g1/creds"};
-	struct asking fetch = {.method = GM_COAP_FETCH, .path = get.path, .format = GM_CF_GROUPCOMM, .payload = body("a10483f5810280")};
+	struct asking fetch = {
+	    .method = GM_COAP_FETCH, .path = get.path, .format = GM_CF_GROUPCOMM, .payload = body("a10483f5810280")};
 	struct whole w = {0}, again = {0}, filtered = {0};
 
 	for (unsigned i = 0; i < 9; i++)
@@ -575,7 +586,8 @@ Test(long_requests, with_gaps_are_4_08_and_too_long_ones_4_13)
 	struct gm_member *m = joined(r, REQ);
 	static uint8_t bytes[1024];
 	struct gm_coap_block block = {.num = 1, .more = true, .szx = 6};
-	struct asking q = {.method = GM_COAP_FETCH, .path = "/ace-group/g1/creds", .payload = {bytes, 1024}, .block1 = &block};
+	struct asking q = {
+	    .method = GM_COAP_FETCH, .path = "/ace-group/g1/creds", .payload = {bytes, 1024}, .block1 = &block};
 	struct reply a;
 
 	cr_assert(ask(r, m, &q, &a));
