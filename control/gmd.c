@@ -306,6 +306,7 @@ static bool open_state(struct gmd *d)
 		.pending_s = 60,
 		.rekey_window_ms = d->config.rekey_window_ms,
 		.rekey_deadline_ms = d->config.rekey_deadline_ms,
+		.changes_per_minute = d->config.changes_per_minute,
 		.distribution_max_ms = 30000,
 		.log = log_decision,
 	};

@@ -110,6 +110,22 @@ static bool format_fits(const struct gm_ev_request *ev, const struct row *row)
 	return !row->format || ev->content_format == GM_CF_NONE || ev->content_format == row->format;
 }
 
+/* Changes of one client cost everybody a rekey: each takes its share of a minute, a minute's worth may come at once.
+ *                                                                                              RFC 9594 §10.2 */
+static bool too_often(const struct gm_turn *t, struct gm_call *call, const struct row *row)
+{
+	uint32_t rate = t->core->config.changes_per_minute;
+	uint64_t now = t->txn->mono_ms, *until = &call->ident->spent_until_ms;
+
+	if (!rate || call->held || (row->method != POST && row->method != DELETE) || call->ev->res == GM_RES_AUTHZ_INFO)
+		return false;
+	*until = *until > now ? *until : now;
+	if (*until - now > 60000u - 60000u / rate)
+		return true;
+	*until += 60000u / rate;
+	return false;
+}
+
 void gm_policy_request(struct gm_turn *t, struct gm_call *call)
 {
 	const struct row *row = find_row(call->ev->res, call->ev->method);
@@ -125,6 +141,8 @@ void gm_policy_request(struct gm_turn *t, struct gm_call *call)
 		err = check(t, call, row);
 	if (err == GM_E_OK && !format_fits(call->ev, row))
 		err = GM_E_BAD_FORMAT;
+	if (err == GM_E_OK && too_often(t, call, row))
+		err = GM_E_TOO_OFTEN;
 	if (err == GM_E_OK)
 		row->handler(t, call);
 	else

@@ -66,6 +66,7 @@ struct gm_ident { /* an authorization server and the osc id of a proof-of-posses
 	uint32_t self, as_id;
 	uint32_t assoc, members, bars; /* current association; heads of lists */
 	uint32_t closing;              /* associations that are ending */
+	uint64_t spent_until_ms; /* of its allowance of changes, on the mono clock */
 	uint8_t osc_id_n, osc_id[32];
 };
 

@@ -18,6 +18,7 @@ struct gm_config {
 	struct gm_addr listen[8];
 	unsigned listen_n;
 	uint32_t workers, contexts_max, members_max, groups_max;
+	uint32_t changes_per_minute; /* of one client; 0: no limit */
 	uint32_t pace; /* rekeying messages a second; 0: no limit */
 	uint32_t rekey_window_ms, rekey_deadline_ms;
 	uint32_t ack_timeout_ms, retransmit_max;

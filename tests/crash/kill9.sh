@@ -75,7 +75,7 @@ kills() {
 	begin_run
 	say "kill -9, $1 rounds with $members members on 127.0.0.1:$port"
 	programs
-	write_config 2 'rekey_window_ms: 300' 'rekey_deadline_ms: 1000'
+	write_config 2 'rekey_window_ms: 300' 'rekey_deadline_ms: 1000' 'changes_per_minute: 0'
 	must 'gmd runs' found
 	must 'three groups' create_groups
 	must 'capturing' start_capture "$dir/run.pcap"

@@ -298,3 +298,22 @@ Test(long_rekey, reaches_members_by_post_in_blocks_and_observers_by_fetching_the
 	cr_assert(eq(u32, r->reuses, 0));
 	flow_free(r);
 }
+
+Test(flood, of_joins_by_one_client_is_told_to_come_later_and_others_are_not)
+{
+	struct flow *r = flow_new(1, NULL);
+
+	r->core_config.changes_per_minute = 6;
+	flow_restart(r, 1);
+	struct gm_member *m = flow_member(r, GM_ROLE_RESPONDER, true);
+	cr_assert(flow_do(r, m, JOIN));
+	for (unsigned i = 1; i < 6; i++)
+		cr_assert(flow_do(r, m, GM_PLAN(GM_OP_JOIN)));
+	cr_assert(not(flow_do(r, m, GM_PLAN(GM_OP_JOIN))));
+	cr_assert(eq(u8, flow_code(r, m, GM_OP_JOIN), GM_COAP(5, 3)));
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_GROUP)), "reading is free");
+	join_responders(r, 2);
+	flow_run(r, 10000);
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_JOIN)));
+	flow_free(r);
+}

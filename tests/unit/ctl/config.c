@@ -21,7 +21,7 @@ Test(config, needs_nothing_but_an_audience)
 	cr_expect_eq(config.listen_n, 1);
 	cr_expect_eq(config.listen[0].port, 5683);
 	cr_expect(config.workers >= 1 && config.workers <= GM_WORKERS_MAX);
-	cr_expect_eq(config.pace, 0);
+	cr_expect_eq(config.pace, 20000);
 	cr_expect_eq(config.ack_timeout_ms, 2000);
 	cr_expect_eq(config.retransmit_max, 4);
 	cr_expect_eq(config.log_level, GM_LOG_INFO);
