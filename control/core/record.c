@@ -249,7 +249,7 @@ void gm_record_put_assoc(struct gm_turn *t, const struct gm_assoc *a)
 	const struct gm_ident *ident = gm_ident_at(t->core, a->ident);
 	struct gm_bytes scope = gm_blob(a->blob, a->scope), cti = gm_blob(a->blob, a->cti);
 	const struct gm_ctx_save *s = &a->save;
-	struct gm_out o = begin(t, 17, 512 + scope.n + cti.n);
+	struct gm_out o = begin(t, 19, 512 + scope.n + cti.n);
 
 	gm_cbor_put_uint(&o, s->id);
 	gm_cbor_put_bstr(&o, s->send_key, sizeof(s->send_key));
@@ -260,6 +260,8 @@ void gm_record_put_assoc(struct gm_turn *t, const struct gm_assoc *a)
 	gm_cbor_put_bstr(&o, s->peer.ip, sizeof(s->peer.ip));
 	gm_cbor_put_uint(&o, s->peer.scope);
 	gm_cbor_put_uint(&o, s->peer.port);
+	gm_cbor_put_bstr(&o, s->local.ip, sizeof(s->local.ip));
+	gm_cbor_put_uint(&o, s->local.port);
 	gm_cbor_put_uint(&o, ident->as_id);
 	gm_cbor_put_bstr(&o, ident->osc_id, ident->osc_id_n);
 	gm_cbor_put_int(&o, a->exp);
@@ -668,7 +670,7 @@ static enum gm_err load_member(struct gm_core *c, struct gm_bytes key, struct gm
 
 static enum gm_err load_assoc(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
 {
-	struct gm_in in = open_record(value, 17);
+	struct gm_in in = open_record(value, 19);
 	struct gm_ctx_save s = {.id = take_u32(&in, UINT32_MAX)};
 
 	take_fixed(&in, s.send_key, sizeof(s.send_key));
@@ -679,6 +681,8 @@ static enum gm_err load_assoc(struct gm_core *c, struct gm_bytes key, struct gm_
 	take_fixed(&in, s.peer.ip, sizeof(s.peer.ip));
 	s.peer.scope = take_u32(&in, UINT32_MAX);
 	s.peer.port = (uint16_t)take_u32(&in, UINT16_MAX);
+	take_fixed(&in, s.local.ip, sizeof(s.local.ip));
+	s.local.port = (uint16_t)take_u32(&in, UINT16_MAX);
 	uint32_t as_id = take_u32(&in, UINT32_MAX);
 	struct gm_bytes osc_id = gm_cbor_bstr(&in);
 	int64_t exp = gm_cbor_int(&in), exi = gm_cbor_int(&in);

@@ -279,6 +279,7 @@ static void load_ctx(struct worker *w, const struct gm_ctx_save *save)
 		c->keys.rid.b[i] = (uint8_t)(save->id >> (24 - 8 * i));
 	memcpy(c->n_s, save->challenge, sizeof c->n_s);
 	c->peer = save->peer;
+	c->local = save->local;
 	c->need_echo = true;
 	c->resume = true;
 }

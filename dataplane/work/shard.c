@@ -258,4 +258,5 @@ void gm_ctx_fill_save(const struct ctx *c, gm_ctx_id id, struct gm_ctx_save *sav
 	memcpy(save->sid, c->keys.sid.b, sizeof save->sid);
 	memcpy(save->challenge, c->n_s, sizeof save->challenge);
 	save->peer = c->peer;
+	save->local = c->local;
 }

@@ -107,6 +107,7 @@ struct gm_ctx_save { /* secret: what a context needs to go on after a restart */
 	uint8_t sid_n, sid[GM_ID_LEN_MAX]; /* our Sender ID: the client's ace_client_recipientid */
 	uint8_t challenge[8];              /* N_S, kdcchallenge */
 	struct gm_addr peer;               /* of the latest fresh request */
+	struct gm_addr local;              /* that the first came to: what we send comes from there */
 };
 
 struct gm_ev_confirm { /* present in a REQUEST while the context is pending */
