@@ -234,10 +234,10 @@ enum gm_err gm_groups_new_credential(struct gm_turn *t, struct gm_group *g)
 
 	gm_dice(t->txn, g->kdc_seed, sizeof(g->kdc_seed));
 	GM_TRY(gm_key_pair_make(&kdc, &g->spec.params, g->kdc_seed));
-	gm_ccs_encode_pub(&cred, NULL, &kdc.pub);
+	enum gm_err err = gm_own_cred_encode(&cred, &g->spec.params, &kdc, t->txn->wall_s);
 	gm_wipe(&kdc, sizeof(kdc));
 	g->kdc_cred_n = (uint16_t)gm_out_len(&cred);
-	return cred.err;
+	return err;
 }
 
 static enum gm_err first_keys(struct gm_turn *t, struct gm_group *g)

@@ -345,6 +345,29 @@ static unsigned put_infos(struct gm_out *o, const struct infos *infos, uint8_t l
 	return 1;
 }
 
+/* The Group Manager has a key of its own in each group: nothing is shared. */
+static unsigned put_dh_creds(struct gm_out *o, const struct infos *infos, uint8_t label)
+{
+	uint8_t body[4096];
+	struct gm_out entries = gm_out(body, sizeof(body));
+	unsigned n = 0;
+
+	for (unsigned i = 0; label && i < infos->n; i++) {
+		const struct gm_group *g = infos->group[i];
+		struct gm_bytes name = {(const uint8_t *)g->spec.name, strlen(g->spec.name)};
+		if (g->spec.params.group_mode)
+			continue;
+		gm_kdc_dh_creds_entry(&entries, &name, 1, &g->spec.params, (struct gm_bytes){g->kdc_cred, g->kdc_cred_n});
+		n++;
+	}
+	if (n == 0 || entries.err != GM_E_OK)
+		return 0;
+	gm_cbor_put_uint(o, label);
+	gm_cbor_put_array(o, n);
+	gm_out_bytes(o, body, gm_out_len(&entries));
+	return 1;
+}
+
 static bool needs_challenge(struct gm_bytes scope)
 {
 	struct gm_scope_iter it = gm_scope_iter(scope);
@@ -356,7 +379,7 @@ static bool needs_challenge(struct gm_bytes scope)
 	return false;
 }
 
-#define PAIRS_MAX (2 * 4200u)
+#define PAIRS_MAX (3 * 4200u)
 
 /* The pairs that were asked for; returns their number. */
 static unsigned put_pairs(struct gm_out *o, const struct gm_core *c, const struct gm_ev_token *ev)
@@ -364,7 +387,8 @@ static unsigned put_pairs(struct gm_out *o, const struct gm_core *c, const struc
 	struct infos infos = groups_of(c, gm_rec_bytes(ev, ev->scope));
 
 	return put_infos(o, &infos, ev->sign_info, group_signs, gm_sign_info_entry) +
-	       put_infos(o, &infos, ev->ecdh_info, group_pairs, gm_ecdh_info_entry);
+	       put_infos(o, &infos, ev->ecdh_info, group_pairs, gm_ecdh_info_entry) +
+	       put_dh_creds(o, &infos, ev->kdc_dh_creds);
 }
 
 static void accept(struct gm_turn *t, const struct gm_ev_token *ev, const struct verdict *v)

@@ -162,6 +162,20 @@ static int32_t hkdf_of_name(const char *text)
 	return strcmp(text, "sha512") == 0 ? GM_HKDF_SHA_512 : gm_alg_of_name(text);
 }
 
+static int32_t cred_fmt_of_name(const char *text)
+{
+	static const struct {
+		const char *name;
+		int32_t value;
+	} names[] = {{"kcwt", GM_CRED_FMT_KCWT}, {"kccs", GM_CRED_FMT_KCCS}, {"x5bag", GM_CRED_FMT_X5BAG},
+		     {"x5chain", GM_CRED_FMT_X5CHAIN}};
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(names[i].name, text) == 0)
+			return names[i].value;
+	return 0;
+}
+
 static const struct choice {
 	const char *key;
 	int32_t (*of_name)(const char *text);
@@ -171,6 +185,7 @@ static const struct choice {
 	{"hkdf", hkdf_of_name, offsetof(struct gm_group_params, hkdf)},
 	{"alg", gm_alg_of_name, offsetof(struct gm_group_params, alg)},
 	{"gp-enc-alg", gm_alg_of_name, offsetof(struct gm_group_params, gp_enc_alg)},
+	{"cred-fmt", cred_fmt_of_name, offsetof(struct gm_group_params, cred_fmt)},
 	{"ecdh-curve", gm_crv_of_name, offsetof(struct gm_group_params, ecdh_crv)},
 };
 

@@ -73,22 +73,12 @@ static bool cwt_key(struct gm_bytes cred, struct cose_key *key)
 	return gm_cbor_end(&in) == GM_E_OK && ok && signature.n && ccs_key(claims, key);
 }
 
-/* Certificates are for the crypto door to read. */
-static bool x509_key(struct gm_bytes cred, struct cose_key *key)
-{
-	(void)cred;
-	(void)key;
-	return false;
-}
-
 static const struct cred_form {
 	int32_t cred_fmt;
 	bool (*key)(struct gm_bytes cred, struct cose_key *key);
 } cred_forms[] = {
     {GM_CRED_FMT_KCCS, ccs_key},
     {GM_CRED_FMT_KCWT, cwt_key},
-    {GM_CRED_FMT_X5BAG, x509_key},
-    {GM_CRED_FMT_X5CHAIN, x509_key},
 };
 
 static bool read_form(struct gm_bytes cred, int32_t cred_fmt, struct cose_key *key)
@@ -166,27 +156,70 @@ static bool read_pub(const struct cose_key *key, const struct key_type *t, struc
 	return t->kty != GM_KTY_EC2 || read_y(key->y, pub->y, t->n);
 }
 
+static bool kind_fits(int32_t kty, int32_t crv, const struct gm_group_params *p)
+{
+	return p->group_mode ? kty == p->sign_kty && crv == p->sign_crv : kty == p->ecdh_kty && crv == p->ecdh_crv;
+}
+
 /* The key serves the group's signatures where it signs, else its key agreement. */
 static bool key_fits(const struct cose_key *key, const struct gm_group_params *p)
 {
-	int32_t kty = p->group_mode ? p->sign_kty : p->ecdh_kty;
-	int32_t crv = p->group_mode ? p->sign_crv : p->ecdh_crv;
 	int32_t alg = p->group_mode ? p->sign_alg : p->ecdh_alg;
-	return key->kty == kty && key->crv == crv && (!key->alg || key->alg == alg);
+	return kind_fits(key->kty, key->crv, p) && (!key->alg || key->alg == alg);
+}
+
+static bool claims_pub(struct gm_bytes cred, const struct gm_group_params *p, struct gm_cred_pub *pub)
+{
+	struct cose_key k = {0};
+
+	/* a private key in a credential would go to every member */
+	return read_form(cred, p->cred_fmt, &k) && !k.d.p && key_fits(&k, p) &&
+	       read_pub(&k, key_type_of(k.kty, k.crv), pub);
+}
+
+/* One certificate, or an array of two or more.                                          RFC 9360 §2 */
+static unsigned read_certs(struct gm_bytes cred, struct gm_x509_cert certs[static GM_X509_MAX])
+{
+	struct gm_in in = gm_in_bytes(cred);
+	uint64_t n = gm_cbor_peek(&in) == GM_CBOR_ARRAY ? gm_cbor_array(&in) : 1;
+
+	if (n > GM_X509_MAX)
+		return 0;
+	for (unsigned i = 0; i < n; i++) {
+		struct gm_bytes der = gm_cbor_bstr(&in);
+		certs[i] = (struct gm_x509_cert){der.p, der.n};
+	}
+	return gm_cbor_end(&in) == GM_E_OK ? (unsigned)n : 0;
+}
+
+static bool certs_pub(struct gm_bytes cred, const struct gm_group_params *p, int64_t at, struct gm_cred_pub *pub)
+{
+	struct gm_x509_cert certs[GM_X509_MAX];
+	struct gm_x509_key k;
+	unsigned n = cred.n <= GM_CRED_MAX ? read_certs(cred, certs) : 0;
+
+	if (!n || !gm_x509_end_key(certs, n, p->cred_fmt == GM_CRED_FMT_X5CHAIN, at, &k) || !kind_fits(k.kty, k.crv, p))
+		return false;
+	*pub = (struct gm_cred_pub){.kty = k.kty, .crv = k.crv, .n = k.n};
+	memcpy(pub->x, k.pub, k.n);
+	if (k.kty == GM_KTY_EC2)
+		memcpy(pub->y, k.pub + k.n, k.n);
+	return true;
+}
+
+enum gm_err gm_cred_pub_at(struct gm_bytes cred, const struct gm_group_params *p, int64_t at, struct gm_cred_pub *pub)
+{
+	bool certs = p->cred_fmt == GM_CRED_FMT_X5CHAIN || p->cred_fmt == GM_CRED_FMT_X5BAG;
+
+	*pub = (struct gm_cred_pub){0};
+	if (!(certs ? certs_pub(cred, p, at, pub) : claims_pub(cred, p, pub)))
+		return GM_E_BAD_CRED;
+	return key_type_of(pub->kty, pub->crv)->usable(pub, p) ? GM_E_OK : GM_E_BAD_CRED;
 }
 
 enum gm_err gm_cred_pub(struct gm_bytes cred, const struct gm_group_params *p, struct gm_cred_pub *pub)
 {
-	struct cose_key k = {0};
-	*pub = (struct gm_cred_pub){0};
-
-	/* a private key in a credential would go to every member */
-	if (!read_form(cred, p->cred_fmt, &k) || k.d.p || !key_fits(&k, p))
-		return GM_E_BAD_CRED;
-	const struct key_type *t = key_type_of(k.kty, k.crv);
-	if (!read_pub(&k, t, pub) || !t->usable(pub, p))
-		return GM_E_BAD_CRED;
-	return GM_E_OK;
+	return gm_cred_pub_at(cred, p, -1, pub);
 }
 
 enum gm_err gm_cred_key(struct gm_bytes cred, const struct gm_group_params *p, uint8_t key[static 32])

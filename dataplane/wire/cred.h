@@ -33,9 +33,14 @@ struct gm_cred_pub { /* a public key; OKP has x only */
 
 /* Public key of a credential, checked against the group's parameters: form, kty, crv, alg if named, OKP point
  * valid where pairwise mode is on (KG §6.2), EC2 point on its curve.
- * CCS (14) and CWT (13) can be read: of a CWT the claims are taken as they stand and its signature is not verified,
- * because possession is proved apart and the issuers of members' CWTs are not known here. Compressed EC2 points and
- * X.509 forms are refused. BAD_CRED. */
+ * Of a CWT (13) the claims are taken as they stand: its signature is not verified, because possession is proved apart
+ * and the issuers of members' CWTs are not known here. Of X.509 chains (33) and bags (32) the end entity's key is taken;
+ * a chain has to be in order and signed, and all certificates valid at `at` (epoch seconds, negative: not looked at).
+ * No trust anchor is asked for: a chain shows who issued whom, not that this Group Manager trusts the last one.
+ * Compressed EC2 points and C509 are refused. BAD_CRED. */
+GM_NODISCARD enum gm_err gm_cred_pub_at(struct gm_bytes cred, const struct gm_group_params *p, int64_t at,
+                                        struct gm_cred_pub *pub);
+/* The same without a look at the time. */
 GM_NODISCARD enum gm_err gm_cred_pub(struct gm_bytes cred, const struct gm_group_params *p, struct gm_cred_pub *pub);
 /* The same where the group's keys are of 32 bytes without y: Ed25519 or X25519. */
 GM_NODISCARD enum gm_err gm_cred_key(struct gm_bytes cred, const struct gm_group_params *p, uint8_t key[static 32]);

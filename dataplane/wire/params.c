@@ -188,7 +188,12 @@ static bool hkdf_good(const struct gm_group_params *p, unsigned sid_len)
 
 static bool cred_fmt_good(const struct gm_group_params *p, unsigned sid_len)
 {
+	static const int32_t under_itself[] = {GM_CRED_FMT_KCWT, GM_CRED_FMT_X5BAG, GM_CRED_FMT_X5CHAIN};
+
 	(void)sid_len;
+	for (size_t i = 0; p->group_mode && p->sign_alg == GM_ALG_EDDSA && i < GM_FIELDS_N(under_itself); i++)
+		if (under_itself[i] == p->cred_fmt)
+			return true;
 	return p->cred_fmt == GM_CRED_FMT_KCCS;
 }
 
@@ -255,7 +260,7 @@ static const struct check {
 } checks[] = {
     {has_mode, "group_mode: and pairwise_mode cannot both be off"},
     {hkdf_good, "hkdf: 5 (SHA-256) or 7 (SHA-512)"},
-    {cred_fmt_good, "cred_fmt: the Group Manager has a credential of the form 14 (CCS) only"},
+    {cred_fmt_good, "cred_fmt: 14 (CCS), with EdDSA also 13 (CWT), 32 or 33 (X.509), or the Group Manager has no credential"},
     {gp_enc_alg_good, "gp_enc_alg: an AEAD or AES-CTR where there is group mode, none elsewhere"},
     {sign_alg_good, "sign_alg: EdDSA, ES256, ES384 or ES512 where there is group mode, none elsewhere"},
     {sign_params_good, "sign_params: not the key type and curve that belong to sign_alg"},

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/proof.h"
 
+#include "wire/cbor.h"
+#include "wire/cose.h"
 #include "wire/fields.h"
 
 /* x || y as the crypto door takes it */
@@ -101,6 +103,42 @@ enum gm_err gm_shared_secret(uint8_t secret[static GM_EC_SIDE_MAX], const struct
 	bool same = c && peer->kty == c->kty && peer->crv == c->crv;
 
 	return same && c->agree(secret, own, peer) ? GM_E_OK : GM_E_BAD_CRED;
+}
+
+/* ---- credentials */
+
+static enum gm_err put_cwt(struct gm_out *out, const struct gm_key_pair *own)
+{
+	struct gm_cose_key key = {.alg = GM_ALG_EDDSA, .key_n = GM_ED25519_SEED};
+	uint8_t claims[128];
+	struct gm_out o = gm_out(claims, sizeof(claims));
+
+	gm_ccs_encode_pub(&o, NULL, &own->pub);
+	memcpy(key.key, own->priv, GM_ED25519_SEED);
+	enum gm_err err = gm_cose_protect(out, &key, NULL, gm_out_result(&o));
+	gm_wipe(&key, sizeof(key));
+	return err;
+}
+
+static enum gm_err put_certificate(struct gm_out *out, const struct gm_key_pair *own, int64_t from)
+{
+	uint8_t der[512];
+	size_t n = gm_x509_self_issue(der, sizeof(der), "Group Manager", from, own->priv);
+
+	gm_cbor_put_bstr(out, der, n);
+	return n ? out->err : GM_E_RANGE;
+}
+
+enum gm_err gm_own_cred_encode(struct gm_out *out, const struct gm_group_params *p, const struct gm_key_pair *own,
+                               int64_t from)
+{
+	if (p->cred_fmt == GM_CRED_FMT_KCCS) {
+		gm_ccs_encode_pub(out, NULL, &own->pub);
+		return out->err;
+	}
+	if (!gm_proof_is_ed25519(p))
+		return GM_E_RANGE;
+	return p->cred_fmt == GM_CRED_FMT_KCWT ? put_cwt(out, own) : put_certificate(out, own, from);
 }
 
 /* ---- proofs */

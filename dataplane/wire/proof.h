@@ -20,6 +20,11 @@ struct gm_key_pair { /* secret */
 GM_NODISCARD enum gm_err gm_key_pair_make(struct gm_key_pair *pair, const struct gm_group_params *params,
                                           const uint8_t seed[static 32]);
 
+/* The Group Manager's credential in the form of the group, under itself where the form has an issuer: a CCS, or of an
+ * Ed25519 key a CWT or one certificate. from: epoch seconds. RANGE: no such form for such a key */
+GM_NODISCARD enum gm_err gm_own_cred_encode(struct gm_out *out, const struct gm_group_params *params,
+                                            const struct gm_key_pair *own, int64_t from);
+
 /* Whether proofs are Ed25519 signatures, which the crypto door takes in batches. */
 bool gm_proof_is_ed25519(const struct gm_group_params *params);
 /* Bytes of a proof in this group. */

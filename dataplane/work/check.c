@@ -452,13 +452,13 @@ static bool read_here(struct worker *w, struct ctx *c, const struct xch *x, cons
 
 /* ---- a Join: what its signature has to be checked against */
 
-static void check_cred(struct checked *k, const struct group *g, const struct ctx *c)
+static void check_cred(const struct worker *w, struct checked *k, const struct group *g, const struct ctx *c)
 {
 	struct gm_out pop = gm_out(k->pop_input, sizeof k->pop_input);
 
 	if (!k->join.cred.n || k->join.roles == GM_ROLE_MONITOR)
 		return;
-	k->cred = gm_cred_pub(k->join.cred, &g->params, &k->pub);
+	k->cred = gm_cred_pub_at(k->join.cred, &g->params, w->wall_s, &k->pub);
 	if (k->cred != GM_E_OK || !k->join.has_verify || k->join.verify.n != gm_proof_len(&g->params))
 		return;
 	gm_pop_input(&pop, k->join.scope, (struct gm_bytes){c->n_s, sizeof c->n_s}, k->join.cnonce);
@@ -506,7 +506,7 @@ static void queue_join(struct worker *w, struct opening *o, const struct ctx *c,
 		return;
 	check_control(k, o);
 	if (g)
-		check_cred(k, g, c);
+		check_cred(w, k, g, c);
 }
 
 /* Another credential of a member: its proof is over the scope of the latest Join. KG §9.4 */
@@ -531,7 +531,7 @@ static void queue_upload(struct worker *w, struct opening *o, const struct ctx *
 		.verify = u.verify,
 		.cnonce = u.cnonce,
 	};
-	check_cred(k, g, c);
+	check_cred(w, k, g, c);
 }
 
 /* ---- up to core */

@@ -489,6 +489,7 @@ static void fill_token(struct event *e, const struct rig_token *t)
 	ev->bad = (uint8_t)t->bad;
 	ev->sign_info = t->sign_info;
 	ev->ecdh_info = t->ecdh_info;
+	ev->kdc_dh_creds = t->kdc_dh_creds;
 }
 
 const struct gm_eff_token *rig_token_post(struct core_rig *r, const struct rig_token *t)

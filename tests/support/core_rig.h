@@ -89,7 +89,7 @@ struct rig_token {
 	uint64_t cti;
 	bool no_scope;
 	enum gm_err bad;
-	uint8_t sign_info, ecdh_info;
+	uint8_t sign_info, ecdh_info, kdc_dh_creds;
 	uint32_t as_id;
 };
 struct rig_token rig_token_of(const struct rig_client *c);

@@ -171,6 +171,30 @@ void gm_hkdf_sha256_expand(uint8_t *out, size_t out_len, const uint8_t prk[stati
 /* Keyed 64-bit hash for tables that strangers can fill. SipHash-2-4 */
 uint64_t gm_siphash(const uint8_t key[static 16], const uint8_t *msg, size_t len);
 
+/* ---- X.509 certificates as credentials ------------------------------------------ RFC 9360 §2 */
+
+#define GM_X509_MAX 8u /* certificates in a chain or bag */
+
+struct gm_x509_cert {
+	const uint8_t *der;
+	size_t len;
+};
+struct gm_x509_key {
+	int kty, crv; /* as in COSE: OKP with Ed25519 or X25519, EC2 with P-256, P-384, P-521 */
+	uint8_t n;    /* bytes of a coordinate */
+	uint8_t pub[GM_EC_PUB_MAX]; /* the key, or x || y */
+};
+/* Public key of the end entity. chain: the first one is it, and each is issued and signed by the next; else a bag, in
+ * any order: it is the one that issued none of the others. at: epoch seconds at which all have to be valid, negative:
+ * not looked at. Says nothing about trust: no anchor is asked for, nor revocation, names or key usage.
+ * false: malformed, not valid, out of order, no single end entity, or a key of another kind */
+bool gm_x509_end_key(const struct gm_x509_cert *certs, unsigned n, bool chain, int64_t at, struct gm_x509_key *key);
+
+/* A certificate of an Ed25519 key under itself, valid from a time (epoch seconds) and without end; the same each time.
+ * name: at most 64 bytes. Returns its length; 0: more than cap bytes, or the library failed */
+size_t gm_x509_self_issue(uint8_t *der, size_t cap, const char *name, int64_t from,
+                          const uint8_t seed[static GM_ED25519_SEED]);
+
 /* ---- sealing of stored records: XChaCha20-Poly1305 ----------------------------------------------- */
 
 /* out gets len + GM_BOX_TAG bytes; out may equal msg */

@@ -90,6 +90,30 @@ Test(infos, leave_out_groups_that_have_no_use_for_them)
 	cr_expect_eq(gm_cbor_uint(&in), 45u, "no ecdh_info where nobody needs one");
 }
 
+Test(infos, have_the_credential_for_key_agreement_with_groups_of_pairwise_mode_alone)
+{
+	struct gm_group_spec pairs = rig_group_spec("p1");
+	struct rig_client c = rig_client(1, "p1", REQ);
+	struct rig_token t = rig_token_of(&c);
+	struct gm_bytes cred;
+
+	pairs.params = (struct gm_group_params){.hkdf = 5, .cred_fmt = 14, .pairwise_mode = true, .alg = 10};
+	cr_assert_eq(rig_group(&rig, &pairs), GM_E_OK);
+	t.sign_info = 45;
+	t.ecdh_info = 47;
+	t.kdc_dh_creds = 48;
+	const struct gm_eff_token *e = rig_token_post(&rig, &t);
+	cr_assert_eq(e->err, GM_E_OK);
+	cr_expect_eq(e->infos_n, 2u);
+	struct gm_in in = gm_in_bytes(gm_rec_bytes(e, e->infos));
+	cr_expect_eq(gm_cbor_uint(&in), 47u, "it has no sign_info");
+	gm_cbor_skip(&in);
+	cr_expect_eq(gm_cbor_uint(&in), 48u);
+	struct gm_bytes creds = gm_cbor_item(&in);
+	cr_assert_eq(gm_kdc_dh_creds_find(creds, (struct gm_bytes){(const uint8_t *)"p1", 2}, &cred), GM_E_OK);
+	cr_expect(gm_bytes_eq(cred, (struct gm_bytes){rig.view[1].kdc_cred, rig.view[1].kdc_cred_n}));
+}
+
 /* ---- memberships */
 
 Test(membership, leaves_nothing_behind)
