@@ -456,3 +456,56 @@ void gm_config_apply(struct gm_turn *t, struct gm_group *g, const struct gm_admi
 	gm_record_put_group(t, g);
 	gm_tell_group(t, g, false);
 }
+
+/* ---- from what was asked */
+
+struct gm_fault gm_config_settle(const struct gm_turn *t, const struct gm_group *g, const struct gm_admin_map *asked,
+                                 struct gm_admin_map *map, struct gm_config_names *names)
+{
+	struct gm_bytes other = gm_config_as_uri(t->core);
+	struct gm_out o = gm_out(names->bytes, sizeof(names->bytes));
+
+	if (has(asked, GM_ADMIN_AS_URI) && !gm_config_as_trusted(t->core, asked->as_uri)) {
+		if (!other.n)
+			return (struct gm_fault){GM_E_RANGE, "as_uri: not trusted"};
+		map->as_uri = other;
+	}
+	gm_admin_names_encode(&o, map->app_groups, asked->del, asked->add);
+	if (o.err != GM_E_OK || !gm_list_decode(gm_out_result(&o), GM_CBOR_TSTR, &map->app_groups))
+		return (struct gm_fault){GM_E_RANGE, "app_groups: too many"};
+	return gm_config_check(t, g, map);
+}
+
+struct gm_fault gm_config_patch(struct gm_turn *t, struct gm_group *g, const struct gm_admin_map *asked)
+{
+	struct gm_config_room room;
+	struct gm_config_names names;
+	struct gm_admin_map map;
+
+	gm_config_read(t->core, g, &room, &map);
+	struct gm_policies policies = map.policies;
+	gm_admin_overlay(&map, asked, asked->has);
+	if (map.policies.check_interval < 0)
+		map.policies.check_interval = policies.check_interval;
+	if (map.policies.expiration_delta < 0)
+		map.policies.expiration_delta = policies.expiration_delta;
+	struct gm_fault fault = gm_config_settle(t, g, asked, &map, &names);
+	if (fault.err == GM_E_OK)
+		gm_config_apply(t, g, &map);
+	return fault;
+}
+
+enum gm_err gm_core_group_set(struct gm_core *core, struct gm_txn *txn, const char *name,
+                              const struct gm_admin_map *changes, const char **why)
+{
+	struct gm_turn t = {core, txn};
+	struct gm_group *g = gm_groups_find(core, text_bytes(name));
+
+	*why = NULL;
+	if (!g)
+		return GM_E_UNKNOWN;
+	struct gm_fault fault = gm_config_patch(&t, g, changes);
+	*why = fault.why;
+	gm_core_due(&t);
+	return fault.err;
+}

@@ -4,7 +4,6 @@
 #define GM_CORE_CONFIG_CHANGE_H
 
 #include "core/state.h"
-#include "wire/admin.h"
 
 struct gm_about { /* of a group: what nothing but administration reads; a group without has nothing of it set */
 	uint8_t as_uri_n;
@@ -32,6 +31,16 @@ struct gm_fault {
 struct gm_fault gm_config_check(const struct gm_turn *t, const struct gm_group *g, const struct gm_admin_map *map);
 struct gm_group_params gm_config_params(const struct gm_admin_map *map);
 unsigned gm_config_sid_max(const struct gm_group_params *p); /* longest Sender ID that the nonces have room for */
+
+struct gm_config_names { /* room for application groups */
+	uint8_t bytes[GM_ADMIN_APP_GROUPS_MAX + 8];
+};
+/* From what was asked to a whole configuration that passed gm_config_check(): one that is trusted as authorization server,
+ * each application group once, which then borrow from names. g NULL: of a group to be made */
+struct gm_fault gm_config_settle(const struct gm_turn *t, const struct gm_group *g, const struct gm_admin_map *asked,
+                                 struct gm_admin_map *map, struct gm_config_names *names);
+/* Change what is asked for and leave the rest; nothing changes where there is a fault. GA §6.7 */
+struct gm_fault gm_config_patch(struct gm_turn *t, struct gm_group *g, const struct gm_admin_map *asked);
 
 /* Make it so, in the store and at the workers; what members have to learn goes on its way. map passed the check. */
 void gm_config_apply(struct gm_turn *t, struct gm_group *g, const struct gm_admin_map *map);

@@ -10,6 +10,7 @@
 
 #include "gm/dp.h"
 #include "store/store.h"
+#include "wire/admin.h"
 #include "wire/cose.h"
 #include "wire/groupcomm.h"
 
@@ -87,6 +88,10 @@ uint64_t gm_core_next_ms(const struct gm_core *core, uint64_t mono_ms, int64_t w
 /* ---- operator's commands; effects and answers count only after the commit */
 GM_NODISCARD enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn,
                                               const struct gm_group_spec *spec);
+/* What changes has replaces what the group had, as a PATCH of /manage/G does. UNKNOWN: no such group; CONFLICT, RANGE,
+ * BAD_CONFIG: *why, static text, says what is wrong, and nothing changed */
+GM_NODISCARD enum gm_err gm_core_group_set(struct gm_core *core, struct gm_txn *txn, const char *name,
+                                           const struct gm_admin_map *changes, const char **why);
 GM_NODISCARD enum gm_err gm_core_group_delete(struct gm_core *core, struct gm_txn *txn, const char *name);
 /* compromised: no window, supersedes a rekey in distribution */
 GM_NODISCARD enum gm_err gm_core_rekey(struct gm_core *core, struct gm_txn *txn, const char *group, bool compromised);

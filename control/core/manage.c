@@ -150,35 +150,6 @@ static bool names_only(const struct work *w, uint32_t forbidden)
 	return !w->map.unknown && !bad;
 }
 
-/* The authorization server is one that is trusted, or the one that stands in for it. */
-static bool settle_as(const struct work *w, struct gm_admin_map *map)
-{
-	struct gm_bytes other = gm_config_as_uri(w->t->core);
-
-	if (!(w->map.has & GM_ADMIN_BIT(GM_ADMIN_AS_URI)) || gm_config_as_trusted(w->t->core, w->map.as_uri))
-		return true;
-	if (!other.n)
-		refuse(w, GM_E_RANGE, "as_uri: not trusted");
-	map->as_uri = other;
-	return other.n != 0;
-}
-
-struct names { /* room for application groups, each name once */
-	uint8_t bytes[GM_ADMIN_APP_GROUPS_MAX + 8];
-};
-
-static bool settle_names(const struct work *w, struct gm_admin_map *map, struct gm_list base, struct names *room)
-{
-	struct gm_out o = gm_out(room->bytes, sizeof(room->bytes));
-
-	gm_admin_names_encode(&o, base, w->map.del, w->map.add);
-	if (o.err != GM_E_OK || !gm_list_decode(gm_out_result(&o), GM_CBOR_TSTR, &map->app_groups)) {
-		refuse(w, GM_E_RANGE, "app_groups: too many");
-		return false;
-	}
-	return true;
-}
-
 /* ---- making a group */
 
 static uint32_t perms(const struct work *w, const char *name)
@@ -232,14 +203,12 @@ static void create(struct work *w)
 {
 	struct gm_admin_map map = w->map;
 	char name[GM_GROUP_NAME_MAX + 1];
-	struct names room;
+	struct gm_config_names names;
 
-	if (!names_only(w, NEVER | GM_ADMIN_BIT(GM_ADMIN_APP_GROUPS_DIFF)) || !settle_as(w, &map))
+	if (!names_only(w, NEVER | GM_ADMIN_BIT(GM_ADMIN_APP_GROUPS_DIFF)))
 		return;
 	gm_config_complete(&map);
-	if (!settle_names(w, &map, map.app_groups, &room))
-		return;
-	struct gm_fault fault = gm_config_check(w->t, NULL, &map);
+	struct gm_fault fault = gm_config_settle(w->t, NULL, &w->map, &map, &names);
 	if (fault.err != GM_E_OK) {
 		refuse_fault(w, fault, false);
 		return;
@@ -260,31 +229,24 @@ static void create(struct work *w)
 
 /* ---- changing it */
 
-static void change(struct work *w, const struct gm_admin_map *map, bool patching)
-{
-	struct gm_fault fault = gm_config_check(w->t, w->group, map);
-
-	if (fault.err != GM_E_OK) {
-		refuse_fault(w, fault, patching);
-		return;
-	}
-	gm_config_apply(w->t, w->group, map);
-	answer_map(w, GM_COAP(2, 4), w->group, told_after(&w->map, !patching), false);
-}
-
 static void overwrite(struct work *w)
 {
 	struct gm_config_room room;
 	struct gm_admin_map map = w->map, now;
-	struct names names;
+	struct gm_config_names names;
 
-	if (!names_only(w, NEVER | FIXED | GM_ADMIN_BIT(GM_ADMIN_APP_GROUPS_DIFF)) || !settle_as(w, &map))
+	if (!names_only(w, NEVER | FIXED | GM_ADMIN_BIT(GM_ADMIN_APP_GROUPS_DIFF)))
 		return;
 	gm_config_read(w->t->core, w->group, &room, &now);
 	gm_admin_overlay(&map, &now, FIXED);
 	gm_config_complete(&map);
-	if (settle_names(w, &map, map.app_groups, &names))
-		change(w, &map, false);
+	struct gm_fault fault = gm_config_settle(w->t, w->group, &w->map, &map, &names);
+	if (fault.err != GM_E_OK) {
+		refuse_fault(w, fault, false);
+		return;
+	}
+	gm_config_apply(w->t, w->group, &map);
+	answer_map(w, GM_COAP(2, 4), w->group, told_after(&w->map, true), false);
 }
 
 static const char *bad_diff(const struct work *w)
@@ -304,10 +266,6 @@ static const char *bad_diff(const struct work *w)
 
 static void patch(struct work *w)
 {
-	struct gm_config_room room;
-	struct gm_admin_map map;
-	struct names names;
-
 	if (!names_only(w, NEVER | FIXED))
 		return;
 	const char *why = bad_diff(w);
@@ -315,15 +273,11 @@ static void patch(struct work *w)
 		refuse(w, GM_E_RANGE, why);
 		return;
 	}
-	gm_config_read(w->t->core, w->group, &room, &map);
-	struct gm_policies policies = map.policies;
-	gm_admin_overlay(&map, &w->map, w->map.has);
-	if (map.policies.check_interval < 0)
-		map.policies.check_interval = policies.check_interval;
-	if (map.policies.expiration_delta < 0)
-		map.policies.expiration_delta = policies.expiration_delta;
-	if (settle_as(w, &map) && settle_names(w, &map, map.app_groups, &names))
-		change(w, &map, true);
+	struct gm_fault fault = gm_config_patch(w->t, w->group, &w->map);
+	if (fault.err != GM_E_OK)
+		refuse_fault(w, fault, true);
+	else
+		answer_map(w, GM_COAP(2, 4), w->group, told_after(&w->map, false), false);
 }
 
 static void delete(struct work *w)

@@ -381,6 +381,26 @@ class AdminTest(unittest.TestCase):
         newcomer.join()
         self.assertNotEqual(newcomer.gm_cred, before)
 
+    def test_an_operator_changes_a_group_in_the_same_way(self):
+        admin = self.admin()
+        admin.create({'group_name': 'ctl1'})
+        ctl = self.daemon.ctl
+        ctl('group', 'set', 'ctl1', '--activate', '--description=by hand', '--app-groups=a,b', '--max-stale-sets=4',
+            '--check-interval=60', '--hkdf=sha512', '--gp-enc-alg=A128GCM', '--as-uri=' + AS_URI)
+        expected = {'active': True, 'group_description': 'by hand', 'app_groups': ['a', 'b'], 'max_stale_sets': 4,
+                    'group_policies': {1: 60, 2: 0}, 'hkdf': 7, 'ecdh_alg': -28, 'gp_enc_alg': 1, 'alg': 10}
+        self.assertEqual(admin.get('ctl1', *expected), expected)
+        ctl('group', 'set', 'ctl1', '--deactivate', '--description=', '--app-groups=')
+        self.assertEqual(admin.get('ctl1', 'active', 'group_description', 'app_groups'),
+                         {'active': False, 'group_description': None, 'app_groups': []})
+        before = admin.read('ctl1')
+        for bad in ('--max-stale-sets=1', '--expires=5', '--alg=nothing', '--alg=99', '--description=' + 'x' * 300):
+            with self.assertRaises(subprocess.CalledProcessError):
+                ctl('group', 'set', 'ctl1', '--activate', bad)
+        with self.assertRaises(subprocess.CalledProcessError):
+            ctl('group', 'set', 'nothing', '--activate')
+        self.assertEqual(admin.read('ctl1'), before)
+
     # The end.
 
     def test_deletes_inactive_groups_only(self):
