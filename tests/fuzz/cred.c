@@ -43,8 +43,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	insist(gm_crypto_init());
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
 		check((struct gm_bytes){data, size}, &kinds[i]);
-		kinds[i].cred_fmt = GM_CRED_FMT_KCWT;
-		check((struct gm_bytes){data, size}, &kinds[i]);
+		static const int32_t forms[] = {GM_CRED_FMT_KCWT, GM_CRED_FMT_X5BAG, GM_CRED_FMT_X5CHAIN};
+		for (size_t k = 0; k < sizeof forms / sizeof forms[0]; k++) {
+			kinds[i].cred_fmt = forms[k];
+			check((struct gm_bytes){data, size}, &kinds[i]);
+		}
 	}
 	return 0;
 }
