@@ -91,9 +91,9 @@ stage 'build clang' one compile clang
 export ASAN_OPTIONS=abort_on_error=0:detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
 [ -z "${fast:-}" ] || stage 'tests' ctest suite fast
 [ -z "${dev:-}" ] || stage 'tests sanitizers' ctest suite dev
-stage 'python' unittest /usr/bin/python3 -m unittest discover -v tests/python
 if [ -n "${fast:-}" ]; then
 	export GM_BUILD=$PWD/build/fast
+	stage 'python' unittest /usr/bin/python3 -m unittest discover -v tests/python
 	stage 'interop' tally tests/interop.sh
 	stage 'quickstart' tally deploy/quickstart.sh "${MEMBERS:-300}"
 	stage 'kill -9' tally tests/crash/kill9.sh "${ROUNDS:-10}"
