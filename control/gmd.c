@@ -22,7 +22,6 @@
 #include "ctl/table.h"
 #include "gm/crypto.h"
 #include "gm/dp.h"
-#include "port/port.h"
 #include "store/store.h"
 
 #define TURN_EVENTS_MAX 4096u

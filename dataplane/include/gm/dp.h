@@ -407,6 +407,7 @@ struct gm_dp_config {
 };
 
 struct gm_dp;
+extern const struct gm_port_ops gm_port_uring; /* kernel UDP sockets */
 
 /* Start the workers; returns when all ports are open. They serve after GM_EFF_READY.
  * IO: errno says why, EADDRINUSE where another process has an address; NO_MEMORY. */
