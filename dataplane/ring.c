@@ -17,7 +17,7 @@
 
 struct gm_ring {
 	alignas(LINE) _Atomic size_t head; /* producer's line */
-	size_t tail_seen, reserved_at;
+	size_t tail_seen, reserved_at, reserved;
 	alignas(LINE) _Atomic size_t tail; /* consumer's line */
 	size_t head_seen;
 	alignas(LINE) size_t mask; /* neither changes */
@@ -80,6 +80,7 @@ void *gm_ring_reserve(struct gm_ring *ring, size_t len)
 	if (!fits(ring, at + record_size(len)))
 		return NULL;
 	ring->reserved_at = at;
+	ring->reserved = len;
 	return head_at(ring, at) + 1;
 }
 
@@ -87,6 +88,8 @@ void gm_ring_commit(struct gm_ring *ring, size_t len)
 {
 	size_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
 
+	if (len > ring->reserved)
+		abort(); /* written past the reservation: the records behind are not what they were */
 	if (ring->reserved_at != head)
 		*head_at(ring, head) = WRAP;
 	*head_at(ring, ring->reserved_at) = len;

@@ -365,7 +365,7 @@ static bool same_params(const struct gm_group_params *a, const struct gm_group_p
 static void rekey_for(struct gm_turn *t, struct gm_group *g)
 {
 	if (g->members)
-		gm_plan_ask(t, g, GM_REASON_OPERATOR, GM_HASTE_NOW);
+		gm_plan_ask(t, g, GM_REASON_OPERATOR, GM_HASTE_SUPERSEDE); /* no new algorithm under old keys */
 	else
 		gm_plan_step(t, g, GM_REASON_OPERATOR);
 }

@@ -331,9 +331,11 @@ static const struct gm_group *group_by_gid(const struct gm_core *c, struct gm_by
 	return NULL;
 }
 
-static bool may_know(const struct gm_call *call, struct gm_bytes name)
+static bool may_know(const struct gm_core *c, const struct gm_call *call, struct gm_bytes name)
 {
-	return gm_scope_allows(gm_blob(call->assoc->blob, call->assoc->scope), name, 0);
+	const struct gm_group *g = gm_groups_find(c, name);
+
+	return g && !gm_ident_bar(c, call->ident, g->index) && gm_scope_allows(gm_blob(call->assoc->blob, call->assoc->scope), name, 0);
 }
 
 void gm_read_groups(struct gm_turn *t, struct gm_call *call)
@@ -354,7 +356,7 @@ void gm_read_groups(struct gm_turn *t, struct gm_call *call)
 		if (!g)
 			continue;
 		struct gm_bytes name = {(const uint8_t *)g->spec.name, strlen(g->spec.name)};
-		if (may_know(call, name))
+		if (may_know(t->core, call, name))
 			found[n++] = (struct gm_group_name){gid, name};
 	}
 	gm_group_names_encode(&o, found, n);

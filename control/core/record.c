@@ -225,7 +225,7 @@ void gm_record_put_member(struct gm_turn *t, const struct gm_member *m)
 {
 	const struct gm_ident *ident = gm_ident_at(t->core, m->ident);
 	struct gm_member_parts p = gm_members_parts(m);
-	struct gm_out o = begin_form(t, FORM_MEMBER, 15, 512 + p.cred.n + p.cnonce.n + p.path.n + p.scope.n);
+	struct gm_out o = begin_form(t, FORM_MEMBER, 14, 512 + p.cred.n + p.cnonce.n + p.path.n + p.scope.n);
 
 	gm_cbor_put_uint(&o, ident->as_id);
 	gm_cbor_put_bstr(&o, ident->osc_id, ident->osc_id_n);
@@ -413,7 +413,7 @@ static struct gm_in open_member(struct gm_bytes value, uint64_t *form)
 	uint64_t n = gm_cbor_array(&in);
 
 	*form = gm_cbor_uint(&in);
-	if (!(*form == FORM_MEMBER && n == 16) && !(*form == FORM && n == 17))
+	if (!(*form == FORM_MEMBER && n == 15) && !(*form == FORM && n == 17))
 		gm_in_fail(&in, GM_E_CORRUPT);
 	return in;
 }

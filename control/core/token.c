@@ -34,7 +34,11 @@ static struct gm_pending *pending_place(struct gm_core *c, uint64_t ident, uint3
 /* Counted by who posts it, too: one that has overheard a token must not use up its owner's share. */
 static uint64_t pending_key(const struct gm_core *c, uint32_t as_id, struct gm_bytes osc_id, const struct gm_addr *peer)
 {
-	return gm_ident_hash(c, as_id, osc_id) ^ gm_siphash(c->hash_key, peer->ip, sizeof(peer->ip));
+	uint8_t who[18];
+
+	memcpy(who, peer->ip, sizeof(peer->ip));
+	memcpy(who + sizeof(peer->ip), &peer->port, sizeof(peer->port));
+	return gm_ident_hash(c, as_id, osc_id) ^ gm_siphash(c->hash_key, who, sizeof(who));
 }
 
 static bool pending_add(struct gm_turn *t, uint64_t ident)

@@ -314,7 +314,7 @@ static bool read_join_scope(struct gm_join_request *r)
 	r->group = gm_cbor_tstr(&in);
 	uint64_t roles = gm_cbor_uint(&in);
 	r->roles = (uint32_t)roles;
-	return gm_cbor_end(&in) == GM_E_OK && r->group.n && roles_joinable(roles);
+	return gm_cbor_end(&in) == GM_E_OK && r->group.n && r->group.n <= GM_GROUP_NAME_MAX && roles_joinable(roles);
 }
 
 /* role_filter: [+ roles] */

@@ -2,6 +2,7 @@
 /* The pattern becomes a program of few instructions, whose states are walked side by side (K. Thompson, 1968). */
 #include "wire/iregexp.h"
 
+#define PATTERN_MAX 256u /* bytes; the work of a match grows with its square */
 #define CODE_MAX 256u
 #define STEPS_MAX 4096u /* of the parser: repeated empty groups emit nothing */
 #define DEPTH_MAX 16u
@@ -326,6 +327,8 @@ bool gm_iregexp_match(struct gm_bytes pattern, struct gm_bytes text)
 	struct parser p = {.in = gm_in_bytes(pattern)};
 	size_t n = pattern.n;
 
+	if (n > PATTERN_MAX)
+		return false;
 	if (n >= 2 && pattern.p[0] == '^' && pattern.p[n - 1] == '$' && pattern.p[n - 2] != '\\')
 		p.in = gm_in(pattern.p + 1, n - 2);
 	branch(&p);

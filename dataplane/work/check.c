@@ -632,7 +632,7 @@ static bool hand_up(struct worker *w, struct opening *o, const struct gm_coap *m
 	x.content = content_key(w, m);
 	take_blocks(&x, m);
 	uint32_t xid = gm_xch_put(w, &x);
-	size_t more = 2 * TEXT_MAX + m->payload.n + (c->pending ? c->pending->n : 0) + 256;
+	size_t more = 2 * TEXT_MAX + 2 * m->payload.n + (c->pending ? c->pending->n : 0) + 256;
 	struct gm_ev_request *ev = xid ? gm_worker_event(w, GM_EV_REQUEST, sizeof *ev, more) : NULL;
 	if (!ev) {
 		COUNT(w, up_full);

@@ -106,7 +106,7 @@ static void finish_join(struct worker *w, struct signing *s)
 	struct xch *x = gm_xch_at(w, s->xid);
 	struct ctx *c = x ? gm_ctx_at(w, x->ctx) : NULL;
 	struct group *g = gm_group_at(w, s->group);
-	struct member *m = c && g ? gm_member_of(w, c, s->group, NULL) : NULL;
+	struct member *m = c && g && s->sig_n ? gm_member_of(w, c, s->group, NULL) : NULL;
 	size_t cap = 1024 + GM_VIEW_CRED_MAX + s->creds_n;
 	struct blob *body = m ? gm_blob_new(cap) : NULL;
 
@@ -148,7 +148,7 @@ static void finish_kdc_cred(struct worker *w, const struct signing *s)
 	uint8_t body[GM_VIEW_CRED_MAX + 128];
 	struct gm_out out = gm_out(body, sizeof body);
 
-	if (c && g) {
+	if (c && g && s->sig_n) {
 		struct gm_kdc_cred kdc = {
 			.cred = {g->view.kdc_cred, g->view.kdc_cred_n},
 			.nonce = {s->kdc_nonce, sizeof s->kdc_nonce},

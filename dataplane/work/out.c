@@ -298,7 +298,8 @@ void gm_answer(struct worker *w, struct ctx *c, const struct xch *x, const struc
 	}
 	want.num = 0;
 	if (!keep_body(w, c, x, a)) {
-		gm_answer_err(w, c, x, GM_E_BUSY);
+		if (!a->own_piv) /* else the request's nonce may have been used */
+			gm_answer_err(w, c, x, GM_E_BUSY);
 		return;
 	}
 	struct answer first = *a;

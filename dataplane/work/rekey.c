@@ -469,6 +469,9 @@ void gm_rekey_fate(struct worker *w, struct out *o, bool confirmed)
 	struct ctx *c = gm_ctx_at(w, o->ctx);
 	if (c)
 		gm_rekey_next(w, c, o->ctx);
+	c = gm_ctx_at(w, o->ctx);
+	if (c)
+		gm_ctx_close_if_done(w, o->ctx, c, false);
 }
 
 static bool tell_active(struct worker *w, uint32_t h)
@@ -547,16 +550,17 @@ void gm_rekey_drop_member(struct worker *w, uint32_t h)
 	struct member *m = gm_member_at(w, h);
 	struct group *g = gm_group_at(w, m->group);
 	struct ctx *c = gm_ctx_at(w, m->ctx);
-	bool open = m->waiting;
+	bool open = m->waiting, tell_active = m->tell_active;
 
-	m->waiting = false;
+	m->waiting = m->tell_active = false; /* nothing new is begun from the old mirror */
 	if (c && c->out && gm_out_at(w, c->out)->member == h) {
 		struct out *o = gm_out_at(w, c->out);
-		m->tell_active = m->tell_active || o->kind == OUT_ACTIVE;
+		tell_active = tell_active || o->kind == OUT_ACTIVE;
 		open = open || (o->kind == OUT_REKEY && g && g->walk.version == o->version);
 		o->member = 0;
 		gm_out_end(w, c->out, false);
 	}
+	m->tell_active = tell_active;
 	if (open && g && g->walk.active)
 		g->walk.open--;
 }

@@ -42,7 +42,8 @@ static enum gm_err add(struct worker *w, struct ctx *c, const struct xch *x, con
 		return GM_E_INCOMPLETE;
 	if (c->upload_n + m->payload.n > REQUEST_MAX)
 		return GM_E_TOO_LARGE;
-	memcpy(c->upload->bytes + c->upload_n, m->payload.p, m->payload.n);
+	if (m->payload.n)
+		memcpy(c->upload->bytes + c->upload_n, m->payload.p, m->payload.n);
 	c->upload_n += (uint32_t)m->payload.n;
 	return GM_E_OK;
 }

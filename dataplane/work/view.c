@@ -277,6 +277,7 @@ void gm_view_member(struct worker *w, const struct gm_eff_member *e)
 	fill(m, e);
 	m->confirmed = e->version;
 	gm_rekey_again(w, h);
+	gm_rekey_next(w, gm_ctx_at(w, e->ctx), e->ctx);
 }
 
 /* ---- authorization servers */

@@ -70,7 +70,7 @@ class Server:
         probe.close()
         self.addr = (HOST, self.port)
         self.log_path = self.path('gmd.log')
-        lines = ['audience: gm.test', 'listen: ["%s:%d"]' % self.addr, 'state_dir: ' + self.path('state'),
+        lines = ['audience: gm.test', 'changes_per_minute: 0', 'listen: ["%s:%d"]' % self.addr, 'state_dir: ' + self.path('state'),
                  'key_file: ' + self.path('key'), 'control_socket: ' + self.path('sock'), *config]
         with open(self.path('conf'), 'w', encoding='utf-8') as file:
             file.write('\n'.join(lines) + '\n')

@@ -64,7 +64,7 @@ def wrong_tokens(attack):
         ('for an audience that starts like ours', minted(c3='gm.test2'), '4.03'),
         ('for an audience with a zero byte', minted(c3='gm.test\0'), '4.03'),
         ('without audience', minted(c3=None), '4.03'),
-        ('with an array of audiences', minted(c3=['gm.test']), ('4.00', '4.03')),
+        ('with an array of other audiences', minted(c3=['gm.other', 'gm.more']), ('4.00', '4.03')),
         ('of another issuer', minted(c1='as.other'), '4.01'),
         ('of an issuer that is a number', minted(c1=5), '4.00'),
         ('without expiry', minted(c4=None), '4.00'),

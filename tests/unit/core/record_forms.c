@@ -30,7 +30,7 @@ static void rewrite_as_form_1(struct rig_record *rec)
 	uint8_t *value = malloc(1024);
 	struct gm_out o = gm_out(value, 1024);
 
-	cr_assert_eq(gm_cbor_array(&in), 16);
+	cr_assert_eq(gm_cbor_array(&in), 15);
 	cr_assert_eq(gm_cbor_uint(&in), 2);
 	gm_cbor_put_array(&o, 17);
 	gm_cbor_put_uint(&o, 1);
