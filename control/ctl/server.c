@@ -20,7 +20,8 @@
 struct conn {
 	int fd; /* -1: free */
 	struct gm_ctl_buf in, out;
-	bool closing; /* after out is sent */
+	bool closing;   /* after out is sent */
+	uint64_t since; /* number of its accept: the lowest has been here longest */
 };
 
 struct gm_ctl_server {
@@ -29,6 +30,7 @@ struct gm_ctl_server {
 	int fd;
 	gid_t group;
 	struct conn conns[GM_CTL_CONNS_MAX];
+	uint64_t accepted;
 	struct gm_ctl_request request; /* of the moment; too large for a stack */
 	struct gm_ctl_reply reply;
 };
@@ -183,6 +185,40 @@ static void complain(struct gm_ctl_server *server, struct conn *conn, uint64_t i
 	conn->closing = true;
 }
 
+static bool waits_for_us(const struct conn *conn)
+{
+	return conn->fd >= 0 && !conn->closing && conn->out.n == 0;
+}
+
+/* A whole frame, or a length that cannot be: nothing more has to be read before handle(). */
+static bool has_frame(const struct conn *conn)
+{
+	struct gm_bytes frame;
+	enum gm_err err;
+
+	return gm_ctl_frame_next(&conn->in, &frame, &err) || err != GM_E_OK;
+}
+
+/* Of those that have said nothing whole, the one that has been here longest; NULL: all are being served. */
+static struct conn *idlest(struct gm_ctl_server *server)
+{
+	struct conn *found = NULL;
+
+	for (struct conn *conn = server->conns; conn < server->conns + GM_CTL_CONNS_MAX; conn++)
+		if (waits_for_us(conn) && !has_frame(conn) && (!found || conn->since < found->since))
+			found = conn;
+	return found;
+}
+
+static struct conn *make_room(struct gm_ctl_server *server)
+{
+	struct conn *conn = idlest(server);
+
+	if (conn)
+		conn_close(conn);
+	return conn;
+}
+
 static void accept_one(struct gm_ctl_server *server)
 {
 	int fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -192,12 +228,13 @@ static void accept_one(struct gm_ctl_server *server)
 		return;
 	while (i < GM_CTL_CONNS_MAX && server->conns[i].fd >= 0)
 		i++;
-	if (i == GM_CTL_CONNS_MAX) { /* cannot be polled then, so this is rare */
+	struct conn *conn = i < GM_CTL_CONNS_MAX ? &server->conns[i] : make_room(server);
+	if (!conn) {
 		close(fd);
 		return;
 	}
-	struct conn *conn = &server->conns[i];
 	conn->fd = fd;
+	conn->since = server->accepted++;
 	if (!allowed(server, fd))
 		complain(server, conn, 0, GM_E_DENIED, gm_err_info(GM_E_DENIED)->text);
 }
@@ -211,20 +248,6 @@ static void read_some(struct conn *conn)
 		conn->in.n += (size_t)n;
 	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
 		conn_close(conn);
-}
-
-static bool waits_for_us(const struct conn *conn)
-{
-	return conn->fd >= 0 && !conn->closing && conn->out.n == 0;
-}
-
-/* A whole frame, or a length that cannot be: nothing more has to be read before handle(). */
-static bool has_frame(const struct conn *conn)
-{
-	struct gm_bytes frame;
-	enum gm_err err;
-
-	return gm_ctl_frame_next(&conn->in, &frame, &err) || err != GM_E_OK;
 }
 
 static void handle(struct gm_ctl_server *server, struct conn *conn)
@@ -253,7 +276,7 @@ static void handle(struct gm_ctl_server *server, struct conn *conn)
 unsigned gm_ctl_server_poll(struct gm_ctl_server *server, struct pollfd fds[static GM_CTL_FDS_MAX])
 {
 	unsigned n = 0;
-	bool room = false;
+	bool room = idlest(server) != NULL;
 
 	for (unsigned i = 0; i < GM_CTL_CONNS_MAX; i++) {
 		const struct conn *conn = &server->conns[i];
