@@ -19,7 +19,7 @@ static bool keys_from_map(struct gm_member_keys *keys, const struct gm_keying_ma
 		return false;
 	keys->gid_n = (uint8_t)map->gid.n;
 	keys->ms_n = (uint8_t)map->ms.n;
-	keys->salt_n = (uint8_t)map->salt.n; /* absent: empty                     requirements §6.2 */
+	keys->salt_n = (uint8_t)map->salt.n; /* absent: empty                     KG §11.1 */
 	memcpy(keys->gid, map->gid.p, map->gid.n);
 	memcpy(keys->ms, map->ms.p, map->ms.n);
 	if (map->salt.n)
@@ -215,7 +215,7 @@ static uint8_t take_token(struct gm_member_env *env, struct gm_member *m, const 
 	return msg->code;
 }
 
-/* Nothing, or a map with the kdcchallenge.                                  requirements §3.4 */
+/* Nothing, or a map with the kdcchallenge.                                  RFC 9203 §4 */
 static uint8_t take_update(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
                            struct gm_bytes body)
 {

@@ -128,7 +128,7 @@ static void put_enc_structure(struct gm_out *out, struct gm_bytes external_aad)
 	gm_cbor_put_bstr(out, external_aad.p, external_aad.n);
 }
 
-/* Five elements: with sign_protected, as all running code has it.               requirements §7.5 */
+/* Five elements: with sign_protected, as all running code has it.               GO §4 */
 static void put_to_be_signed(struct gm_out *out, struct gm_bytes external_aad, struct gm_bytes ciphertext)
 {
 	gm_cbor_put_array(out, 5);
@@ -152,7 +152,7 @@ static void make_nonce(uint8_t *nonce, const struct gm_group_oscore *ctx, int32_
 		nonce[i] ^= ctx->common_iv[i];
 }
 
-/* KEYSTREAM over the signature: salt is the Partial IV, id whoever drew it.      requirements §7.5 */
+/* KEYSTREAM over the signature: salt is the Partial IV, id whoever drew it.      GO §4 */
 static void mask_signature(uint8_t sig[static GM_ED25519_SIG], const struct gm_group_oscore *ctx,
                            const struct gm_oscore_id *id, const uint8_t *piv, uint8_t piv_n, bool is_request)
 {
@@ -312,7 +312,7 @@ static enum gm_err open_message(struct message *m, const struct gm_group_endpoin
 	size_t tag_n = gm_aead_info(m->alg)->tag_len, extra = m->group ? GM_ED25519_SIG : 0;
 	if (payload.n <= tag_n + extra)
 		return GM_E_DECRYPT;
-	if (m->group && !signature_good(m, sender, payload)) /* before decryption   requirements §7.5 */
+	if (m->group && !signature_good(m, sender, payload)) /* before decryption   GO §4 */
 		return GM_E_DECRYPT;
 	size_t n = payload.n - extra;
 	if (n > cap)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Group OSCORE between members: group mode and pairwise mode, Ed25519 and X25519 over it.
- * draft-ietf-core-oscore-groupcomm-28, requirements §7. One message at a time, no allocation, any thread. */
+ * draft-ietf-core-oscore-groupcomm-28, GO. One message at a time, no allocation, any thread. */
 #ifndef GM_GROUP_OSCORE_H
 #define GM_GROUP_OSCORE_H
 
@@ -29,7 +29,7 @@ struct gm_group_request { /* the request that a message belongs to: itself, for 
 	uint8_t gid_n, gid[GM_GID_MAX];
 };
 
-/* Derives the Common Context. RANGE: an algorithm that is not known here, or a Gid that is too long. §7.1, §7.2 */
+/* Derives the Common Context. RANGE: an algorithm that is not known here, or a Gid that is too long. GO §2.1, §2.3 */
 GM_NODISCARD enum gm_err gm_group_oscore_init(struct gm_group_oscore *ctx, const struct gm_group_params *params,
                                               struct gm_bytes ms, struct gm_bytes salt, struct gm_bytes gid,
                                               struct gm_bytes gm_cred);

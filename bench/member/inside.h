@@ -19,7 +19,7 @@ void gm_exchange_end(struct gm_member_env *env, struct gm_member *m, uint8_t cod
 
 /* The whole answer to the exchange that is out: inner or unprotected message, its blocks put together in body. */
 void gm_answer_take(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body);
-/* A rekeying message, notification or keying map of version V' has come: what requirements §6.7 asks for.
+/* A rekeying message, notification or keying map of version V' has come: what KG §11.3 asks for.
  * rekeying: it carries the stale set of V'-1. false: the map is unusable */
 bool gm_keys_learn(struct gm_member_env *env, struct gm_member *m, const struct gm_keying_map *map,
                    enum gm_member_how how, bool rekeying);

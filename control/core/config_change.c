@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* requirements §5.7, §6.8, §8; GA is draft-ietf-ace-oscore-gm-admin-17 */
+/* KG §14, GA §6.6.2, GA §6; GA is draft-ietf-ace-oscore-gm-admin-17 */
 #include "core/config_change.h"
 
 #include "gm/crypto.h"

@@ -57,7 +57,7 @@ struct gm_core_config {
 struct gm_group_spec { /* what an operator names at creation */
 	char name[GM_GROUP_NAME_MAX + 1];
 	struct gm_group_params params;
-	unsigned max_members;    /* decides the length of Sender IDs: requirements §10.2 */
+	unsigned max_members;    /* decides the length of Sender IDs: KG §6.3 */
 	unsigned max_stale_sets; /* default 16 */
 	enum gm_backward backward;
 	uint32_t rekey_every_s;  /* schedule; 0: none */
@@ -65,7 +65,7 @@ struct gm_group_spec { /* what an operator names at creation */
 	bool active;
 };
 struct gm_group_spec gm_group_spec_default(void);
-/* Bytes of the Sender IDs of a group for so many members. requirements §10.2 */
+/* Bytes of the Sender IDs of a group for so many members. KG §6.3 */
 uint8_t gm_core_sid_len(unsigned max_members);
 
 struct gm_core *gm_core_new(const struct gm_core_config *config);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /manage and /manage/G: groups made and changed by administrators over the network. requirements §8 */
+/* /manage and /manage/G: groups made and changed by administrators over the network. GA §6 */
 #include "core/config_change.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Joins, leaves and what a membership holds. requirements §4.2, §4.6, §6.6 */
+/* Joins, leaves and what a membership holds. KG §6.2, KG §6.3, KG §10 */
 #include "core/state.h"
 #include "gm/crypto.h"
 #include "wire/resources.h"
@@ -124,7 +124,7 @@ static void sids_run_low(struct gm_turn *t, struct gm_group *g)
 		gm_plan_ask(t, g, GM_REASON_SENDER_IDS, GM_HASTE_WINDOW);
 }
 
-/* ---- Join: the checks, in the order of §4.2 */
+/* ---- Join: the checks, in the order of KG §6.2 */
 
 static void refuse(struct gm_turn *t, struct gm_call *call, enum gm_err err)
 {
@@ -379,7 +379,7 @@ void gm_members_join(struct gm_turn *t, struct gm_call *call)
 		admit(t, call);
 }
 
-/* ---- Key Renewal and another credential. requirements §2.3 */
+/* ---- Key Renewal and another credential. RFC 9594 §4, KG §9 */
 
 static enum gm_err check_endpoint(const struct gm_call *call)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may call what: requirements §2.1 as one table, §2.2 as one sequence of checks. */
+/* Who may call what: KG §8.5 as one table, §2.2 as one sequence of checks. */
 #include "core/state.h"
 
 #define FETCH 5

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Resources that only read. requirements §2.3 */
+/* Resources that only read. RFC 9594 §4, KG §9 */
 #include "core/state.h"
 #include "wire/resources.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When a group's keys change, and what changes with them. requirements §6, design.md §4.
+/* When a group's keys change, and what changes with them. KG §11.
  *
  * A reason stands in the group's record as soon as it arises, so that a rekey owed survives a stop. A group without
  * members keeps its debt until the next Join, which pays it before it is answered. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Revoked tokens: what happens to their holders, and for how long they are remembered. RFC 9770, requirements §3.10 */
+/* Revoked tokens: what happens to their holders, and for how long they are remembered. RFC 9770, RFC 9770 */
 #include "core/state.h"
 
 #define HASH_SHA_256 1u

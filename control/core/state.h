@@ -312,7 +312,7 @@ struct gm_member *gm_members_by_sid(const struct gm_core *c, const struct gm_gro
 void gm_members_unobserve(struct gm_turn *t, struct gm_member *m, unsigned of); /* enum gm_obs; GM_OBS_N: all */
 bool gm_members_late(const struct gm_group *g, const struct gm_member *m);
 void gm_members_handed(struct gm_core *c, struct gm_member *m, uint64_t version); /* has the keys of version */
-/* §6.6: out of the group, Sender ID stale, rekey asked. notice: what it is told, OK: nothing */
+/* KG §10: out of the group, Sender ID stale, rekey asked. notice: what it is told, OK: nothing */
 void gm_members_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notice, enum gm_reason reason,
                        enum gm_haste haste);
 struct gm_member_parts { /* of any length */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tokens: what the workers could not judge, and the moment a context becomes durable. requirements §3.2, §3.4 */
+/* Tokens: what the workers could not judge, and the moment a context becomes durable. RFC 9200 §5.10.1.1, RFC 9203 §4 */
 #include "core/state.h"
 #include "gm/crypto.h"
 #include "wire/cbor.h"
@@ -148,7 +148,7 @@ static bool exi_sequence(const struct gm_core *c, struct gm_bytes cti, uint64_t 
 	return *seq <= INT64_MAX;
 }
 
-/* ---- the checks, in the order of §3.2 */
+/* ---- the checks, in the order of RFC 9200 §5.10.1.1 */
 
 struct verdict {
 	int64_t exp;

@@ -207,7 +207,7 @@ static void saved_again(struct worker *w, const struct ctx *c, const struct open
 	d->len = (uint16_t)c->saved->n;
 }
 
-/* A number seen before: a repeat of the last CON, or a replay. design.md: nothing is encoded again under its nonce.
+/* A number seen before: a repeat of the last CON, or a replay. nothing is encoded again under its nonce.
  * true: open it once more, its answer was a read */
 static bool seen_before(struct worker *w, const struct ctx *c, const struct opening *o)
 {

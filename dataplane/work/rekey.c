@@ -184,7 +184,7 @@ static void keep_rest(struct worker *w, struct ctx *c, const struct member *m, e
 }
 
 /* Which of its observations a message answers to. The end of the group is told to those who observe the group, the end
- * of a membership to those who observe the node, if there is a choice. requirements §6.3, §6.6 */
+ * of a membership to those who observe the node, if there is a choice. KG §11, KG §10 */
 static enum gm_obs observation_for(const struct member *m, enum out_kind kind)
 {
 	bool node = m->obs[GM_OBS_NODE].on;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shards of contexts: finding one is an array index and a comparison. design.md: the worker owns its members. */
+/* Shards of contexts: finding one is an array index and a comparison. The worker owns its members. */
 #include <stdlib.h>
 #include <sys/mman.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bodies that are fetched by blocks. Each context has at most one; contexts that fetch the same long bytes share them.
  * The table holds a reference of its own, so that a body with one reference left is nobody's. RFC 7959 §2.4,
- * requirements §10.5 */
+ * RFC 7959 */
 #include "gm/crypto.h"
 #include "work/worker.h"
 

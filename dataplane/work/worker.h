@@ -20,7 +20,7 @@
 #define TEXT_MAX 2048u          /* longest datagram a worker opens */
 #define BLOCK_SZX 6u            /* 1,024 bytes: the largest payload sent in one piece */
 #define CONTROL_PATH_MAX 64u
-#define PENDING_MS 60000u       /* design.md: a pending context lives this long */
+#define PENDING_MS 60000u       /* a pending context lives this long */
 #define EXCHANGE_LIFETIME_MS 247000u /* RFC 7252 §4.8.2 */
 #define EMPTY_ACK_MS 500u       /* an answer that takes longer gets an empty ACK ahead */
 #define BODY_IDLE_MS 60000u

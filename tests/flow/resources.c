@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may call what, requirements §2.1 row by row; several observations of one member; long answers by blocks;
+/* Who may call what, KG §8.5 row by row; several observations of one member; long answers by blocks;
  * discovery. */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tokens over the wire: update of rights, several authorization servers, exi, nbf, extended scope. requirements §3 */
+/* Tokens over the wire: update of rights, several authorization servers, exi, nbf, extended scope. RFC 9200 §5.10 */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
@@ -341,7 +341,7 @@ Test(rights, are_updated_by_a_simulated_member_as_one_of_its_operations)
 	flow_free(r);
 }
 
-/* ---- cnonce: requirements §3.2 step 8, §3.8 */
+/* ---- cnonce: RFC 9200 §5.10.1.1 step 8, §3.8 */
 
 Test(cnonce, of_the_hints_is_needed_in_tokens_and_lasts_five_minutes)
 {

@@ -68,7 +68,7 @@ struct gm_ev_token {
 	struct gm_slice iss, aud, cti, scope, cnonce, osc_id;
 	uint8_t hash[GM_TOKEN_HASH]; /* of the token as received */
 	uint8_t bad;    /* enum gm_err of the worker's own checks (parse of claims, profile); GM_E_OK: none. Core
-	                 * answers with the first failure in the order of requirements §3.2 */
+	                 * answers with the first failure in the order of RFC 9200 §5.10.1.1 */
 	/* labels under which these were asked, 0: not asked */
 	uint8_t sign_info, ecdh_info, kdc_dh_creds;
 };
@@ -119,7 +119,7 @@ struct gm_ev_confirm { /* present in a REQUEST while the context is pending */
 	struct gm_slice cti, scope, osc_id; /* within the same record */
 };
 
-/* Parsed and verified; core decides in the order of requirements §4.2. For an upload of a credential to nodes/N/cred the
+/* Parsed and verified; core decides in the order of KG §6.2. For an upload of a credential to nodes/N/cred the
  * same with parse, cred, pop, has_cred, has_verify, group_gen, client_cred, verify and cnonce only. */
 struct gm_ev_join {
 	uint8_t parse;  /* enum gm_err: GM_E_OK or GM_E_BAD_JOIN; else nothing below is set */
@@ -370,7 +370,7 @@ struct gm_eff_as {
 	struct gm_rec rec;
 	uint32_t as_id;
 	uint8_t remove;
-	uint8_t empty_salt_item; /* how a token without salt is read, interop trap 1 */
+	uint8_t empty_salt_item; /* how a token without salt is read */
 	uint8_t cnonce;          /* its tokens have to carry one from our hints, made with cnonce_key */
 	uint8_t cnonce_key[16];
 	uint8_t kid_n, kid[16];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which algorithms a group may use, and which of them go together.           requirements §5.6, §5.7, §8
+/* Which algorithms a group may use, and which of them go together.           RFC 9053, KG §14, GA §6
  * No allocation, no state, any thread. */
 #ifndef GM_WIRE_PARAMS_H
 #define GM_WIRE_PARAMS_H
@@ -10,7 +10,7 @@
  * parameter. The text is static. sid_len: bytes of the group's Sender IDs, which have to fit the nonces; 0: not judged */
 const char *gm_params_check(const struct gm_group_params *params, unsigned sid_len);
 
-/* Fills what follows from the rest, as the defaults of requirements §5.7 do: nothing where a mode is off, sign_kty and
+/* Fills what follows from the rest, as the defaults of KG §14 do: nothing where a mode is off, sign_kty and
  * sign_crv from sign_alg, ecdh_alg from hkdf, ecdh_kty and ecdh_crv from sign_alg (X25519 where the group does not
  * sign), unless ecdh_crv says otherwise. Unknown algorithms stay for gm_params_check() to refuse. */
 void gm_params_complete(struct gm_group_params *params);

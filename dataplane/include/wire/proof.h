@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Group Manager's key pair in a group, and proofs of possession in the group's own algorithm: a signature where the
- * group signs, a MAC from a shared secret where it has pairwise mode only.   requirements §4.5, KG §6.1, §6.3
+ * group signs, a MAC from a shared secret where it has pairwise mode only.   KG §6.1, KG §6.1, §6.3
  * No allocation, any thread. */
 #ifndef GM_WIRE_PROOF_H
 #define GM_WIRE_PROOF_H
@@ -38,7 +38,7 @@ GM_NODISCARD enum gm_err gm_proof_make(const struct gm_group_params *params, con
 bool gm_proof_verify(const struct gm_group_params *params, const struct gm_key_pair *own,
                      const struct gm_cred_pub *peer, struct gm_bytes input, struct gm_bytes proof);
 /* Static-static Diffie-Hellman secret of two keys of one group, pub.n bytes; Ed25519 keys in their Montgomery form.
- * BAD_CRED: the keys are of different curves, or peer's is of small order or off its curve. requirements §7.6 */
+ * BAD_CRED: the keys are of different curves, or peer's is of small order or off its curve. GO §2.5 */
 GM_NODISCARD enum gm_err gm_shared_secret(uint8_t secret[static GM_EC_SIDE_MAX], const struct gm_key_pair *own,
                                           const struct gm_cred_pub *peer);
 

@@ -246,7 +246,7 @@ Test(token, that_has_expired_opens_nothing_and_ends_memberships)
 	cr_expect_eq(s.expiries, 1u);
 }
 
-/* ---- update of rights: requirements §3.4 step 7 */
+/* ---- update of rights: RFC 9203 §4 step 7 */
 
 #define RESP GM_ROLE_RESPONDER
 

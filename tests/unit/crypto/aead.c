@@ -190,7 +190,7 @@ Test(ctr, gives_known_answers_and_undoes_itself)
 	cr_expect_not(gm_ctr_crypt(10, key, nonce, want, sizeof(want)));
 }
 
-/* requirements §5.6 */
+/* RFC 9053 */
 Test(aead, has_every_row_of_the_table)
 {
 	static const struct gm_aead_info rows[] = {
