@@ -83,6 +83,9 @@ suite() {
 	CRITERION_VERBOSITY_LEVEL=1 ctest --test-dir "build/$1" --output-on-failure -j 2 --timeout 300
 }
 
+# Criterion lets a test pass whose process leaked.
+no_leaks() { ! grep -A 12 'ERROR: LeakSanitizer' build/dev/Testing/Temporary/LastTest.log; }
+
 stage 'install' one deploy/install.sh all || finish
 stage 'build gcc' one compile fast && fast=yes
 stage 'build sanitizers' one compile dev && dev=yes
@@ -90,7 +93,7 @@ stage 'build clang' one compile clang
 
 export ASAN_OPTIONS=abort_on_error=0:detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
 [ -z "${fast:-}" ] || stage 'tests' ctest suite fast
-[ -z "${dev:-}" ] || stage 'tests sanitizers' ctest suite dev
+[ -z "${dev:-}" ] || { stage 'tests sanitizers' ctest suite dev; stage 'leaks in tests' one no_leaks; }
 if [ -n "${fast:-}" ]; then
 	export GM_BUILD=$PWD/build/fast
 	stage 'python' unittest /usr/bin/python3 -m unittest discover -v tests/python

@@ -135,7 +135,10 @@ def with_other_options(dice, data):
     else:
         del options[at]
     message.options = options
-    return message.encode()
+    try:
+        return message.encode()
+    except OverflowError:  # a number that no option can have
+        return data
 
 
 def mutations(attack, count):
