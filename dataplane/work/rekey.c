@@ -7,16 +7,32 @@
 #include "wire/resources.h"
 #include "work/worker.h"
 
-bool gm_pace(struct worker *w)
+#define PACE_CHUNK_S 0.003 /* the walk goes on when so much of the pace has gathered: batches, and no long bursts */
+
+static double refill(struct worker *w)
 {
 	double rate = (double)w->config.pace / w->workers;
 
-	if (w->config.pace == 0)
-		return true;
 	w->tokens += (double)(w->now_ns - w->tokens_ns) * rate / 1e9;
 	w->tokens_ns = w->now_ns;
 	if (w->tokens > BURST)
 		w->tokens = BURST;
+	return rate;
+}
+
+/* Enough for a batch: never more than a burst, a slow pace goes one by one. */
+static bool pace_ready(struct worker *w)
+{
+	double chunk = w->config.pace ? refill(w) * PACE_CHUNK_S : 0;
+
+	return w->config.pace == 0 || w->tokens >= (chunk < 1 ? 1 : chunk > BURST ? BURST : chunk);
+}
+
+bool gm_pace(struct worker *w)
+{
+	if (w->config.pace == 0)
+		return true;
+	refill(w);
 	if (w->tokens < 1)
 		return false;
 	w->tokens -= 1;
@@ -410,9 +426,10 @@ void gm_rekey_step(struct worker *w)
 		return;
 	for (uint32_t i = 0; i < w->groups_cap; i++) {
 		struct group *g = gm_group_at(w, (w->walk_next + i) % w->groups_cap);
-		if (g && g->walk.active && g->walk.cursor)
-			step_group(w, g);
-		else if (g && g->walk.active)
+		if (g && g->walk.active && g->walk.cursor) {
+			if (pace_ready(w))
+				step_group(w, g);
+		} else if (g && g->walk.active)
 			finish_if_done(w, g);
 		if (g && g->fates_n)
 			gm_rekey_report(w, g);
