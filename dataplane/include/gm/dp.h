@@ -54,6 +54,7 @@ enum gm_ev {
 	GM_EV_CLOSED,     /* the one notice of a closing context is done; its keys are wiped in memory */
 	GM_EV_MOVED,      /* a fresh request that needed no decision came from another address */
 	GM_EV_UNOBSERVE,  /* a notification was answered with RST */
+	GM_EV_ANSWERED,   /* what an authorization server said to GM_EFF_ASK, or that it said nothing */
 	GM_EV_N
 };
 
@@ -71,7 +72,11 @@ struct gm_ev_token {
 	                 * answers with the first failure in the order of RFC 9200 §5.10.1.1 */
 	/* labels under which these were asked, 0: not asked */
 	uint8_t sign_info, ecdh_info, kdc_dh_creds;
+	/* The token is no CWT of a known key, and some authorization server introspects: core has to ask one. Then as_id is
+	 * 0, and of the slices only this one is set.                                     RFC 9200 §5.9 */
+	struct gm_slice reference;
 };
+#define GM_REFERENCE_MAX 512u
 
 enum gm_res { /* resource of a request */
 	GM_RES_NONE,     /* no such path */
@@ -195,6 +200,19 @@ struct gm_ev_unobserve {
 	uint32_t zero;
 };
 
+/* To one GM_EFF_ASK comes one of these, and one more for each notification where it asked to observe. */
+struct gm_ev_answered {
+	struct gm_rec rec;
+	uint32_t as_id, ask;
+	uint8_t err;  /* enum gm_err: OK; BUSY: no answer after all retries; UNKNOWN: no such link; else the link failed */
+	uint8_t code; /* CoAP, where err is OK */
+	uint8_t observed; /* the observation stands: notifications will come under the same number */
+	uint8_t zero;
+	int32_t content_format;
+	struct gm_slice payload; /* of all blocks, at most GM_ANSWER_MAX bytes */
+};
+#define GM_ANSWER_MAX 65536u
+
 /* ============================================================ effects, down */
 
 enum gm_eff {
@@ -211,6 +229,7 @@ enum gm_eff {
 	GM_EFF_AS,      /* the table of trusted authorization servers, one row */
 	GM_EFF_KDC_CRED,   /* answer with the Group Manager's credential: the worker signs, seals */
 	GM_EFF_VERIF_DATA, /* answer with a verifier's data: the worker derives, seals */
+	GM_EFF_ASK,     /* a request to an authorization server, over its link */
 	GM_EFF_READY,   /* everything stored has been sent down: start to serve */
 	GM_EFF_N
 };
@@ -225,6 +244,9 @@ struct gm_eff_token {
 	int64_t exp;        /* when the token ends, epoch seconds */
 	uint8_t nonce2[8], n_s[8];
 	struct gm_slice infos; /* raw CBOR pairs */
+	/* of a token that was introspected: the answer, which takes the place of a CWT's claims, and whose it is */
+	uint32_t as_id, zero2;
+	struct gm_slice claims;
 };
 
 #define GM_REPLY_SAVE 1u     /* the request changed something: keep the sealed bytes for a repeat */
@@ -366,6 +388,13 @@ struct gm_eff_lease {
 	uint64_t resume;
 };
 
+struct gm_link { /* secret; ms_n 0: there is none */
+	struct gm_addr peer;
+	uint8_t ms_n, ms[32], salt_n, salt[16];
+	uint8_t sid_n, sid[GM_ID_LEN_MAX], rid_n, rid[GM_ID_LEN_MAX]; /* ours; the server's */
+	int8_t alg; /* COSE AEAD */
+};
+
 struct gm_eff_as {
 	struct gm_rec rec;
 	uint32_t as_id;
@@ -378,6 +407,21 @@ struct gm_eff_as {
 	int32_t alg;
 	uint8_t uri_n, aud_n;
 	char uri[128], aud[128]; /* for creation hints, of the first row */
+	uint8_t introspect; /* what is no CWT may be a reference to a token of its */
+	uint8_t strict;     /* only tokens whose bytes cannot be varied: it keeps a list of revoked ones    RFC 9770 §4 */
+	struct gm_link link;
+};
+
+/* The secure association with an authorization server, of which we are the client. Its worker makes a fresh context
+ * whenever it needs one, so nothing of it has to be durable but these.                        RFC 8613 App. B.2 */
+struct gm_eff_ask { /* one GM_EV_ANSWERED comes of it, whatever happens */
+	struct gm_rec rec;
+	uint32_t as_id, ask; /* ask: chosen by core, comes back */
+	uint8_t method;      /* CoAP code */
+	uint8_t observe;     /* 0: no; 1: register; 2: end the observation under this number, which is not answered */
+	uint16_t zero;
+	int32_t content_format; /* of the payload, -1: none */
+	struct gm_slice path, query, payload; /* path: segments with / between; query: with & between */
 };
 
 /* ================================================================= life */
