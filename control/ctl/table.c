@@ -169,7 +169,8 @@ static int32_t cred_fmt_of_name(const char *text)
 		const char *name;
 		int32_t value;
 	} names[] = {{"kcwt", GM_CRED_FMT_KCWT}, {"kccs", GM_CRED_FMT_KCCS}, {"x5bag", GM_CRED_FMT_X5BAG},
-		     {"x5chain", GM_CRED_FMT_X5CHAIN}};
+		     {"x5chain", GM_CRED_FMT_X5CHAIN}, {"c5b", GM_CRED_FMT_C5B},
+		     {"c5c", GM_CRED_FMT_C5C}};
 
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(names[i].name, text) == 0)

@@ -110,6 +110,27 @@ bool gm_ec_valid(int crv, const uint8_t *pub)
 	return key != NULL;
 }
 
+bool gm_ec_decompress(int crv, uint8_t *pub, const uint8_t *x, bool odd)
+{
+	const struct curve *c = curve_of(crv);
+	EC_GROUP *group = c ? EC_GROUP_new_by_curve_name(c->nid) : NULL;
+	EC_POINT *point = group ? EC_POINT_new(group) : NULL;
+	uint8_t bytes[POINT_MAX] = {odd ? 0x03 : 0x02};
+	bool good = false;
+
+	if (point) {
+		memcpy(bytes + 1, x, c->side);
+		good = EC_POINT_oct2point(group, point, bytes, 1 + c->side, NULL) == 1 &&
+		       EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED, bytes, sizeof(bytes), NULL) ==
+		           1 + 2 * c->side;
+	}
+	if (good)
+		memcpy(pub, bytes + 1, 2 * c->side);
+	EC_POINT_free(point);
+	EC_GROUP_free(group);
+	return good;
+}
+
 bool gm_ec_public(int crv, uint8_t *pub, const uint8_t *priv)
 {
 	const struct curve *c = curve_of(crv);

@@ -5,11 +5,19 @@
 #include <string.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
 enum { KTY_OKP = 1, KTY_EC2 = 2, CRV_X25519 = 4, CRV_ED25519 = 6 };
+
+static const struct {
+	const char *name;
+	int crv;
+} curves[] = {{"prime256v1", GM_EC_P256}, {"secp384r1", GM_EC_P384}, {"secp521r1", GM_EC_P521}};
+#define CURVES (sizeof(curves) / sizeof(curves[0]))
 
 static X509 *decode(const struct gm_x509_cert *c)
 {
@@ -46,15 +54,11 @@ static bool read_coordinate(EVP_PKEY *pkey, const char *name, uint8_t *out, int 
 
 static bool read_ec(EVP_PKEY *pkey, struct gm_x509_key *key)
 {
-	static const struct {
-		const char *name;
-		int crv;
-	} curves[] = {{"prime256v1", GM_EC_P256}, {"secp384r1", GM_EC_P384}, {"secp521r1", GM_EC_P521}};
 	char name[32];
 
 	if (EVP_PKEY_get_group_name(pkey, name, sizeof(name), NULL) != 1)
 		return false;
-	for (unsigned i = 0; i < sizeof(curves) / sizeof(curves[0]); i++) {
+	for (unsigned i = 0; i < CURVES; i++) {
 		if (strcmp(curves[i].name, name) != 0)
 			continue;
 		size_t side = gm_ec_side(curves[i].crv);
@@ -148,12 +152,9 @@ bool gm_x509_end_key(const struct gm_x509_cert *certs, unsigned n, bool chain, i
 
 /* ---- the other direction */
 
-static bool set_name(X509 *x, const char *name)
+static bool set_name(X509_NAME *n, const char *name)
 {
-	X509_NAME *n = X509_get_subject_name(x);
-
-	return X509_NAME_add_entry_by_txt(n, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0) == 1 &&
-	       X509_set_issuer_name(x, n) == 1;
+	return X509_NAME_add_entry_by_txt(n, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0) == 1;
 }
 
 static bool set_times(X509 *x, int64_t from)
@@ -162,21 +163,54 @@ static bool set_times(X509 *x, int64_t from)
 	       ASN1_TIME_set_string_X509(X509_getm_notAfter(x), "99991231235959Z") == 1; /* none: RFC 5280 §4.1.2.5 */
 }
 
-size_t gm_x509_self_issue(uint8_t *der, size_t cap, const char *name, int64_t from,
-                          const uint8_t seed[static GM_ED25519_SEED])
+static EVP_PKEY *ec_key(const struct gm_x509_key *key)
 {
-	EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, GM_ED25519_SEED);
+	uint8_t point[1 + GM_EC_PUB_MAX] = {POINT_CONVERSION_UNCOMPRESSED};
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+	EVP_PKEY *pkey = NULL;
+
+	memcpy(point + 1, key->pub, 2u * key->n);
+	for (unsigned i = 0; i < CURVES; i++) {
+		if (curves[i].crv != key->crv)
+			continue;
+		OSSL_PARAM params[] = {
+			OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)curves[i].name, 0),
+			OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2u * key->n),
+			OSSL_PARAM_construct_end(),
+		};
+		if (ctx && EVP_PKEY_fromdata_init(ctx) == 1)
+			EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params);
+	}
+	EVP_PKEY_CTX_free(ctx);
+	return pkey;
+}
+
+static EVP_PKEY *public_key(const struct gm_x509_key *key)
+{
+	int type = key->crv == CRV_X25519 ? EVP_PKEY_X25519 : EVP_PKEY_ED25519;
+
+	return key->kty == KTY_EC2 ? ec_key(key) : EVP_PKEY_new_raw_public_key(type, NULL, key->pub, key->n);
+}
+
+size_t gm_x509_issue(uint8_t *der, size_t cap, const struct gm_x509_key *key, const char *subject, const char *issuer,
+                     int64_t from, const uint8_t seed[static GM_ED25519_SEED])
+{
+	EVP_PKEY *signer = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, GM_ED25519_SEED);
+	EVP_PKEY *pub = public_key(key);
 	X509 *x = X509_new();
 	int len = 0;
 
-	if (key && x && X509_set_version(x, X509_VERSION_3) == 1 && ASN1_INTEGER_set(X509_get_serialNumber(x), 1) == 1 &&
-	    set_name(x, name) && set_times(x, from) && X509_set_pubkey(x, key) == 1 && X509_sign(x, key, NULL) > 0)
+	if (signer && pub && x && X509_set_version(x, X509_VERSION_3) == 1 &&
+	    ASN1_INTEGER_set(X509_get_serialNumber(x), 1) == 1 && set_name(X509_get_subject_name(x), subject) &&
+	    set_name(X509_get_issuer_name(x), issuer ? issuer : subject) && set_times(x, from) &&
+	    X509_set_pubkey(x, pub) == 1 && X509_sign(x, signer, NULL) > 0)
 		len = i2d_X509(x, NULL);
 	if (len > 0 && (size_t)len <= cap)
 		len = i2d_X509(x, &(unsigned char *){der});
 	else
 		len = 0;
 	X509_free(x);
-	EVP_PKEY_free(key);
+	EVP_PKEY_free(pub);
+	EVP_PKEY_free(signer);
 	return len > 0 ? (size_t)len : 0;
 }

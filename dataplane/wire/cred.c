@@ -2,6 +2,7 @@
 #include "wire/cred.h"
 
 #include "gm/crypto.h"
+#include "wire/c509.h"
 #include "wire/cbor.h"
 #include "wire/cose.h"
 #include "wire/fields.h"
@@ -177,28 +178,19 @@ static bool claims_pub(struct gm_bytes cred, const struct gm_group_params *p, st
 	       read_pub(&k, key_type_of(k.kty, k.crv), pub);
 }
 
-/* One certificate, or an array of two or more.                                          RFC 9360 §2 */
-static unsigned read_certs(struct gm_bytes cred, struct gm_x509_cert certs[static GM_X509_MAX])
-{
-	struct gm_in in = gm_in_bytes(cred);
-	uint64_t n = gm_cbor_peek(&in) == GM_CBOR_ARRAY ? gm_cbor_array(&in) : 1;
+/* ---- certificates */
 
-	if (n > GM_X509_MAX)
-		return 0;
-	for (unsigned i = 0; i < n; i++) {
-		struct gm_bytes der = gm_cbor_bstr(&in);
-		certs[i] = (struct gm_x509_cert){der.p, der.n};
-	}
-	return gm_cbor_end(&in) == GM_E_OK ? (unsigned)n : 0;
-}
+#define CERTS_MAX 8u
+_Static_assert(CERTS_MAX <= GM_X509_MAX && CERTS_MAX <= GM_C509_MAX, "each kind takes so many");
 
-static bool certs_pub(struct gm_bytes cred, const struct gm_group_params *p, int64_t at, struct gm_cred_pub *pub)
+static bool x509_pub(const struct gm_bytes *certs, unsigned n, bool chain, int64_t at, struct gm_cred_pub *pub)
 {
-	struct gm_x509_cert certs[GM_X509_MAX];
+	struct gm_x509_cert der[CERTS_MAX];
 	struct gm_x509_key k;
-	unsigned n = cred.n <= GM_CRED_MAX ? read_certs(cred, certs) : 0;
 
-	if (!n || !gm_x509_end_key(certs, n, p->cred_fmt == GM_CRED_FMT_X5CHAIN, at, &k) || !kind_fits(k.kty, k.crv, p))
+	for (unsigned i = 0; i < n; i++)
+		der[i] = (struct gm_x509_cert){certs[i].p, certs[i].n};
+	if (!gm_x509_end_key(der, n, chain, at, &k))
 		return false;
 	*pub = (struct gm_cred_pub){.kty = k.kty, .crv = k.crv, .n = k.n};
 	memcpy(pub->x, k.pub, k.n);
@@ -207,12 +199,53 @@ static bool certs_pub(struct gm_bytes cred, const struct gm_group_params *p, int
 	return true;
 }
 
+static const struct cert_form {
+	int32_t cred_fmt;
+	bool chain;
+	bool (*end)(const struct gm_bytes *certs, unsigned n, bool chain, int64_t at, struct gm_cred_pub *pub);
+} cert_forms[] = {
+    {GM_CRED_FMT_X5CHAIN, true, x509_pub},
+    {GM_CRED_FMT_X5BAG, false, x509_pub},
+    {GM_CRED_FMT_C5C, true, gm_c509_end_key},
+    {GM_CRED_FMT_C5B, false, gm_c509_end_key},
+};
+
+static const struct cert_form *cert_form_of(int32_t cred_fmt)
+{
+	for (size_t i = 0; i < GM_FIELDS_N(cert_forms); i++)
+		if (cert_forms[i].cred_fmt == cred_fmt)
+			return &cert_forms[i];
+	return NULL;
+}
+
+/* One certificate, or an array of two or more.                              RFC 9360 §2, C509 §3.4 */
+static unsigned read_certs(struct gm_bytes cred, struct gm_bytes certs[static CERTS_MAX])
+{
+	struct gm_in in = gm_in_bytes(cred);
+	uint64_t n = gm_cbor_peek(&in) == GM_CBOR_ARRAY ? gm_cbor_array(&in) : 1;
+
+	if (n > CERTS_MAX)
+		return 0;
+	for (unsigned i = 0; i < n; i++)
+		certs[i] = gm_cbor_bstr(&in);
+	return gm_cbor_end(&in) == GM_E_OK ? (unsigned)n : 0;
+}
+
+static bool certs_pub(const struct cert_form *form, struct gm_bytes cred, const struct gm_group_params *p, int64_t at,
+                      struct gm_cred_pub *pub)
+{
+	struct gm_bytes certs[CERTS_MAX];
+	unsigned n = cred.n <= GM_CRED_MAX ? read_certs(cred, certs) : 0;
+
+	return n && form->end(certs, n, form->chain, at, pub) && kind_fits(pub->kty, pub->crv, p);
+}
+
 enum gm_err gm_cred_pub_at(struct gm_bytes cred, const struct gm_group_params *p, int64_t at, struct gm_cred_pub *pub)
 {
-	bool certs = p->cred_fmt == GM_CRED_FMT_X5CHAIN || p->cred_fmt == GM_CRED_FMT_X5BAG;
+	const struct cert_form *form = cert_form_of(p->cred_fmt);
 
 	*pub = (struct gm_cred_pub){0};
-	if (!(certs ? certs_pub(cred, p, at, pub) : claims_pub(cred, p, pub)))
+	if (!(form ? certs_pub(form, cred, p, at, pub) : claims_pub(cred, p, pub)))
 		return GM_E_BAD_CRED;
 	return key_type_of(pub->kty, pub->crv)->usable(pub, p) ? GM_E_OK : GM_E_BAD_CRED;
 }

@@ -4,6 +4,7 @@
 #include "gm/crypto.h"
 #include "wire/cose.h"
 #include "wire/fields.h"
+#include "wire/proof.h"
 
 #include <stdlib.h>
 
@@ -188,13 +189,8 @@ static bool hkdf_good(const struct gm_group_params *p, unsigned sid_len)
 
 static bool cred_fmt_good(const struct gm_group_params *p, unsigned sid_len)
 {
-	static const int32_t under_itself[] = {GM_CRED_FMT_KCWT, GM_CRED_FMT_X5BAG, GM_CRED_FMT_X5CHAIN};
-
 	(void)sid_len;
-	for (size_t i = 0; p->group_mode && p->sign_alg == GM_ALG_EDDSA && i < GM_FIELDS_N(under_itself); i++)
-		if (under_itself[i] == p->cred_fmt)
-			return true;
-	return p->cred_fmt == GM_CRED_FMT_KCCS;
+	return gm_cred_fmt_known(p->cred_fmt);
 }
 
 static bool gp_enc_alg_good(const struct gm_group_params *p, unsigned sid_len)

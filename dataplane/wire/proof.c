@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/proof.h"
 
+#include "wire/c509.h"
 #include "wire/cbor.h"
 #include "wire/cose.h"
 #include "wire/fields.h"
@@ -107,38 +108,95 @@ enum gm_err gm_shared_secret(uint8_t secret[static GM_EC_SIDE_MAX], const struct
 
 /* ---- credentials */
 
-static enum gm_err put_cwt(struct gm_out *out, const struct gm_key_pair *own)
+#define SUBJECT "Group Manager"
+#define ISSUER "Issuer of Group Managers"
+
+/* Who signs the credential: own, where it is an Ed25519 key. True: it is. */
+static bool signer_of(struct gm_key_pair *signer, const struct gm_key_pair *own)
+{
+	static const uint8_t info[] = "gmd issuer of its own credential";
+	bool self = own->pub.kty == GM_KTY_OKP && own->pub.crv == GM_CRV_ED25519;
+
+	*signer = *own;
+	if (self)
+		return true;
+	signer->pub = (struct gm_cred_pub){.kty = GM_KTY_OKP, .crv = GM_CRV_ED25519, .n = GM_ED25519_PUB};
+	gm_hkdf_sha256(signer->priv, GM_ED25519_SEED, NULL, 0, own->priv, own->pub.n, info, sizeof(info) - 1);
+	make_ed25519(signer, signer->priv);
+	return false;
+}
+
+static enum gm_err put_ccs(struct gm_out *out, const struct gm_key_pair *own, const struct gm_key_pair *signer,
+                           const char *issuer, int64_t from)
+{
+	(void)signer, (void)issuer, (void)from;
+	gm_ccs_encode_pub(out, NULL, &own->pub);
+	return out->err;
+}
+
+static enum gm_err put_cwt(struct gm_out *out, const struct gm_key_pair *own, const struct gm_key_pair *signer,
+                           const char *issuer, int64_t from)
 {
 	struct gm_cose_key key = {.alg = GM_ALG_EDDSA, .key_n = GM_ED25519_SEED};
-	uint8_t claims[128];
+	uint8_t claims[256];
 	struct gm_out o = gm_out(claims, sizeof(claims));
 
+	(void)issuer, (void)from;
 	gm_ccs_encode_pub(&o, NULL, &own->pub);
-	memcpy(key.key, own->priv, GM_ED25519_SEED);
+	memcpy(key.key, signer->priv, GM_ED25519_SEED);
 	enum gm_err err = gm_cose_protect(out, &key, NULL, gm_out_result(&o));
 	gm_wipe(&key, sizeof(key));
 	return err;
 }
 
-static enum gm_err put_certificate(struct gm_out *out, const struct gm_key_pair *own, int64_t from)
+static enum gm_err put_x509(struct gm_out *out, const struct gm_key_pair *own, const struct gm_key_pair *signer,
+                            const char *issuer, int64_t from)
 {
 	uint8_t der[512];
-	size_t n = gm_x509_self_issue(der, sizeof(der), "Group Manager", from, own->priv);
+	struct gm_x509_key key = {.kty = own->pub.kty, .crv = own->pub.crv, .n = own->pub.n};
 
+	join_point(key.pub, &own->pub);
+	size_t n = gm_x509_issue(der, sizeof(der), &key, SUBJECT, issuer, from, signer->priv);
 	gm_cbor_put_bstr(out, der, n);
 	return n ? out->err : GM_E_RANGE;
+}
+
+static enum gm_err put_c509(struct gm_out *out, const struct gm_key_pair *own, const struct gm_key_pair *signer,
+                            const char *issuer, int64_t from)
+{
+	gm_c509_issue(out, &own->pub, SUBJECT, issuer, from, signer);
+	return out->err;
+}
+
+static const struct own_form {
+	int32_t cred_fmt;
+	enum gm_err (*put)(struct gm_out *out, const struct gm_key_pair *own, const struct gm_key_pair *signer,
+	                   const char *issuer, int64_t from);
+} own_forms[] = {
+    {GM_CRED_FMT_KCCS, put_ccs},     {GM_CRED_FMT_KCWT, put_cwt}, {GM_CRED_FMT_X5CHAIN, put_x509},
+    {GM_CRED_FMT_X5BAG, put_x509},   {GM_CRED_FMT_C5C, put_c509}, {GM_CRED_FMT_C5B, put_c509},
+};
+
+bool gm_cred_fmt_known(int32_t cred_fmt)
+{
+	for (size_t i = 0; i < GM_FIELDS_N(own_forms); i++)
+		if (own_forms[i].cred_fmt == cred_fmt)
+			return true;
+	return false;
 }
 
 enum gm_err gm_own_cred_encode(struct gm_out *out, const struct gm_group_params *p, const struct gm_key_pair *own,
                                int64_t from)
 {
-	if (p->cred_fmt == GM_CRED_FMT_KCCS) {
-		gm_ccs_encode_pub(out, NULL, &own->pub);
-		return out->err;
-	}
-	if (!gm_proof_is_ed25519(p))
-		return GM_E_RANGE;
-	return p->cred_fmt == GM_CRED_FMT_KCWT ? put_cwt(out, own) : put_certificate(out, own, from);
+	struct gm_key_pair signer;
+	enum gm_err err = GM_E_RANGE;
+	bool self = signer_of(&signer, own);
+
+	for (size_t i = 0; i < GM_FIELDS_N(own_forms); i++)
+		if (own_forms[i].cred_fmt == p->cred_fmt)
+			err = own_forms[i].put(out, own, &signer, self ? NULL : ISSUER, from);
+	gm_wipe(&signer, sizeof(signer));
+	return err;
 }
 
 /* ---- proofs */

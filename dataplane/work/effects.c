@@ -145,7 +145,7 @@ static void finish_kdc_cred(struct worker *w, const struct signing *s)
 	struct xch *x = gm_xch_at(w, s->xid);
 	struct ctx *c = x ? gm_ctx_at(w, x->ctx) : NULL;
 	struct group *g = gm_group_at(w, s->group);
-	uint8_t body[GM_VIEW_CRED_MAX + 128];
+	uint8_t body[GM_VIEW_CRED_MAX + GM_PROOF_MAX + 64];
 	struct gm_out out = gm_out(body, sizeof body);
 
 	if (c && g && s->sig_n) {

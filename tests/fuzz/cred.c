@@ -43,7 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	insist(gm_crypto_init());
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
 		check((struct gm_bytes){data, size}, &kinds[i]);
-		static const int32_t forms[] = {GM_CRED_FMT_KCWT, GM_CRED_FMT_X5BAG, GM_CRED_FMT_X5CHAIN};
+		static const int32_t forms[] = {GM_CRED_FMT_KCWT, GM_CRED_FMT_X5BAG, GM_CRED_FMT_X5CHAIN, GM_CRED_FMT_C5B,
+						GM_CRED_FMT_C5C};
 		for (size_t k = 0; k < sizeof forms / sizeof forms[0]; k++) {
 			kinds[i].cred_fmt = forms[k];
 			check((struct gm_bytes){data, size}, &kinds[i]);

@@ -73,6 +73,8 @@ void gm_ed25519_public(uint8_t pub[static GM_ED25519_PUB], const uint8_t seed[st
 size_t gm_ec_side(int crv); /* 0: no such curve */
 /* false: no such curve, or pub is no point of it */
 bool gm_ec_valid(int crv, const uint8_t *pub);
+/* The point that has x, side bytes, and an odd or even y. false: no such curve, or no point of it has this x. SEC 1 §2.3.4 */
+bool gm_ec_decompress(int crv, uint8_t *pub, const uint8_t *x, bool odd);
 /* Public key of a private one. false: no such curve, or priv is not in 1 .. order - 1 */
 bool gm_ec_public(int crv, uint8_t *pub, const uint8_t *priv);
 /* The private key that belongs to 32 random bytes; always the same one. false: no such curve. FIPS 186-5 A.2.1 */
@@ -190,10 +192,11 @@ struct gm_x509_key {
  * false: malformed, not valid, out of order, no single end entity, or a key of another kind */
 bool gm_x509_end_key(const struct gm_x509_cert *certs, unsigned n, bool chain, int64_t at, struct gm_x509_key *key);
 
-/* A certificate of an Ed25519 key under itself, valid from a time (epoch seconds) and without end; the same each time.
- * name: at most 64 bytes. Returns its length; 0: more than cap bytes, or the library failed */
-size_t gm_x509_self_issue(uint8_t *der, size_t cap, const char *name, int64_t from,
-                          const uint8_t seed[static GM_ED25519_SEED]);
+/* A certificate of key, signed by the owner of an Ed25519 seed, valid from a time (epoch seconds) and without end; the
+ * same each time. issuer NULL: key is the one of the seed, and the certificate is under itself. Names: at most 64 bytes.
+ * Returns its length; 0: more than cap bytes, or the library failed */
+size_t gm_x509_issue(uint8_t *der, size_t cap, const struct gm_x509_key *key, const char *subject, const char *issuer,
+                     int64_t from, const uint8_t seed[static GM_ED25519_SEED]);
 
 /* ---- sealing of stored records: XChaCha20-Poly1305 ----------------------------------------------- */
 

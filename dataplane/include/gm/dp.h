@@ -342,7 +342,7 @@ struct gm_eff_member {
 	struct gm_slice scope;        /* of the latest Join, where it is not as gm_join_scope_encode() writes it */
 };
 
-#define GM_VIEW_CRED_MAX 256u
+#define GM_VIEW_CRED_MAX 512u
 struct gm_group_view { /* secret; what a worker needs of a group. Plain data, copied whole */
 	uint32_t index, gen; /* gen moves when params or credential change */
 	uint64_t version;    /* num */

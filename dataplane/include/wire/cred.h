@@ -12,6 +12,8 @@ struct gm_group_params;
 /* cred_fmt: COSE header parameters                                                                    KG §6.3 */
 #define GM_CRED_FMT_KCWT 13
 #define GM_CRED_FMT_KCCS 14
+#define GM_CRED_FMT_C5B 24
+#define GM_CRED_FMT_C5C 25
 #define GM_CRED_FMT_X5BAG 32
 #define GM_CRED_FMT_X5CHAIN 33
 
@@ -34,10 +36,10 @@ struct gm_cred_pub { /* a public key; OKP has x only */
 /* Public key of a credential, checked against the group's parameters: form, kty, crv, alg if named, OKP point
  * valid where pairwise mode is on (KG §6.2), EC2 point on its curve.
  * Of a CWT (13) the claims are taken as they stand: its signature is not verified, because possession is proved apart
- * and the issuers of members' CWTs are not known here. Of X.509 chains (33) and bags (32) the end entity's key is taken;
- * a chain has to be in order and signed, and all certificates valid at `at` (epoch seconds, negative: not looked at).
- * No trust anchor is asked for: a chain shows who issued whom, not that this Group Manager trusts the last one.
- * Compressed EC2 points and C509 are refused. BAD_CRED. */
+ * and the issuers of members' CWTs are not known here. Of chains (X.509: 33, C509: 25) and bags (32, 24) the end entity's
+ * key is taken; a chain has to be in order and signed, and all certificates valid at `at` (epoch seconds, negative: not
+ * looked at). No trust anchor is asked for: a chain shows who issued whom, not that this Group Manager trusts the last
+ * one. Compressed EC2 points are taken in C509 only. BAD_CRED. */
 GM_NODISCARD enum gm_err gm_cred_pub_at(struct gm_bytes cred, const struct gm_group_params *p, int64_t at,
                                         struct gm_cred_pub *pub);
 /* The same without a look at the time. */

@@ -20,10 +20,14 @@ struct gm_key_pair { /* secret */
 GM_NODISCARD enum gm_err gm_key_pair_make(struct gm_key_pair *pair, const struct gm_group_params *params,
                                           const uint8_t seed[static 32]);
 
-/* The Group Manager's credential in the form of the group, under itself where the form has an issuer: a CCS, or of an
- * Ed25519 key a CWT or one certificate. from: epoch seconds. RANGE: no such form for such a key */
+/* The Group Manager's credential in the form of the group. Where the form has an issuer, an Ed25519 key is under itself;
+ * other keys are under an Ed25519 key made for this alone, which follows from them: its signatures are the same each
+ * time. from: epoch seconds. RANGE: no such form; ROOM */
 GM_NODISCARD enum gm_err gm_own_cred_encode(struct gm_out *out, const struct gm_group_params *params,
                                             const struct gm_key_pair *own, int64_t from);
+
+/* Whether a group's credentials may have this form: whatever its keys are, one of the Group Manager's can be made. */
+bool gm_cred_fmt_known(int32_t cred_fmt);
 
 /* Whether proofs are Ed25519 signatures, which the crypto door takes in batches. */
 bool gm_proof_is_ed25519(const struct gm_group_params *params);

@@ -2,6 +2,7 @@
 /* Credentials that are certificates, and the Group Manager's own; CCS and CWT: groupcomm.c. */
 #include <criterion/criterion.h>
 
+#include "gm/dp.h"
 #include "vectors.h"
 #include "wire/cbor.h"
 #include "wire/params.h"
@@ -88,36 +89,50 @@ Test(cert, has_to_suit_the_group_and_the_time)
 	cr_expect_eq(gm_cred_pub((struct gm_bytes){(const uint8_t *)"\x80", 1}, &p, &pub), GM_E_BAD_CRED, "no certificate");
 }
 
-Test(kdc_credential, is_read_as_that_of_a_member_in_each_form)
+/* Every kind of key that a group can have. */
+static struct gm_group_params kind(unsigned i, int32_t cred_fmt)
 {
-	static const int32_t forms[] = {13, 14, 32, 33};
+	static const struct {
+		int32_t sign_alg, ecdh_crv;
+	} kinds[] = {{-8, 0}, {-7, 0}, {-35, 0}, {-36, 0}, {0, GM_CRV_X25519}, {0, GM_CRV_P521}};
+	struct gm_group_params p = gm_group_params_default();
 
-	for (unsigned i = 0; i < 4; i++) {
-		struct gm_group_params p = eddsa(forms[i]);
+	p.cred_fmt = cred_fmt;
+	p.group_mode = kinds[i].sign_alg != 0;
+	p.sign_alg = kinds[i].sign_alg;
+	p.ecdh_kty = kinds[i].ecdh_crv == GM_CRV_X25519 ? GM_KTY_OKP : kinds[i].ecdh_crv ? GM_KTY_EC2 : 0;
+	p.ecdh_crv = kinds[i].ecdh_crv;
+	gm_params_complete(&p);
+	return p;
+}
+
+Test(kdc_credential, is_read_as_that_of_a_member_in_each_form_of_each_key)
+{
+	static const int32_t forms[] = {13, 14, 24, 25, 32, 33};
+
+	for (unsigned i = 0; i < 36; i++) {
+		struct gm_group_params p = kind(i / 6, forms[i % 6]);
 		struct gm_key_pair own;
 		struct gm_cred_pub pub;
-		uint8_t again[256];
-		struct gm_out o = gm_out(bytes, 256), o2 = gm_out(again, sizeof(again)); /* GM_VIEW_CRED_MAX */
+		uint8_t again[GM_VIEW_CRED_MAX];
+		struct gm_out o = gm_out(bytes, GM_VIEW_CRED_MAX), o2 = gm_out(again, sizeof(again));
 
-		cr_expect_null(gm_params_check(&p, 3));
-		cr_assert_eq(gm_key_pair_make(&own, &p, (const uint8_t[32]){9}), GM_E_OK);
-		cr_assert_eq(gm_own_cred_encode(&o, &p, &own, NOW), GM_E_OK, "%d", forms[i]);
-		cr_assert_eq(gm_cred_pub_at(gm_out_result(&o), &p, NOW + 1, &pub), GM_E_OK, "%d", forms[i]);
-		cr_expect(memcmp(&pub, &own.pub, sizeof(pub)) == 0);
+		cr_expect_null(gm_params_check(&p, 3), "%u", i);
+		cr_assert_eq(gm_key_pair_make(&own, &p, (const uint8_t[32]){9}), GM_E_OK, "%u", i);
+		cr_assert_eq(gm_own_cred_encode(&o, &p, &own, NOW), GM_E_OK, "%u", i);
+		cr_assert_eq(gm_cred_pub_at(gm_out_result(&o), &p, NOW + 1, &pub), GM_E_OK, "%u", i);
+		cr_expect(memcmp(&pub, &own.pub, sizeof(pub)) == 0, "%u", i);
 		cr_assert_eq(gm_own_cred_encode(&o2, &p, &own, NOW), GM_E_OK);
-		cr_expect(gm_bytes_eq(gm_out_result(&o), gm_out_result(&o2)), "a replay makes the same");
+		cr_expect(gm_bytes_eq(gm_out_result(&o), gm_out_result(&o2)), "a replay makes the same: %u", i);
 	}
 }
 
 Test(kdc_credential, does_not_exist_in_other_forms)
 {
-	struct gm_group_params p = eddsa(GM_CRED_FMT_X5CHAIN);
+	struct gm_group_params p = eddsa(34);
 	struct gm_key_pair own;
 	struct gm_out o = gm_out(bytes, sizeof(bytes));
 
-	p.sign_alg = -7;
-	p.ecdh_crv = 0;
-	gm_params_complete(&p);
 	cr_expect_not_null(gm_params_check(&p, 3));
 	cr_assert_eq(gm_key_pair_make(&own, &p, (const uint8_t[32]){9}), GM_E_OK);
 	cr_expect_eq(gm_own_cred_encode(&o, &p, &own, NOW), GM_E_RANGE);
