@@ -21,9 +21,23 @@ static bool is_control_path(const struct gm_member_env *env, const struct gm_mem
 	       gm_bytes_is(msg->path[1], env->groups[m->group].name) && gm_bytes_is(msg->path[2], "node");
 }
 
+/* The group was deleted.                                                                        GA §6.8.1 */
+static bool is_group_end(struct gm_bytes payload)
+{
+	uint8_t bytes[16];
+	struct gm_out out = gm_out(bytes, sizeof(bytes));
+
+	gm_group_end_encode(&out);
+	return gm_bytes_eq(payload, gm_out_result(&out));
+}
+
 static uint8_t rekeying_message(struct gm_member_env *env, struct gm_member *m, struct gm_bytes payload)
 {
 	struct gm_keying_map map;
+	if (is_group_end(payload)) {
+		gm_member_evicted(env, m);
+		return GM_COAP(2, 4);
+	}
 	if (gm_keying_decode(payload, &map) != GM_E_OK || map.gkty != 1 || map.profile != 1 || map.exi < 0 ||
 	    !map.stale.p) {
 		env->failed(env->arg, m, "rekeying message cannot be read");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* /manage and /manage/G: groups made and changed by administrators over the network. GA §6 */
 #include "core/config_change.h"
+#include "gm/crypto.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #define CF_LINK 40
 #define CF_PROBLEM 257
 #define CF_GROUPCOMM 261
+#define WHOLE_MAX 2048u /* a configuration */
 
 struct work { /* one request on its way */
 	struct gm_turn *t;
@@ -45,19 +47,46 @@ static void refuse_fault(const struct work *w, struct gm_fault fault, bool patch
 	refuse(w, fault.err == GM_E_CONFLICT && !patching ? GM_E_RANGE : fault.err, fault.why);
 }
 
+/* Of the whole configuration as GET shows it: the same after a restart, another with any other configuration. */
+static uint64_t etag_of(struct gm_bytes whole)
+{
+	uint8_t hash[GM_SHA256];
+	uint64_t tag;
+
+	gm_sha256(hash, whole.p, whole.n);
+	memcpy(&tag, hash, sizeof(tag));
+	return tag ? tag : 1;
+}
+
+static uint64_t etag_now(const struct work *w)
+{
+	struct gm_config_room room;
+	struct gm_admin_map map;
+	uint8_t body[WHOLE_MAX];
+	struct gm_out o = gm_out(body, sizeof(body));
+
+	gm_config_read(w->t->core, w->group, &room, &map);
+	gm_admin_encode(&o, &map, UINT32_MAX);
+	return etag_of(gm_out_result(&o));
+}
+
 static void answer_map(const struct work *w, uint8_t code, const struct gm_group *g, uint32_t mask, bool created)
 {
 	struct gm_config_room room;
 	struct gm_admin_map map;
-	uint8_t body[2048];
+	uint8_t body[WHOLE_MAX];
 	struct gm_out o = gm_out(body, sizeof(body));
+	uint64_t tag = 0;
 
 	gm_config_read(w->t->core, g, &room, &map);
 	gm_admin_encode(&o, &map, mask);
+	if (mask == UINT32_MAX)
+		tag = etag_of(gm_out_result(&o));
 	if (created)
 		gm_reply_location(w->t, w->call->ev, CF_GROUPCOMM, gm_out_result(&o), map.group_name);
 	else
 		gm_reply(w->t, w->call->ev, code, GM_REPLY_SAVE, CF_GROUPCOMM, gm_out_result(&o));
+	((struct gm_eff_reply *)gm_effects_last(w->t->txn->effects, w->call->ev->rec.worker))->etag = tag;
 }
 
 /* group_name, joining_uri, as_uri; what was asked and is not so; defaults that are not those of GA §5.2. */
@@ -351,6 +380,20 @@ static enum gm_err read_payload(struct work *w, const struct row *row, const cha
 	return w->map.group_name.n ? GM_E_OK : GM_E_MISSING;
 }
 
+/* If-Match: one of them is the ETag of the configuration, or has no bytes and there is one. RFC 7252 §5.10.8.1 */
+static enum gm_err check_match(const struct work *w)
+{
+	const struct gm_ev_request *ev = w->call->ev;
+	bool met = !ev->if_match_n;
+
+	for (unsigned i = 0; i < ev->if_match_n && w->group && !met; i++) {
+		struct gm_bytes wanted = gm_rec_bytes(ev, ev->if_match[i]);
+		uint64_t tag = etag_now(w);
+		met = wanted.n == 0 || gm_bytes_eq(wanted, (struct gm_bytes){(const uint8_t *)&tag, sizeof(tag)});
+	}
+	return met ? GM_E_OK : GM_E_PRECONDITION;
+}
+
 /* Rights come first, so that names and forms are not probed; but a name that is to be made has to be read for them. */
 static enum gm_err check(struct work *w, const struct row *row, const char **why)
 {
@@ -369,6 +412,7 @@ static enum gm_err check(struct work *w, const struct row *row, const char **why
 		return GM_E_METHOD;
 	if (w->call->ev->res == GM_RES_MANAGE_GROUP) {
 		w->group = gm_groups_find(w->t->core, target(w));
+		GM_TRY(check_match(w));
 		if (!w->group)
 			return GM_E_NOT_FOUND;
 	}

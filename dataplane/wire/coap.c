@@ -8,7 +8,7 @@
 #define TWO_BYTES_FROM 269u
 #define SZX_MAX 6u /* RFC 7959 §2.2 */
 
-/* What is understood. Options that ask for what nobody here does (If-Match, If-None-Match, Q-Block, EDHOC) have no
+/* What is understood. Options that ask for what nobody here does (If-None-Match, Q-Block, EDHOC) have no
  * row: being critical, they have to be reported. */
 struct rule {
 	uint32_t number;
@@ -49,6 +49,14 @@ static bool keep_query(struct gm_coap *msg, struct gm_bytes value)
 {
 	if (msg->query_n < sizeof(msg->query) / sizeof(msg->query[0]))
 		msg->query[msg->query_n++] = value;
+	return true;
+}
+
+static bool keep_if_match(struct gm_coap *msg, struct gm_bytes value)
+{
+	if (msg->if_match_n == GM_COAP_IF_MATCH_MAX)
+		return false;
+	msg->if_match[msg->if_match_n++] = value;
 	return true;
 }
 
@@ -132,6 +140,7 @@ static bool keep_block2(struct gm_coap *msg, struct gm_bytes value)
 
 /* RFC 7252 §5.10, RFC 7641 §2, RFC 7959 §2.1 and §4, RFC 8613 §2, RFC 9175 §2.2.1 */
 static const struct rule rules[] = {
+    {GM_OPT_IF_MATCH, 0, 8, true, keep_if_match},
     {GM_OPT_URI_HOST, 1, 255, false, NULL},
     {GM_OPT_ETAG, 1, 8, true, keep_etag},
     {GM_OPT_OBSERVE, 0, 3, false, keep_observe},
@@ -230,7 +239,10 @@ enum gm_err gm_coap_decode(struct gm_bytes datagram, struct gm_coap *msg)
 	msg->token_len = token_len;
 	if (token_len)
 		memcpy(msg->token, token.p, token_len);
-	return take_options_and_payload(&in, msg);
+	enum gm_err err = take_options_and_payload(&in, msg);
+	if (msg->if_match_n && !msg->unknown_critical) /* nothing that is open to everybody can be changed */
+		msg->unknown_critical = GM_OPT_IF_MATCH;
+	return err;
 }
 
 enum gm_err gm_coap_decode_inner(struct gm_bytes plain, struct gm_coap *msg)

@@ -595,6 +595,15 @@ void gm_rekey_encode(struct gm_out *out, const struct gm_keying *keying, struct 
 	put_stale(out, stale.p ? stale : (struct gm_bytes){&empty_array, 1});
 }
 
+void gm_group_end_encode(struct gm_out *out)
+{
+	gm_cbor_put_map(out, 3);
+	gm_pair_int(out, GM_LABEL_GKTY, 1);
+	gm_cbor_put_uint(out, GM_LABEL_KEY);
+	gm_cbor_put_map(out, 0);
+	gm_pair_int(out, GM_LABEL_PROFILE, 1);
+}
+
 void gm_verif_data_encode(struct gm_out *out, const struct gm_keying *k, struct gm_bytes sign_enc_key)
 {
 	gm_cbor_put_map(out, KEYING_PAIRS + 1u);

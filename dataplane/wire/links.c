@@ -16,6 +16,7 @@ struct link {
 static const struct link fixed_links[] = {
     {{(const uint8_t *)GM_GROUPS_PATH, sizeof(GM_GROUPS_PATH) - 1}, NULL, "ace.groups", true},
     {{(const uint8_t *)"/authz-info", 11}, "ace.ai", NULL, false},
+    {{(const uint8_t *)"/manage", 7}, "core.osc.gcoll", NULL, true},
 };
 static const struct link group_link = {{NULL, 0}, "core.osc.gm", "ace.group", true};
 

@@ -610,6 +610,9 @@ static void put_request(struct gm_ev_request *ev, const struct opening *o, const
 	memcpy(ev->piv, o->option.piv, sizeof ev->piv);
 	if (m->path_n > 1 && (res == GM_RES_MANAGE_GROUP || gm_bytes_is(m->path[0], "ace-group")))
 		ev->group = append(&ev->rec, m->path[1]);
+	ev->if_match_n = m->if_match_n;
+	for (unsigned i = 0; i < m->if_match_n; i++)
+		ev->if_match[i] = append(&ev->rec, m->if_match[i]);
 	ev->node = append(&ev->rec, res == GM_RES_NODE || res == GM_RES_NODE_CRED ? m->path[3] : (struct gm_bytes){0});
 }
 
@@ -737,6 +740,8 @@ static void request_opened(struct worker *w, struct opening *o, struct gm_bytes 
 		return;
 	}
 	enum gm_res res = resource(&inner);
+	if (inner.if_match_n && res != GM_RES_MANAGE_GROUP && !inner.unknown_critical)
+		inner.unknown_critical = GM_OPT_IF_MATCH;
 	x.key = request_key(w, &inner);
 	take_blocks(&x, &inner);
 	x.content = content_key(w, &inner);

@@ -32,6 +32,7 @@ static void on_reply(struct worker *w, const struct gm_rec *rec)
 			.has_max_age = e->max_age != 0,
 			.observe = (e->flags & GM_REPLY_OBSERVE) != 0,
 			.save = true, /* whatever core says is said once; GM_REPLY_SAVE says that it must be */
+			.etag = e->etag,
 			.location_manage = gm_rec_bytes(e, e->location),
 			.payload = e->blob ? (struct gm_bytes){e->blob, e->blob_n} : gm_rec_bytes(e, e->payload),
 		};

@@ -148,6 +148,8 @@ void gm_answer_plain(struct worker *w, const struct xch *x, const struct plain *
 		gm_coap_put_option_uint(&out, &last, GM_OPT_MAX_AGE, 0);
 	if (a->block2)
 		gm_coap_put_block(&out, &last, GM_OPT_BLOCK2, *a->block2);
+	if (a->echo.n)
+		gm_coap_put_option(&out, &last, GM_OPT_ECHO, a->echo.p, a->echo.n);
 	gm_coap_put_payload(&out, a->payload.p, a->payload.n);
 	if (out.err) {
 		box_drop_last(w);
@@ -280,6 +282,8 @@ static bool keep_body(struct worker *w, struct ctx *c, const struct xch *x, cons
 {
 	if (!gm_body_keep(w, c, a->payload))
 		return false;
+	if (a->etag)
+		c->body_etag = a->etag;
 	c->body_key = x->key;
 	c->body_content = x->content;
 	c->body_code = a->code;

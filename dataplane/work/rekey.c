@@ -49,15 +49,25 @@ static void put_token(struct gm_oscore_outer *outer, const struct out *o)
 	outer->token_len = 8;
 }
 
+/* At control_uri: DELETE for the end of a membership, POST of a map without keys for that of the group. KG §10,
+ * GA §6.8.1 */
+static uint8_t notice_code(uint8_t err, bool observe)
+{
+	return observe ? gm_err_info(err)->coap : err == GM_E_GROUP_DELETED ? GM_COAP_POST : GM_COAP_DELETE;
+}
+
 static void put_notice_body(struct gm_out *out, uint16_t *last, uint8_t err, bool observe)
 {
 	uint8_t body[128];
 	struct gm_out b = gm_out(body, sizeof body);
 
-	if (!observe || gm_err_info(err)->ace_id < 0)
+	if (observe ? gm_err_info(err)->ace_id < 0 : err != GM_E_GROUP_DELETED)
 		return;
-	gm_problem_encode(&b, gm_err_info(err)->ace_id, gm_err_info(err)->text);
-	gm_coap_put_option_uint(out, last, GM_OPT_CONTENT_FORMAT, GM_CF_PROBLEM);
+	if (observe)
+		gm_problem_encode(&b, gm_err_info(err)->ace_id, gm_err_info(err)->text);
+	else
+		gm_group_end_encode(&b);
+	gm_coap_put_option_uint(out, last, GM_OPT_CONTENT_FORMAT, observe ? GM_CF_PROBLEM : GM_CF_GROUPCOMM);
 	gm_coap_put_payload(out, b.start, gm_out_len(&b));
 }
 
@@ -108,7 +118,7 @@ static void put_plain(struct gm_out *out, const struct out *o, const struct memb
 		put_active(out, o);
 		return;
 	}
-	gm_out_u8(out, observe ? (rekey ? GM_COAP(2, 5) : gm_err_info(m->notice)->coap) : rekey ? GM_COAP_POST : GM_COAP_DELETE);
+	gm_out_u8(out, !rekey ? notice_code(m->notice, observe) : observe ? GM_COAP(2, 5) : GM_COAP_POST);
 	if (observe && rekey)
 		gm_coap_put_option(out, &last, GM_OPT_OBSERVE, NULL, 0);
 	if (!observe)
@@ -458,6 +468,17 @@ static void notice_done(struct worker *w, gm_ctx_id id, uint32_t h, bool told)
 		gm_ctx_close_if_done(w, id, c, told);
 }
 
+/* The end of a group is told at control_uri and to the observation of the group, one after the other. GA §6.8.1 */
+static bool told_again(struct worker *w, const struct out *o)
+{
+	struct member *m = gm_member_at(w, o->member);
+
+	if (m->notice != GM_E_GROUP_DELETED || o->delivery != GM_DELIVER_POST || !m->obs[GM_OBS_GROUP].on)
+		return false;
+	m->delivery = GM_DELIVER_OBSERVE;
+	return true;
+}
+
 static void rekey_done(struct worker *w, struct out *o, bool confirmed)
 {
 	struct group *g = gm_group_at(w, o->group);
@@ -479,7 +500,7 @@ static void rekey_done(struct worker *w, struct out *o, bool confirmed)
 
 void gm_rekey_fate(struct worker *w, struct out *o, bool confirmed)
 {
-	if (o->member && o->kind == OUT_NOTICE)
+	if (o->member && o->kind == OUT_NOTICE && !told_again(w, o))
 		notice_done(w, o->ctx, o->member, confirmed);
 	else if (o->member && o->kind == OUT_REKEY)
 		rekey_done(w, o, confirmed);

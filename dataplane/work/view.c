@@ -38,6 +38,7 @@ static void rebuild_names(struct worker *w)
 {
 	uint32_t cap = 64;
 
+	w->names_moved++;
 	while (cap < 4 * w->names_n)
 		cap *= 2;
 	free(w->names);

@@ -254,13 +254,14 @@ struct worker {
 	struct group **group;
 	uint32_t groups_cap;
 	uint32_t *names; /* open addressing: group index + 1 */
-	uint32_t names_cap, names_n;
+	uint32_t names_cap, names_n, names_moved; /* moved: grows with each group that comes or goes */
 	struct as as[64];
 	uint32_t *out_hash; /* (peer, mid) -> out */
 	uint32_t out_hash_mask;
 	struct repeat *repeats;
 	struct { uint64_t etag; struct blob *body; } snapshots[SNAPSHOTS]; /* long bodies that several contexts fetch */
 	size_t bodies;
+	struct links { uint64_t key; uint32_t names_moved; struct blob *body; } links[2]; /* /.well-known/core */
 	unsigned uploads;
 	double tokens; /* the pacer's */
 	uint64_t tokens_ns;
@@ -379,6 +380,7 @@ struct plain { /* an unprotected answer */
 	int32_t format;
 	bool max_age_0;
 	const struct gm_coap_block *block2; /* NULL: none */
+	struct gm_bytes echo;
 	struct gm_bytes payload;
 };
 void gm_answer_plain(struct worker *w, const struct xch *x, const struct plain *a, struct blob **keep);
@@ -402,6 +404,7 @@ void gm_token_hints(struct worker *w, const struct xch *x);
 
 /* ---- links.c: /.well-known/core. RFC 6690 */
 bool gm_links_is(const struct gm_coap *m);
+void gm_links_free(struct worker *w);
 void gm_links_plain(struct worker *w, const struct gm_coap *m, const struct xch *x);
 void gm_links_protected(struct worker *w, struct ctx *c, const struct gm_coap *m, const struct xch *x, bool repeat);
 

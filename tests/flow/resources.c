@@ -660,3 +660,61 @@ Test(discovery, lists_groups_protected_and_not)
 	cr_expect_str_eq(said(&a), "4.05");
 	flow_free(r);
 }
+
+/* All blocks of /.well-known/core as a stranger gets them; the longest datagram in longest. */
+static size_t links_openly(struct flow *r, struct gm_member *m, struct gm_bytes echo, char text[static 1024], size_t *longest)
+{
+	struct asking q = {.method = GM_COAP_GET, .path = "/.well-known/core", .echo = echo};
+	struct gm_coap_block want;
+	struct reply a;
+	size_t n = 0;
+
+	*longest = 0;
+	for (bool more = true; more;) {
+		cr_assert(ask_openly(r, m, &q, &a));
+		cr_assert_str_eq(said(&a), "2.05");
+		cr_assert(le(sz, n + a.inner.payload.n, 1023));
+		memcpy(text + n, a.inner.payload.p, a.inner.payload.n);
+		n += a.inner.payload.n;
+		*longest = a.d.len > *longest ? a.d.len : *longest;
+		more = a.inner.has_block2 && a.inner.block2.more;
+		want = (struct gm_coap_block){.num = a.inner.block2.num + 1, .szx = a.inner.block2.szx};
+		q.block2 = &want;
+	}
+	text[n] = 0;
+	return n;
+}
+
+Test(discovery, gives_strangers_three_times_what_they_sent_until_they_show_their_address)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = joined(r, REQ), *elsewhere = joined(r, REQ);
+	struct asking q = {.method = GM_COAP_GET, .path = "/.well-known/core"};
+	char text[1024], whole[1024];
+	uint8_t echo[8];
+	struct reply a;
+	size_t longest;
+
+	flow_group(r, GM_BACKWARD_OFF);
+	flow_group(r, GM_BACKWARD_OFF);
+	cr_assert(ask(r, m, &q, &a));
+	memcpy(whole, a.inner.payload.p, a.inner.payload.n);
+	whole[a.inner.payload.n] = 0;
+	links_openly(r, m, (struct gm_bytes){0}, text, &longest);
+	cr_expect_str_eq(text, whole);
+	cr_expect(le(sz, longest, 3 * 23), "head and token of 6 bytes, a path of 17");
+	cr_assert(ask_openly(r, m, &q, &a));
+	cr_assert(eq(sz, a.inner.echo.n, 8));
+	memcpy(echo, a.inner.echo.p, 8);
+	q.echo = (struct gm_bytes){echo, 8};
+	cr_assert(ask_openly(r, m, &q, &a));
+	cr_expect(not(a.inner.has_block2));
+	cr_expect(eq(sz, a.inner.payload.n, strlen(whole)));
+	links_openly(r, elsewhere, q.echo, text, &longest);
+	cr_expect_str_eq(text, whole);
+	cr_expect(le(sz, longest, 3 * 33), "shown for one address alone");
+	flow_group(r, GM_BACKWARD_OFF);
+	cr_assert(ask_openly(r, m, &q, &a));
+	cr_expect(gt(sz, a.inner.payload.n, strlen(whole)), "what is kept is made anew with a group");
+	flow_free(r);
+}

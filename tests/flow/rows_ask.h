@@ -16,6 +16,7 @@ struct asking {
 	struct gm_bytes payload;
 	bool observe, unobserve;
 	const char *query;                  /* NULL: none */
+	struct gm_bytes echo;
 	const struct gm_coap_block *block1, *block2; /* NULL: none */
 };
 
@@ -86,6 +87,8 @@ static inline void put_plain(struct gm_out *o, const struct asking *q)
 		gm_coap_put_block(o, &last, GM_OPT_BLOCK2, *q->block2);
 	if (q->block1)
 		gm_coap_put_block(o, &last, GM_OPT_BLOCK1, *q->block1);
+	if (q->echo.n)
+		gm_coap_put_option(o, &last, GM_OPT_ECHO, q->echo.p, q->echo.n);
 	gm_coap_put_payload(o, q->payload.p, q->payload.n);
 }
 

@@ -54,9 +54,9 @@ class Admin(Member):
     def _choose_keys(self, reply):
         pass
 
-    def ask(self, method, path, fields=None, content_format=ace.CF_GROUPCOMM):
+    def ask(self, method, path, fields=None, content_format=ace.CF_GROUPCOMM, extra=()):
         payload = b'' if fields is None else fields if isinstance(fields, bytes) else cbor2.dumps(labelled(fields))
-        return self.request(method, path, payload, content_format if payload else None)
+        return self.request(method, path, payload, content_format if payload else None, extra)
 
     def done(self, code, *request):
         """The answer's map, by names."""
@@ -96,6 +96,12 @@ class Admin(Member):
         check(location == ['manage', fields['group_name']], 'Location-Path %s' % location)
         check(not answer.all(20), 'a Location-Query')
         return fields
+
+    def tag(self, name):
+        """The ETag of a configuration."""
+        answer = self.ask(coap.GET, '/manage/' + name)
+        check(coap.dotted(answer.code) == '2.05' and answer.get(coap.ETAG), 'no ETag')
+        return answer.get(coap.ETAG)
 
     def read(self, name):
         return self.done('2.05', coap.GET, '/manage/' + name)

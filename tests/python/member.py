@@ -73,7 +73,7 @@ class Member:
         self.base = '/ace-group/' + group
         self.context = self.party = self.keys = self.node = self.params = None
         self.creds, self.roles_of = {}, {}
-        self.version, self.rekeys, self.evicted = None, 0, False
+        self.version, self.rekeys, self.evicted, self.deleted = None, 0, False, False
         self.gm_cred = self.cnonce = None
         self.failures = []
         self._registration = self._last = None
@@ -376,7 +376,13 @@ class Member:
             self.emit(step='evicted', via='control')
         else:
             check(inner.code == coap.POST, 'the GM used method %d' % inner.code)
-            self.take(fields_of(inner), 'control')
+            fields = fields_of(inner)
+            if fields.get(8) == {}:
+                check(fields == {7: 1, 8: {}, 10: 1}, 'the end of the group is told with %s' % fields)
+                self.deleted = True
+                self.emit(step='deleted', body=inner.payload)
+            else:
+                self.take(fields, 'control')
         return self.context.protect_response(coap.Message(code), exchange)
 
     def pump(self, seconds, until=None):

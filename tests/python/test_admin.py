@@ -403,6 +403,59 @@ class AdminTest(unittest.TestCase):
 
     # The end.
 
+    def test_changes_nothing_when_the_configuration_is_another_one_by_now(self):
+        admin, other = self.admin(), self.admin()
+        admin.create({'group_name': 'tag1', 'group_description': 'x' * 120})
+        tag = admin.tag('tag1')
+        self.assertEqual(other.tag('tag1'), tag)
+        other.patch('tag1', {'group_description': 'y'})
+        now = admin.tag('tag1')
+        self.assertNotEqual(now, tag)
+        before = admin.read('tag1')
+        stale = [(coap.IF_MATCH, tag)]
+        for method in (coap.POST, coap.PATCH, coap.IPATCH, coap.DELETE, coap.GET, coap.FETCH):
+            fields = None if method in (coap.DELETE, coap.GET) else {'active': True}
+            admin.refused('4.12', None, method, '/manage/tag1', fields, extra=stale)
+            admin.refused('4.12', None, method, '/manage/nothing', fields, extra=[(coap.IF_MATCH, b'')])
+        self.assertEqual(admin.read('tag1'), before)
+        for good in ([(coap.IF_MATCH, now)], stale + [(coap.IF_MATCH, now)], [(coap.IF_MATCH, b'')]):
+            self.assertEqual(admin.ask(coap.PATCH, '/manage/tag1', {'group_description': 'y'}, extra=good).code,
+                             coap.code('2.04'))
+        other.patch('tag1', {'group_description': 'x' * 120})
+        self.assertEqual(admin.tag('tag1'), tag, 'the same configuration')
+        self.admin(['tag1', LIST | READ]).refused('4.03', None, coap.DELETE, '/manage/tag1', extra=[(coap.IF_MATCH, now)])
+        for path in ('/manage', '/ace-group', '/ace-group/tag1'):
+            self.assertEqual(coap.dotted(admin.ask(coap.GET, path, extra=[(coap.IF_MATCH, b'')]).code), '4.02')
+        self.assertEqual(admin.ask(coap.DELETE, '/manage/tag1', extra=stale).code, coap.code('2.02'))
+
+    def test_a_configuration_by_small_blocks_has_the_same_etag(self):
+        admin = self.admin()
+        admin.create({'group_name': 'tag2', 'group_description': 'x' * 200})
+        small = admin.ask(coap.GET, '/manage/tag2', extra=[(coap.BLOCK2, b'\x01')])
+        self.assertIsNotNone(small.get(coap.BLOCK2))
+        self.assertEqual(small.get(coap.ETAG), admin.tag('tag2'))
+
+    def test_members_of_a_deleted_group_are_told_by_post_and_by_observation(self):
+        admin = self.admin()
+        admin.create({'group_name': 'del2', 'active': True})
+        members = {}
+        for name, delivery, observes in (('post', 'control', False), ('both', 'control', True), ('observe', 'observe', True)):
+            told = []
+            m = members[name] = self.member('del2', delivery)
+            m.emit, m.told = lambda told=told, **f: told.append(f), told
+            m.join()
+            if observes:
+                m.register()
+        admin.patch('del2', {'active': False})
+        admin.delete('del2')
+        for name, m in members.items():
+            m.pump(10.0, lambda: (m.deleted or name == 'observe') and (m.evicted or name == 'post'))
+            m.pump(0.3)
+            end = [{k: f[k] for k in f if k != 'step'} for f in m.told if f['step'] in ('deleted', 'observation-ended')]
+            posted, ended = {'body': bytes.fromhex('a3070108a00a01')}, {'code': '4.04', 'error': 6}
+            self.assertEqual(end, [posted, ended] if name == 'both' else [posted] if name == 'post' else [ended])
+            m.call(coap.GET, '/ace-group/del2', '4.04')
+
     def test_deletes_inactive_groups_only(self):
         admin = self.admin()
         admin.create({'group_name': 'del1', 'active': True, 'app_groups': ['a']})

@@ -159,6 +159,8 @@ struct gm_ev_request {
 	struct gm_slice group, node; /* names in the path, as received */
 	struct gm_slice payload;     /* for resources that core parses itself; empty where join is filled */
 	uint8_t token_n, token[8], piv_n, piv[5]; /* of this request: what an observation is made of */
+	uint8_t if_match_n;          /* of MANAGE_GROUP */
+	struct gm_slice if_match[4]; /* one of no bytes: any */
 	struct gm_slice update;      /* AUTHZ_INFO: a whole struct gm_ev_token, 8-byte aligned */
 	struct gm_ev_confirm confirm;
 	struct gm_ev_join join; /* POST to GM_RES_GROUP and GM_RES_NODE_CRED only */
@@ -266,6 +268,7 @@ struct gm_eff_reply {
 	uint32_t zero2;
 	struct gm_slice payload;
 	struct gm_slice location; /* Location-Path: manage and this name; absent: no option */
+	uint64_t etag;            /* its bytes in memory; 0: no option */
 	uint8_t *blob; /* payload too large for a ring: malloc()ed, the worker frees it; payload is absent then */
 	size_t blob_n;
 };

@@ -52,6 +52,7 @@ enum gm_coap_option {
 
 #define GM_COAP_PATH_MAX 8u /* Uri-Path or Location-Path segments kept; more: path_more is set */
 #define GM_COAP_TOKEN_MAX 8u
+#define GM_COAP_IF_MATCH_MAX 4u /* more are reported as not understood */
 
 struct gm_coap_block {
 	uint32_t num;
@@ -70,6 +71,8 @@ struct gm_coap { /* one message; borrows from the datagram */
 	uint8_t path_n, location_n, query_n;
 	bool path_more;
 	struct gm_bytes query[4]; /* the first four */
+	struct gm_bytes if_match[GM_COAP_IF_MATCH_MAX]; /* of protected requests only; one of no bytes: any */
+	uint8_t if_match_n;
 	struct gm_bytes oscore, echo, etag;
 	bool has_oscore, has_echo, has_observe, has_block1, has_block2, has_max_age, has_proxy;
 	uint32_t observe, max_age, size2;

@@ -212,6 +212,8 @@ void gm_keying_encode(struct gm_out *out, const struct gm_keying *keying, struct
 /* The rekeying message: key has ms, contextId, salt only.                                 KG §11.1 */
 void gm_rekey_encode(struct gm_out *out, const struct gm_keying *keying, struct gm_bytes stale,
                      struct gm_bytes joiners);
+/* What a group that was deleted is announced with at control_uri: no keys.                GA §6.8.1 */
+void gm_group_end_encode(struct gm_out *out);
 /* What signature verifiers get: key has identifiers of algorithms, the form of credentials and the Gid, nothing that
  * decrypts. k->ms, salt and sid are not looked at.                                        KG §9.6 */
 void gm_verif_data_encode(struct gm_out *out, const struct gm_keying *k, struct gm_bytes sign_enc_key);

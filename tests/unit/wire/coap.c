@@ -245,6 +245,27 @@ Test(coap, reports_critical_options_it_does_not_understand)
 	}
 }
 
+Test(coap, keeps_if_match_of_protected_requests_alone)
+{
+	struct fixture f;
+	struct gm_out out = gm_out(f.b, sizeof(f.b));
+	struct gm_coap m;
+	uint16_t last = 0;
+
+	gm_out_u8(&out, GM_COAP_DELETE);
+	gm_coap_put_option(&out, &last, GM_OPT_IF_MATCH, "12345678", 8);
+	gm_coap_put_option(&out, &last, GM_OPT_IF_MATCH, NULL, 0);
+	cr_assert_eq(gm_coap_decode_inner(gm_out_result(&out), &m), GM_E_OK);
+	cr_expect_eq(m.unknown_critical, 0);
+	cr_assert_eq(m.if_match_n, 2);
+	cr_expect(gm_bytes_is(m.if_match[0], "12345678") && m.if_match[1].n == 0);
+	for (unsigned i = 0; i < 3; i++)
+		gm_coap_put_option(&out, &last, GM_OPT_IF_MATCH, "x", 1);
+	cr_assert_eq(gm_coap_decode_inner(gm_out_result(&out), &m), GM_E_OK);
+	cr_expect_eq(m.unknown_critical, GM_OPT_IF_MATCH, "more than can be kept");
+	cr_expect_eq(m.if_match_n, GM_COAP_IF_MATCH_MAX);
+}
+
 Test(coap, reports_the_first_of_several_critical_options)
 {
 	struct fixture f;

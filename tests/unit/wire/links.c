@@ -6,6 +6,7 @@
 
 #define ROOT "</ace-group>;if=\"ace.groups\";osc"
 #define AUTHZ "</authz-info>;rt=\"ace.ai\""
+#define MANAGE "</manage>;rt=\"core.osc.gcoll\";osc"
 #define G1 "</ace-group/g1>;rt=\"core.osc.gm\";if=\"ace.group\";osc"
 #define G2 "</ace-group/g2>;rt=\"core.osc.gm\";if=\"ace.group\";osc"
 
@@ -34,13 +35,14 @@ static const char *found(const char *one, const char *two)
 
 Test(links, are_all_there_without_a_query)
 {
-	cr_expect_str_eq(found(NULL, NULL), ROOT "," AUTHZ "," G1 "," G2);
+	cr_expect_str_eq(found(NULL, NULL), ROOT "," AUTHZ "," MANAGE "," G1 "," G2);
 }
 
 Test(links, are_filtered_by_resource_type)
 {
 	cr_expect_str_eq(found("rt=core.osc.gm", NULL), G1 "," G2);
 	cr_expect_str_eq(found("rt=ace.ai", NULL), AUTHZ);
+	cr_expect_str_eq(found("rt=core.osc.gcoll", NULL), MANAGE);
 	cr_expect_str_eq(found("rt=core.osc.g", NULL), "");
 	cr_expect_str_eq(found("rt=", NULL), "");
 }
@@ -64,13 +66,13 @@ Test(links, are_filtered_by_path)
 Test(links, a_star_takes_any_rest_and_none)
 {
 	cr_expect_str_eq(found("rt=core.osc.gm*", NULL), G1 "," G2);
-	cr_expect_str_eq(found("rt=*", NULL), AUTHZ "," G1 "," G2, "only links that have a type");
+	cr_expect_str_eq(found("rt=*", NULL), AUTHZ "," MANAGE "," G1 "," G2, "only links that have a type");
 	cr_expect_str_eq(found("rt=c*e", NULL), "", "a star counts at the end only");
 }
 
 Test(links, that_oscore_guards_are_found_by_their_attribute)
 {
-	cr_expect_str_eq(found("osc=", NULL), ROOT "," G1 "," G2);
+	cr_expect_str_eq(found("osc=", NULL), ROOT "," MANAGE "," G1 "," G2);
 	cr_expect_str_eq(found("osc=1", NULL), "");
 }
 
