@@ -99,7 +99,7 @@ static void answer(struct gm_member_env *env, struct gm_member *m, const struct 
 	struct gm_out plain = gm_out(plain_bytes, sizeof(plain_bytes));
 	struct gm_out pkt = gm_out(bytes, sizeof(bytes));
 	struct gm_oscore_scratch scratch;
-	struct gm_ccm_job job;
+	struct gm_aead_job job;
 	struct gm_oscore_outer outer = {
 	    .type = msg->type == GM_COAP_CON ? GM_COAP_ACK : GM_COAP_NON,
 	    .code = GM_COAP(2, 4),
@@ -112,7 +112,7 @@ static void answer(struct gm_member_env *env, struct gm_member *m, const struct 
 		gm_coap_put_block(&plain, &last, GM_OPT_BLOCK1, inner->block1);
 	if (gm_oscore_wrap(&m->oscore, &outer, request, &request->kid, request->piv, request->piv_n,
 	                   gm_out_result(&plain), &pkt, &scratch, &job) == GM_E_OK &&
-	    gm_ccm_seal(&job, 1) == 1)
+	    gm_aead_seal_many(&job, 1) == 1)
 		gm_member_answer(env, m, to, msg->mid, option, gm_out_result(&pkt));
 }
 

@@ -139,17 +139,10 @@ static void put_to_be_signed(struct gm_out *out, struct gm_bytes external_aad, s
 	gm_cbor_put_bstr(out, ciphertext.p, ciphertext.n);
 }
 
-/* For any nonce length; gm_oscore_nonce() knows 13 bytes only.                   RFC 8613 §5.2 */
 static void make_nonce(uint8_t *nonce, const struct gm_group_oscore *ctx, int32_t alg, const struct gm_oscore_id *id,
                        const uint8_t *piv, uint8_t piv_n)
 {
-	size_t n = gm_aead_info(alg)->nonce_len;
-	memset(nonce, 0, n);
-	nonce[0] = id->n;
-	memcpy(nonce + n - GM_OSCORE_PIV_MAX - id->n, id->b, id->n);
-	memcpy(nonce + n - piv_n, piv, piv_n);
-	for (size_t i = 0; i < n; i++)
-		nonce[i] ^= ctx->common_iv[i];
+	gm_oscore_nonce(nonce, gm_aead_info(alg)->nonce_len, ctx->common_iv, id, piv, piv_n);
 }
 
 /* KEYSTREAM over the signature: salt is the Partial IV, id whoever drew it.      GO §4 */

@@ -258,10 +258,10 @@ static void put_protected(struct gm_out *pkt, struct gm_member_env *env, struct 
 	memcpy(outer.token, m->ex.token, sizeof(m->ex.token));
 	memcpy(outer.option.piv, r->piv, r->piv_n);
 	struct gm_oscore_scratch scratch;
-	struct gm_ccm_job job;
+	struct gm_aead_job job;
 	if (gm_oscore_wrap(&m->oscore, &outer, r, &r->kid, r->piv, r->piv_n, gm_out_result(&inner), pkt, &scratch,
 	                   &job) != GM_E_OK ||
-	    gm_ccm_seal(&job, 1) != 1)
+	    gm_aead_seal_many(&job, 1) != 1)
 		pkt->err = GM_E_ROOM;
 	gm_wipe(plain, gm_out_len(&inner));
 }
@@ -415,10 +415,10 @@ size_t gm_member_open(struct gm_member *m, const struct gm_coap *msg, const stru
                       const struct gm_oscore_request *request, bool is_request, uint8_t *text, size_t cap)
 {
 	struct gm_oscore_scratch scratch;
-	struct gm_ccm_job job;
+	struct gm_aead_job job;
 	if (gm_oscore_unwrap(&m->oscore, msg->payload, option, request, is_request, text, cap, &scratch, &job) !=
 	        GM_E_OK ||
-	    gm_ccm_open(&job, 1) != 1)
+	    gm_aead_open_many(&job, 1) != 1)
 		return 0;
 	return job.text_len;
 }

@@ -7,6 +7,8 @@
 #define FORM 1u
 #define NEXT_AS "next-as" /* key in META */
 #define FORM_MEMBER 2u /* 1 had no scope and one observation */
+#define FORM_ASSOC 2u  /* 1 had no algorithm: it was ALG_OF_FORM_1 */
+#define ALG_OF_FORM_1 10u
 
 /* ---- keys */
 
@@ -249,12 +251,14 @@ void gm_record_put_assoc(struct gm_turn *t, const struct gm_assoc *a)
 	const struct gm_ident *ident = gm_ident_at(t->core, a->ident);
 	struct gm_bytes scope = gm_blob(a->blob, a->scope), cti = gm_blob(a->blob, a->cti);
 	const struct gm_ctx_save *s = &a->save;
-	struct gm_out o = begin(t, 19, 512 + scope.n + cti.n);
+	const struct gm_aead_info *aead = gm_aead_info(s->alg);
+	struct gm_out o = begin_form(t, FORM_ASSOC, 20, 512 + scope.n + cti.n);
 
 	gm_cbor_put_uint(&o, s->id);
-	gm_cbor_put_bstr(&o, s->send_key, sizeof(s->send_key));
-	gm_cbor_put_bstr(&o, s->recv_key, sizeof(s->recv_key));
-	gm_cbor_put_bstr(&o, s->common_iv, sizeof(s->common_iv));
+	gm_cbor_put_uint(&o, s->alg);
+	gm_cbor_put_bstr(&o, s->send_key, aead->key_len);
+	gm_cbor_put_bstr(&o, s->recv_key, aead->key_len);
+	gm_cbor_put_bstr(&o, s->common_iv, aead->nonce_len);
 	gm_cbor_put_bstr(&o, s->sid, s->sid_n);
 	gm_cbor_put_bstr(&o, s->challenge, sizeof(s->challenge));
 	gm_cbor_put_bstr(&o, s->peer.ip, sizeof(s->peer.ip));
@@ -668,15 +672,38 @@ static enum gm_err load_member(struct gm_core *c, struct gm_bytes key, struct gm
 	return GM_E_OK;
 }
 
+static struct gm_in open_assoc(struct gm_bytes value, uint64_t *form)
+{
+	struct gm_in in = gm_in_bytes(value);
+	uint64_t n = gm_cbor_array(&in);
+
+	*form = gm_cbor_uint(&in);
+	if (!(*form == FORM_ASSOC && n == 21) && !(*form == FORM && n == 20))
+		gm_in_fail(&in, GM_E_CORRUPT);
+	return in;
+}
+
+static void take_ctx_keys(struct gm_in *in, struct gm_ctx_save *s, uint64_t form)
+{
+	s->alg = form == FORM_ASSOC ? (uint8_t)take_u32(in, UINT8_MAX) : ALG_OF_FORM_1;
+	const struct gm_aead_info *aead = gm_aead_info(s->alg);
+	if (!aead) {
+		gm_in_fail(in, GM_E_CORRUPT);
+		return;
+	}
+	take_fixed(in, s->send_key, aead->key_len);
+	take_fixed(in, s->recv_key, aead->key_len);
+	take_fixed(in, s->common_iv, aead->nonce_len);
+	s->sid_n = take_up_to(in, s->sid, aead->nonce_len - 6u); /* RFC 8613 §3.3 */
+}
+
 static enum gm_err load_assoc(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
 {
-	struct gm_in in = open_record(value, 19);
+	uint64_t form;
+	struct gm_in in = open_assoc(value, &form);
 	struct gm_ctx_save s = {.id = take_u32(&in, UINT32_MAX)};
 
-	take_fixed(&in, s.send_key, sizeof(s.send_key));
-	take_fixed(&in, s.recv_key, sizeof(s.recv_key));
-	take_fixed(&in, s.common_iv, sizeof(s.common_iv));
-	s.sid_n = take_up_to(&in, s.sid, sizeof(s.sid));
+	take_ctx_keys(&in, &s, form);
 	take_fixed(&in, s.challenge, sizeof(s.challenge));
 	take_fixed(&in, s.peer.ip, sizeof(s.peer.ip));
 	s.peer.scope = take_u32(&in, UINT32_MAX);

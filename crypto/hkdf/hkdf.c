@@ -78,16 +78,36 @@ static void expand(const struct hash *h, uint8_t *out, size_t out_len, const uin
 	gm_wipe(t, sizeof(t));
 }
 
+static const struct hash *hash_of(int alg)
+{
+	return alg == sha256.alg ? &sha256 : alg == sha512.alg ? &sha512 : NULL;
+}
+
+/* RFC 5869 §2.2 */
+bool gm_hkdf_extract(int alg, uint8_t prk[static GM_SHA512], const uint8_t *salt, size_t salt_len, const uint8_t *ikm,
+                     size_t ikm_len)
+{
+	const struct hash *h = hash_of(alg);
+
+	if (h)
+		h->hmac(prk, salt, salt_len, ikm, ikm_len);
+	return h;
+}
+
+void gm_hkdf_expand(int alg, uint8_t *out, size_t out_len, const uint8_t prk[static GM_SHA512], const uint8_t *info,
+                    size_t info_len)
+{
+	expand(hash_of(alg), out, out_len, prk, info, info_len);
+}
+
 bool gm_hkdf(int alg, uint8_t *out, size_t out_len, const uint8_t *salt, size_t salt_len, const uint8_t *ikm,
              size_t ikm_len, const uint8_t *info, size_t info_len)
 {
-	const struct hash *h = alg == sha256.alg ? &sha256 : alg == sha512.alg ? &sha512 : NULL;
 	uint8_t prk[GM_SHA512];
 
-	if (!h)
+	if (!gm_hkdf_extract(alg, prk, salt, salt_len, ikm, ikm_len))
 		return false;
-	h->hmac(prk, salt, salt_len, ikm, ikm_len); /* extract: RFC 5869 §2.2 */
-	expand(h, out, out_len, prk, info, info_len);
+	gm_hkdf_expand(alg, out, out_len, prk, info, info_len);
 	gm_wipe(prk, sizeof(prk));
 	return true;
 }

@@ -2,7 +2,9 @@
 #include "wire/oscore.h"
 #include "wire/cbor.h"
 
-#define ALG_CCM_16_64_128 10
+#define ALG_DEFAULT 10 /* AES-CCM-16-64-128                                                       RFC 8613 §3.2 */
+#define HKDF_DEFAULT 5 /* HKDF SHA-256 */
+#define NONCE_REST 6u  /* of a nonce: size of ID_PIV and the Partial IV */
 #define INFO_MAX (GM_OSCORE_ID_MAX + GM_OSCORE_ID_CONTEXT_MAX + 16u)
 #define MARKER 0xffu
 
@@ -17,23 +19,30 @@
 
 /* ---- derivation                                                                         RFC 8613 §3.2.1 */
 
+unsigned gm_oscore_id_max(int alg)
+{
+	const struct gm_aead_info *aead = gm_aead_info(alg);
+
+	return aead ? aead->nonce_len - NONCE_REST : 0;
+}
+
 /* info: [id, id_context or nil, alg_aead, type, L] */
-static void expand(uint8_t *key, size_t n, const char *type, struct gm_bytes id, struct gm_bytes id_context,
-                   const uint8_t prk[static GM_SHA256])
+static void expand(uint8_t *key, size_t n, const char *type, struct gm_bytes id, const struct gm_oscore_input *input,
+                   const uint8_t prk[static GM_SHA512])
 {
 	uint8_t buf[INFO_MAX];
 	struct gm_out info = gm_out(buf, sizeof(buf));
 
 	gm_cbor_put_array(&info, 5);
 	gm_cbor_put_bstr(&info, id.p, id.n);
-	if (id_context.p)
-		gm_cbor_put_bstr(&info, id_context.p, id_context.n);
+	if (input->id_context.p)
+		gm_cbor_put_bstr(&info, input->id_context.p, input->id_context.n);
 	else
 		gm_cbor_put_null(&info);
-	gm_cbor_put_uint(&info, ALG_CCM_16_64_128);
+	gm_cbor_put_uint(&info, (uint64_t)input->alg);
 	gm_cbor_put_text(&info, type);
 	gm_cbor_put_uint(&info, n);
-	gm_hkdf_sha256_expand(key, n, prk, buf, gm_out_len(&info));
+	gm_hkdf_expand(input->hkdf, key, n, prk, buf, gm_out_len(&info));
 }
 
 static struct gm_oscore_id id_of(struct gm_bytes b)
@@ -46,18 +55,22 @@ static struct gm_oscore_id id_of(struct gm_bytes b)
 
 enum gm_err gm_oscore_derive(struct gm_oscore_keys *keys, const struct gm_oscore_input *input)
 {
-	if (input->sid.n > GM_OSCORE_ID_MAX || input->rid.n > GM_OSCORE_ID_MAX ||
-	    input->id_context.n > GM_OSCORE_ID_CONTEXT_MAX || gm_bytes_eq(input->sid, input->rid))
+	struct gm_oscore_input in = *input;
+	uint8_t prk[GM_SHA512];
+
+	in.alg = in.alg ? in.alg : ALG_DEFAULT;
+	in.hkdf = in.hkdf ? in.hkdf : HKDF_DEFAULT;
+	const struct gm_aead_info *aead = gm_aead_info(in.alg);
+	if (!aead || in.sid.n > gm_oscore_id_max(in.alg) || in.rid.n > gm_oscore_id_max(in.alg) ||
+	    in.id_context.n > GM_OSCORE_ID_CONTEXT_MAX || gm_bytes_eq(in.sid, in.rid) ||
+	    !gm_hkdf_extract(in.hkdf, prk, in.salt.p, in.salt.n, in.ms.p, in.ms.n))
 		return GM_E_RANGE;
 
-	uint8_t prk[GM_SHA256];
-	gm_hkdf_sha256_extract(prk, input->salt.p, input->salt.n, input->ms.p, input->ms.n);
-	expand(keys->send_key, sizeof(keys->send_key), "Key", input->sid, input->id_context, prk);
-	expand(keys->recv_key, sizeof(keys->recv_key), "Key", input->rid, input->id_context, prk);
-	expand(keys->common_iv, sizeof(keys->common_iv), "IV", (struct gm_bytes){0}, input->id_context, prk);
+	*keys = (struct gm_oscore_keys){.alg = (uint8_t)in.alg, .sid = id_of(in.sid), .rid = id_of(in.rid)};
+	expand(keys->send_key, aead->key_len, "Key", in.sid, &in, prk);
+	expand(keys->recv_key, aead->key_len, "Key", in.rid, &in, prk);
+	expand(keys->common_iv, aead->nonce_len, "IV", (struct gm_bytes){0}, &in, prk);
 	gm_wipe(prk, sizeof(prk));
-	keys->sid = id_of(input->sid);
-	keys->rid = id_of(input->rid);
 	return GM_E_OK;
 }
 
@@ -141,16 +154,17 @@ uint64_t gm_oscore_piv_seq(const uint8_t *piv, uint8_t n)
 	return seq;
 }
 
-/* size of ID_PIV, ID_PIV padded to 7 bytes, Partial IV padded to 5 bytes; all of it XOR the Common IV */
-void gm_oscore_nonce(uint8_t nonce[static GM_CCM_NONCE], const uint8_t common_iv[static GM_CCM_NONCE],
-                     const struct gm_oscore_id *id_piv, const uint8_t *piv, uint8_t piv_n)
+/* size of ID_PIV, ID_PIV padded to nonce_len - 6 bytes, Partial IV padded to 5 bytes; all of it XOR the Common IV */
+void gm_oscore_nonce(uint8_t nonce[static GM_AEAD_NONCE_MAX], unsigned nonce_len,
+                     const uint8_t common_iv[static GM_AEAD_NONCE_MAX], const struct gm_oscore_id *id_piv,
+                     const uint8_t *piv, uint8_t piv_n)
 {
-	memcpy(nonce, common_iv, GM_CCM_NONCE);
+	memcpy(nonce, common_iv, nonce_len);
 	nonce[0] ^= id_piv->n;
 	for (unsigned i = 0; i < id_piv->n; i++)
-		nonce[1 + GM_OSCORE_ID_MAX - id_piv->n + i] ^= id_piv->b[i];
+		nonce[nonce_len - GM_OSCORE_PIV_MAX - id_piv->n + i] ^= id_piv->b[i];
 	for (unsigned i = 0; i < piv_n; i++)
-		nonce[GM_CCM_NONCE - piv_n + i] ^= piv[i];
+		nonce[nonce_len - piv_n + i] ^= piv[i];
 }
 
 static uint8_t *append(uint8_t *to, const void *p, size_t n)
@@ -160,16 +174,17 @@ static uint8_t *append(uint8_t *to, const void *p, size_t n)
 }
 
 /* Written as bytes, since every message needs one and every length in it stays below 24. */
-size_t gm_oscore_aad(uint8_t aad[static GM_OSCORE_AAD_MAX], const struct gm_oscore_id *request_kid,
+size_t gm_oscore_aad(uint8_t aad[static GM_OSCORE_AAD_MAX], uint8_t alg, const struct gm_oscore_id *request_kid,
                      const uint8_t *request_piv, uint8_t request_piv_n)
 {
 	static const uint8_t structure[] = {0x83, 0x68, 'E', 'n', 'c', 'r', 'y', 'p', 't', '0', 0x40};
-	static const uint8_t external[] = {0x85, 0x01, 0x81, ALG_CCM_16_64_128};
-	const uint8_t bstr = 0x40;
+	const uint8_t external[] = {0x85, 0x01, 0x81, 0x18, alg}, bstr = 0x40;
+	const unsigned alg_n = alg < 24 ? 1 : 2, external_n = 3 + alg_n;
 
 	uint8_t *p = append(aad, structure, sizeof(structure));
-	*p++ = (uint8_t)(bstr | (sizeof(external) + 1u + request_kid->n + 1u + request_piv_n + 1u));
-	p = append(p, external, sizeof(external));
+	*p++ = (uint8_t)(bstr | (external_n + 1u + request_kid->n + 1u + request_piv_n + 1u));
+	p = append(p, external, 3);
+	p = append(p, external + 5 - alg_n, alg_n);
 	*p++ = bstr | request_kid->n;
 	p = append(p, request_kid->b, request_kid->n);
 	*p++ = bstr | request_piv_n;
@@ -203,17 +218,17 @@ void gm_oscore_window_accept(struct gm_oscore_window *w, uint64_t seq)
 
 /* ---- messages */
 
-static void lay_out(struct gm_ccm_job *job, const uint8_t *key, struct gm_oscore_scratch *scratch, size_t aad_len,
-                    uint8_t *text, size_t text_len)
+/* The job but for its key; the nonce is made of id and piv. */
+static void lay_out(struct gm_aead_job *job, const struct gm_oscore_keys *keys, const struct gm_aead_info *aead,
+                    const struct gm_oscore_request *request, const struct gm_oscore_id *id, const uint8_t *piv,
+                    uint8_t piv_n, struct gm_oscore_scratch *scratch)
 {
-	*job = (struct gm_ccm_job){
-	    .key = key,
+	gm_oscore_nonce(scratch->nonce, aead->nonce_len, keys->common_iv, id, piv, piv_n);
+	*job = (struct gm_aead_job){
+	    .alg = keys->alg,
 	    .nonce = scratch->nonce,
 	    .aad = scratch->aad,
-	    .aad_len = aad_len,
-	    .text = text,
-	    .text_len = text_len,
-	    .tag_len = GM_CCM_TAG,
+	    .aad_len = gm_oscore_aad(scratch->aad, keys->alg, &request->kid, request->piv, request->piv_n),
 	};
 }
 
@@ -236,30 +251,35 @@ static void put_outer(struct gm_out *pkt, const struct gm_oscore_outer *outer)
 enum gm_err gm_oscore_wrap(const struct gm_oscore_keys *keys, const struct gm_oscore_outer *outer,
                            const struct gm_oscore_request *request, const struct gm_oscore_id *nonce_id,
                            const uint8_t *nonce_piv, uint8_t nonce_piv_n, struct gm_bytes plain, struct gm_out *pkt,
-                           struct gm_oscore_scratch *scratch, struct gm_ccm_job *job)
+                           struct gm_oscore_scratch *scratch, struct gm_aead_job *job)
 {
+	const struct gm_aead_info *aead = gm_aead_info(keys->alg);
+
 	put_outer(pkt, outer);
 	uint8_t *text = gm_out_take(pkt, plain.n);
-	gm_out_take(pkt, GM_CCM_TAG);
+	gm_out_take(pkt, aead->tag_len);
 	if (pkt->err != GM_E_OK)
 		return pkt->err;
 	if (plain.n)
 		memcpy(text, plain.p, plain.n);
 
-	gm_oscore_nonce(scratch->nonce, keys->common_iv, nonce_id, nonce_piv, nonce_piv_n);
-	size_t aad_len = gm_oscore_aad(scratch->aad, &request->kid, request->piv, request->piv_n);
-	lay_out(job, keys->send_key, scratch, aad_len, text, plain.n);
+	lay_out(job, keys, aead, request, nonce_id, nonce_piv, nonce_piv_n, scratch);
+	job->key = keys->send_key;
+	job->text = text;
+	job->text_len = plain.n;
 	return GM_E_OK;
 }
 
 enum gm_err gm_oscore_unwrap(const struct gm_oscore_keys *keys, struct gm_bytes ciphertext,
                              const struct gm_oscore_option *option, const struct gm_oscore_request *request,
                              bool is_request, uint8_t *text, size_t cap, struct gm_oscore_scratch *scratch,
-                             struct gm_ccm_job *job)
+                             struct gm_aead_job *job)
 {
+	const struct gm_aead_info *aead = gm_aead_info(keys->alg);
+
 	if (is_request && (option->piv_n == 0 || !option->has_kid))
 		return GM_E_OSCORE_OPTION;
-	if (ciphertext.n <= GM_CCM_TAG) /* the code at least is under the tag */
+	if (ciphertext.n <= aead->tag_len) /* the code at least is under the tag */
 		return GM_E_DECRYPT;
 	if (ciphertext.n > cap)
 		return GM_E_ROOM;
@@ -267,10 +287,11 @@ enum gm_err gm_oscore_unwrap(const struct gm_oscore_keys *keys, struct gm_bytes 
 
 	/* a Partial IV in the message is the peer's own; without one the nonce is the request's      RFC 8613 §5.2 */
 	if (option->piv_n)
-		gm_oscore_nonce(scratch->nonce, keys->common_iv, &keys->rid, option->piv, option->piv_n);
+		lay_out(job, keys, aead, request, &keys->rid, option->piv, option->piv_n, scratch);
 	else
-		gm_oscore_nonce(scratch->nonce, keys->common_iv, &request->kid, request->piv, request->piv_n);
-	size_t aad_len = gm_oscore_aad(scratch->aad, &request->kid, request->piv, request->piv_n);
-	lay_out(job, keys->recv_key, scratch, aad_len, text, ciphertext.n - GM_CCM_TAG);
+		lay_out(job, keys, aead, request, &request->kid, request->piv, request->piv_n, scratch);
+	job->key = keys->recv_key;
+	job->text = text;
+	job->text_len = ciphertext.n - aead->tag_len;
 	return GM_E_OK;
 }

@@ -802,7 +802,7 @@ void gm_check_finish(struct worker *w)
 
 	if (!n)
 		return;
-	uint64_t good = gm_ccm_open(w->open_job, n);
+	uint64_t good = gm_aead_open_many(w->open_job, n);
 	gm_work_hist(w->stats.hist_open, n);
 	for (unsigned i = 0; i < n; i++) {
 		struct opening *o = &w->opening[i];

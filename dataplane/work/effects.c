@@ -270,6 +270,7 @@ static void load_ctx(struct worker *w, const struct gm_ctx_save *save)
 
 	if (!c)
 		return;
+	c->keys.alg = save->alg;
 	memcpy(c->keys.send_key, save->send_key, sizeof c->keys.send_key);
 	memcpy(c->keys.recv_key, save->recv_key, sizeof c->keys.recv_key);
 	memcpy(c->keys.common_iv, save->common_iv, sizeof c->keys.common_iv);

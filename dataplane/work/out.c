@@ -59,7 +59,7 @@ void gm_box_flush(struct worker *w)
 	if (!b->n)
 		return;
 	if (b->jobs_n) {
-		gm_ccm_seal(b->job, b->jobs_n);
+		gm_aead_seal_many(b->job, b->jobs_n);
 		gm_work_hist(w->stats.hist_seal, b->jobs_n);
 		for (unsigned i = 0; i < b->n; i++)
 			if (b->of[i].job)

@@ -251,6 +251,7 @@ void gm_ctx_forget_body(struct worker *w, struct ctx *c)
 void gm_ctx_fill_save(const struct ctx *c, gm_ctx_id id, struct gm_ctx_save *save)
 {
 	save->id = id;
+	save->alg = c->keys.alg;
 	memcpy(save->send_key, c->keys.send_key, sizeof save->send_key);
 	memcpy(save->recv_key, c->keys.recv_key, sizeof save->recv_key);
 	memcpy(save->common_iv, c->keys.common_iv, sizeof save->common_iv);

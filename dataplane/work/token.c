@@ -5,6 +5,8 @@
 #include "work/worker.h"
 
 #define HKDF_SHA_256 5
+#define HKDF_SHA_512 7
+#define OWN_ID 4u /* bytes of our Recipient IDs: a gm_ctx_id */
 #define HINTS_HEAD 16u /* CoAP head, token, Content-Format, marker at most */
 
 /* ---- duplicates of unprotected requests, RFC 7252 §4.5 */
@@ -110,12 +112,20 @@ static enum gm_err open_token(struct worker *w, struct gm_bytes token, uint8_t *
 	return GM_E_TOKEN_KEY;
 }
 
+/* Any AEAD that both IDs fit: not those of 7-byte nonces (12, 13, 32, 33), which leave one byte for an ID, while ours names
+ * one of up to 16 million contexts. */
+static bool algorithms_fit(const struct gm_osc *osc, size_t id1_n)
+{
+	unsigned id_max = gm_oscore_id_max(osc->alg);
+
+	return (osc->hkdf == HKDF_SHA_256 || osc->hkdf == HKDF_SHA_512) && OWN_ID <= id_max && id1_n <= id_max;
+}
+
 /* Profile parameters that this server needs and knows: RFC 9203 §3.2.1, §4.1 */
 static bool profile_fits(const struct gm_token_request *request, const struct gm_cwt *cwt)
 {
 	return cwt->has_osc && request->nonce1.n && request->nonce1.n <= GM_NONCE_MAX && request->id1.p &&
-	       request->id1.n <= GM_OSCORE_ID_MAX && cwt->osc.hkdf == HKDF_SHA_256 && cwt->osc.alg == GM_ALG_CCM_16_64_128 &&
-	       cwt->osc.version == 1 && cwt->osc.id.n <= 32;
+	       algorithms_fit(&cwt->osc, request->id1.n) && cwt->osc.version == 1 && cwt->osc.id.n <= 32;
 }
 
 static struct gm_slice put(struct blob *b, size_t *at, struct gm_bytes from)
@@ -282,13 +292,15 @@ static struct ctx *make_context(struct worker *w, const struct xch *x, struct pe
 	struct ctx *c = out.err ? NULL : gm_ctx_make(w, &sid, id);
 	if (!c)
 		return NULL;
-	uint8_t rid[4] = {(uint8_t)(*id >> 24), (uint8_t)(*id >> 16), (uint8_t)(*id >> 8), (uint8_t)*id};
+	uint8_t rid[OWN_ID] = {(uint8_t)(*id >> 24), (uint8_t)(*id >> 16), (uint8_t)(*id >> 8), (uint8_t)*id};
 	struct gm_oscore_input input = {
 		.ms = cwt.osc.ms,
 		.salt = gm_out_result(&out),
 		.id_context = cwt.osc.context_id,
 		.sid = id1,
 		.rid = {rid, sizeof rid},
+		.alg = cwt.osc.alg,
+		.hkdf = cwt.osc.hkdf,
 	};
 	enum gm_err err = gm_oscore_derive(&c->keys, &input);
 	gm_wipe(salt, sizeof salt);

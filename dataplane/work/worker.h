@@ -185,7 +185,7 @@ struct repeat { /* answer to an unprotected request, for its duplicates */
 struct box { /* datagrams on their way out: sealed together, sent together */
 	unsigned n, jobs_n;
 	struct gm_dgram d[BURST];
-	struct gm_ccm_job job[BURST];
+	struct gm_aead_job job[BURST];
 	struct gm_oscore_scratch scratch[BURST];
 	struct { bool job, save; gm_ctx_id ctx; uint32_t out; } of[BURST]; /* save: keep the bytes for a repeat; out: for retransmission */
 };
@@ -271,7 +271,7 @@ struct worker {
 	struct box box;
 	unsigned openings_n, joins_n, signings_n;
 	struct opening opening[BURST];
-	struct gm_ccm_job open_job[BURST];
+	struct gm_aead_job open_job[BURST];
 	struct gm_oscore_scratch open_scratch[BURST];
 	uint8_t text[BURST][TEXT_MAX];
 	struct checked join[BURST];

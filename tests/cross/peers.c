@@ -72,7 +72,7 @@ static bool tap_frame(struct tap *tap, struct gm_bytes datagram, bool from_clien
 {
 	struct gm_oscore_option option;
 	struct gm_oscore_scratch scratch;
-	struct gm_ccm_job job;
+	struct gm_aead_job job;
 
 	cr_assert_eq(gm_coap_decode(datagram, &tap->outer), GM_E_OK);
 	cr_assert_eq(tap->outer.unknown_critical, 0);
@@ -86,7 +86,7 @@ static bool tap_frame(struct tap *tap, struct gm_bytes datagram, bool from_clien
 	cr_assert_eq(gm_oscore_unwrap(from_client ? &tap->server : &tap->client, tap->outer.payload, &option, request,
 	                              from_client, tap->text, sizeof(tap->text), &scratch, &job),
 	             GM_E_OK);
-	if (gm_ccm_open(&job, 1) != 1) {
+	if (gm_aead_open_many(&job, 1) != 1) {
 		tap->refused++;
 		return false;
 	}

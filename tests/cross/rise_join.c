@@ -140,7 +140,7 @@ static struct gm_coap open_message(const struct gm_coap *msg, const struct gm_os
 	struct gm_oscore_keys keys = rec.keys;
 	struct gm_oscore_option option;
 	struct gm_oscore_scratch scratch;
-	struct gm_ccm_job job;
+	struct gm_aead_job job;
 	struct gm_coap inner;
 
 	if (!from_client) {
@@ -152,7 +152,7 @@ static struct gm_coap open_message(const struct gm_coap *msg, const struct gm_os
 	cr_assert_eq(
 	    gm_oscore_unwrap(&keys, msg->payload, &option, request, from_client, text, TEXT_MAX, &scratch, &job),
 	    GM_E_OK);
-	cr_assert_eq(gm_ccm_open(&job, 1), 1);
+	cr_assert_eq(gm_aead_open_many(&job, 1), 1);
 	cr_assert_eq(gm_coap_decode_inner((struct gm_bytes){text, job.text_len}, &inner), GM_E_OK);
 	return inner;
 }

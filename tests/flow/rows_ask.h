@@ -40,7 +40,7 @@ static inline bool open_reply(const struct gm_member *m, struct reply *a)
 	struct gm_coap outer;
 	struct gm_oscore_option option;
 	struct gm_oscore_scratch scratch;
-	struct gm_ccm_job job;
+	struct gm_aead_job job;
 
 	if (gm_coap_decode((struct gm_bytes){a->d.data, a->d.len}, &outer) != GM_E_OK || outer.code == GM_COAP_EMPTY)
 		return false;
@@ -53,7 +53,7 @@ static inline bool open_reply(const struct gm_member *m, struct reply *a)
 	return gm_oscore_option_decode(outer.oscore, &option) == GM_E_OK &&
 	       gm_oscore_unwrap(&m->oscore, outer.payload, &option, &a->request, false, a->text, sizeof a->text, &scratch,
 	                        &job) == GM_E_OK &&
-	       gm_ccm_open(&job, 1) == 1 &&
+	       gm_aead_open_many(&job, 1) == 1 &&
 	       gm_coap_decode_inner((struct gm_bytes){a->text, job.text_len}, &a->inner) == GM_E_OK;
 }
 
@@ -97,7 +97,7 @@ static inline bool ask(struct flow *r, struct gm_member *m, const struct asking 
 	uint8_t plain[1200], pkt[1400];
 	struct gm_out p = gm_out(plain, sizeof plain), o = gm_out(pkt, sizeof pkt);
 	struct gm_oscore_scratch scratch;
-	struct gm_ccm_job job;
+	struct gm_aead_job job;
 	struct gm_oscore_outer outer = {
 		.code = q->observe ? GM_COAP_FETCH : GM_COAP_POST,
 		.mid = m->next_mid++,
@@ -115,7 +115,7 @@ static inline bool ask(struct flow *r, struct gm_member *m, const struct asking 
 	memcpy(outer.option.piv, a->request.piv, a->request.piv_n);
 	if (gm_oscore_wrap(&m->oscore, &outer, &a->request, &m->oscore.sid, a->request.piv, a->request.piv_n,
 	                   gm_out_result(&p), &o, &scratch, &job) != GM_E_OK ||
-	    gm_ccm_seal(&job, 1) != 1)
+	    gm_aead_seal_many(&job, 1) != 1)
 		return false;
 	gm_mem_send(r->net, &m->addr, &r->env.server, pkt, gm_out_len(&o));
 	return await_reply(r, m, a);

@@ -31,17 +31,16 @@ static void write_and_read(const struct gm_oscore_option *option, size_t size)
 	}
 }
 
-static void unwrap(const struct gm_oscore_option *option, struct gm_bytes ciphertext, bool is_request)
+static void unwrap(const struct gm_oscore_keys *keys, const struct gm_oscore_option *option, struct gm_bytes ciphertext, bool is_request)
 {
-	static const struct gm_oscore_keys keys = {.rid = {7, {1, 2, 3, 4, 5, 6, 7}}};
 	static const struct gm_oscore_request request = {.kid = {1, {9}}, .piv_n = 5, .piv = {1, 2, 3, 4, 5}};
 	struct gm_oscore_scratch scratch;
-	struct gm_ccm_job job;
+	struct gm_aead_job job;
 	enum { CAP = 64 };
 	uint8_t *text = malloc(CAP);
 
-	if (gm_oscore_unwrap(&keys, ciphertext, option, &request, is_request, text, CAP, &scratch, &job) == GM_E_OK) {
-		insist(job.text == text && job.text_len + job.tag_len == ciphertext.n && ciphertext.n <= CAP);
+	if (gm_oscore_unwrap(keys, ciphertext, option, &request, is_request, text, CAP, &scratch, &job) == GM_E_OK) {
+		insist(job.text == text && job.text_len + gm_aead_info(keys->alg)->tag_len == ciphertext.n && ciphertext.n <= CAP);
 		insist(job.aad_len <= GM_OSCORE_AAD_MAX && !(is_request && option->piv_n == 0));
 	}
 	free(text);
@@ -60,7 +59,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	write_and_read(&option, n);
 	struct gm_bytes ciphertext = gm_in_take(&in, gm_in_left(&in));
-	unwrap(&option, ciphertext, true);
-	unwrap(&option, ciphertext, false);
+	static const struct gm_oscore_keys keys[] = {
+	    {.alg = 10, .rid = {7, {1, 2, 3, 4, 5, 6, 7}}},
+	    {.alg = 12, .rid = {1, {1}}},
+	    {.alg = 24, .rid = {6, {1, 2, 3, 4, 5, 6}}},
+	};
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		unwrap(&keys[i], &option, ciphertext, true);
+		unwrap(&keys[i], &option, ciphertext, false);
+	}
 	return 0;
 }

@@ -12,6 +12,7 @@ import coap
 import creds
 import group_oscore
 import oscore
+import oscore_vectors
 
 VECTORS = os.path.join(os.path.dirname(__file__), '..', 'vectors')
 H = bytes.fromhex
@@ -99,6 +100,23 @@ class Rfc8613(unittest.TestCase):
             self.assertEqual(coap.dotted(outer.code), '2.05')
             inner, piv = client.unprotect_response(outer, mine)
             self.assertEqual((piv, inner.get(coap.OBSERVE), inner.payload), (number, b'', b'n'))
+
+
+class Algorithms(unittest.TestCase):
+    """tests/vectors/oscore-algs.json, which the Group Manager is held against."""
+
+    def test_the_file_is_what_its_maker_makes(self):
+        self.assertEqual(load('oscore-algs.json')['rows'], oscore_vectors.rows())
+
+    def test_both_ends_understand_each_other_with_every_algorithm(self):
+        for alg in oscore_vectors.PAIRWISE:
+            for hkdf in (5, 7):
+                client, server = (oscore.Context(MS, SALT, *ids, None, alg, hkdf) for ids in ((b'a', b'b'), (b'b', b'a')))
+                outer, mine = client.protect_request(coap.Message(coap.GET, coap.path_options('/x')))
+                inner, theirs = server.unprotect_request(outer)
+                self.assertEqual(inner.path(), '/x')
+                answer = server.protect_response(coap.Message(coap.code('2.05'), [], b'n'), theirs)
+                self.assertEqual(client.unprotect_response(answer, mine)[0].payload, b'n')
 
 
 class GroupVectors(unittest.TestCase):

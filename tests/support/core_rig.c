@@ -133,6 +133,8 @@ static void see(struct core_rig *r, const struct gm_rec *rec)
 		see_joined(r, (const void *)rec);
 	} else if (rec->type == GM_EFF_CTX) {
 		check_owner(r, rec, ((const struct gm_eff_ctx *)rec)->save.id);
+		if (((const struct gm_eff_ctx *)rec)->op == GM_CTX_LOAD)
+			r->loaded = ((const struct gm_eff_ctx *)rec)->save;
 	} else if (rec->type == GM_EFF_GROUP && rec->worker == 0) {
 		see_group(r, (const void *)rec);
 	}
@@ -530,7 +532,11 @@ static struct gm_ev_request *begin_request(const struct rig_client *c, struct ev
 	ev->flags |= GM_REQ_CONFIRM;
 	ev->confirm.save.id = c->ctx;
 	ev->confirm.save.sid_n = 1;
-	memcpy(ev->confirm.save.send_key, c->osc_id, 4);
+	ev->confirm.save.alg = c->osc_alg ? c->osc_alg : 10;
+	const struct gm_aead_info *aead = gm_aead_info(ev->confirm.save.alg);
+	memset(ev->confirm.save.send_key, 0xa0 | c->osc_id[2], aead->key_len);
+	memset(ev->confirm.save.recv_key, 0xb0 | c->osc_id[2], aead->key_len);
+	memset(ev->confirm.save.common_iv, 0xc0 | c->osc_id[2], aead->nonce_len);
 	ev->confirm.as_id = c->as_id;
 	ev->confirm.exp = c->exp;
 	ev->confirm.exi = c->exi;

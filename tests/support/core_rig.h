@@ -43,6 +43,7 @@ struct core_rig {
 	struct rig_given *given; /* Sender IDs under the current Gids */
 	size_t givens;
 	struct gm_group_view view[64];
+	struct gm_ctx_save loaded; /* of the last context that was sent down */
 };
 
 struct rig_client {
@@ -54,6 +55,7 @@ struct rig_client {
 	int64_t exp, exi;
 	bool confirmed;
 	uint32_t as_id;
+	uint8_t osc_alg; /* of its context; 0: AES-CCM-16-64-128 */
 };
 
 struct rig_answer {

@@ -142,6 +142,23 @@ bool gm_aead_seal(int alg, const uint8_t *key, const uint8_t *nonce, const uint8
 bool gm_aead_open(int alg, const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
                   uint8_t *text, size_t text_len);
 
+#define GM_AEAD_KEY_MAX 32u
+#define GM_AEAD_NONCE_MAX 13u
+#define GM_AEAD_TAG_MAX 16u
+
+struct gm_aead_job {
+	const uint8_t *key, *nonce, *aad; /* key and nonce as long as gm_aead_info(alg) says */
+	size_t aad_len;
+	uint8_t *text;   /* sealed or opened in place */
+	size_t text_len; /* plaintext bytes; the tag follows at text + text_len */
+	int alg;
+};
+
+/* Seal or open up to GM_BATCH_MAX messages, each under its own algorithm; the answers are those of gm_ccm_seal and
+ * gm_ccm_open, which the jobs of AES-CCM-16-64-128 and -16-128-128 go through together. The others go one at a time. */
+uint64_t gm_aead_seal_many(const struct gm_aead_job *jobs, unsigned n);
+uint64_t gm_aead_open_many(const struct gm_aead_job *jobs, unsigned n);
+
 /* ---- AES in counter mode, for group encryption without authentication --------------------- RFC 9459 §4 */
 
 /* COSE algorithms -65534, -65533, -65532: A128CTR, A192CTR, A256CTR; a tag of no bytes. NULL: none of them */
@@ -161,6 +178,11 @@ void gm_hmac_sha512(uint8_t out[static GM_SHA512], const uint8_t *key, size_t ke
  *                                                                                         RFC 5869 */
 bool gm_hkdf(int alg, uint8_t *out, size_t out_len, const uint8_t *salt, size_t salt_len, const uint8_t *ikm,
              size_t ikm_len, const uint8_t *info, size_t info_len);
+/* The same in two steps, for several outputs from one extract. expand: after an extract that was true */
+bool gm_hkdf_extract(int alg, uint8_t prk[static GM_SHA512], const uint8_t *salt, size_t salt_len, const uint8_t *ikm,
+                     size_t ikm_len);
+void gm_hkdf_expand(int alg, uint8_t *out, size_t out_len, const uint8_t prk[static GM_SHA512], const uint8_t *info,
+                    size_t info_len);
 /* HKDF-SHA-256, extract and expand; out_len <= 8160.                                     RFC 5869 */
 void gm_hkdf_sha256(uint8_t *out, size_t out_len, const uint8_t *salt, size_t salt_len, const uint8_t *ikm,
                     size_t ikm_len, const uint8_t *info, size_t info_len);

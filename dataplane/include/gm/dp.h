@@ -108,7 +108,8 @@ enum gm_delivery { GM_DELIVER_POLL, GM_DELIVER_POST, GM_DELIVER_OBSERVE };
 /* A context that is still pending becomes durable with the first request that verifies under it. */
 struct gm_ctx_save { /* secret: what a context needs to go on after a restart */
 	gm_ctx_id id;
-	uint8_t send_key[16], recv_key[16], common_iv[13];
+	uint8_t alg; /* COSE algorithm: as much of the keys and IV is used as it takes */
+	uint8_t send_key[32], recv_key[32], common_iv[13];
 	uint8_t sid_n, sid[GM_ID_LEN_MAX]; /* our Sender ID: the client's ace_client_recipientid */
 	uint8_t challenge[8];              /* N_S, kdcchallenge */
 	struct gm_addr peer;               /* of the latest fresh request */

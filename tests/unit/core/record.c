@@ -15,6 +15,7 @@
 static struct core_rig rig;
 static struct rig_client client[CLIENTS];
 static uint64_t dice;
+static const uint8_t algs[] = {1, 2, 3, 10, 11, 24, 30, 31}; /* of contexts */
 
 static unsigned roll(unsigned n)
 {
@@ -31,6 +32,7 @@ static void token(unsigned i)
 	if (roll(3))
 		rig_scope_add(&c, strcmp(first, "g1") ? "g1" : "g2", REQ | RESP);
 	c.exp = rig.wall_s + 100 + roll(5000);
+	c.osc_alg = algs[roll(sizeof(algs))];
 	if (rig_token(&rig, &c) == GM_E_OK)
 		client[i] = c;
 }

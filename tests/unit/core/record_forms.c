@@ -5,12 +5,13 @@
 #include <stdlib.h>
 
 #include "core_rig.h"
+#include "gm/crypto.h"
 #include "wire/cbor.h"
 
-static struct rig_record *record_of_member(struct core_rig *rig)
+static struct rig_record *record_in(struct core_rig *rig, enum gm_table table)
 {
 	for (size_t i = 0; i < rig->records; i++)
-		if (rig->record[i].table == GM_TABLE_MEMBER)
+		if (rig->record[i].table == table)
 			return &rig->record[i];
 	return NULL;
 }
@@ -57,7 +58,7 @@ Test(member_record, of_the_first_form_comes_back_with_its_observation)
 	c = rig_member(&rig, 1, "g1", GM_ROLE_REQUESTER);
 	struct rig_mirror before = *rig_mirror_of(&rig, c.ctx, "g1");
 	cr_assert_eq(before.delivery, GM_DELIVER_POLL);
-	rewrite_as_form_1(record_of_member(&rig));
+	rewrite_as_form_1(record_in(&rig, GM_TABLE_MEMBER));
 	rig_restart(&rig);
 	const struct rig_mirror *m = rig_mirror_of(&rig, c.ctx, "g1");
 	cr_assert_not_null(m);
@@ -65,4 +66,104 @@ Test(member_record, of_the_first_form_comes_back_with_its_observation)
 	cr_expect_str_eq(m->node, before.node);
 	cr_expect(m->sid_n == before.sid_n && memcmp(m->sid, before.sid, m->sid_n) == 0);
 	rig_stop(&rig);
+}
+
+static void start_with_context(struct core_rig *rig, struct rig_client *c, uint8_t alg)
+{
+	struct gm_group_spec spec = rig_group_spec("g1");
+	struct rig_join j = {.group = "g1", .roles = GM_ROLE_REQUESTER, .cred = "cred"};
+
+	rig_start(rig, 1);
+	cr_assert_eq(rig_group(rig, &spec), GM_E_OK);
+	*c = rig_client(1, "g1", GM_ROLE_REQUESTER);
+	c->osc_alg = alg;
+	cr_assert_eq(rig_token(rig, c), GM_E_OK);
+	cr_assert_eq(rig_join(rig, c, &j).type, GM_EFF_JOINED);
+}
+
+static void expect_filled(const uint8_t *b, uint8_t with, size_t n, size_t cap)
+{
+	for (size_t i = 0; i < cap; i++)
+		cr_expect_eq(b[i], i < n ? with : 0);
+}
+
+/* The rig fills what an algorithm uses of keys and IV. */
+static void expect_context(const struct core_rig *rig, const struct rig_client *c, uint8_t alg)
+{
+	const struct gm_ctx_save *s = &rig->loaded;
+	const struct gm_aead_info *aead = gm_aead_info(alg);
+
+	cr_expect_eq(s->id, c->ctx);
+	cr_expect_eq(s->alg, alg);
+	cr_expect_eq(s->sid_n, 1);
+	expect_filled(s->send_key, 0xa1, aead->key_len, sizeof s->send_key);
+	expect_filled(s->recv_key, 0xb1, aead->key_len, sizeof s->recv_key);
+	expect_filled(s->common_iv, 0xc1, aead->nonce_len, sizeof s->common_iv);
+}
+
+static const uint8_t algs[] = {1, 2, 3, 10, 11, 24, 30, 31};
+
+Test(context_record, keeps_the_algorithm_and_as_much_of_the_keys_as_it_takes)
+{
+	static struct core_rig rig;
+
+	for (size_t i = 0; i < sizeof algs; i++) {
+		struct rig_client c;
+		start_with_context(&rig, &c, algs[i]);
+		rig_restart(&rig);
+		expect_context(&rig, &c, algs[i]);
+		rig_stop(&rig);
+	}
+}
+
+/* what: the items that stand in the place of form, id and algorithm */
+static void rewrite_context(struct rig_record *rec, unsigned items, const uint8_t *what, size_t what_n)
+{
+	struct gm_in in = gm_in_bytes((struct gm_bytes){rec->value, rec->value_n});
+	uint8_t *value = malloc(1024);
+	struct gm_out o = gm_out(value, 1024);
+
+	cr_assert_eq(gm_cbor_array(&in), 21);
+	cr_assert_eq(gm_cbor_uint(&in), 2);
+	gm_cbor_put_array(&o, items);
+	gm_cbor_put_uint(&o, what[0]);
+	copy_items(&o, &in, 1);
+	gm_cbor_skip(&in);
+	if (what_n == 2)
+		gm_cbor_put_uint(&o, what[1]);
+	copy_items(&o, &in, 18);
+	free(rec->value);
+	rec->value = value;
+	rec->value_n = gm_out_len(&o);
+}
+
+Test(context_record, of_the_first_form_comes_back_as_aes_ccm_16_64_128)
+{
+	static struct core_rig rig;
+	struct rig_client c;
+
+	start_with_context(&rig, &c, 10);
+	rewrite_context(record_in(&rig, GM_TABLE_CTX), 20, (const uint8_t[]){1}, 1);
+	rig_restart(&rig);
+	expect_context(&rig, &c, 10);
+	rig_stop(&rig);
+}
+
+Test(context_record, with_an_unknown_algorithm_or_keys_of_another_is_corrupt)
+{
+	static const uint8_t wrong[][2] = {{2, 0}, {2, 4}, {2, 11}, {2, 12}, {2, 24}, {2, 255}, {3, 10}, {1, 10}};
+	static struct core_rig rig;
+
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		struct rig_client c;
+		start_with_context(&rig, &c, 10);
+		struct rig_record *rec = record_in(&rig, GM_TABLE_CTX);
+		struct gm_core *core = gm_core_new(&rig.config);
+		rewrite_context(rec, 21, wrong[i], 2);
+		cr_expect_eq(gm_core_load(core, rec->table, (struct gm_bytes){rec->key, rec->key_n},
+		                          (struct gm_bytes){rec->value, rec->value_n}),
+		             GM_E_CORRUPT, "form %u algorithm %u", wrong[i][0], wrong[i][1]);
+		gm_core_free(core);
+		rig_stop(&rig);
+	}
 }

@@ -92,3 +92,16 @@ Test(hkdf, by_number_is_the_one_by_name_and_knows_two)
 	cr_expect_arr_eq(a, b, sizeof(a));
 	cr_expect_not(gm_hkdf(6, a, sizeof(a), NULL, 0, NULL, 0, NULL, 0));
 }
+
+Test(hkdf, in_two_steps_is_the_one_in_one)
+{
+	for (int alg = 5; alg <= 7; alg += 2) {
+		uint8_t prk[GM_SHA512], a[100], b[100];
+
+		cr_assert(gm_hkdf(alg, a, sizeof(a), (const uint8_t *)"s", 1, (const uint8_t *)"k", 1, (const uint8_t *)"i", 1));
+		cr_assert(gm_hkdf_extract(alg, prk, (const uint8_t *)"s", 1, (const uint8_t *)"k", 1));
+		gm_hkdf_expand(alg, b, sizeof(b), prk, (const uint8_t *)"i", 1);
+		cr_expect_arr_eq(a, b, sizeof(a));
+	}
+	cr_expect_not(gm_hkdf_extract(6, (uint8_t[GM_SHA512]){0}, NULL, 0, NULL, 0));
+}

@@ -288,9 +288,9 @@ static void seal_to_member(struct world *w, const struct gm_oscore_outer *outer,
 	uint8_t bytes[1500];
 	struct gm_out pkt = gm_out(bytes, sizeof(bytes));
 	struct gm_oscore_scratch scratch;
-	struct gm_ccm_job job;
+	struct gm_aead_job job;
 	cr_assert_eq(gm_oscore_wrap(&w->gm.keys, outer, r, id, piv, piv_n, plain, &pkt, &scratch, &job), GM_E_OK);
-	cr_assert_eq(gm_ccm_seal(&job, 1), 1);
+	cr_assert_eq(gm_aead_seal_many(&job, 1), 1);
 	to_member(w, &pkt);
 }
 
@@ -302,7 +302,7 @@ static void manager_answer(struct world *w, bool separate)
 	uint8_t text[1500], plain[1500], empty[4];
 	struct gm_oscore_option option;
 	struct gm_oscore_scratch scratch;
-	struct gm_ccm_job job;
+	struct gm_aead_job job;
 	cr_assert_eq(gm_coap_decode((struct gm_bytes){w->sent, w->sent_n}, &msg), GM_E_OK);
 	if (!msg.has_oscore) {
 		manager_token(w, &msg);
@@ -317,7 +317,7 @@ static void manager_answer(struct world *w, bool separate)
 	memcpy(r.piv, option.piv, option.piv_n);
 	cr_assert_eq(gm_oscore_unwrap(&g->keys, msg.payload, &option, &r, true, text, sizeof(text), &scratch, &job),
 	             GM_E_OK);
-	cr_assert_eq(gm_ccm_open(&job, 1), 1);
+	cr_assert_eq(gm_aead_open_many(&job, 1), 1);
 	cr_assert_eq(gm_coap_decode_inner((struct gm_bytes){text, job.text_len}, &inner), GM_E_OK);
 	if (inner.has_observe) {
 		g->observed = true;
@@ -377,7 +377,7 @@ static uint8_t answered_code(struct world *w, uint64_t seq)
 	struct gm_oscore_option option;
 	uint8_t text[64];
 	struct gm_oscore_scratch scratch;
-	struct gm_ccm_job job;
+	struct gm_aead_job job;
 	struct gm_oscore_request r = {.kid = w->gm.keys.sid};
 	r.piv_n = gm_oscore_piv(r.piv, seq);
 	cr_assert_eq(gm_coap_decode((struct gm_bytes){w->sent, w->sent_n}, &msg), GM_E_OK);
@@ -385,7 +385,7 @@ static uint8_t answered_code(struct world *w, uint64_t seq)
 	cr_assert_eq(gm_oscore_option_decode(msg.oscore, &option), GM_E_OK);
 	cr_assert_eq(gm_oscore_unwrap(&w->gm.keys, msg.payload, &option, &r, false, text, sizeof(text), &scratch, &job),
 	             GM_E_OK);
-	cr_assert_eq(gm_ccm_open(&job, 1), 1);
+	cr_assert_eq(gm_aead_open_many(&job, 1), 1);
 	return text[0];
 }
 

@@ -40,6 +40,60 @@ Test(oscore, derives_mirrored_contexts)
 	cr_expect_arr_eq(a.rid.b, "1234567", 7);
 }
 
+/* Every AEAD that a context may have, as RFC 9053 §4 gives their sizes. */
+static const struct size {
+	int alg;
+	uint8_t key, nonce, tag;
+} sizes[] = {{1, 16, 12, 16},  {2, 24, 12, 16}, {3, 32, 12, 16}, {10, 16, 13, 8},  {11, 32, 13, 8},  {12, 16, 7, 8},
+             {13, 32, 7, 8},   {24, 32, 12, 16}, {30, 16, 13, 16}, {31, 32, 13, 16}, {32, 16, 7, 16}, {33, 32, 7, 16}};
+
+Test(oscore, takes_ids_as_long_as_the_nonce_lets_them_be)
+{
+	static const uint8_t bytes[9] = "abcdefghi";
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		struct gm_oscore_keys keys;
+		unsigned max = sizes[i].nonce - 6u;
+		struct gm_oscore_input input = input_of("", "z");
+		cr_expect_eq(gm_oscore_id_max(sizes[i].alg), max);
+		input.alg = sizes[i].alg;
+		input.sid = (struct gm_bytes){bytes, max};
+		cr_expect_eq(gm_oscore_derive(&keys, &input), GM_E_OK);
+		cr_expect_eq(keys.alg, sizes[i].alg);
+		input.sid.n = max + 1;
+		cr_expect_eq(gm_oscore_derive(&keys, &input), GM_E_RANGE);
+		input.sid = text("z");
+		input.rid = (struct gm_bytes){bytes, max + 1};
+		cr_expect_eq(gm_oscore_derive(&keys, &input), GM_E_RANGE);
+	}
+}
+
+Test(oscore, derives_nothing_for_algorithms_it_does_not_know)
+{
+	static const struct {
+		int alg, hkdf;
+	} unknown[] = {{4, 5},  {14, 5},     {-65534, 5}, {34, 5}, {266, 5},
+	               {10, 4}, {10, 6},     {10, -10},   {10, 8}, {-10, 5}};
+	for (size_t i = 0; i < COUNT(unknown); i++) {
+		struct gm_oscore_keys keys;
+		struct gm_oscore_input input = input_of("a", "b");
+		input.alg = unknown[i].alg;
+		input.hkdf = unknown[i].hkdf;
+		cr_expect_eq(gm_oscore_derive(&keys, &input), GM_E_RANGE, "%d/%d", unknown[i].alg, unknown[i].hkdf);
+	}
+	cr_expect_eq(gm_oscore_id_max(-1), 0);
+}
+
+Test(oscore, derives_with_aes_ccm_16_64_128_and_sha_256_unless_told_otherwise)
+{
+	struct gm_oscore_keys left_out, named;
+	struct gm_oscore_input input = input_of("a", "b");
+	cr_assert_eq(gm_oscore_derive(&left_out, &input), GM_E_OK);
+	input.alg = 10;
+	input.hkdf = 5;
+	cr_assert_eq(gm_oscore_derive(&named, &input), GM_E_OK);
+	cr_expect_eq(memcmp(&left_out, &named, sizeof(named)), 0);
+}
+
 Test(oscore, derives_nothing_for_ids_too_long_or_equal)
 {
 	struct gm_oscore_keys keys;
@@ -207,7 +261,7 @@ Test(oscore, mixes_the_longest_id_and_partial_iv_into_the_nonce)
 	uint8_t iv[GM_CCM_NONCE] = {0xff, 0, 0, 0, 0, 0, 0, 0xf0, 0, 0, 0, 0, 0x0f};
 	uint8_t nonce[GM_CCM_NONCE];
 	struct gm_oscore_id id = {7, {1, 2, 3, 4, 5, 6, 7}};
-	gm_oscore_nonce(nonce, iv, &id, (const uint8_t *)"\x11\x12\x13\x14\x15", 5);
+	gm_oscore_nonce(nonce, sizeof(nonce), iv, &id, (const uint8_t *)"\x11\x12\x13\x14\x15", 5);
 	expect_hex((struct gm_bytes){nonce, sizeof(nonce)}, "f8010203040506f711121314"
 	                                                    "1a");
 }
@@ -216,11 +270,39 @@ Test(oscore, fits_the_longest_aad)
 {
 	uint8_t aad[GM_OSCORE_AAD_MAX];
 	struct gm_oscore_id id = {7, {1, 2, 3, 4, 5, 6, 7}};
-	size_t n = gm_oscore_aad(aad, &id, (const uint8_t *)"\x11\x12\x13\x14\x15", 5);
+	size_t n = gm_oscore_aad(aad, 10, &id, (const uint8_t *)"\x11\x12\x13\x14\x15", 5);
 	expect_hex((struct gm_bytes){aad, n}, "8368456e637279707430"
 	                                      "40"
 	                                      "53"
 	                                      "8501810a"
+	                                      "4701020304050607"
+	                                      "451112131415"
+	                                      "40");
+}
+
+Test(oscore, mixes_ids_into_shorter_nonces)
+{
+	uint8_t iv[GM_AEAD_NONCE_MAX] = {0}, nonce[GM_AEAD_NONCE_MAX];
+	struct gm_oscore_id six = {6, {1, 2, 3, 4, 5, 6}}, one = {1, {9}};
+	memset(nonce, 0xee, sizeof(nonce));
+	gm_oscore_nonce(nonce, 12, iv, &six, (const uint8_t *)"\x11\x12", 2);
+	expect_hex((struct gm_bytes){nonce, sizeof(nonce)}, "060102030405060000001112ee");
+	gm_oscore_nonce(nonce, 12, iv, &one, (const uint8_t *)"\x11\x12\x13\x14\x15", 5);
+	expect_hex((struct gm_bytes){nonce, sizeof(nonce)}, "010000000000091112131415ee");
+	memset(nonce, 0xee, sizeof(nonce));
+	gm_oscore_nonce(nonce, 7, iv, &one, (const uint8_t *)"\x11", 1);
+	expect_hex((struct gm_bytes){nonce, 8}, "01090000000011ee");
+}
+
+Test(oscore, writes_algorithms_above_23_into_the_aad_with_two_bytes)
+{
+	uint8_t aad[GM_OSCORE_AAD_MAX];
+	struct gm_oscore_id id = {7, {1, 2, 3, 4, 5, 6, 7}};
+	size_t n = gm_oscore_aad(aad, 31, &id, (const uint8_t *)"\x11\x12\x13\x14\x15", 5);
+	expect_hex((struct gm_bytes){aad, n}, "8368456e637279707430"
+	                                      "40"
+	                                      "54"
+	                                      "850181181f"
 	                                      "4701020304050607"
 	                                      "451112131415"
 	                                      "40");
@@ -310,18 +392,19 @@ struct pair { /* client and server, and a message on its way */
 	struct gm_oscore_request request;
 	struct gm_oscore_outer outer;
 	struct gm_oscore_scratch scratch;
-	struct gm_ccm_job job;
+	struct gm_aead_job job;
 	uint8_t pkt[256], plain[256];
 	struct gm_out out;
 	struct gm_coap msg;
 	struct gm_oscore_option option;
 };
 
-static void setup(struct pair *p)
+static void setup_with(struct pair *p, int alg, const char *server_id)
 {
-	struct gm_oscore_input client = input_of("c", "ss"), server = input_of("ss", "c");
+	struct gm_oscore_input client = input_of("c", server_id), server = input_of(server_id, "c");
 	cr_assert(gm_crypto_init());
 	*p = (struct pair){0};
+	client.alg = server.alg = alg;
 	cr_assert_eq(gm_oscore_derive(&p->client, &client), GM_E_OK);
 	cr_assert_eq(gm_oscore_derive(&p->server, &server), GM_E_OK);
 	p->request = (struct gm_oscore_request){.kid = p->client.sid};
@@ -331,13 +414,18 @@ static void setup(struct pair *p)
 	p->out = gm_out(p->pkt, sizeof(p->pkt));
 }
 
+static void setup(struct pair *p)
+{
+	setup_with(p, 10, "ss");
+}
+
 static void deliver(struct pair *p, const struct gm_oscore_keys *keys, const struct gm_oscore_id *id,
                     const uint8_t *piv, uint8_t piv_n, const char *plain)
 {
 	cr_assert_eq(
 	    gm_oscore_wrap(keys, &p->outer, &p->request, id, piv, piv_n, text(plain), &p->out, &p->scratch, &p->job),
 	    GM_E_OK);
-	cr_assert_eq(gm_ccm_seal(&p->job, 1), 1);
+	cr_assert_eq(gm_aead_seal_many(&p->job, 1), 1);
 	cr_assert_eq(gm_coap_decode(gm_out_result(&p->out), &p->msg), GM_E_OK);
 	cr_assert_eq(gm_oscore_option_decode(p->msg.oscore, &p->option), GM_E_OK);
 }
@@ -347,7 +435,7 @@ static bool receive(struct pair *p, const struct gm_oscore_keys *keys, bool is_r
 	cr_assert_eq(gm_oscore_unwrap(keys, p->msg.payload, &p->option, &p->request, is_request, p->plain,
 	                              sizeof(p->plain), &p->scratch, &p->job),
 	             GM_E_OK);
-	return gm_ccm_open(&p->job, 1) == 1;
+	return gm_aead_open_many(&p->job, 1) == 1;
 }
 
 Test(oscore, carries_a_request_and_both_kinds_of_response)
@@ -382,6 +470,137 @@ Test(oscore, carries_a_request_and_both_kinds_of_response)
 	cr_expect(receive(&p, &p.client, false));
 	cr_expect(gm_bytes_is((struct gm_bytes){p.plain, p.job.text_len}, "\x45\xff"
 	                                                                  "news"));
+}
+
+Test(oscore, carries_messages_with_every_algorithm_under_its_own_tag)
+{
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		struct pair p;
+		setup_with(&p, sizes[i].alg, "s");
+		deliver(&p, &p.client, &p.client.sid, p.request.piv, p.request.piv_n, "\x01\xffhey");
+		cr_expect_eq(p.msg.payload.n, 5u + sizes[i].tag, "alg %d", sizes[i].alg);
+		cr_expect(receive(&p, &p.server, true), "alg %d", sizes[i].alg);
+		cr_expect(gm_bytes_is((struct gm_bytes){p.plain, p.job.text_len}, "\x01\xffhey"));
+		p.pkt[gm_out_len(&p.out) - 1] ^= 1;
+		cr_expect_not(receive(&p, &p.server, true), "alg %d", sizes[i].alg);
+	}
+}
+
+Test(oscore, leaves_room_for_the_tag_of_each_algorithm)
+{
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		struct pair p;
+		setup_with(&p, sizes[i].alg, "s");
+		deliver(&p, &p.client, &p.client.sid, p.request.piv, p.request.piv_n, "\x01");
+		size_t need = gm_out_len(&p.out);
+		p.out = gm_out(p.pkt, need - 1);
+		cr_expect_eq(gm_oscore_wrap(&p.client, &p.outer, &p.request, &p.client.sid, p.request.piv, 1,
+		                            text("\x01"), &p.out, &p.scratch, &p.job),
+		             GM_E_ROOM);
+		struct gm_bytes tag_only = {p.msg.payload.p, sizes[i].tag};
+		cr_expect_eq(gm_oscore_unwrap(&p.server, tag_only, &p.option, &p.request, true, p.plain,
+		                              sizeof(p.plain), &p.scratch, &p.job),
+		             GM_E_DECRYPT);
+	}
+}
+
+/* ---- every algorithm against an implementation in Python */
+
+struct hex { /* a field of the vectors */
+	uint8_t b[1100];
+	size_t n;
+};
+
+static struct gm_bytes get(struct hex *h, const json_t *o, const char *key)
+{
+	h->n = gm_vectors_get(h->b, sizeof(h->b), o, key);
+	return (struct gm_bytes){h->b, h->n};
+}
+
+static void expect_field(const json_t *o, const char *key, const void *got, size_t n)
+{
+	struct hex want;
+	cr_expect(gm_bytes_eq(get(&want, o, key), (struct gm_bytes){got, n}), "%s", key);
+}
+
+struct sent { /* one message of the vectors */
+	const char *name;
+	struct gm_oscore_keys from;
+	struct gm_oscore_id requester;
+	uint64_t request_seq, seq;
+	bool own; /* the nonce is made of the sender's ID and a Partial IV of its own, else of the request's */
+};
+
+static void seal_and_open(const json_t *row, const struct sent *x)
+{
+	const json_t *m = json_object_get(row, x->name);
+	const struct gm_oscore_id *nonce_id = x->own ? &x->from.sid : &x->requester;
+	struct gm_oscore_request request = {.kid = x->requester};
+	struct gm_oscore_outer outer = {.code = GM_COAP_POST};
+	struct gm_oscore_option option = {.has_kid = true};
+	struct gm_oscore_scratch scratch;
+	struct gm_aead_job job;
+	struct hex plain, sealed;
+	uint8_t pkt[1200], opened[1200], piv[GM_OSCORE_PIV_MAX];
+	struct gm_out out = gm_out(pkt, sizeof(pkt));
+	uint8_t piv_n = gm_oscore_piv(piv, x->seq);
+
+	request.piv_n = gm_oscore_piv(request.piv, x->request_seq);
+	cr_assert_eq(gm_oscore_wrap(&x->from, &outer, &request, nonce_id, piv, piv_n, get(&plain, m, "plain"), &out,
+	                            &scratch, &job),
+	             GM_E_OK);
+	expect_field(m, "nonce", job.nonce, gm_aead_info(x->from.alg)->nonce_len);
+	expect_field(m, "aad", job.aad, job.aad_len);
+	cr_assert_eq(gm_aead_seal_many(&job, 1), 1);
+	expect_field(m, "sealed", job.text, gm_out_len(&out) - (size_t)(job.text - pkt));
+
+	struct gm_oscore_keys to = x->from; /* who receives has the keys the other way round */
+	memcpy(to.recv_key, x->from.send_key, sizeof(to.recv_key));
+	to.rid = x->from.sid;
+	option.piv_n = x->own ? piv_n : 0;
+	memcpy(option.piv, piv, sizeof(piv));
+	cr_assert_eq(gm_oscore_unwrap(&to, get(&sealed, m, "sealed"), &option, &request, strcmp(x->name, "request") == 0, opened,
+	                              sizeof(opened), &scratch, &job),
+	             GM_E_OK);
+	cr_expect_eq(gm_aead_open_many(&job, 1), 1, "alg %d %s", to.alg, x->name);
+	expect_field(m, "plain", opened, job.text_len);
+}
+
+Test(oscore, agrees_with_another_implementation_for_every_algorithm)
+{
+	json_t *file = gm_vectors_load("oscore-algs.json"), *row;
+	size_t i;
+	cr_assert(gm_crypto_init());
+	json_array_foreach(json_object_get(file, "rows"), i, row)
+	{
+		struct hex ms, salt, id_context = {.n = 0}, sid, rid;
+		struct gm_oscore_keys client, server;
+		struct gm_oscore_input input = {
+		    .ms = get(&ms, row, "ms"),
+		    .salt = get(&salt, row, "salt"),
+		    .sid = get(&sid, row, "sid"),
+		    .rid = get(&rid, row, "rid"),
+		    .alg = (int)json_integer_value(json_object_get(row, "alg")),
+		    .hkdf = (int)json_integer_value(json_object_get(row, "hkdf")),
+		};
+		if (json_is_string(json_object_get(row, "id_context")))
+			input.id_context = get(&id_context, row, "id_context");
+		cr_assert_eq(gm_oscore_derive(&client, &input), GM_E_OK);
+		const struct gm_aead_info *aead = gm_aead_info(client.alg);
+		expect_field(row, "send_key", client.send_key, aead->key_len);
+		expect_field(row, "recv_key", client.recv_key, aead->key_len);
+		expect_field(row, "common_iv", client.common_iv, aead->nonce_len);
+		server = client;
+		server.sid = client.rid;
+		server.rid = client.sid;
+		memcpy(server.send_key, client.recv_key, sizeof(server.send_key));
+		memcpy(server.recv_key, client.send_key, sizeof(server.recv_key));
+		seal_and_open(row, &(struct sent){"request", client, client.sid, 0xfffffffffe, 0xfffffffffe, true});
+		seal_and_open(row, &(struct sent){"response", server, client.sid, 0x14, 0x14, false});
+		seal_and_open(row, &(struct sent){"notification", server, client.sid, 0x14, 0x0102030405, true});
+	}
+	cr_expect_eq(i, 2 * COUNT(sizes));
+	json_decref(file);
 }
 
 Test(oscore, binds_a_response_to_its_request)
