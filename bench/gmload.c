@@ -306,7 +306,8 @@ static void will_fetch(struct gm_member *m, const struct gm_member *of)
 static bool fetched(struct load *l, struct gm_member *m, const struct gm_member *of)
 {
 	const struct gm_member_peer *p = gm_member_find_peer(m, (struct gm_bytes){of->sid, of->sid_n});
-	bool good = p && memcmp(p->pub, of->pub, sizeof(p->pub)) == 0;
+	bool good = p && p->roles == of->roles && p->cred_n == of->own.cred_n &&
+	            memcmp(p->cred, of->own.cred, p->cred_n) == 0;
 	if (!good)
 		gm_fleet_fail(&l->fleet, m, "the credential fetched is not that of the member");
 	return good;

@@ -96,6 +96,7 @@ static void forget_peer(struct gm_member *m, struct gm_bytes sid)
 {
 	for (uint32_t i = 0; i < m->peers_n; i++)
 		if (gm_bytes_eq((struct gm_bytes){m->peers[i].sid, m->peers[i].sid_n}, sid)) {
+			free(m->peers[i].cred);
 			m->peers[i] = m->peers[--m->peers_n];
 			return;
 		}
@@ -111,17 +112,21 @@ bool gm_peers_purge(struct gm_member *m, struct gm_bytes stale)
 
 void gm_peers_forget(struct gm_member *m)
 {
+	for (uint32_t i = 0; i < m->peers_n; i++)
+		free(m->peers[i].cred);
 	free(m->peers);
 	m->peers = NULL;
 	m->peers_n = 0;
 }
 
 /* There is room for it. */
-static bool peer_put(struct gm_member_env *env, struct gm_member *m, struct gm_bytes cred, struct gm_bytes sid)
+static bool peer_put(struct gm_member_env *env, struct gm_member *m, struct gm_bytes cred, uint64_t roles,
+                     struct gm_bytes sid)
 {
-	struct gm_member_peer p = {.sid_n = (uint8_t)sid.n, .cred_n = (uint8_t)cred.n};
-	if (sid.n > sizeof(p.sid) || cred.n > sizeof(p.cred) ||
-	    gm_cred_key(cred, &env->groups[m->group].params, p.pub) != GM_E_OK)
+	struct gm_member_peer p = {.sid_n = (uint8_t)sid.n, .roles = (uint8_t)roles, .cred_n = (uint16_t)cred.n};
+	struct gm_cred_pub pub;
+	if (sid.n > sizeof(p.sid) || roles > UINT8_MAX ||
+	    gm_cred_pub(cred, &env->groups[m->group].params, &pub) != GM_E_OK || !(p.cred = malloc(cred.n)))
 		return false;
 	memcpy(p.sid, sid.p, sid.n);
 	memcpy(p.cred, cred.p, cred.n);
@@ -130,36 +135,35 @@ static bool peer_put(struct gm_member_env *env, struct gm_member *m, struct gm_b
 	return true;
 }
 
-static bool peer_add(struct gm_member_env *env, struct gm_member *m, struct gm_bytes cred, struct gm_bytes sid)
+/* creds, peer_roles and peer_identifiers, parallel, beside those already known          RFC 9594 §4.3.1 */
+static bool peers_add(struct gm_member_env *env, struct gm_member *m, struct gm_creds creds)
 {
-	struct gm_member_peer *peers = realloc(m->peers, (m->peers_n + 1) * sizeof(*peers));
+	struct gm_bytes cred, sid;
+	uint64_t roles;
+	struct gm_member_peer *peers = realloc(m->peers, (m->peers_n + creds.creds.n + 1) * sizeof(*peers));
 	if (!peers)
 		return false;
 	m->peers = peers;
-	return peer_put(env, m, cred, sid);
+	while (gm_list_bstr(&creds.creds, &cred))
+		if (!gm_list_uint(&creds.roles, &roles) || !gm_list_bstr(&creds.sids, &sid) ||
+		    !peer_put(env, m, cred, roles, sid))
+			return false;
+	return true;
 }
 
-/* creds and peer_identifiers, parallel arrays, beside those already known          R9594 §4.3.1 */
-static bool peers_add(struct gm_member_env *env, struct gm_member *m, const struct gm_keying_map *map)
+static bool peers_add_map(struct gm_member_env *env, struct gm_member *m, const struct gm_keying_map *map)
 {
-	struct gm_in creds = gm_in_bytes(map->creds), ids = gm_in_bytes(map->peer_ids);
-	uint64_t n = gm_cbor_array(&creds);
-	if (gm_cbor_array(&ids) != n || creds.err != GM_E_OK || ids.err != GM_E_OK)
-		return false;
-	struct gm_member_peer *peers = realloc(m->peers, (m->peers_n + n + 1) * sizeof(*peers));
-	if (!peers)
-		return false;
-	m->peers = peers;
-	for (uint64_t i = 0; i < n; i++)
-		if (!peer_put(env, m, gm_cbor_bstr(&creds), gm_cbor_bstr(&ids)))
-			return false;
-	return gm_cbor_end(&creds) == GM_E_OK && gm_cbor_end(&ids) == GM_E_OK;
+	struct gm_creds c;
+	return gm_list_decode(map->creds, GM_CBOR_BSTR, &c.creds) &&
+	       gm_list_decode(map->peer_roles, GM_CBOR_UINT, &c.roles) &&
+	       gm_list_decode(map->peer_ids, GM_CBOR_BSTR, &c.sids) && c.creds.n == c.roles.n &&
+	       c.creds.n == c.sids.n && peers_add(env, m, c);
 }
 
 static bool peers_from_map(struct gm_member_env *env, struct gm_member *m, const struct gm_keying_map *map)
 {
 	gm_peers_forget(m);
-	return peers_add(env, m, map);
+	return peers_add_map(env, m, map);
 }
 
 /* Joiners that a rekeying message tells of, where the member keeps peers at all.           KG §11.1 */
@@ -168,11 +172,29 @@ static void peers_joined(struct gm_member_env *env, struct gm_member *m, const s
 	if ((map->creds.p != NULL) != (map->peer_ids.p != NULL) ||
 	    (map->creds.p != NULL) != (map->peer_roles.p != NULL))
 		env->failed(env->arg, m, "rekeying message tells of joiners by halves");
-	else if (map->creds.p && m->peers && !peers_add(env, m, map))
+	else if (map->creds.p && m->peers && !peers_add_map(env, m, map))
 		env->failed(env->arg, m, "joiners in a rekeying message cannot be read");
 }
 
 /* ---- one function per operation; the code that the exchange ends with */
+
+/* What the token's answer says of the group. Nothing: the Join will be refused with it.        RFC 9594 §3.3 */
+static void told_with_token(struct gm_member_env *env, struct gm_member *m, const struct gm_token_response *r)
+{
+	struct gm_join_info info = {0};
+	struct gm_in in = gm_in_bytes(r->infos);
+	for (unsigned i = 0; i < r->infos_n; i++) {
+		int64_t label = gm_cbor_int(&in);
+		struct gm_bytes item = gm_cbor_item(&in);
+		if (label == GM_OAUTH_SIGN_INFO)
+			info.sign_info = item;
+		else if (label == GM_OAUTH_ECDH_INFO)
+			info.ecdh_info = item;
+		else if (label == GM_OAUTH_KDC_DH_CREDS)
+			info.kdc_dh_creds = item;
+	}
+	(void)gm_group_told(env, m, &info);
+}
 
 static uint8_t take_token(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
                           struct gm_bytes body)
@@ -212,6 +234,7 @@ static uint8_t take_token(struct gm_member_env *env, struct gm_member *m, const 
 	if (m->state == GM_MEMBER_NEW)
 		m->state = GM_MEMBER_TOKEN;
 	env->context(env->arg, m, input.ms, input.salt);
+	told_with_token(env, m, &r);
 	return msg->code;
 }
 
@@ -233,19 +256,18 @@ static uint8_t take_update(struct gm_member_env *env, struct gm_member *m, const
 	return msg->code;
 }
 
-/* 4.00 with a fresh kdcchallenge: sign anew and ask again.                        KG §6.2 */
+/* 4.00 with the group's algorithms and a fresh kdcchallenge: prove (anew) and ask again.            KG §6.2 */
 static bool rechallenged(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
                          struct gm_bytes body)
 {
-	struct gm_bytes challenge = {0};
-	static const struct gm_field fields[] = {{30, GM_FIELD_BSTR, 0}};
+	struct gm_join_info info;
 	if (msg->code != GM_COAP(4, 0) || msg->content_format != GM_CF_GROUPCOMM || m->ex.challenge_tries)
 		return false;
-	struct gm_in in = gm_in_bytes(body);
-	if (gm_fields_read(&in, fields, 1, &challenge) == 0 || !challenge.n || challenge.n > sizeof(m->challenge))
+	if (gm_join_info_decode(body, &info) != GM_E_OK || !info.challenge.n || info.challenge.n > sizeof(m->challenge) ||
+	    !gm_group_told(env, m, &info))
 		return false;
-	m->challenge_n = (uint8_t)challenge.n;
-	memcpy(m->challenge, challenge.p, challenge.n);
+	m->challenge_n = (uint8_t)info.challenge.n;
+	memcpy(m->challenge, info.challenge.p, info.challenge.n);
 	m->ex.challenge_tries++;
 	gm_pending_sign(env, m);
 	return true;
@@ -372,17 +394,12 @@ static uint8_t take_stale(struct gm_member_env *env, struct gm_member *m, const 
 static uint8_t take_creds(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
                           struct gm_bytes body)
 {
-	static const struct gm_field fields[] = {
-	    {9, GM_FIELD_UINT, offsetof(struct gm_keying_map, num)},
-	    {13, GM_FIELD_ARRAY, offsetof(struct gm_keying_map, creds)},
-	    {15, GM_FIELD_ARRAY, offsetof(struct gm_keying_map, peer_ids)},
-	};
-	struct gm_keying_map map = {0};
-	struct gm_in in = gm_in_bytes(body);
+	struct gm_creds creds;
+	int64_t num;
 	if (msg->code != GM_COAP(2, 5))
 		return msg->code;
-	gm_fields_read(&in, fields, GM_FIELDS_N(fields), &map);
-	if (in.err != GM_E_OK || !peers_from_map(env, m, &map)) {
+	gm_peers_forget(m);
+	if (gm_creds_answer_decode(body, &num, &creds) != GM_E_OK || num < 0 || !peers_add(env, m, creds)) {
 		env->failed(env->arg, m, "creds cannot be read");
 		return 0;
 	}
@@ -393,7 +410,7 @@ static uint8_t take_creds(struct gm_member_env *env, struct gm_member *m, const 
 static uint8_t take_fetch(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
                           struct gm_bytes body)
 {
-	struct gm_bytes asked = {m->fetch_sid, m->fetch_sid_n}, cred, sid;
+	struct gm_bytes asked = {m->fetch_sid, m->fetch_sid_n};
 	struct gm_creds creds;
 	int64_t num;
 	if (msg->code != GM_COAP(2, 5))
@@ -405,8 +422,7 @@ static uint8_t take_fetch(struct gm_member_env *env, struct gm_member *m, const 
 	forget_peer(m, asked);
 	if (gm_is_nothing(body))
 		return msg->code;
-	if (creds.creds.n != 1 || !gm_list_bstr(&creds.creds, &cred) || !gm_list_bstr(&creds.sids, &sid) ||
-	    !gm_bytes_eq(sid, asked) || !peer_add(env, m, cred, sid))
+	if (creds.creds.n != 1 || !peers_add(env, m, creds) || !gm_member_find_peer(m, asked))
 		env->failed(env->arg, m, "another credential than the one asked for");
 	return msg->code;
 }
@@ -420,15 +436,14 @@ static uint8_t take_kdc(struct gm_member_env *env, struct gm_member *m, const st
 	struct gm_kdc_cred kdc;
 	if (msg->code != GM_COAP(2, 5))
 		return msg->code;
-	if (gm_kdc_cred_decode(body, &kdc) != GM_E_OK || kdc.verify.n != GM_ED25519_SIG) {
+	if (gm_kdc_cred_decode(body, &kdc) != GM_E_OK) {
 		env->failed(env->arg, m, "answer of kdc-cred cannot be read");
 		return 0;
 	}
 	gm_pop_input(&o, (struct gm_bytes){m->joined_cnonce, sizeof(m->joined_cnonce)}, kdc.nonce, (struct gm_bytes){0});
-	struct gm_ed25519_job job = {.pub = g->kdc_pub, .sig = kdc.verify.p, .msg = input, .msg_len = gm_out_len(&o)};
 	if (!gm_bytes_eq(kdc.cred, (struct gm_bytes){g->kdc_cred, g->kdc_cred_n}))
 		env->failed(env->arg, m, "kdc-cred is not that of the Join");
-	if (o.err != GM_E_OK || gm_ed25519_verify(&job, 1) != 1)
+	if (o.err != GM_E_OK || !gm_proof_verify(&g->params, &m->own.key, &g->kdc_pub, gm_out_result(&o), kdc.verify))
 		env->failed(env->arg, m, "proof of kdc-cred does not verify");
 	return msg->code;
 }
@@ -461,8 +476,8 @@ static uint8_t take_recred(struct gm_member_env *env, struct gm_member *m, const
 		return msg->code;
 	if (body.n)
 		env->failed(env->arg, m, "answer to a new credential has a payload");
-	memcpy(m->seed, m->next_seed, sizeof(m->seed));
-	memcpy(m->pub, m->next_pub, sizeof(m->pub));
+	if (m->next_own)
+		m->own = *m->next_own;
 	return msg->code;
 }
 

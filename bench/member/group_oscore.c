@@ -3,7 +3,7 @@
 
 #include "wire/cbor.h"
 
-#define AAD_MAX 1024u
+#define AAD_MAX (2u * GM_CRED_MAX + 256u)
 #define TEXT_MAX 1400u
 #define KEY_MAX 32u
 
@@ -14,8 +14,8 @@ static struct gm_bytes id_bytes(const struct gm_oscore_id *id)
 
 /* ---- derivation: info = [id, id_context, alg, type, L]                       RFC 8613 §3.2.1 */
 
-static void derive(uint8_t *key, const uint8_t prk[static GM_SHA256], const struct gm_group_oscore *ctx,
-                   struct gm_bytes id, int32_t alg, const char *type, size_t n)
+static bool derive_from(const struct gm_group_oscore *ctx, struct gm_bytes salt, struct gm_bytes ikm, uint8_t *key,
+                        struct gm_bytes id, int32_t alg, const char *type, size_t n)
 {
 	uint8_t bytes[64];
 	struct gm_out info = gm_out(bytes, sizeof(bytes));
@@ -25,68 +25,99 @@ static void derive(uint8_t *key, const uint8_t prk[static GM_SHA256], const stru
 	gm_cbor_put_int(&info, alg);
 	gm_cbor_put_text(&info, type);
 	gm_cbor_put_uint(&info, n);
-	gm_hkdf_sha256_expand(key, n, prk, bytes, gm_out_len(&info));
+	return gm_hkdf(ctx->params.hkdf, key, n, salt.p, salt.n, ikm.p, ikm.n, bytes, gm_out_len(&info));
+}
+
+static bool derive(uint8_t *key, const struct gm_group_oscore *ctx, struct gm_bytes id, int32_t alg, const char *type,
+                   size_t n)
+{
+	return derive_from(ctx, (struct gm_bytes){ctx->salt, ctx->salt_n}, (struct gm_bytes){ctx->ms, ctx->ms_n}, key, id,
+	                   alg, type, n);
 }
 
 static int32_t main_alg(const struct gm_group_oscore *ctx)
 {
-	return ctx->gp_enc_alg ? ctx->gp_enc_alg : ctx->alg;
+	return ctx->params.gp_enc_alg ? ctx->params.gp_enc_alg : ctx->params.alg;
 }
 
 static size_t key_len(int32_t alg)
 {
-	return gm_aead_info(alg)->key_len;
+	return gm_group_enc_info(alg)->key_len;
 }
 
 enum gm_err gm_group_oscore_init(struct gm_group_oscore *ctx, const struct gm_group_params *params, struct gm_bytes ms,
                                  struct gm_bytes salt, struct gm_bytes gid, struct gm_bytes gm_cred)
 {
-	*ctx = (struct gm_group_oscore){.alg = params->alg,
-	                                .gp_enc_alg = params->gp_enc_alg,
-	                                .sign_alg = params->sign_alg,
-	                                .ecdh_alg = params->ecdh_alg,
-	                                .gm_cred = gm_cred};
-	const struct gm_aead_info *a = gm_aead_info(params->alg), *g = gm_aead_info(params->gp_enc_alg);
-	if (gid.n > sizeof(ctx->gid) || (!a && !g) || (!a && params->alg) || (!g && params->gp_enc_alg))
+	*ctx = (struct gm_group_oscore){.params = *params, .gm_cred = gm_group_cred(gm_cred, params->cred_fmt)};
+	const struct gm_aead_info *a = gm_aead_info(params->alg), *g = gm_group_enc_info(params->gp_enc_alg);
+	if (gid.n > sizeof(ctx->gid) || ms.n > sizeof(ctx->ms) || salt.n > sizeof(ctx->salt) || (!a && !g) ||
+	    (!a && params->alg) || (!g && params->gp_enc_alg))
 		return GM_E_RANGE;
 	ctx->gid_n = (uint8_t)gid.n;
+	ctx->ms_n = (uint8_t)ms.n;
+	ctx->salt_n = (uint8_t)salt.n;
 	memcpy(ctx->gid, gid.p, gid.n);
-	gm_hkdf_sha256_extract(ctx->prk, salt.p, salt.n, ms.p, ms.n);
+	memcpy(ctx->ms, ms.p, ms.n);
+	if (salt.n)
+		memcpy(ctx->salt, salt.p, salt.n);
 	uint8_t iv_n = a && (!g || a->nonce_len > g->nonce_len) ? a->nonce_len : g->nonce_len;
-	derive(ctx->common_iv, ctx->prk, ctx, (struct gm_bytes){0}, main_alg(ctx), "IV", iv_n);
-	if (g)
-		derive(ctx->signature_encryption_key, ctx->prk, ctx, (struct gm_bytes){0}, ctx->gp_enc_alg, "SEKey",
-		       g->key_len);
-	return GM_E_OK;
+	bool good = derive(ctx->common_iv, ctx, (struct gm_bytes){0}, main_alg(ctx), "IV", iv_n) &&
+	            (!g || derive(ctx->signature_encryption_key, ctx, (struct gm_bytes){0}, params->gp_enc_alg, "SEKey",
+	                          g->key_len));
+	return good ? GM_E_OK : GM_E_RANGE;
 }
 
 void gm_group_sender_key(uint8_t *key, const struct gm_group_oscore *ctx, const struct gm_oscore_id *sid)
 {
-	derive(key, ctx->prk, ctx, id_bytes(sid), main_alg(ctx), "Key", key_len(main_alg(ctx)));
+	(void)derive(key, ctx, id_bytes(sid), main_alg(ctx), "Key", key_len(main_alg(ctx))); /* init tried this hash */
 }
 
-/* HKDF(Sender Key, from's cred || to's cred || DH, [from, Gid, alg, "Key", L]), whichever of both computes it. */
+/* One certificate, or an array of them.                                           RFC 9360 §2, C509 §3.4 */
+static struct gm_bytes end_certificate(struct gm_bytes cred, bool chain)
+{
+	struct gm_in in = gm_in_bytes(cred);
+	uint64_t n = gm_cbor_peek(&in) == GM_CBOR_ARRAY ? gm_cbor_array(&in) : 1;
+	struct gm_bytes first = gm_cbor_bstr(&in);
+	return in.err == GM_E_OK && (n == 1 || chain) ? first : (struct gm_bytes){0};
+}
+
+struct gm_bytes gm_group_cred(struct gm_bytes cred, int32_t cred_fmt)
+{
+	bool chain = cred_fmt == GM_CRED_FMT_X5CHAIN || cred_fmt == GM_CRED_FMT_C5C;
+	if (chain || cred_fmt == GM_CRED_FMT_X5BAG || cred_fmt == GM_CRED_FMT_C5B)
+		return end_certificate(cred, chain);
+	return gm_cred_untagged(cred, cred_fmt);
+}
+
+static void put_cred(struct gm_out *out, const struct gm_group_oscore *ctx, struct gm_bytes cred)
+{
+	struct gm_bytes part = gm_group_cred(cred, ctx->params.cred_fmt);
+	gm_out_bytes(out, part.p, part.n);
+}
+
+/* HKDF(Sender Key, from's cred || to's cred || DH, [from, Gid, alg, "Key", L]), whichever of both computes it.
+ *                                                                                        GO §2.5.1 */
 enum gm_err gm_group_pairwise_key(uint8_t *key, const struct gm_group_oscore *ctx, const struct gm_group_endpoint *from,
                                   const struct gm_group_endpoint *to)
 {
-	const struct gm_group_endpoint *own = from->seed ? from : to, *other = from->seed ? to : from;
-	uint8_t sender_key[KEY_MAX], priv[GM_X25519_KEY], pub[GM_X25519_KEY], prk[GM_SHA256], bytes[AAD_MAX];
+	const struct gm_group_endpoint *own = from->key ? from : to, *other = from->key ? to : from;
+	const struct gm_group_params *p = &ctx->params;
+	uint8_t sender_key[KEY_MAX], secret[GM_EC_SIDE_MAX], bytes[AAD_MAX];
 	struct gm_out ikm = gm_out(bytes, sizeof(bytes));
-	if (!ctx->alg || !ctx->ecdh_alg || !own->seed)
+	if (!p->alg || !p->ecdh_alg || !own->key)
 		return GM_E_RANGE;
-	gm_out_bytes(&ikm, from->cred.p, from->cred.n);
-	gm_out_bytes(&ikm, to->cred.p, to->cred.n);
-	uint8_t *dh = gm_out_take(&ikm, GM_X25519_KEY);
-	gm_ed25519_to_x25519_priv(priv, own->seed);
-	bool good = dh && gm_ed25519_to_x25519_pub(pub, other->pub) && gm_x25519(dh, priv, pub);
+	put_cred(&ikm, ctx, from->cred);
+	put_cred(&ikm, ctx, to->cred);
+	bool good = gm_shared_secret(secret, own->key, other->pub) == GM_E_OK;
 	if (good) {
+		gm_out_bytes(&ikm, secret, own->key->pub.n);
 		gm_group_sender_key(sender_key, ctx, &from->sid);
-		gm_hkdf_sha256_extract(prk, sender_key, key_len(main_alg(ctx)), bytes, gm_out_len(&ikm));
-		derive(key, prk, ctx, id_bytes(&from->sid), ctx->alg, "Key", key_len(ctx->alg));
+		good = ikm.err == GM_E_OK &&
+		       derive_from(ctx, (struct gm_bytes){sender_key, key_len(main_alg(ctx))}, gm_out_result(&ikm), key,
+		                   id_bytes(&from->sid), p->alg, "Key", key_len(p->alg));
 	}
 	gm_wipe(sender_key, sizeof(sender_key));
-	gm_wipe(priv, sizeof(priv));
-	gm_wipe(prk, sizeof(prk));
+	gm_wipe(secret, sizeof(secret));
 	gm_wipe(bytes, sizeof(bytes));
 	return good ? GM_E_OK : GM_E_RANGE;
 }
@@ -107,16 +138,17 @@ void gm_group_external_aad(struct gm_out *out, const struct gm_group_oscore *ctx
 	gm_cbor_put_array(out, 9);
 	gm_cbor_put_uint(out, 1);
 	gm_cbor_put_array(out, 4);
-	put_alg(out, ctx->alg);
-	put_alg(out, ctx->gp_enc_alg);
-	put_alg(out, ctx->sign_alg);
-	put_alg(out, ctx->ecdh_alg);
+	put_alg(out, ctx->params.alg);
+	put_alg(out, ctx->params.gp_enc_alg);
+	put_alg(out, ctx->params.sign_alg);
+	put_alg(out, ctx->params.ecdh_alg);
 	gm_cbor_put_bstr(out, request->kid.b, request->kid.n);
 	gm_cbor_put_bstr(out, request->piv, request->piv_n);
 	gm_cbor_put_bstr(out, NULL, 0);
 	gm_cbor_put_bstr(out, request->gid, request->gid_n);
 	gm_cbor_put_bstr(out, option.p, option.n);
-	gm_cbor_put_bstr(out, sender_cred.p, sender_cred.n);
+	struct gm_bytes sender = gm_group_cred(sender_cred, ctx->params.cred_fmt);
+	gm_cbor_put_bstr(out, sender.p, sender.n);
 	gm_cbor_put_bstr(out, ctx->gm_cred.p, ctx->gm_cred.n);
 }
 
@@ -139,26 +171,32 @@ static void put_to_be_signed(struct gm_out *out, struct gm_bytes external_aad, s
 	gm_cbor_put_bstr(out, ciphertext.p, ciphertext.n);
 }
 
-static void make_nonce(uint8_t *nonce, const struct gm_group_oscore *ctx, int32_t alg, const struct gm_oscore_id *id,
+/* false: an ID that the nonces of alg have no room for                          RFC 8613 §5.2 */
+static bool make_nonce(uint8_t *nonce, const struct gm_group_oscore *ctx, int32_t alg, const struct gm_oscore_id *id,
                        const uint8_t *piv, uint8_t piv_n)
 {
-	gm_oscore_nonce(nonce, gm_aead_info(alg)->nonce_len, ctx->common_iv, id, piv, piv_n);
+	uint8_t n = gm_group_enc_info(alg)->nonce_len;
+	if (id->n + 1u + GM_OSCORE_PIV_MAX > n)
+		return false;
+	gm_oscore_nonce(nonce, n, ctx->common_iv, id, piv, piv_n);
+	return true;
 }
 
 /* KEYSTREAM over the signature: salt is the Partial IV, id whoever drew it.      GO §4 */
-static void mask_signature(uint8_t sig[static GM_ED25519_SIG], const struct gm_group_oscore *ctx,
-                           const struct gm_oscore_id *id, const uint8_t *piv, uint8_t piv_n, bool is_request)
+static void mask_signature(uint8_t *sig, const struct gm_group_oscore *ctx, const struct gm_oscore_id *id,
+                           const uint8_t *piv, uint8_t piv_n, bool is_request)
 {
-	uint8_t bytes[64], stream[GM_ED25519_SIG];
+	size_t n = gm_proof_len(&ctx->params);
+	uint8_t bytes[64], stream[GM_PROOF_MAX];
 	struct gm_out info = gm_out(bytes, sizeof(bytes));
 	gm_cbor_put_array(&info, 4);
 	gm_cbor_put_bstr(&info, id->b, id->n);
 	gm_cbor_put_bstr(&info, ctx->gid, ctx->gid_n);
 	gm_cbor_put_bool(&info, is_request);
-	gm_cbor_put_uint(&info, sizeof(stream));
-	gm_hkdf_sha256(stream, sizeof(stream), piv, piv_n, ctx->signature_encryption_key, key_len(ctx->gp_enc_alg),
-	               bytes, gm_out_len(&info));
-	for (size_t i = 0; i < sizeof(stream); i++)
+	gm_cbor_put_uint(&info, n);
+	(void)gm_hkdf(ctx->params.hkdf, stream, n, piv, piv_n, ctx->signature_encryption_key,
+	              key_len(ctx->params.gp_enc_alg), bytes, gm_out_len(&info));
+	for (size_t i = 0; i < n; i++)
 		sig[i] ^= stream[i];
 }
 
@@ -196,14 +234,15 @@ static enum gm_err prepare(struct message *m, const struct gm_group_endpoint *se
                            struct gm_bytes option)
 {
 	struct gm_out external = gm_out(m->external, sizeof(m->external)), enc = gm_out(m->enc, sizeof(m->enc));
-	m->alg = m->group ? m->ctx->gp_enc_alg : m->ctx->alg;
-	if (!m->alg || (m->group && m->ctx->sign_alg != -8) || (!m->group && !receiver))
+	m->alg = m->group ? m->ctx->params.gp_enc_alg : m->ctx->params.alg;
+	if (!m->alg || (m->group && !m->ctx->params.group_mode) || (!m->group && !receiver))
 		return GM_E_RANGE;
 	if (m->group)
 		gm_group_sender_key(m->key, m->ctx, &sender->sid);
 	else
 		GM_TRY(gm_group_pairwise_key(m->key, m->ctx, sender, receiver));
-	make_nonce(m->nonce, m->ctx, m->alg, &m->piv_id, m->piv, m->piv_n);
+	if (!make_nonce(m->nonce, m->ctx, m->alg, &m->piv_id, m->piv, m->piv_n))
+		return GM_E_RANGE;
 	gm_group_external_aad(&external, m->ctx, request, option, sender->cred);
 	m->external_n = gm_out_len(&external);
 	put_enc_structure(&enc, gm_out_result(&external));
@@ -223,14 +262,15 @@ static enum gm_err append_signature(struct message *m, const struct gm_group_end
 {
 	uint8_t bytes[AAD_MAX + TEXT_MAX];
 	struct gm_out tbs = gm_out(bytes, sizeof(bytes));
-	uint8_t *sig = gm_out_take(pkt, GM_ED25519_SIG);
+	uint8_t sig[GM_PROOF_MAX];
 	put_to_be_signed(&tbs, (struct gm_bytes){m->external, m->external_n}, ciphertext);
-	if (!sig || tbs.err != GM_E_OK)
+	if (tbs.err != GM_E_OK)
 		return GM_E_ROOM;
-	struct gm_ed25519_sign_job job = {own->seed, own->pub, bytes, gm_out_len(&tbs), sig};
-	gm_ed25519_sign(&job, 1);
+	if (!own->key || gm_proof_make(&m->ctx->params, own->key, NULL, gm_out_result(&tbs), sig) != GM_E_OK)
+		return GM_E_RANGE;
 	mask_signature(sig, m->ctx, &m->piv_id, m->piv, m->piv_n, m->is_request);
-	return GM_E_OK;
+	gm_out_bytes(pkt, sig, gm_proof_len(&m->ctx->params));
+	return pkt->err;
 }
 
 static struct gm_oscore_option make_option(const struct gm_group_oscore *ctx, const struct gm_group_endpoint *own,
@@ -247,12 +287,25 @@ static struct gm_oscore_option make_option(const struct gm_group_oscore *ctx, co
 	return o;
 }
 
+/* In counter mode nothing is authenticated but by the signature.                RFC 9459 §4 */
+static bool seal(const struct message *m, uint8_t *text, size_t n)
+{
+	return gm_ctr_info(m->alg) ? gm_ctr_crypt(m->alg, m->key, m->nonce, text, n)
+	                           : gm_aead_seal(m->alg, m->key, m->nonce, m->enc, m->enc_n, text, n);
+}
+
+static bool open_text(const struct message *m, uint8_t *text, size_t n)
+{
+	return gm_ctr_info(m->alg) ? gm_ctr_crypt(m->alg, m->key, m->nonce, text, n)
+	                           : gm_aead_open(m->alg, m->key, m->nonce, m->enc, m->enc_n, text, n);
+}
+
 static enum gm_err put_message(struct message *m, const struct gm_group_endpoint *own,
                                const struct gm_oscore_outer *outer, struct gm_bytes option, struct gm_bytes plain,
                                struct gm_out *pkt)
 {
 	uint16_t last = 0;
-	uint8_t tag_n = gm_aead_info(m->alg)->tag_len;
+	uint8_t tag_n = gm_group_enc_info(m->alg)->tag_len;
 	gm_coap_put_head(pkt, outer->type, outer->code, outer->mid, outer->token, outer->token_len);
 	gm_coap_put_option(pkt, &last, GM_OPT_OSCORE, option.p, option.n);
 	gm_out_u8(pkt, 0xff);
@@ -260,7 +313,7 @@ static enum gm_err put_message(struct message *m, const struct gm_group_endpoint
 	if (!text)
 		return GM_E_ROOM;
 	memcpy(text, plain.p, plain.n);
-	if (!gm_aead_seal(m->alg, m->key, m->nonce, m->enc, m->enc_n, text, plain.n))
+	if (!seal(m, text, plain.n))
 		return GM_E_RANGE;
 	return m->group ? append_signature(m, own, (struct gm_bytes){text, plain.n + tag_n}, pkt) : GM_E_OK;
 }
@@ -289,20 +342,21 @@ enum gm_err gm_group_wrap(const struct gm_group_oscore *ctx, const struct gm_gro
 
 static bool signature_good(struct message *m, const struct gm_group_endpoint *sender, struct gm_bytes payload)
 {
-	uint8_t bytes[AAD_MAX + TEXT_MAX], sig[GM_ED25519_SIG];
+	size_t n = gm_proof_len(&m->ctx->params);
+	uint8_t bytes[AAD_MAX + TEXT_MAX], sig[GM_PROOF_MAX];
 	struct gm_out tbs = gm_out(bytes, sizeof(bytes));
-	struct gm_bytes ciphertext = {payload.p, payload.n - sizeof(sig)};
-	memcpy(sig, payload.p + ciphertext.n, sizeof(sig));
+	struct gm_bytes ciphertext = {payload.p, payload.n - n};
+	memcpy(sig, payload.p + ciphertext.n, n);
 	mask_signature(sig, m->ctx, &m->piv_id, m->piv, m->piv_n, m->is_request);
 	put_to_be_signed(&tbs, (struct gm_bytes){m->external, m->external_n}, ciphertext);
-	struct gm_ed25519_job job = {sender->pub, sig, bytes, gm_out_len(&tbs)};
-	return tbs.err == GM_E_OK && gm_ed25519_verify(&job, 1) == 1;
+	return tbs.err == GM_E_OK && gm_proof_verify(&m->ctx->params, NULL, sender->pub, gm_out_result(&tbs),
+	                                             (struct gm_bytes){sig, n});
 }
 
 static enum gm_err open_message(struct message *m, const struct gm_group_endpoint *sender, struct gm_bytes payload,
                                 uint8_t *text, size_t cap, size_t *text_n)
 {
-	size_t tag_n = gm_aead_info(m->alg)->tag_len, extra = m->group ? GM_ED25519_SIG : 0;
+	size_t tag_n = gm_group_enc_info(m->alg)->tag_len, extra = m->group ? gm_proof_len(&m->ctx->params) : 0;
 	if (payload.n <= tag_n + extra)
 		return GM_E_DECRYPT;
 	if (m->group && !signature_good(m, sender, payload)) /* before decryption   GO §4 */
@@ -312,7 +366,7 @@ static enum gm_err open_message(struct message *m, const struct gm_group_endpoin
 		return GM_E_ROOM;
 	memcpy(text, payload.p, n);
 	*text_n = n - tag_n;
-	return gm_aead_open(m->alg, m->key, m->nonce, m->enc, m->enc_n, text, *text_n) ? GM_E_OK : GM_E_DECRYPT;
+	return open_text(m, text, *text_n) ? GM_E_OK : GM_E_DECRYPT;
 }
 
 enum gm_err gm_group_unwrap(const struct gm_group_oscore *ctx, const struct gm_group_endpoint *own,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Group OSCORE between members: group mode and pairwise mode, Ed25519 and X25519 over it.
+/* Group OSCORE between members: group mode and pairwise mode, with every algorithm a group may have.
  * draft-ietf-core-oscore-groupcomm-28, GO. One message at a time, no allocation, any thread. */
 #ifndef GM_GROUP_OSCORE_H
 #define GM_GROUP_OSCORE_H
@@ -7,20 +7,21 @@
 #include "gm/crypto.h"
 #include "wire/groupcomm.h"
 #include "wire/oscore.h"
+#include "wire/proof.h"
 
-struct gm_group_oscore {                             /* Common Context; secret */
-	int32_t alg, gp_enc_alg, sign_alg, ecdh_alg; /* 0: not set */
+struct gm_group_oscore { /* Common Context; secret */
+	struct gm_group_params params;
 	uint8_t gid_n, gid[GM_GID_MAX];
-	uint8_t prk[GM_SHA256]; /* extracted from Master Salt and Master Secret */
-	uint8_t common_iv[GM_CCM_NONCE], signature_encryption_key[32];
-	struct gm_bytes gm_cred; /* borrowed */
+	uint8_t ms_n, ms[32], salt_n, salt[32];
+	uint8_t common_iv[16], signature_encryption_key[32];
+	struct gm_bytes gm_cred; /* borrowed, as it goes into additional data */
 };
 
-struct gm_group_endpoint { /* one end; seed only of one's own */
+struct gm_group_endpoint { /* one end; key only of one's own */
 	struct gm_oscore_id sid;
-	struct gm_bytes cred; /* borrowed */
-	const uint8_t *pub;   /* Ed25519, 32 bytes, borrowed */
-	const uint8_t *seed;  /* 32 bytes, secret, borrowed; NULL: somebody else */
+	struct gm_bytes cred;          /* as the Group Manager gives it, borrowed */
+	const struct gm_cred_pub *pub; /* borrowed */
+	const struct gm_key_pair *key; /* secret, borrowed; NULL: somebody else */
 };
 
 struct gm_group_request { /* the request that a message belongs to: itself, for a request */
@@ -29,7 +30,8 @@ struct gm_group_request { /* the request that a message belongs to: itself, for 
 	uint8_t gid_n, gid[GM_GID_MAX];
 };
 
-/* Derives the Common Context. RANGE: an algorithm that is not known here, or a Gid that is too long. GO §2.1, §2.3 */
+/* Derives the Common Context. RANGE: an algorithm that is not known here, or a secret or Gid that is too long.
+ *                                                                                        GO §2.1, §2.3 */
 GM_NODISCARD enum gm_err gm_group_oscore_init(struct gm_group_oscore *ctx, const struct gm_group_params *params,
                                               struct gm_bytes ms, struct gm_bytes salt, struct gm_bytes gid,
                                               struct gm_bytes gm_cred);
@@ -53,12 +55,15 @@ GM_NODISCARD enum gm_err gm_group_unwrap(const struct gm_group_oscore *ctx, cons
                                          const struct gm_group_endpoint *sender, const struct gm_oscore_option *option,
                                          struct gm_bytes option_bytes, const struct gm_group_request *request,
                                          struct gm_bytes payload, uint8_t *text, size_t cap, size_t *text_n);
+/* What of a credential goes into keys and additional data: a CWT without its tags; of certificates the first of a chain
+ * or a single one of a bag, empty where a bag has more.                                  GO §2.4 */
+struct gm_bytes gm_group_cred(struct gm_bytes cred, int32_t cred_fmt);
 /* The identity of a request, from its option. */
 struct gm_group_request gm_group_request_of(const struct gm_oscore_option *option);
 
 /* ---- the parts, for vectors */
 void gm_group_sender_key(uint8_t *key, const struct gm_group_oscore *ctx, const struct gm_oscore_id *sid);
-/* Key of from toward to; RANGE as above. One of both must have a seed. */
+/* Key of from toward to; RANGE as above. One of both must have a key. */
 GM_NODISCARD enum gm_err gm_group_pairwise_key(uint8_t *key, const struct gm_group_oscore *ctx,
                                                const struct gm_group_endpoint *from,
                                                const struct gm_group_endpoint *to);

@@ -39,6 +39,14 @@ void gm_member_evicted(struct gm_member_env *env, struct gm_member *m);
 size_t gm_member_open(struct gm_member *m, const struct gm_coap *msg, const struct gm_oscore_option *option,
                       const struct gm_oscore_request *request, bool is_request, uint8_t *text, size_t cap);
 
+/* A new key of the group's kind, and its credential. false: no such kind, or it does not fit */
+bool gm_identity_make(struct gm_identity *id, const struct gm_group_params *params);
+/* Whether two sets agree in what joiners are told. */
+bool gm_told_the_same(const struct gm_group_params *a, const struct gm_group_params *b);
+/* What sign_info, ecdh_info and kdc_dh_creds (raw arrays, p == NULL: absent) say of the member's group; the member's
+ * key is of the right kind afterwards. false: nothing, or a failed check */
+bool gm_group_told(struct gm_member_env *env, struct gm_member *m, const struct gm_join_info *info);
+
 /* Wait for the next flush: the proof of possession of a Join, or the check of the Group Manager's. */
 void gm_pending_sign(struct gm_member_env *env, struct gm_member *m);
 void gm_pending_verify(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body);

@@ -37,8 +37,8 @@ void gm_member_init(struct gm_member *m, uint32_t index, const struct gm_addr *a
 	m->group = group;
 	m->roles = roles;
 	m->post = post;
-	gm_random(m->seed, sizeof(m->seed));
-	gm_ed25519_public(m->pub, m->seed);
+	struct gm_group_params usual = gm_group_params_default();
+	(void)gm_identity_make(&m->own, &usual); /* cannot fail: the kind is known */
 	gm_random(&m->next_mid, sizeof(m->next_mid));
 	gm_random(&m->next_token, sizeof(m->next_token));
 }
@@ -48,13 +48,14 @@ void gm_member_clear(struct gm_member *m)
 	free(m->ex.pkt);
 	free(m->ex.body);
 	free(m->control);
-	free(m->peers);
+	free(m->next_own);
+	gm_peers_forget(m);
 	gm_wipe(m, sizeof(*m));
 }
 
 void gm_member_cred(struct gm_out *out, const struct gm_member *m)
 {
-	gm_ccs_encode(out, NULL, 6, m->pub);
+	gm_out_bytes(out, m->own.cred, m->own.cred_n);
 }
 
 const struct gm_member_peer *gm_member_find_peer(const struct gm_member *m, struct gm_bytes sid)
@@ -83,9 +84,12 @@ static void token_payload(struct gm_member_env *env, struct gm_member *m, struct
 	    .token = {m->token, m->token_n},
 	    .nonce1 = {m->nonce1, sizeof(m->nonce1)},
 	    .id1 = {m->id1, m->id1_n},
-	    .sign_info = 45,
-	    .ecdh_info = 47,
 	};
+	if (!m->ask_at_join) {
+		r.sign_info = GM_OAUTH_SIGN_INFO;
+		r.ecdh_info = GM_OAUTH_ECDH_INFO;
+		r.kdc_dh_creds = GM_OAUTH_KDC_DH_CREDS;
+	}
 	gm_token_request_encode(out, &r);
 }
 
@@ -105,18 +109,16 @@ static struct gm_bytes join_scope(struct gm_member_env *env, const struct gm_mem
 
 static void join_payload(struct gm_member_env *env, struct gm_member *m, struct gm_out *out)
 {
-	uint8_t scope[96], cred[64];
+	uint8_t scope[96];
 	char uri[160], host[GM_ADDR_TEXT];
-	struct gm_out cred_out = gm_out(cred, sizeof(cred));
-	bool monitor = m->roles == GM_ROLE_MONITOR;
-	gm_member_cred(&cred_out, m);
+	bool proves = m->roles != GM_ROLE_MONITOR && m->informed; /* else the 4.00 tells how */
 	struct gm_join_request r = {
 	    .scope = join_scope(env, m, scope, sizeof(scope)),
 	    .get_creds = m->want_creds ? GM_CREDS_NEEDED : GM_CREDS_NO,
-	    .has_cred = !monitor,
-	    .has_verify = !monitor,
-	    .cred = gm_out_result(&cred_out),
-	    .verify = {m->pop, sizeof(m->pop)},
+	    .has_cred = proves,
+	    .has_verify = proves,
+	    .cred = {m->own.cred, m->own.cred_n},
+	    .verify = {m->pop, m->pop_n},
 	    .cnonce = {m->cnonce, sizeof(m->cnonce)},
 	};
 	if (m->post) {
@@ -148,17 +150,22 @@ static void fetch_payload(struct gm_member_env *env, struct gm_member *m, struct
 /* Another key, and the proof that it is ours: over the scope of the latest Join.        KG §9.4 */
 static void recred_payload(struct gm_member_env *env, struct gm_member *m, struct gm_out *out)
 {
-	uint8_t scope[96], cred[64], cnonce[8], pop[256], sig[GM_ED25519_SIG];
-	struct gm_out cred_out = gm_out(cred, sizeof(cred)), pop_out = gm_out(pop, sizeof(pop));
+	const struct gm_member_group *g = &env->groups[m->group];
+	uint8_t scope[96], cnonce[8], pop[256], proof[GM_PROOF_MAX];
+	struct gm_out pop_out = gm_out(pop, sizeof(pop));
 	gm_random(cnonce, sizeof(cnonce));
-	gm_random(m->next_seed, sizeof(m->next_seed));
-	gm_ed25519_public(m->next_pub, m->next_seed);
-	gm_ccs_encode(&cred_out, NULL, GM_CRV_ED25519, m->next_pub);
+	if (!m->next_own)
+		m->next_own = malloc(sizeof(*m->next_own));
 	gm_pop_input(&pop_out, join_scope(env, m, scope, sizeof(scope)), (struct gm_bytes){m->challenge, m->challenge_n},
 	             (struct gm_bytes){cnonce, sizeof(cnonce)});
-	struct gm_ed25519_sign_job job = {m->next_seed, m->next_pub, pop, gm_out_len(&pop_out), sig};
-	gm_ed25519_sign(&job, 1);
-	struct gm_cred_upload upload = {gm_out_result(&cred_out), {cnonce, sizeof(cnonce)}, {sig, sizeof(sig)}};
+	if (!m->next_own || !gm_identity_make(m->next_own, &g->params) ||
+	    gm_proof_make(&g->params, &m->next_own->key, &g->kdc_pub, gm_out_result(&pop_out), proof) != GM_E_OK) {
+		out->err = GM_E_BAD_CRED;
+		return;
+	}
+	struct gm_cred_upload upload = {{m->next_own->cred, m->next_own->cred_n},
+	                                {cnonce, sizeof(cnonce)},
+	                                {proof, gm_proof_len(&g->params)}};
 	gm_cred_upload_encode(out, &upload);
 }
 
@@ -323,7 +330,7 @@ static void start(struct gm_member_env *env, struct gm_member *m, enum gm_member
 		break;
 	case GM_OP_JOIN:
 		gm_random(m->cnonce, sizeof(m->cnonce));
-		if (m->roles != GM_ROLE_MONITOR) {
+		if (m->roles != GM_ROLE_MONITOR && m->informed) {
 			gm_pending_sign(env, m);
 			return;
 		}

@@ -14,6 +14,7 @@
 #include "wire/coap.h"
 #include "wire/groupcomm.h"
 #include "wire/oscore.h"
+#include "wire/proof.h"
 
 enum gm_member_op {
 	GM_OP_TOKEN,   /* POST /authz-info, unprotected                          RFC 9203 §4.1 */
@@ -45,8 +46,16 @@ struct gm_member_keys { /* one version of a group's keys; secret */
 
 struct gm_member_peer {
 	uint8_t sid_n, sid[GM_SID_MAX];
-	uint8_t pub[GM_ED25519_PUB];
-	uint8_t cred_n, cred[127]; /* as given; longer ones are not kept */
+	uint8_t roles; /* as the Group Manager told */
+	uint16_t cred_n;
+	uint8_t *cred; /* as given; malloc()ed */
+};
+
+struct gm_identity { /* a key of the group's kind and the credential made of it; secret */
+	struct gm_key_pair key;
+	int32_t cred_fmt;
+	uint16_t cred_n;
+	uint8_t cred[448];
 };
 
 struct gm_exchange {   /* the one request of ours that is out */
@@ -85,6 +94,8 @@ struct gm_member {
 	bool unsure;       /* a Join or leave had no answer: it may have been carried out */
 	bool post;         /* wants rekeying messages at control_uri; else it observes */
 	bool want_creds;   /* joins with get_creds = null */
+	bool ask_at_join;  /* learns the group's algorithms from the 4.00 to a Join without a credential */
+	bool informed;     /* knows them: own is of their kind */
 	bool rejoined;     /* the latest Join was answered with 2.04 */
 	bool told;         /* got its eviction notice */
 	uint8_t how;       /* enum gm_member_how of keys */
@@ -92,7 +103,7 @@ struct gm_member {
 	uint32_t next_token;
 	uint64_t installed_ns; /* when keys were installed */
 
-	uint8_t seed[GM_ED25519_SEED], pub[GM_ED25519_PUB];
+	struct gm_identity own; /* of the default kind until the group's is known */
 	uint8_t *token; /* the CWT; the environment's owner frees it */
 	uint16_t token_n;
 	uint8_t *update; /* the CWT of an update of rights; its owner frees it */
@@ -105,9 +116,9 @@ struct gm_member {
 	uint64_t seq;
 	struct gm_oscore_window window;
 
-	uint8_t cnonce[8], pop[GM_ED25519_SIG];
+	uint8_t cnonce[8], pop_n, pop[GM_PROOF_MAX];
 	uint8_t joined_cnonce[8]; /* of the latest Join that was answered */
-	uint8_t next_seed[GM_ED25519_SEED], next_pub[GM_ED25519_PUB]; /* uploaded, not confirmed */
+	struct gm_identity *next_own; /* uploaded, not confirmed; malloc()ed */
 	uint8_t fetch_sid_n, fetch_sid[GM_SID_MAX];
 	uint8_t sid_n, sid[GM_SID_MAX], node_n;
 	uint8_t joined_gid_n, joined_gid[GM_GID_MAX]; /* of the Join Response that gave the Sender ID */
@@ -135,11 +146,12 @@ struct gm_member {
 
 struct gm_member_group { /* what is the same for all members of a group; each one's copy is compared with it */
 	char name[GM_GROUP_NAME_MAX + 1];
-	bool known;
+	bool informed; /* params has what joiners are told: what a credential is made of */
+	bool known;    /* and the rest */
 	struct gm_group_params params;
-	uint8_t kdc_pub[GM_ED25519_PUB];
+	struct gm_cred_pub kdc_pub;
 	uint16_t kdc_cred_n;
-	uint8_t kdc_cred[256];
+	uint8_t kdc_cred[512];
 };
 
 struct gm_member_stats {
@@ -190,7 +202,7 @@ void gm_member_timeout(struct gm_member_env *env, struct gm_member *m);
 /* Carry out waiting signatures, up to GM_BATCH_MAX in one call; then sends and answers what waited for them. */
 void gm_member_flush(struct gm_member_env *env);
 
-/* The member's credential, a minimal CCS. */
+/* The member's credential as it was uploaded, or will be. */
 void gm_member_cred(struct gm_out *out, const struct gm_member *m);
 /* NULL: not known to this member. */
 const struct gm_member_peer *gm_member_find_peer(const struct gm_member *m, struct gm_bytes sid);

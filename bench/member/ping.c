@@ -4,32 +4,6 @@
 
 #define AGAIN_MS 2000u
 
-static bool own_end(struct gm_group_oscore *ctx, struct gm_group_endpoint *own, uint8_t *cred, size_t cap,
-                    struct gm_fleet *f, const struct gm_member *m)
-{
-	const struct gm_member_group *g = &f->groups[m->group];
-	struct gm_out out = gm_out(cred, cap);
-	gm_member_cred(&out, m);
-	*own = (struct gm_group_endpoint){
-	    .sid = {.n = m->sid_n}, .cred = gm_out_result(&out), .pub = m->pub, .seed = m->seed};
-	memcpy(own->sid.b, m->sid, m->sid_n);
-	return m->has_keys && gm_group_oscore_init(ctx, &g->params, (struct gm_bytes){m->keys.ms, m->keys.ms_n},
-	                                           (struct gm_bytes){m->keys.salt, m->keys.salt_n},
-	                                           (struct gm_bytes){m->keys.gid, m->keys.gid_n},
-	                                           (struct gm_bytes){g->kdc_cred, g->kdc_cred_n}) == GM_E_OK;
-}
-
-/* The peer as any member learned it, with the bytes of its credential: they go into the additional data. */
-static bool peer_end(struct gm_group_endpoint *peer, const struct gm_fleet *f, unsigned group, struct gm_bytes sid)
-{
-	const struct gm_member_peer *p = gm_traffic_peer(f, group, sid);
-	if (!p)
-		return false;
-	*peer = (struct gm_group_endpoint){.sid = {.n = p->sid_n}, .cred = {p->cred, p->cred_n}, .pub = p->pub};
-	memcpy(peer->sid.b, p->sid, p->sid_n);
-	return true;
-}
-
 /* ---- answering */
 
 static void put_answer(struct gm_out *out, const struct gm_coap *inner)
@@ -54,14 +28,13 @@ static void put_answer(struct gm_out *out, const struct gm_coap *inner)
 static void answer(struct gm_fleet *f, struct gm_member *m, const struct gm_coap *msg,
                    const struct gm_oscore_option *option, const struct gm_addr *from)
 {
-	struct gm_group_oscore ctx;
-	struct gm_group_endpoint own, peer;
+	struct gm_end own, peer;
 	struct gm_coap inner;
-	uint8_t cred[64], text[1024], plain[1100], bytes[1400];
+	uint8_t text[1024], plain[1100], bytes[1400];
 	size_t n;
 	struct gm_out out = gm_out(plain, sizeof(plain)), pkt = gm_out(bytes, sizeof(bytes));
-	if (!own_end(&ctx, &own, cred, sizeof(cred), f, m) || !peer_end(&peer, f, m->group, option->kid) ||
-	    gm_group_unwrap(&ctx, &own, &peer, option, msg->oscore, NULL, msg->payload, text, sizeof(text), &n) !=
+	if (!gm_end_own(&own, f, m) || !gm_end_peer(&peer, f, m->group, option->kid) ||
+	    gm_group_unwrap(&own.ctx, &own.e, &peer.e, option, msg->oscore, NULL, msg->payload, text, sizeof(text), &n) !=
 	        GM_E_OK ||
 	    gm_coap_decode_inner((struct gm_bytes){text, n}, &inner) != GM_E_OK || m->roles == GM_ROLE_MONITOR) {
 		f->env.stats.undecryptable++;
@@ -74,7 +47,7 @@ static void answer(struct gm_fleet *f, struct gm_member *m, const struct gm_coap
 	                                .token_len = msg->token_len};
 	memcpy(outer.token, msg->token, msg->token_len);
 	put_answer(&out, &inner);
-	if (out.err == GM_E_OK && gm_group_wrap(&ctx, &own, option->group ? NULL : &peer, &outer, &request, NULL, 0,
+	if (out.err == GM_E_OK && gm_group_wrap(&own.ctx, &own.e, option->group ? NULL : &peer.e, &outer, &request, NULL, 0,
 	                                        gm_out_result(&out), &pkt) == GM_E_OK)
 		f->env.send(f->env.arg, m, from, bytes, gm_out_len(&pkt));
 }
@@ -84,17 +57,16 @@ static void answer(struct gm_fleet *f, struct gm_member *m, const struct gm_coap
 static const char *judge(struct gm_fleet *f, struct gm_ping *p, const struct gm_coap *msg,
                          const struct gm_oscore_option *option)
 {
-	struct gm_group_oscore ctx;
-	struct gm_group_endpoint own, peer;
+	struct gm_end own, peer;
 	struct gm_coap inner;
-	uint8_t cred[64], text[1400];
+	uint8_t text[1400];
 	size_t n;
-	if (!own_end(&ctx, &own, cred, sizeof(cred), f, p->from) ||
-	    !peer_end(&peer, f, p->from->group, (struct gm_bytes){p->sid, p->sid_n}))
+	if (!gm_end_own(&own, f, p->from) ||
+	    !gm_end_peer(&peer, f, p->from->group, (struct gm_bytes){p->sid, p->sid_n}))
 		return "keys are gone";
 	if (option->group == p->pairwise)
 		return "answer is in the other mode";
-	if (gm_group_unwrap(&ctx, &own, &peer, option, msg->oscore, &p->request, msg->payload, text, sizeof(text),
+	if (gm_group_unwrap(&own.ctx, &own.e, &peer.e, option, msg->oscore, &p->request, msg->payload, text, sizeof(text),
 	                    &n) != GM_E_OK ||
 	    gm_coap_decode_inner((struct gm_bytes){text, n}, &inner) != GM_E_OK)
 		return "answer does not open";
@@ -135,18 +107,17 @@ void gm_ping_listen(struct gm_fleet *f)
 
 static const char *make_request(struct gm_fleet *f, struct gm_ping *p)
 {
-	struct gm_group_oscore ctx;
-	struct gm_group_endpoint own, peer;
-	uint8_t cred[64], plain[256], piv[GM_OSCORE_PIV_MAX];
+	struct gm_end own, peer;
+	uint8_t plain[256], piv[GM_OSCORE_PIV_MAX];
 	uint16_t last = 0;
 	struct gm_out inner = gm_out(plain, sizeof(plain)), pkt = gm_out(p->pkt, sizeof(p->pkt));
 	struct gm_oscore_outer outer = {
 	    .type = GM_COAP_CON, .code = GM_COAP_POST, .mid = p->from->next_mid++, .token_len = 4};
 	struct gm_coap msg;
 	struct gm_oscore_option option;
-	if (!own_end(&ctx, &own, cred, sizeof(cred), f, p->from))
+	if (!gm_end_own(&own, f, p->from))
 		return "this member has no keys";
-	if (!peer_end(&peer, f, p->from->group, (struct gm_bytes){p->sid, p->sid_n}))
+	if (!gm_end_peer(&peer, f, p->from->group, (struct gm_bytes){p->sid, p->sid_n}))
 		return "nobody here knows the credential of that Sender ID; try learn";
 	gm_random(p->token, sizeof(p->token));
 	memcpy(outer.token, p->token, sizeof(p->token));
@@ -154,7 +125,7 @@ static const char *make_request(struct gm_fleet *f, struct gm_ping *p)
 	gm_coap_put_option(&inner, &last, GM_OPT_URI_PATH, "ping", 4);
 	gm_coap_put_payload(&inner, p->payload, p->payload ? strlen(p->payload) : 0);
 	uint8_t piv_n = gm_oscore_piv(piv, p->from->group_seq++);
-	if (inner.err != GM_E_OK || gm_group_wrap(&ctx, &own, p->pairwise ? &peer : NULL, &outer, NULL, piv, piv_n,
+	if (inner.err != GM_E_OK || gm_group_wrap(&own.ctx, &own.e, p->pairwise ? &peer.e : NULL, &outer, NULL, piv, piv_n,
 	                                          gm_out_result(&inner), &pkt) != GM_E_OK)
 		return "the request cannot be made";
 	p->pkt_n = gm_out_len(&pkt);

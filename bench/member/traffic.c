@@ -3,29 +3,33 @@
 
 #define TRIES_PER_PAIR 50u
 
-struct end { /* a member as an endpoint of its group */
-	struct gm_group_oscore ctx;
-	struct gm_group_endpoint e;
-	uint8_t cred[64];
-};
-
-static bool use_keys(struct end *end, struct gm_fleet *f, const struct gm_member *m, const struct gm_member_keys *k,
-                     struct gm_bytes gid)
+bool gm_end_with(struct gm_end *end, const struct gm_fleet *f, const struct gm_member *m, const struct gm_member_keys *k,
+                 struct gm_bytes gid)
 {
 	const struct gm_member_group *g = &f->groups[m->group];
-	struct gm_out cred = gm_out(end->cred, sizeof(end->cred));
-	gm_member_cred(&cred, m);
-	end->e = (struct gm_group_endpoint){
-	    .sid = {.n = m->sid_n}, .cred = gm_out_result(&cred), .pub = m->pub, .seed = m->seed};
+	end->e = (struct gm_group_endpoint){.sid = {.n = m->sid_n},
+	                                    .cred = {m->own.cred, m->own.cred_n},
+	                                    .pub = &m->own.key.pub,
+	                                    .key = &m->own.key};
 	memcpy(end->e.sid.b, m->sid, m->sid_n);
 	return gm_group_oscore_init(&end->ctx, &g->params, (struct gm_bytes){k->ms, k->ms_n},
 	                            (struct gm_bytes){k->salt, k->salt_n}, gid,
 	                            (struct gm_bytes){g->kdc_cred, g->kdc_cred_n}) == GM_E_OK;
 }
 
-static bool use_current(struct end *end, struct gm_fleet *f, const struct gm_member *m)
+bool gm_end_own(struct gm_end *end, const struct gm_fleet *f, const struct gm_member *m)
 {
-	return m->has_keys && use_keys(end, f, m, &m->keys, (struct gm_bytes){m->keys.gid, m->keys.gid_n});
+	return m->has_keys && gm_end_with(end, f, m, &m->keys, (struct gm_bytes){m->keys.gid, m->keys.gid_n});
+}
+
+bool gm_end_peer(struct gm_end *end, const struct gm_fleet *f, unsigned group, struct gm_bytes sid)
+{
+	const struct gm_member_peer *p = gm_traffic_peer(f, group, sid);
+	if (!p || gm_cred_pub((struct gm_bytes){p->cred, p->cred_n}, &f->groups[group].params, &end->pub) != GM_E_OK)
+		return false;
+	end->e = (struct gm_group_endpoint){.sid = {.n = p->sid_n}, .cred = {p->cred, p->cred_n}, .pub = &end->pub};
+	memcpy(end->e.sid.b, p->sid, p->sid_n);
+	return true;
 }
 
 const struct gm_member_peer *gm_traffic_peer(const struct gm_fleet *f, unsigned group, struct gm_bytes sid)
@@ -40,7 +44,7 @@ const struct gm_member_peer *gm_traffic_peer(const struct gm_fleet *f, unsigned 
 }
 
 /* Opens msg as reader, whose keys may be old; the code of the inner message, 0: not readable. */
-static uint8_t read_message(const struct end *reader, const struct gm_group_endpoint *sender, struct gm_bytes datagram,
+static uint8_t read_message(const struct gm_end *reader, const struct gm_group_endpoint *sender, struct gm_bytes datagram,
                             const struct gm_group_request *request, struct gm_group_request *of)
 {
 	struct gm_coap msg;
@@ -57,7 +61,7 @@ static uint8_t read_message(const struct end *reader, const struct gm_group_endp
 	return text[0];
 }
 
-static bool write_message(struct gm_member *m, const struct end *own, const struct end *peer,
+static bool write_message(struct gm_member *m, const struct gm_end *own, const struct gm_end *peer,
                           const struct gm_group_request *request, uint8_t code, struct gm_out *pkt)
 {
 	uint8_t piv[GM_OSCORE_PIV_MAX];
@@ -68,8 +72,8 @@ static bool write_message(struct gm_member *m, const struct end *own, const stru
 	                     (struct gm_bytes){&code, 1}, pkt) == GM_E_OK;
 }
 
-static bool exchange(struct gm_fleet *f, struct gm_member *a, struct gm_member *b, const struct end *ea,
-                     const struct end *eb, bool pairwise)
+static bool exchange(struct gm_fleet *f, struct gm_member *a, struct gm_member *b, const struct gm_end *ea,
+                     const struct gm_end *eb, bool pairwise)
 {
 	uint8_t there[512], back[512];
 	struct gm_out out = gm_out(there, sizeof(there)), answer = gm_out(back, sizeof(back));
@@ -89,13 +93,13 @@ static bool exchange(struct gm_fleet *f, struct gm_member *a, struct gm_member *
 
 /* With the keys from before, once as they are and once as if they were of the new Gid. */
 static unsigned cannot_read(struct gm_fleet *f, const struct gm_member *m, struct gm_bytes datagram,
-                            const struct end *sender)
+                            const struct gm_end *sender)
 {
-	struct end old;
+	struct gm_end old;
 	struct gm_bytes gids[] = {{m->prev.gid, m->prev.gid_n}, {sender->ctx.gid, sender->ctx.gid_n}};
 	unsigned refused = 0;
 	for (unsigned i = 0; i < 2; i++) {
-		if (use_keys(&old, f, m, &m->prev, gids[i]) &&
+		if (gm_end_with(&old, f, m, &m->prev, gids[i]) &&
 		    read_message(&old, &sender->e, datagram, NULL, NULL) == 0)
 			refused++;
 		else
@@ -104,14 +108,16 @@ static unsigned cannot_read(struct gm_fleet *f, const struct gm_member *m, struc
 	return refused;
 }
 
-static void check_old_keys(struct gm_fleet *f, struct gm_traffic *t, struct gm_member *a, const struct end *ea,
-                           const struct gm_member *reader)
+/* In group mode, or where there is none in pairwise mode toward the reader. */
+static void check_old_keys(struct gm_fleet *f, struct gm_traffic *t, struct gm_member *a, const struct gm_end *ea,
+                           const struct gm_member *reader, const struct gm_end *er)
 {
 	uint8_t bytes[512];
 	struct gm_out out = gm_out(bytes, sizeof(bytes));
+	bool group_mode = f->groups[a->group].params.group_mode;
 	if (!reader->has_prev || reader->prev.version >= a->keys.version)
 		return;
-	if (write_message(a, ea, NULL, NULL, GM_COAP_GET, &out))
+	if (write_message(a, ea, group_mode ? NULL : er, NULL, GM_COAP_GET, &out))
 		t->old_keys_refused += cannot_read(f, reader, gm_out_result(&out), ea);
 }
 
@@ -122,19 +128,19 @@ static void check_peer_key(struct gm_fleet *f, struct gm_traffic *t, const struc
 	const struct gm_member_peer *p = gm_member_find_peer(m, (struct gm_bytes){peer->sid, peer->sid_n});
 	if (!p)
 		t->given++;
-	else if (memcmp(p->pub, peer->pub, GM_ED25519_PUB) == 0)
+	else if (p->cred_n == peer->own.cred_n && memcmp(p->cred, peer->own.cred, p->cred_n) == 0)
 		t->learned++;
 	else
 		gm_fleet_fail(f, m, "the Group Manager gave another key for a peer");
 }
 
-static void monitor_reads(struct gm_fleet *f, struct gm_traffic *t, struct gm_member *a, const struct end *ea,
+static void monitor_reads(struct gm_fleet *f, struct gm_traffic *t, struct gm_member *a, const struct gm_end *ea,
                           const struct gm_member *monitor)
 {
 	uint8_t bytes[512];
 	struct gm_out out = gm_out(bytes, sizeof(bytes));
-	struct end em;
-	if (!use_current(&em, f, monitor) || !write_message(a, ea, NULL, NULL, GM_COAP_GET, &out) ||
+	struct gm_end em;
+	if (!gm_end_own(&em, f, monitor) || !write_message(a, ea, NULL, NULL, GM_COAP_GET, &out) ||
 	    read_message(&em, &ea->e, gm_out_result(&out), NULL, NULL) != GM_COAP_GET)
 		gm_fleet_fail(f, monitor, "a monitor cannot read a group request");
 	else
@@ -166,19 +172,19 @@ static void one_pair(const struct lot *l, struct gm_traffic *t)
 	const struct gm_group_params *p = &l->f->groups[l->group].params;
 	struct gm_member *a = pick(l, GM_ROLE_REQUESTER, NULL), *b = pick(l, GM_ROLE_RESPONDER, a);
 	const struct gm_member *monitor = pick(l, GM_ROLE_MONITOR, NULL);
-	struct end ea, eb;
+	struct gm_end ea, eb;
 	if (!a || !b)
 		return;
 	t->pairs++;
-	if (!use_current(&ea, l->f, a) || !use_current(&eb, l->f, b)) {
+	if (!gm_end_own(&ea, l->f, a) || !gm_end_own(&eb, l->f, b)) {
 		gm_fleet_fail(l->f, a, "no Group OSCORE context from the keys");
 		return;
 	}
 	check_peer_key(l->f, t, a, b);
 	check_peer_key(l->f, t, b, a);
+	check_old_keys(l->f, t, a, &ea, b, &eb);
 	if (p->gp_enc_alg) {
 		t->group_mode += exchange(l->f, a, b, &ea, &eb, false);
-		check_old_keys(l->f, t, a, &ea, b);
 		if (monitor)
 			monitor_reads(l->f, t, a, &ea, monitor);
 	}
@@ -211,15 +217,18 @@ unsigned gm_traffic_evicted(struct gm_fleet *f, const struct gm_member *out)
 {
 	uint8_t bytes[512];
 	struct gm_out pkt = gm_out(bytes, sizeof(bytes));
-	struct end sender;
+	struct gm_end sender, reader = {0};
 	uint64_t version = newest(f, out->group);
+	bool group_mode = f->groups[out->group].params.group_mode;
 	for (uint32_t i = 0; i < f->members_n; i++) {
 		struct gm_member *m = &f->members[i];
 		if (m == out || m->group != out->group || m->state != GM_MEMBER_IN || !m->has_keys ||
 		    m->roles == GM_ROLE_MONITOR || m->keys.version != version ||
 		    (out->has_prev && version <= out->prev.version))
 			continue;
-		if (!use_current(&sender, f, m) || !write_message(m, &sender, NULL, NULL, GM_COAP_GET, &pkt))
+		(void)gm_end_with(&reader, f, out, &m->keys, (struct gm_bytes){m->keys.gid, m->keys.gid_n});
+		if (!gm_end_own(&sender, f, m) ||
+		    !write_message(m, &sender, group_mode ? NULL : &reader, NULL, GM_COAP_GET, &pkt))
 			break;
 		return out->has_prev ? cannot_read(f, out, gm_out_result(&pkt), &sender) : 0;
 	}

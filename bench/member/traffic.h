@@ -19,6 +19,19 @@ struct gm_traffic gm_traffic_sample(struct gm_fleet *f, int group, unsigned samp
  * checks otherwise. 0 with a failed check: nobody has newer keys. */
 unsigned gm_traffic_evicted(struct gm_fleet *f, const struct gm_member *out);
 
+struct gm_end { /* a member as an endpoint of its group */
+	struct gm_group_oscore ctx;
+	struct gm_group_endpoint e;
+	struct gm_cred_pub pub; /* of a peer */
+};
+/* With keys k of the group and what Gid they are said to be of. false: no context comes of them */
+bool gm_end_with(struct gm_end *end, const struct gm_fleet *f, const struct gm_member *m, const struct gm_member_keys *k,
+                 struct gm_bytes gid);
+/* With the member's own keys; false: it has none. */
+bool gm_end_own(struct gm_end *end, const struct gm_fleet *f, const struct gm_member *m);
+/* Somebody whom a member knows: the endpoint only, without a context. */
+bool gm_end_peer(struct gm_end *end, const struct gm_fleet *f, unsigned group, struct gm_bytes sid);
+
 /* A peer, as any member of the group learned it from the Group Manager; NULL: nobody did. */
 const struct gm_member_peer *gm_traffic_peer(const struct gm_fleet *f, unsigned group, struct gm_bytes sid);
 
@@ -29,7 +42,7 @@ struct gm_ping { /* one request to a member elsewhere */
 	bool pairwise;
 	const char *payload; /* NULL: GET, the answer says "pong"; else POST, the answer says the same */
 	/* the rest is the callee's */
-	uint8_t token[4], key[GM_ED25519_PUB], pkt[512];
+	uint8_t token[4], pkt[1024];
 	size_t pkt_n;
 	struct gm_group_request request;
 	bool answered;

@@ -387,13 +387,13 @@ static struct gm_bytes proof(const struct gm_member *m, struct gm_bytes scope, u
 
 	gm_pop_input(&o, scope, (struct gm_bytes){m->challenge, m->challenge_n},
 	             (struct gm_bytes){m->cnonce, sizeof m->cnonce});
-	gm_ed25519_sign(&(struct gm_ed25519_sign_job){m->seed, m->pub, input, gm_out_len(&o), sig}, 1);
+	gm_ed25519_sign(&(struct gm_ed25519_sign_job){m->own.key.priv, m->own.key.pub.x, input, gm_out_len(&o), sig}, 1);
 	return (struct gm_bytes){sig, GM_ED25519_SIG};
 }
 
 static const char *join_with(struct flow *r, struct gm_member *m, struct gm_bytes scope, struct reply *a)
 {
-	uint8_t cred[64], sig[GM_ED25519_SIG], bytes[512];
+	uint8_t cred[128], sig[GM_ED25519_SIG], bytes[512];
 	struct gm_out c = gm_out(cred, sizeof cred), o = gm_out(bytes, sizeof bytes);
 
 	gm_member_cred(&c, m);
@@ -413,7 +413,7 @@ static const char *join_with(struct flow *r, struct gm_member *m, struct gm_byte
 
 static const char *upload_with(struct flow *r, struct gm_member *m, struct gm_bytes scope)
 {
-	uint8_t cred[64], sig[GM_ED25519_SIG], bytes[512];
+	uint8_t cred[128], sig[GM_ED25519_SIG], bytes[512];
 	char path[80];
 	struct gm_out c = gm_out(cred, sizeof cred), o = gm_out(bytes, sizeof bytes);
 	static struct reply a;

@@ -206,7 +206,7 @@ static inline void put_join(struct gm_out *o, const struct flow *r, struct gm_me
 	gm_cbor_put_bstr(&i, scope, gm_out_len(&s));
 	gm_cbor_put_bstr(&i, m->challenge, m->challenge_n);
 	gm_cbor_put_bstr(&i, m->cnonce, sizeof m->cnonce);
-	gm_ed25519_sign(&(struct gm_ed25519_sign_job){m->seed, m->pub, input, gm_out_len(&i), sig}, 1);
+	gm_ed25519_sign(&(struct gm_ed25519_sign_job){m->own.key.priv, m->own.key.pub.x, input, gm_out_len(&i), sig}, 1);
 	sig[5] ^= j->bad_proof;
 	gm_cbor_put_map(o, 3u + j->creds + !j->no_proof);
 	gm_cbor_put_uint(o, 3);

@@ -325,9 +325,9 @@ static void send_cred(struct flow *r, struct gm_member *m, const struct upload *
 	struct gm_out o = gm_out(body, sizeof body), s = gm_out(scope, sizeof scope), i = gm_out(input, sizeof input),
 		      c = gm_out(own, sizeof own);
 
-	memset(next.seed, 0x5a, sizeof next.seed);
-	gm_ed25519_public(next.pub, next.seed);
-	gm_member_cred(&c, &next);
+	memset(next.own.key.priv, 0x5a, GM_ED25519_SEED);
+	gm_ed25519_public(next.own.key.pub.x, next.own.key.priv);
+	gm_ccs_encode_pub(&c, NULL, &next.own.key.pub);
 	struct gm_bytes cred = u->cred.p ? u->cred : gm_out_result(&c);
 	gm_cbor_put_array(&s, 2);
 	gm_cbor_put_text(&s, "g1");
@@ -335,7 +335,7 @@ static void send_cred(struct flow *r, struct gm_member *m, const struct upload *
 	gm_cbor_put_bstr(&i, scope, gm_out_len(&s));
 	gm_cbor_put_bstr(&i, m->challenge, m->challenge_n);
 	gm_cbor_put_bstr(&i, "uploaded", 8);
-	gm_ed25519_sign(&(struct gm_ed25519_sign_job){next.seed, next.pub, input, gm_out_len(&i), sig}, 1);
+	gm_ed25519_sign(&(struct gm_ed25519_sign_job){next.own.key.priv, next.own.key.pub.x, input, gm_out_len(&i), sig}, 1);
 	sig[9] ^= u->bad_proof;
 	gm_cbor_put_map(&o, 3u - u->no_proof);
 	gm_cbor_put_uint(&o, 5);

@@ -6,6 +6,8 @@
 #include "bench/member/askey.h"
 #include "bench/member/member.h"
 #include "wire/cbor.h"
+#include "wire/params.h"
+#include "wire/proof.h"
 
 #define SERVER "127.0.0.1:5683"
 
@@ -13,14 +15,16 @@ struct manager { /* the other side */
 	struct gm_askey as;
 	struct gm_oscore_keys keys;
 	uint64_t seq, window_seq;
-	uint8_t seed[32], pub[32], challenge[8], id2[3], ms[16], salt[8], gid[6];
+	struct gm_key_pair kdc;
+	uint8_t challenge[8], id2[3], ms[16], salt[8], gid[6];
 	uint64_t version;
-	struct gm_group_params params;
+	struct gm_group_params params, told; /* told: to joiners */
+	unsigned refusals;
 	bool echo, echoed, blockwise, bad_signature, observed;
-	uint8_t obs_token[4], creds[128];
+	uint8_t obs_token[4], creds[640];
 	struct gm_oscore_request obs;
 	unsigned joins;
-	uint8_t body[1024]; /* of the latest Join Response */
+	uint8_t body[2048]; /* of the latest Join Response */
 	size_t body_n;
 };
 
@@ -92,8 +96,9 @@ static void new_keys(struct manager *g)
 	gm_random(g->gid, sizeof(g->gid));
 }
 
-static struct world *new_world(void)
+static struct world *new_world_of(const struct gm_group_params *params)
 {
+	uint8_t seed[32];
 	struct world *w = calloc(1, sizeof(*w));
 	struct gm_addr addr;
 	struct gm_minted minted;
@@ -122,13 +127,19 @@ static struct world *new_world(void)
 	memcpy(w->m.token, minted.token, minted.token_n);
 	memcpy(w->m.token_ms, minted.ms, 16);
 	memcpy(w->m.token_salt, minted.salt, 8);
-	w->gm.params = gm_group_params_default();
-	gm_random(w->gm.seed, 32);
-	gm_ed25519_public(w->gm.pub, w->gm.seed);
+	w->gm.params = w->gm.told = *params;
+	gm_random(seed, sizeof(seed));
+	cr_assert_eq(gm_key_pair_make(&w->gm.kdc, params, seed), GM_E_OK);
 	gm_random(w->gm.challenge, 8);
 	memcpy(w->gm.id2, "\x01\x02\x03", 3);
 	new_keys(&w->gm);
 	return w;
+}
+
+static struct world *new_world(void)
+{
+	struct gm_group_params usual = gm_group_params_default();
+	return new_world_of(&usual);
 }
 
 static void free_world(struct world *w)
@@ -149,17 +160,49 @@ static void to_member(struct world *w, struct gm_out *pkt)
 
 /* ---- the Group Manager's answers */
 
+static const struct gm_bytes g1 = {(const uint8_t *)"g1", 2};
+
+static struct gm_bytes kdc_cred(const struct manager *g, uint8_t *buf, size_t cap)
+{
+	struct gm_out out = gm_out(buf, cap);
+	cr_assert_eq(gm_own_cred_encode(&out, &g->params, &g->kdc, 0), GM_E_OK);
+	return gm_out_result(&out);
+}
+
+/* What the token's answer says of the group, where it was asked. */
+static unsigned put_infos(struct gm_out *out, const struct manager *g, const struct gm_token_request *r)
+{
+	uint8_t cred[640];
+	unsigned n = 0;
+	if (r->sign_info && g->told.group_mode && ++n) {
+		gm_cbor_put_uint(out, r->sign_info);
+		gm_cbor_put_array(out, 1);
+		gm_sign_info_entry(out, &g1, 1, &g->told);
+	}
+	if (r->ecdh_info && g->told.pairwise_mode && ++n) {
+		gm_cbor_put_uint(out, r->ecdh_info);
+		gm_cbor_put_array(out, 1);
+		gm_ecdh_info_entry(out, &g1, 1, &g->told);
+	}
+	if (r->kdc_dh_creds && !g->told.group_mode && ++n) {
+		gm_cbor_put_uint(out, r->kdc_dh_creds);
+		gm_cbor_put_array(out, 1);
+		gm_kdc_dh_creds_entry(out, &g1, 1, &g->told, kdc_cred(g, cred, sizeof(cred)));
+	}
+	return n;
+}
+
 static void manager_token(struct world *w, const struct gm_coap *msg)
 {
 	struct manager *g = &w->gm;
 	struct gm_token_request r;
 	struct gm_cose cose;
 	struct gm_cwt cwt;
-	uint8_t claims[512], salt_bytes[64], body[128], bytes[256];
+	uint8_t claims[512], salt_bytes[64], body[768], bytes[1024], info_bytes[640];
 	size_t n;
 	uint16_t last = 0;
 	struct gm_out salt = gm_out(salt_bytes, sizeof(salt_bytes)), out = gm_out(body, sizeof(body)),
-	              pkt = gm_out(bytes, sizeof(bytes));
+	              pkt = gm_out(bytes, sizeof(bytes)), infos = gm_out(info_bytes, sizeof(info_bytes));
 	cr_assert(msg->path_n == 1 && gm_bytes_is(msg->path[0], "authz-info") && msg->content_format == GM_CF_ACE);
 	cr_assert_eq(gm_token_request_decode(msg->payload, &r), GM_E_OK);
 	cr_assert_eq(gm_cose_decode(r.token, &cose), GM_E_OK);
@@ -172,6 +215,8 @@ static void manager_token(struct world *w, const struct gm_coap *msg)
 	struct gm_oscore_input input = {
 	    .ms = cwt.osc.ms, .salt = gm_out_result(&salt), .sid = r.id1, .rid = response.id2};
 	cr_assert_eq(gm_oscore_derive(&g->keys, &input), GM_E_OK);
+	response.infos_n = put_infos(&infos, g, &r);
+	response.infos = gm_out_result(&infos);
 	gm_token_response_encode(&out, &response);
 	gm_coap_put_head(&pkt, GM_COAP_ACK, GM_COAP(2, 1), msg->mid, msg->token, msg->token_len);
 	gm_coap_put_option_uint(&pkt, &last, GM_OPT_CONTENT_FORMAT, GM_CF_ACE);
@@ -194,29 +239,28 @@ static struct gm_keying keying(struct manager *g, const char *sid)
 static void join_body(struct world *w, const struct gm_join_request *r)
 {
 	struct manager *g = &w->gm;
-	uint8_t input_bytes[128], cred[64], key[32], sig[64], sid[2] = {(uint8_t)(0x10 + g->joins++), 0};
-	struct gm_out input = gm_out(input_bytes, sizeof(input_bytes)), ccs = gm_out(cred, sizeof(cred));
-	cr_assert_eq(gm_cred_key(r->cred, &g->params, key), GM_E_OK);
+	uint8_t input_bytes[128], cred[640], proof[GM_PROOF_MAX], sid[2] = {(uint8_t)(0x10 + g->joins++), 0};
+	struct gm_out input = gm_out(input_bytes, sizeof(input_bytes));
+	struct gm_cred_pub pub;
+	struct gm_bytes own = kdc_cred(g, cred, sizeof(cred));
+	cr_assert_eq(gm_cred_pub(r->cred, &g->params, &pub), GM_E_OK);
 	gm_pop_input(&input, r->scope, (struct gm_bytes){g->challenge, 8}, r->cnonce);
-	struct gm_ed25519_job job = {key, r->verify.p, input_bytes, gm_out_len(&input)};
-	cr_assert(r->verify.n == 64 && gm_ed25519_verify(&job, 1) == 1, "proof of possession");
+	cr_assert(gm_proof_verify(&g->params, &g->kdc, &pub, gm_out_result(&input), r->verify), "proof of possession");
 	input = gm_out(input_bytes, sizeof(input_bytes));
 	gm_pop_input(&input, r->cnonce, (struct gm_bytes){(const uint8_t *)"kdcnonce", 8}, (struct gm_bytes){0});
-	struct gm_ed25519_sign_job sign = {g->seed, g->pub, input_bytes, gm_out_len(&input), sig};
-	gm_ed25519_sign(&sign, 1);
-	sig[0] ^= g->bad_signature;
-	gm_ccs_encode(&ccs, NULL, 6, g->pub);
+	cr_assert_eq(gm_proof_make(&g->params, &g->kdc, &pub, gm_out_result(&input), proof), GM_E_OK);
+	proof[0] ^= g->bad_signature;
 	struct gm_join_response response = {.keying = keying(g, (char *)sid),
-	                                    .kdc_cred = gm_out_result(&ccs),
+	                                    .kdc_cred = own,
 	                                    .kdc_nonce = {(const uint8_t *)"kdcnonce", 8},
-	                                    .kdc_verify = {sig, 64},
+	                                    .kdc_verify = {proof, gm_proof_len(&g->params)},
 	                                    .has_creds = r->get_creds != GM_CREDS_NO,
 	                                    .check_interval = 3600};
 	struct gm_out creds = gm_out(g->creds, sizeof(g->creds)), out = gm_out(g->body, sizeof(g->body));
 	if (response.has_creds) { /* one peer: the Group Manager's key serves */
 		gm_cbor_put_uint(&creds, 13);
 		gm_cbor_put_array(&creds, 1);
-		gm_cbor_put_bstr(&creds, cred, gm_out_len(&ccs));
+		gm_cbor_put_bstr(&creds, own.p, own.n);
 		gm_cbor_put_uint(&creds, 14);
 		gm_cbor_put_array(&creds, 1);
 		gm_cbor_put_uint(&creds, 4);
@@ -228,6 +272,21 @@ static void join_body(struct world *w, const struct gm_join_request *r)
 	gm_join_response_encode(&out, &response);
 	cr_assert_eq(out.err, GM_E_OK);
 	g->body_n = gm_out_len(&out);
+}
+
+/* 4.00 to a Join without a credential */
+static uint8_t refuse_join(struct manager *g, struct gm_out *out)
+{
+	uint8_t body[768], cred[640];
+	struct gm_out o = gm_out(body, sizeof(body));
+	uint16_t last = 0;
+	g->refusals++;
+	gm_random(g->challenge, sizeof(g->challenge));
+	gm_join_info_encode(&o, g1, &g->told, kdc_cred(g, cred, sizeof(cred)), (struct gm_bytes){g->challenge, 8});
+	gm_out_u8(out, GM_COAP(4, 0));
+	gm_coap_put_option_uint(out, &last, GM_OPT_CONTENT_FORMAT, GM_CF_GROUPCOMM);
+	gm_coap_put_payload(out, body, gm_out_len(&o));
+	return GM_COAP(4, 0);
 }
 
 static uint8_t manager_inner(struct world *w, const struct gm_coap *inner, struct gm_out *out)
@@ -249,6 +308,8 @@ static uint8_t manager_inner(struct world *w, const struct gm_coap *inner, struc
 		if (inner->payload.n) {
 			cr_assert_eq(gm_join_request_decode(inner->payload, &r), GM_E_OK);
 			cr_assert(gm_bytes_is(r.control_uri, "coap://127.1.0.7:40000/ace-group/g1/node"));
+			if (!r.has_cred)
+				return refuse_join(g, out);
 			join_body(w, &r);
 		}
 		gm_out_u8(out, code);
@@ -424,6 +485,91 @@ Test(member, refuses_a_group_manager_that_cannot_prove_its_key)
 	manager_answer(w, false);
 	cr_assert_eq(w->failed, 1);
 	cr_assert(!w->m.has_keys && w->m.state != GM_MEMBER_IN);
+	free_world(w);
+}
+
+/* ---- groups of every kind */
+
+static const struct {
+	const char *what;
+	struct gm_group_params params;
+} kinds[] = {
+    {"ES256", {.hkdf = 5, .cred_fmt = 14, .group_mode = true, .pairwise_mode = true, .gp_enc_alg = 10, .sign_alg = -7, .alg = 10}},
+    {"ES384", {.hkdf = 5, .cred_fmt = 14, .group_mode = true, .pairwise_mode = true, .gp_enc_alg = 10, .sign_alg = -35, .alg = 10}},
+    {"ES512", {.hkdf = 7, .cred_fmt = 14, .group_mode = true, .pairwise_mode = true, .gp_enc_alg = -65534, .sign_alg = -36, .alg = 3}},
+    {"ES256 without pairwise mode", {.hkdf = 5, .cred_fmt = 14, .group_mode = true, .gp_enc_alg = 1, .sign_alg = -7}},
+    {"X25519", {.hkdf = 5, .cred_fmt = 14, .pairwise_mode = true, .alg = 10}},
+    {"P-256", {.hkdf = 5, .cred_fmt = 14, .pairwise_mode = true, .alg = 10, .ecdh_crv = GM_CRV_P256}},
+    {"P-521", {.hkdf = 7, .cred_fmt = 14, .pairwise_mode = true, .alg = 24, .ecdh_crv = GM_CRV_P521}},
+    {"P-521 in a certificate", {.hkdf = 5, .cred_fmt = 33, .group_mode = true, .pairwise_mode = true, .gp_enc_alg = 10, .sign_alg = -36, .alg = 10}},
+    {"P-256 in C509", {.hkdf = 5, .cred_fmt = 25, .pairwise_mode = true, .alg = 10, .ecdh_crv = GM_CRV_P256}},
+    {"CWT", {.hkdf = 5, .cred_fmt = 13, .group_mode = true, .pairwise_mode = true, .gp_enc_alg = 10, .sign_alg = -8, .alg = 10}},
+    {"a certificate", {.hkdf = 5, .cred_fmt = 33, .group_mode = true, .pairwise_mode = true, .gp_enc_alg = 10, .sign_alg = -8, .alg = 10}},
+    {"a bag of certificates", {.hkdf = 5, .cred_fmt = 32, .group_mode = true, .gp_enc_alg = 10, .sign_alg = -8}},
+};
+#define KINDS_N (sizeof(kinds) / sizeof(kinds[0]))
+
+static struct gm_group_params kind(size_t i)
+{
+	struct gm_group_params p = kinds[i].params;
+	gm_params_complete(&p);
+	cr_assert_null(gm_params_check(&p, 1), "%s", kinds[i].what);
+	return p;
+}
+
+Test(member, proves_with_the_algorithms_that_the_token_response_tells)
+{
+	for (size_t i = 0; i < KINDS_N; i++) {
+		struct gm_group_params p = kind(i);
+		struct world *w = new_world_of(&p);
+		gm_member_plan(&w->env, &w->m, JOIN);
+		manager_answer(w, false);
+		manager_answer(w, false);
+		cr_assert_eq(w->failed, 0, "%s: %s", kinds[i].what, w->reason);
+		cr_assert(w->m.state == GM_MEMBER_IN && w->gm.refusals == 0, "%s", kinds[i].what);
+		cr_assert(memcmp(&w->groups[0].params, &p, sizeof(p)) == 0, "%s", kinds[i].what);
+		free_world(w);
+	}
+}
+
+Test(member, asks_with_a_join_without_credential_and_proves_with_what_the_refusal_tells)
+{
+	for (size_t i = 0; i < KINDS_N; i++) {
+		struct gm_group_params p = kind(i);
+		struct world *w = new_world_of(&p);
+		w->m.ask_at_join = true;
+		gm_member_plan(&w->env, &w->m, JOIN);
+		for (unsigned turn = 0; turn < 3; turn++)
+			manager_answer(w, false);
+		cr_assert_eq(w->failed, 0, "%s: %s", kinds[i].what, w->reason);
+		cr_assert(w->m.state == GM_MEMBER_IN && w->gm.refusals == 1, "%s", kinds[i].what);
+		free_world(w);
+	}
+}
+
+Test(member, notices_a_proof_of_the_group_manager_that_is_wrong_in_every_kind_of_group)
+{
+	for (size_t i = 0; i < KINDS_N; i++) {
+		struct gm_group_params p = kind(i);
+		struct world *w = new_world_of(&p);
+		w->gm.bad_signature = true;
+		gm_member_plan(&w->env, &w->m, JOIN);
+		manager_answer(w, false);
+		manager_answer(w, false);
+		cr_assert(w->failed == 1 && w->m.state != GM_MEMBER_IN, "%s", kinds[i].what);
+		cr_assert_str_eq(w->reason, "kdc_cred_verify does not verify");
+		free_world(w);
+	}
+}
+
+Test(member, notices_a_group_that_is_told_with_other_algorithms_than_it_has)
+{
+	struct world *w = new_world();
+	w->gm.told.pairwise_mode = false;
+	gm_member_plan(&w->env, &w->m, JOIN);
+	manager_answer(w, false);
+	manager_answer(w, false);
+	cr_assert(w->failed == 1 && w->m.state != GM_MEMBER_IN);
 	free_world(w);
 }
 

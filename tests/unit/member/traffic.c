@@ -2,7 +2,9 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
+#include "bench/member/inside.h"
 #include "bench/member/traffic.h"
+#include "wire/params.h"
 
 #define GROUP "g1"
 
@@ -30,26 +32,24 @@ static void give_keys(struct gm_fleet *f, uint64_t version, uint32_t but)
 }
 
 /* Members 0 requester, 1 and 2 both, 3 responder, 4 monitor; they know each other. */
-static void fill(struct gm_fleet *f, uint16_t port)
+static void fill_kind(struct gm_fleet *f, uint16_t port, const struct gm_group_params *params)
 {
 	static const uint8_t roles[] = {2, 6, 6, 4, 8};
 	struct gm_addr server;
 	struct gm_askey as;
-	uint8_t seed[32], pub[32];
+	struct gm_identity kdc;
 	cr_assert(gm_crypto_init() && gm_addr_parse(&server, "127.0.0.1:9"));
 	cr_assert_eq(gm_askey_generate(&as, "HMAC256", "as", "gm"), GM_E_OK);
 	cr_assert_eq(gm_fleet_open(f, &server, port, 8, "sockets"), GM_E_OK);
 	int group = gm_fleet_group(f, GROUP);
 	struct gm_member_group *g = &f->groups[group];
-	g->params = gm_group_params_default();
-	gm_random(seed, sizeof(seed));
-	gm_ed25519_public(pub, seed);
-	struct gm_out cred = gm_out(g->kdc_cred, sizeof(g->kdc_cred));
-	gm_ccs_encode(&cred, NULL, 6, pub);
-	g->kdc_cred_n = (uint16_t)gm_out_len(&cred);
+	g->params = *params;
+	cr_assert(gm_identity_make(&kdc, params));
+	memcpy(g->kdc_cred, kdc.cred, kdc.cred_n);
+	g->kdc_cred_n = kdc.cred_n;
 	for (unsigned i = 0; i < sizeof(roles); i++) {
 		struct gm_member *m = gm_fleet_add(f, &as, group, roles[i], true, 1);
-		cr_assert(m);
+		cr_assert(m && gm_identity_make(&m->own, params));
 		m->state = GM_MEMBER_IN;
 		m->sid_n = roles[i] != GM_ROLE_MONITOR;
 		m->sid[0] = (uint8_t)(0x20 + i);
@@ -58,13 +58,20 @@ static void fill(struct gm_fleet *f, uint16_t port)
 	knows->peers = calloc(4, sizeof(*knows->peers));
 	for (uint32_t i = 0; i < 4; i++) {
 		struct gm_member_peer *p = &knows->peers[knows->peers_n++];
-		struct gm_out out = gm_out(p->cred, sizeof(p->cred));
-		gm_member_cred(&out, &f->members[i]);
-		p->cred_n = (uint8_t)gm_out_len(&out);
+		p->cred_n = f->members[i].own.cred_n;
+		p->cred = malloc(p->cred_n);
+		cr_assert(p->cred);
+		memcpy(p->cred, f->members[i].own.cred, p->cred_n);
+		p->roles = f->members[i].roles;
 		p->sid_n = 1;
 		p->sid[0] = f->members[i].sid[0];
-		memcpy(p->pub, f->members[i].pub, sizeof(p->pub));
 	}
+}
+
+static void fill(struct gm_fleet *f, uint16_t port)
+{
+	struct gm_group_params usual = gm_group_params_default();
+	fill_kind(f, port, &usual);
 }
 
 Test(traffic, members_talk_in_both_modes_and_old_keys_fail)
@@ -151,4 +158,60 @@ Test(ping, does_not_take_the_answer_of_somebody_else)
 	cr_assert_not(gm_ping(&f, &p, 3000));
 	cr_assert_str_eq(p.fault, "answer does not open");
 	gm_fleet_close(&f);
+}
+
+/* ---- groups of every kind */
+
+static const struct {
+	const char *what;
+	struct gm_group_params params;
+} kinds[] = {
+    {"ES256, AES in counter mode", {.hkdf = 5, .cred_fmt = 14, .group_mode = true, .pairwise_mode = true, .gp_enc_alg = -65534, .sign_alg = -7, .alg = 10}},
+    {"ES384, SHA-512", {.hkdf = 7, .cred_fmt = 14, .group_mode = true, .pairwise_mode = true, .gp_enc_alg = 3, .sign_alg = -35, .alg = 31}},
+    {"ES512, nonces of 7 and 12 bytes", {.hkdf = 5, .cred_fmt = 14, .group_mode = true, .pairwise_mode = true, .gp_enc_alg = 12, .sign_alg = -36, .alg = 24}},
+    {"signatures only", {.hkdf = 5, .cred_fmt = 14, .group_mode = true, .gp_enc_alg = -65532, .sign_alg = -8}},
+    {"X25519 only", {.hkdf = 5, .cred_fmt = 14, .pairwise_mode = true, .alg = 10}},
+    {"P-384 only", {.hkdf = 7, .cred_fmt = 14, .pairwise_mode = true, .alg = 1, .ecdh_crv = GM_CRV_P384}},
+    {"P-521 in a certificate", {.hkdf = 5, .cred_fmt = 33, .group_mode = true, .pairwise_mode = true, .gp_enc_alg = 10, .sign_alg = -36, .alg = 10}},
+    {"P-256 in C509", {.hkdf = 5, .cred_fmt = 25, .pairwise_mode = true, .alg = 10, .ecdh_crv = GM_CRV_P256}},
+    {"CWT", {.hkdf = 5, .cred_fmt = 13, .group_mode = true, .pairwise_mode = true, .gp_enc_alg = 10, .sign_alg = -8, .alg = 10}},
+    {"certificates", {.hkdf = 5, .cred_fmt = 33, .group_mode = true, .pairwise_mode = true, .gp_enc_alg = 10, .sign_alg = -8, .alg = 10}},
+};
+
+Test(traffic, members_talk_with_the_algorithms_of_their_group_and_old_keys_fail)
+{
+	static struct gm_fleet f;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct gm_group_params p = kinds[i].params;
+		uint32_t state = 1;
+		gm_params_complete(&p);
+		cr_assert_null(gm_params_check(&p, 1), "%s", kinds[i].what);
+		fill_kind(&f, (uint16_t)(40110 + i), &p);
+		give_keys(&f, 1, UINT32_MAX);
+		give_keys(&f, 2, UINT32_MAX);
+		struct gm_traffic t = gm_traffic_sample(&f, 0, 10, dice, &state);
+		cr_expect_eq(f.checks_failed, 0, "%s", kinds[i].what);
+		cr_expect(t.pairs == 10 && t.group_mode == 10u * p.group_mode && t.pairwise_mode == 10u * p.pairwise_mode,
+		          "%s", kinds[i].what);
+		cr_expect_eq(t.old_keys_refused, 20, "%s", kinds[i].what);
+		gm_fleet_close(&f);
+	}
+}
+
+Test(ping, crosses_the_network_with_the_algorithms_of_the_group)
+{
+	static struct gm_fleet f;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct gm_group_params p = kinds[i].params;
+		gm_params_complete(&p);
+		fill_kind(&f, (uint16_t)(40130 + i), &p);
+		give_keys(&f, 1, UINT32_MAX);
+		gm_ping_listen(&f);
+		for (int pairwise = !p.group_mode; pairwise <= p.pairwise_mode; pairwise++) {
+			struct gm_ping ping = {
+			    .from = &f.members[0], .to = f.members[3].addr, .sid_n = 1, .sid = {0x23}, .pairwise = pairwise};
+			cr_expect(gm_ping(&f, &ping, 3000), "%s: %s", kinds[i].what, ping.fault);
+		}
+		gm_fleet_close(&f);
+	}
 }
