@@ -79,6 +79,17 @@ static bool hop(struct worker *w, unsigned owner, const uint8_t *data, size_t n,
 
 /* ---- ACK, RST, responses */
 
+/* Message IDs towards an authorization server do not name the worker: its address does. */
+static void hop_to_link(struct worker *w, const struct opening *o, const uint8_t *data, size_t n)
+{
+	for (size_t i = 0; i < sizeof w->as / sizeof *w->as; i++) {
+		const struct as *as = &w->as[i];
+		unsigned owner = as->id % w->workers;
+		if (as->used && as->linked && gm_addr_eq(&as->link_peer, &o->peer) && owner != w->index)
+			hop(w, owner, data, n, o);
+	}
+}
+
 static void on_empty(struct worker *w, const struct opening *o, const uint8_t *data, size_t n, bool hopped)
 {
 	const struct gm_coap *m = &o->outer;
@@ -90,12 +101,16 @@ static void on_empty(struct worker *w, const struct opening *o, const uint8_t *d
 	}
 	if (m->type == GM_COAP_NON)
 		return;
+	uint32_t h = owner == w->index ? gm_out_find(w, &o->peer, m->mid) : 0;
+	if (!h && gm_link_empty(w, o))
+		return;
+	if (!h && !hopped)
+		hop_to_link(w, o, data, n);
 	if (owner != w->index) {
 		if (!hopped && owner < w->workers)
 			hop(w, owner, data, n, o);
 		return;
 	}
-	uint32_t h = gm_out_find(w, &o->peer, m->mid);
 	if (!h)
 		COUNT(w, no_exchange);
 	else if (m->type == GM_COAP_ACK)
@@ -111,9 +126,22 @@ static uint32_t be32(const uint8_t *p)
 
 static void reject(struct worker *w, const struct opening *o)
 {
-	if (o->outer.type == GM_COAP_CON)
-		gm_send_empty(w, &o->peer, &o->local, GM_COAP_RST, o->outer.mid);
+	if (o->outer.type == GM_COAP_CON || (o->outer.type == GM_COAP_NON && o->outer.token_len == LINK_TOKEN))
+		gm_send_empty(w, &o->peer, &o->local, GM_COAP_RST, o->outer.mid); /* ends an observation      RFC 7641 §3.6 */
 	COUNT(w, no_exchange);
+}
+
+/* Of an authorization server that was asked something: the token names the worker. */
+static void on_answer(struct worker *w, struct opening *o, const uint8_t *data, size_t n, bool hopped)
+{
+	unsigned owner = o->outer.token[0];
+
+	if (owner != w->index && owner < w->workers) {
+		if (!hopped)
+			hop(w, owner, data, n, o);
+	} else if (owner != w->index || !gm_link_response(w, o)) {
+		reject(w, o);
+	}
 }
 
 /* The message of ours that this answers: token, and for a piggybacked response the Message ID. */
@@ -142,6 +170,10 @@ static void take(struct worker *w)
 
 static void on_response(struct worker *w, struct opening *o, const uint8_t *data, size_t n, bool hopped)
 {
+	if (o->outer.token_len == LINK_TOKEN && o->outer.type != GM_COAP_RST) {
+		on_answer(w, o, data, n, hopped);
+		return;
+	}
 	if (o->outer.token_len != 8 || o->outer.type == GM_COAP_RST) {
 		reject(w, o);
 		return;

@@ -368,6 +368,11 @@ static void on_as(struct worker *w, const struct gm_rec *rec)
 	gm_view_as(w, (const void *)rec);
 }
 
+static void on_ask(struct worker *w, const struct gm_rec *rec)
+{
+	gm_ask(w, (const void *)rec);
+}
+
 static void on_ready(struct worker *w, const struct gm_rec *rec)
 {
 	(void)rec;
@@ -392,10 +397,17 @@ static const struct {
 	[GM_EFF_EVICT] = {on_evict, sizeof(struct gm_eff_evict), true},
 	[GM_EFF_LEASE] = {on_lease, sizeof(struct gm_eff_lease), false},
 	[GM_EFF_AS] = {on_as, sizeof(struct gm_eff_as), false},
+	[GM_EFF_ASK] = {on_ask, sizeof(struct gm_eff_ask), false},
 	[GM_EFF_READY] = {on_ready, sizeof(struct gm_rec), false},
 };
 
 #define EFFECTS_PER_TURN 1024u
+
+/* Asks may have to be answered at once: they wait while there is no room for that. */
+static bool may_answer(const struct gm_rec *rec)
+{
+	return rec->type == GM_EFF_ASK || rec->type == GM_EFF_AS;
+}
 
 bool gm_effects_run(struct worker *w)
 {
@@ -405,6 +417,8 @@ bool gm_effects_run(struct worker *w)
 
 	for (; n < EFFECTS_PER_TURN && (rec = gm_ring_peek(w->down, &len)); n++) {
 		if (rec->type < GM_EFF_N && table[rec->type].apply && len >= table[rec->type].size) {
+			if (may_answer(rec) && !gm_asks_can_answer(w))
+				break;
 			if (table[rec->type].signatures_first)
 				sign_all(w);
 			table[rec->type].apply(w, rec);

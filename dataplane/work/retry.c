@@ -225,7 +225,7 @@ static void fire(void *arg, unsigned kind, uint32_t ref)
 	static void (*const due[])(struct worker *, uint32_t) = {
 		[TIMER_OUT] = out_due,     [TIMER_XCH] = xch_due,   [TIMER_PENDING] = pending_due,
 		[TIMER_SAVED] = saved_due, [TIMER_BODY] = body_due,
-		[TIMER_UPLOAD] = upload_due,
+		[TIMER_UPLOAD] = upload_due, [TIMER_LINK] = gm_link_due,
 	};
 
 	due[kind](arg, ref);

@@ -303,6 +303,7 @@ void gm_view_as(struct worker *w, const struct gm_eff_as *e)
 {
 	struct as *as = as_place(w, e->as_id, !e->remove);
 
+	gm_link_set(w, e);
 	if (!as)
 		return;
 	gm_wipe(as, sizeof *as);
@@ -320,6 +321,10 @@ void gm_view_as(struct worker *w, const struct gm_eff_as *e)
 	memcpy(as->key.key, e->key, sizeof as->key.key);
 	memcpy(as->uri, e->uri, e->uri_n);
 	memcpy(as->aud, e->aud, e->aud_n);
+	as->introspect = e->introspect;
+	as->strict = e->strict;
+	as->linked = e->link.ms_n;
+	as->link_peer = e->link.peer;
 }
 
 void gm_view_free(struct worker *w)

@@ -33,6 +33,8 @@
 #define EXCHANGES_MAX 65536u
 #define REPEATS 4096u           /* remembered answers to token POSTs */
 #define MID_WORKER_SHIFT 12u    /* upper bits of the Message IDs we choose name the worker */
+#define LINKS_MAX 64u           /* to authorization servers */
+#define LINK_TOKEN 7u           /* length of tokens towards them; those towards members have 8 */
 
 /* ---- records */
 
@@ -136,6 +138,9 @@ struct as {
 	uint8_t cnonce_key[16];
 	struct gm_cose_key key;
 	char uri[129], aud[129];
+	bool introspect, strict;
+	bool linked; /* its owner has a link to it, at: */
+	struct gm_addr link_peer;
 };
 
 struct xch { /* a request on its way through core */
@@ -256,6 +261,7 @@ struct worker {
 	uint32_t *names; /* open addressing: group index + 1 */
 	uint32_t names_cap, names_n, names_moved; /* moved: grows with each group that comes or goes */
 	struct as as[64];
+	struct link *links[LINKS_MAX]; /* those that are ours; NULL: none */
 	uint32_t *out_hash; /* (peer, mid) -> out */
 	uint32_t out_hash_mask;
 	struct repeat *repeats;
@@ -409,7 +415,7 @@ void gm_links_plain(struct worker *w, const struct gm_coap *m, const struct xch 
 void gm_links_protected(struct worker *w, struct ctx *c, const struct gm_coap *m, const struct xch *x, bool repeat);
 
 /* ---- retry.c */
-enum timer_kind { TIMER_OUT, TIMER_XCH, TIMER_PENDING, TIMER_SAVED, TIMER_BODY, TIMER_UPLOAD };
+enum timer_kind { TIMER_OUT, TIMER_XCH, TIMER_PENDING, TIMER_SAVED, TIMER_BODY, TIMER_UPLOAD, TIMER_LINK };
 void gm_timers_run(struct worker *w);
 uint32_t gm_out_new(struct worker *w, struct ctx *c, const struct out *o); /* not sent yet; 0: full */
 struct out *gm_out_at(struct worker *w, uint32_t h);
@@ -436,6 +442,15 @@ void gm_rekey_report(struct worker *w, struct group *g);
 void gm_evict(struct worker *w, const struct gm_eff_evict *e);
 void gm_ctx_close_if_done(struct worker *w, gm_ctx_id id, struct ctx *c, bool told);
 bool gm_pace(struct worker *w);
+
+/* ---- link.c, ask.c: authorization servers are asked */
+void gm_link_set(struct worker *w, const struct gm_eff_as *e);
+bool gm_link_response(struct worker *w, const struct opening *o); /* false: to nothing that was asked */
+bool gm_link_empty(struct worker *w, const struct opening *o);    /* ACK and RST; likewise */
+void gm_link_due(struct worker *w, uint32_t ref);
+void gm_links_free(struct worker *w);
+void gm_ask(struct worker *w, const struct gm_eff_ask *e);
+bool gm_asks_can_answer(struct worker *w); /* there is room for an event to each ask that a link holds */
 
 /* ---- effects.c */
 bool gm_effects_run(struct worker *w);

@@ -81,7 +81,8 @@ static void core_turn(struct flow *r)
 	for (unsigned i = 0; i < r->dp->config.workers; i++) {
 		while ((rec = gm_dp_event(r->dp, i))) {
 			struct gm_txn t = txn_of(r);
-			gm_core_apply(r->core, &t, rec);
+			if (!r->event || !r->event(r->event_arg, rec))
+				gm_core_apply(r->core, &t, rec);
 			gm_dp_event_done(r->dp, i);
 		}
 	}
@@ -146,6 +147,10 @@ static void members_turn(struct flow *r)
 
 	r->env.now_ns = gm_mem_now(r->net);
 	while (gm_mem_recv(r->net, NULL, &d)) {
+		if (r->far && gm_addr_eq(&d.to, &r->far_addr)) {
+			r->far(r->far_arg, &d);
+			continue;
+		}
 		unsigned i = (unsigned)(d.to.ip[14] << 8 | d.to.ip[15]);
 		r->to_members++;
 		if (i < r->members_n && !r->mute)
@@ -177,6 +182,10 @@ static void watch(void *arg, const struct gm_addr *from, const struct gm_addr *t
 	struct gm_oscore_option option;
 	uint8_t id[64] = {0};
 
+	if (r->far_tap)
+		r->far_tap(r->far_arg, to, data, n);
+	if (r->far && gm_addr_eq(to, &r->far_addr))
+		return;
 	if (from->port != 5683 || gm_coap_decode((struct gm_bytes){data, n}, &m) != GM_E_OK || !m.has_oscore ||
 	    gm_oscore_option_decode(m.oscore, &option) != GM_E_OK)
 		return;
@@ -353,6 +362,12 @@ void flow_run(struct flow *r, unsigned ms)
 {
 	while (ms--)
 		flow_turn(r);
+}
+
+void flow_effect(struct flow *r, unsigned worker, const void *record, size_t n)
+{
+	if (gm_dp_effects(r->dp, worker, record, n) != n)
+		abort();
 }
 
 uint16_t flow_group(struct flow *r, enum gm_backward backward)

@@ -46,6 +46,15 @@ struct flow {
 	struct flow_nonce *nonces;
 	unsigned nonces_n, reuses;
 	bool mute; /* datagrams to members are dropped by the test */
+
+	/* one more party on the network, which is no member */
+	struct gm_addr far_addr;
+	void (*far)(void *arg, const struct gm_mem_dgram *d);
+	void (*far_tap)(void *arg, const struct gm_addr *to, const uint8_t *data, size_t n); /* all that the Group Manager sends */
+	void *far_arg;
+	/* sees events before core; true: core does not get it */
+	bool (*event)(void *arg, const struct gm_rec *rec);
+	void *event_arg;
 };
 
 /* A Group Manager with that many workers, one AS, one active group "g1". */
@@ -61,6 +70,8 @@ uint16_t flow_group(struct flow *r, enum gm_backward backward);
 struct gm_member *flow_member_in(struct flow *r, uint16_t group, uint8_t roles, bool post);
 /* A member with a token of its own for group g1; it has not spoken yet. */
 struct gm_member *flow_member(struct flow *r, uint8_t roles, bool post);
+/* Effects that did not come from core: n bytes, to one worker. */
+void flow_effect(struct flow *r, unsigned worker, const void *record, size_t n);
 /* Carries out plan; true when all of it was answered with 2.xx within 100 virtual seconds. */
 bool flow_do(struct flow *r, struct gm_member *m, unsigned plan);
 uint8_t flow_code(struct flow *r, struct gm_member *m, enum gm_member_op op); /* of the latest answer */

@@ -207,7 +207,10 @@ struct gm_ev_unobserve {
 struct gm_ev_answered {
 	struct gm_rec rec;
 	uint32_t as_id, ask;
-	uint8_t err;  /* enum gm_err: OK; BUSY: no answer after all retries; UNKNOWN: no such link; else the link failed */
+	/* enum gm_err: OK; BUSY: no answer after all retries, or too many wait; UNKNOWN: no such link, or it goes; TOO_LARGE: the
+	 * request or the answer; INCOMPLETE: blocks that do not fit together; else the link failed: NO_CONTEXT where the server does
+	 * not know us. Whatever it is, the ask is over; an observation that stood is lost with the context (NO_CONTEXT) */
+	uint8_t err;
 	uint8_t code; /* CoAP, where err is OK */
 	uint8_t observed; /* the observation stands: notifications will come under the same number */
 	uint8_t zero;
@@ -417,8 +420,9 @@ struct gm_eff_as {
 };
 
 /* The secure association with an authorization server, of which we are the client. Its worker makes a fresh context
- * whenever it needs one, so nothing of it has to be durable but these.                        RFC 8613 App. B.2 */
-struct gm_eff_ask { /* one GM_EV_ANSWERED comes of it, whatever happens */
+ * whenever it needs one, so nothing of it has to be durable but these; a row with another gm_link ends what was asked over
+ * the one before. The bytes that pass are written down in work/link.c.                        RFC 8613 App. B.2 */
+struct gm_eff_ask { /* to the worker as_id % workers; one GM_EV_ANSWERED comes of it, whatever happens, within three minutes */
 	struct gm_rec rec;
 	uint32_t as_id, ask; /* ask: chosen by core, comes back */
 	uint8_t method;      /* CoAP code */
@@ -435,6 +439,7 @@ struct gm_worker_stats { /* written by the worker, read by any thread */
 	_Atomic uint64_t rx, tx, rx_bad, rx_stranger, rx_replay, rx_undecryptable, rx_repeat, rx_hop, hop_drop, up_full;
 	_Atomic uint64_t token_ok, token_bad, requests, replies, reads_local, joins, echo_sent, pending_expired, no_exchange;
 	_Atomic uint64_t rekey_sent, rekey_confirmed, rekey_retransmitted, rekey_late, notices, notices_told;
+	_Atomic uint64_t asks, asks_failed, link_contexts, link_sent, link_retransmitted; /* to authorization servers */
 	_Atomic uint64_t contexts, contexts_pending, members, inflight, port_tx_failed, port_rx_truncated;
 	_Atomic uint64_t hist_open[GM_HIST], hist_seal[GM_HIST], hist_verify[GM_HIST], hist_sign[GM_HIST]; /* jobs per call */
 	_Atomic uint64_t hist_confirm_us[GM_HIST]; /* first send of a rekeying message to its confirmation */
