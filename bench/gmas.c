@@ -31,6 +31,7 @@ struct options {
 	unsigned auds_n;
 	bool extended_scope;
 	long exp_s, count, nbf_s, exi_s; /* exp_s 0, exi_s -1: not given */
+	int32_t osc_alg, osc_hkdf;       /* 0: not given */
 	unsigned long long seq;
 	bool has_nbf;
 };
@@ -39,11 +40,14 @@ static const char usage[] =
     "usage: gmas keygen --alg AES-CCM-16-64-128|HMAC256|EdDSA|ES256 --iss NAME --aud AUDIENCE -o AS.json\n"
     "       gmas mint -k AS.json --group NAME=ROLE[,ROLE] [--group ...] [--exp SECONDS] [--count N] [-o TOKENS.jsonl]\n"
     "            [--nbf SECONDS] [--exi SECONDS --seq N] [--extended-scope] [--audience NAME ...] [--kid-of ID] [--cnonce HEX]\n"
-    "       gmas serve -k AS.json [--listen 127.0.0.1:5690] [--exp SECONDS]\n"
+    "            [--osc-alg NUMBER] [--osc-hkdf NUMBER]\n"
+    "       gmas serve -k AS.json [--listen 127.0.0.1:5690] [--exp SECONDS] [--osc-alg NUMBER] [--osc-hkdf NUMBER]\n"
     "\n"
     "A development Authorization Server for gmd: makes a key, mints CWTs with an OSCORE cnf, or answers\n"
     "POST /token on loopback, without any protection. Not for production.\n"
     "ROLE is requester, responder, monitor or verifier. Tokens live 86400 seconds unless --exp or --exi says otherwise.\n"
+    "--osc-alg and --osc-hkdf name what client and gmd are to use between them, by COSE's numbers: AEADs 1, 2, 3,\n"
+    "10 (the default), 11, 24, 30 and 31, hashes 5 HMAC 256/256 (the default) and 7 HMAC 512/512.\n"
     "--kid-of takes the id of an earlier token and mints an update of its client's rights.\n"
     "exit: 0 done, 1 failed, 2 wrong usage\n";
 
@@ -110,6 +114,10 @@ static void print_minted(FILE *to, const struct gm_minted *m, const struct gm_mi
 		print_hex(to, "salt", m->salt, sizeof(m->salt));
 	}
 	print_hex(to, "hash", hash, sizeof(hash));
+	if (!what->kid.p && what->osc_alg)
+		fprintf(to, "\"alg\":%d,", what->osc_alg);
+	if (!what->kid.p && what->osc_hkdf)
+		fprintf(to, "\"hkdf\":%d,", what->osc_hkdf);
 	fprintf(to, "\"exp\":%lld}\n", (long long)what->exp);
 }
 
@@ -140,6 +148,8 @@ static bool mint_of(const struct options *o, struct gm_mint *what, uint8_t kid[s
 	    .nbf = o->has_nbf ? now + o->nbf_s : -1,
 	    .exi = o->exi_s,
 	    .exi_seq = o->seq,
+	    .osc_alg = o->osc_alg,
+	    .osc_hkdf = o->osc_hkdf,
 	};
 	memcpy(what->auds, o->auds, sizeof(what->auds));
 	return hex_of(o->kid_of, kid, &what->kid) && hex_of(o->cnonce, cnonce, &what->cnonce);
@@ -195,7 +205,16 @@ struct token_ask { /* RFC 9200 §5.8.1 */
 	struct gm_bytes audience, scope;
 };
 
-static uint8_t answer_token(struct gm_out *body, const struct gm_askey *key, const struct gm_coap *msg, long exp_s)
+static void put_number(struct gm_out *body, unsigned label, int32_t n)
+{
+	if (!n)
+		return;
+	gm_cbor_put_uint(body, label);
+	gm_cbor_put_int(body, n);
+}
+
+static uint8_t answer_token(struct gm_out *body, const struct gm_askey *key, const struct gm_coap *msg,
+                            const struct options *o)
 {
 	static const struct gm_field fields[] = {
 	    {5, GM_FIELD_TSTR, offsetof(struct token_ask, audience)},
@@ -212,21 +231,30 @@ static uint8_t answer_token(struct gm_out *body, const struct gm_askey *key, con
 	if (gm_cbor_end(&in) != GM_E_OK || !ask.scope.p || gm_scope_check(ask.scope) != GM_E_OK ||
 	    (ask.audience.p && !gm_bytes_is(ask.audience, key->aud)))
 		return GM_COAP(4, 0);
-	if (gm_askey_mint(&m, key, ask.scope, (int64_t)time(NULL) + exp_s) != GM_E_OK)
+	long exp_s = o->exp_s ? o->exp_s : LIFE_S;
+	struct gm_mint what = {.scope = ask.scope,
+	                       .exp = (int64_t)time(NULL) + exp_s,
+	                       .nbf = -1,
+	                       .exi = -1,
+	                       .osc_alg = o->osc_alg,
+	                       .osc_hkdf = o->osc_hkdf};
+	if (gm_askey_mint_as(&m, key, &what) != GM_E_OK)
 		return GM_COAP(5, 0);
 	gm_cbor_put_map(body, 4);
 	gm_cbor_put_uint(body, 1);
 	gm_cbor_put_bstr(body, m.token, m.token_n);
 	gm_cbor_put_uint(body, 2);
 	gm_cbor_put_uint(body, (uint64_t)exp_s);
-	gm_cbor_put_uint(body, 8); /* cnf: {4 osc: {0 id, 2 ms, 5 salt}}          RFC 9203 §3.2 */
+	gm_cbor_put_uint(body, 8); /* cnf: {4 osc: {0 id, 2 ms, 3 hkdf, 4 alg, 5 salt}}          RFC 9203 §3.2 */
 	gm_cbor_put_map(body, 1);
 	gm_cbor_put_uint(body, 4);
-	gm_cbor_put_map(body, 3);
+	gm_cbor_put_map(body, 3u + (o->osc_hkdf != 0) + (o->osc_alg != 0));
 	gm_cbor_put_uint(body, 0);
 	gm_cbor_put_bstr(body, m.osc_id, sizeof(m.osc_id));
 	gm_cbor_put_uint(body, 2);
 	gm_cbor_put_bstr(body, m.ms, sizeof(m.ms));
+	put_number(body, 3, o->osc_hkdf);
+	put_number(body, 4, o->osc_alg);
 	gm_cbor_put_uint(body, 5);
 	gm_cbor_put_bstr(body, m.salt, sizeof(m.salt));
 	gm_cbor_put_uint(body, 38);
@@ -235,7 +263,8 @@ static uint8_t answer_token(struct gm_out *body, const struct gm_askey *key, con
 	return GM_COAP(2, 1);
 }
 
-static void serve_one(struct gm_port *port, const struct gm_dgram *in, const struct gm_askey *key, long exp_s)
+static void serve_one(struct gm_port *port, const struct gm_dgram *in, const struct gm_askey *key,
+                      const struct options *o)
 {
 	static uint16_t mid;
 	struct gm_coap msg;
@@ -247,7 +276,7 @@ static void serve_one(struct gm_port *port, const struct gm_dgram *in, const str
 		return;
 	bool con = msg.type == GM_COAP_CON;
 	struct gm_out body = gm_out(bytes, sizeof(bytes)), pkt = gm_out(d.data, d.cap);
-	uint8_t code = answer_token(&body, key, &msg, exp_s);
+	uint8_t code = answer_token(&body, key, &msg, o);
 	gm_coap_put_head(&pkt, con ? GM_COAP_ACK : GM_COAP_NON, code, con ? msg.mid : mid++, msg.token, msg.token_len);
 	if (gm_out_len(&body)) {
 		gm_coap_put_option_uint(&pkt, &last, GM_OPT_CONTENT_FORMAT, GM_CF_ACE);
@@ -293,7 +322,7 @@ static int serve(const struct options *o)
 		gm_port_sockets.wait(port, 1000000000u);
 		unsigned n = gm_port_sockets.rx_burst(port, d, 8);
 		for (unsigned i = 0; i < n; i++)
-			serve_one(port, &d[i], &key, o->exp_s ? o->exp_s : LIFE_S);
+			serve_one(port, &d[i], &key, o);
 	}
 	gm_port_sockets.close(port);
 	gm_wipe(&key, sizeof(key));
@@ -311,6 +340,7 @@ static bool read_options(struct options *o, int argc, char **argv)
 	    {"exi", required_argument, NULL, 'x'},    {"seq", required_argument, NULL, 's'},
 	    {"audience", required_argument, NULL, 'A'}, {"kid-of", required_argument, NULL, 'K'},
 	    {"extended-scope", no_argument, NULL, 'S'}, {"cnonce", required_argument, NULL, 'C'},
+	    {"osc-alg", required_argument, NULL, 'L'}, {"osc-hkdf", required_argument, NULL, 'H'},
 	    {0},
 	};
 	for (int c; (c = getopt_long(argc, argv, "o:k:", longs, NULL)) != -1;) {
@@ -352,6 +382,12 @@ static bool read_options(struct options *o, int argc, char **argv)
 			break;
 		case 's':
 			o->seq = strtoull(optarg, NULL, 10);
+			break;
+		case 'L':
+			o->osc_alg = (int32_t)atol(optarg);
+			break;
+		case 'H':
+			o->osc_hkdf = (int32_t)atol(optarg);
 			break;
 		case 'K':
 			o->kid_of = optarg;

@@ -215,6 +215,8 @@ static uint8_t take_token(struct gm_member_env *env, struct gm_member *m, const 
 	    .salt = gm_out_result(&salt),
 	    .sid = r.id2,
 	    .rid = {m->id1, m->id1_n},
+	    .alg = m->osc_alg,
+	    .hkdf = m->osc_hkdf,
 	};
 	if (salt.err != GM_E_OK || gm_oscore_derive(&m->oscore, &input) != GM_E_OK) {
 		env->failed(env->arg, m, "no OSCORE context from the token response");

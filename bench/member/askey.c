@@ -187,8 +187,8 @@ enum gm_err gm_askey_mint_as(struct gm_minted *minted, const struct gm_askey *ke
 	            .ms = {minted->ms, sizeof(minted->ms)},
 	            .salt = {minted->salt, sizeof(minted->salt)},
 	            .version = 1,
-	            .hkdf = 5,
-	            .alg = 10},
+	            .hkdf = what->osc_hkdf ? what->osc_hkdf : 5,
+	            .alg = what->osc_alg ? what->osc_alg : 10},
 	    .ace_profile = 2,
 	};
 	if (!cwt.auds.p)

@@ -34,6 +34,7 @@ struct gm_mint {
 	uint64_t exi_seq;      /* with exi: cti is the audience and this number             RFC 9200 §5.10.3 */
 	struct gm_bytes cnonce; /* p == NULL: none */
 	const char *auds[4];   /* auds[0] != NULL: instead of the key's audience, several */
+	int32_t osc_alg, osc_hkdf; /* COSE's numbers in osc; 0: the defaults 10 and 5          RFC 9203 §3.2.1 */
 	struct gm_bytes kid;   /* p != NULL: cnf names this osc id, for an update of rights    RFC 9203 §4.1 */
 };
 /* id, Master Secret and salt are fresh; with a kid they stand in no token. ROOM. */

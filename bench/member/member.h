@@ -109,6 +109,7 @@ struct gm_member {
 	uint8_t *update; /* the CWT of an update of rights; its owner frees it */
 	uint16_t update_n;
 	uint8_t osc_id[8], token_ms[16], token_salt[8]; /* inputs that the token carries */
+	uint8_t osc_alg, osc_hkdf; /* its alg and hkdf; 0: the defaults */
 
 	bool has_context, tried_context;
 	uint8_t nonce1[8], id1_n, id1[4], challenge[GM_NONCE_MAX], challenge_n;

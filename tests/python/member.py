@@ -80,14 +80,16 @@ class Member:
 
     # The association with the Group Manager.
 
-    def mint(self, as_key, form='tagged', lifetime=3600, roles=None):
-        """A token of our own making, for our group."""
+    def mint(self, as_key, form='tagged', lifetime=3600, roles=None, alg=None, hkdf=None):
+        """A token of our own making, for our group; alg and hkdf of the association, None: the defaults."""
         self.osc = {0: os.urandom(4), 2: os.urandom(16), 5: os.urandom(8)}
+        self.osc.update({label: number for label, number in ((3, hkdf), (4, alg)) if number is not None})
         claims = ace.osc_claims(as_key, ace.scope([(self.name, roles or self.roles)]), self.osc, lifetime)
         self.token = ace.mint(as_key, claims, form)
 
     def load_token(self, path, as_key=None):
-        """The first token of a file: {"token", "id", "ms", "salt", optional "contextId"}, all hex, as gmas writes it.
+        """The first token of a file: {"token", "id", "ms", "salt", optional "contextId"}, all hex, and optional
+        numbers "alg" and "hkdf", as gmas writes it.
         Only the token is needed when the AS key can open it."""
         with open(path, encoding='utf-8') as file:
             data, _ = json.JSONDecoder().raw_decode(file.read())
@@ -95,6 +97,7 @@ class Member:
         if 'ms' in data:
             labels = {'id': 0, 'ms': 2, 'salt': 5, 'contextId': 6}
             self.osc = {labels[k]: bytes.fromhex(v) for k, v in data.items() if k in labels}
+            self.osc.update({label: data[k] for k, label in (('hkdf', 3), ('alg', 4)) if k in data})
         else:
             self.osc = ace.open_token(as_key, self.token)[8][4]
 
@@ -649,6 +652,8 @@ def arguments(argv):
     parser.add_argument('--as-key', help='JSON file of the AS key, to mint a token')
     parser.add_argument('--token-file', help='JSON file with a token, instead of minting one')
     parser.add_argument('--token-form', default='tagged', choices=['tagged', 'strict', 'cose', 'untagged'])
+    parser.add_argument('--osc-alg', type=int, help='AEAD of the association, of a token that is minted')
+    parser.add_argument('--osc-hkdf', type=int, help='and its HKDF: 5 or 7')
     parser.add_argument('--delivery', default='control', choices=['control', 'observe', 'poll'])
     parser.add_argument('--control-path', help='default: /ace-group/GROUP/node')
     parser.add_argument('--timeout', type=float, default=60.0, help='seconds to wait for a response')
@@ -669,7 +674,7 @@ def main(argv=None):
             member.load_token(args.token_file, as_key)
         else:
             check(as_key, 'needs --as-key or --token-file')
-            member.mint(as_key, args.token_form)
+            member.mint(as_key, args.token_form, alg=args.osc_alg, hkdf=args.osc_hkdf)
         current = 'authz-info'
         member.authz_info()
         if args.keys_out:

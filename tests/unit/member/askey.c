@@ -42,6 +42,34 @@ Test(askey, mints_tokens_that_verify_with_every_algorithm)
 	}
 }
 
+Test(askey, names_aead_and_hkdf_in_tokens_where_they_are_not_the_default)
+{
+	static const struct {
+		int32_t alg, hkdf, want_alg, want_hkdf;
+	} rows[] = {{0, 0, 10, 5}, {24, 0, 24, 5}, {0, 7, 10, 7}, {31, 7, 31, 7}};
+	struct gm_askey key;
+	uint8_t claims[512];
+	size_t n, plain_n = 0;
+	cr_assert(gm_crypto_init());
+	cr_assert_eq(gm_askey_generate(&key, "AES-CCM-16-64-128", "as1", "gm"), GM_E_OK);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct gm_mint what = {.exp = 1234, .nbf = -1, .exi = -1, .scope = {(const uint8_t *)"\x80", 1}};
+		struct gm_minted m;
+		struct gm_cose cose;
+		struct gm_cwt cwt;
+		what.osc_alg = rows[i].alg;
+		what.osc_hkdf = rows[i].hkdf;
+		cr_assert_eq(gm_askey_mint_as(&m, &key, &what), GM_E_OK);
+		cr_assert_eq(gm_cose_decode((struct gm_bytes){m.token, m.token_n}, &cose), GM_E_OK);
+		cr_assert_eq(gm_cose_open(&cose, &key.mint, claims, sizeof(claims), &n), GM_E_OK);
+		cr_assert_eq(gm_cwt_decode((struct gm_bytes){claims, n}, &cwt), GM_E_OK);
+		cr_expect_eq(cwt.osc.alg, rows[i].want_alg);
+		cr_expect_eq(cwt.osc.hkdf, rows[i].want_hkdf);
+		plain_n = i ? plain_n : n;
+		cr_expect_eq(n > plain_n, i > 0);
+	}
+}
+
 Test(askey, comes_back_from_its_file_which_only_the_owner_can_read)
 {
 	char dir[] = "/tmp/gm-askey-XXXXXX", path[64];
