@@ -31,6 +31,29 @@ static bool is_group_end(struct gm_bytes payload)
 	return gm_bytes_eq(payload, gm_out_result(&out));
 }
 
+static bool same_keys(const struct gm_group_params *a, const struct gm_group_params *b)
+{
+	return a->cred_fmt == b->cred_fmt && a->sign_alg == b->sign_alg && a->sign_crv == b->sign_crv &&
+	       a->ecdh_kty == b->ecdh_kty && a->ecdh_crv == b->ecdh_crv;
+}
+
+/* The group goes on with other algorithms; its keys stay until the rekeying message.               GA §6.6.2 */
+static uint8_t configuration(struct gm_member_env *env, struct gm_member *m, const struct gm_keying_map *map)
+{
+	struct gm_member_group *g = &env->groups[m->group];
+
+	if (map->gkty != 1 || map->profile != 1 || map->exi >= 0 || map->stale.p || map->creds.p || map->policies.p ||
+	    map->kdc_cred.p)
+		env->failed(env->arg, m, "a changed configuration with more or less than it should say");
+	env->stats.configurations++;
+	if (m->has_keys && (uint64_t)map->num < m->keys.version)
+		return GM_COAP(2, 4); /* said again to one that has the keys after it */
+	if (!same_keys(&map->params, &g->params))
+		g->known = false; /* the Group Manager has another credential; the next Join brings it */
+	g->params = map->params;
+	return GM_COAP(2, 4);
+}
+
 static uint8_t rekeying_message(struct gm_member_env *env, struct gm_member *m, struct gm_bytes payload)
 {
 	struct gm_keying_map map;
@@ -38,6 +61,8 @@ static uint8_t rekeying_message(struct gm_member_env *env, struct gm_member *m, 
 		gm_member_evicted(env, m);
 		return GM_COAP(2, 4);
 	}
+	if (gm_configuration_decode(payload, &map) == GM_E_OK)
+		return configuration(env, m, &map);
 	if (gm_keying_decode(payload, &map) != GM_E_OK || map.gkty != 1 || map.profile != 1 || map.exi < 0 ||
 	    !map.stale.p) {
 		env->failed(env->arg, m, "rekeying message cannot be read");

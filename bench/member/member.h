@@ -157,7 +157,7 @@ struct gm_member_group { /* what is the same for all members of a group; each on
 
 struct gm_member_stats {
 	uint64_t requests, retransmitted, timeouts, echoes, separate, blocks, duplicates, mid_reused;
-	uint64_t rekeys[GM_HOW_N], ignored_versions, gaps, undecryptable, notices, strangers;
+	uint64_t rekeys[GM_HOW_N], ignored_versions, gaps, undecryptable, notices, strangers, configurations;
 };
 
 struct gm_member_pending; /* signatures that wait for the next flush */

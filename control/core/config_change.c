@@ -425,6 +425,7 @@ static void change_params(struct gm_turn *t, struct gm_group *g, const struct gm
 
 	g->spec.params = *params;
 	g->gen++;
+	g->owed |= GM_OWED_CONFIG;
 	if (keys && gm_groups_new_credential(t, g) == GM_E_OK)
 		forget_credentials(t, g);
 	gm_record_put_group(t, g);

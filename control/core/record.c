@@ -9,6 +9,7 @@
 #define FORM_MEMBER 2u /* 1 had no scope and one observation */
 #define FORM_ASSOC 2u  /* 1 had no algorithm: it was ALG_OF_FORM_1 */
 #define ALG_OF_FORM_1 10u
+#define FORM_GROUP 2u  /* 1 did not say what is owed */
 
 /* ---- keys */
 
@@ -152,7 +153,7 @@ static void put_params(struct gm_out *o, const struct gm_group_params *p)
 
 void gm_record_put_group(struct gm_turn *t, const struct gm_group *g)
 {
-	struct gm_out o = begin(t, 24, 2048);
+	struct gm_out o = begin_form(t, FORM_GROUP, 25, 2048);
 
 	gm_cbor_put_text(&o, g->spec.name);
 	gm_cbor_put_uint(&o, g->gen);
@@ -178,6 +179,7 @@ void gm_record_put_group(struct gm_turn *t, const struct gm_group *g)
 	gm_cbor_put_bstr(&o, g->kdc_cred, g->kdc_cred_n);
 	gm_cbor_put_bool(&o, g->reason != GM_REASON_NONE);
 	gm_cbor_put_bool(&o, g->distributing);
+	gm_cbor_put_uint(&o, g->owed);
 	put(t, GM_OWNER_GROUP(g->index), GM_TABLE_GROUP, key_u32(g->index), &o);
 }
 
@@ -410,14 +412,14 @@ static uint32_t take_u32(struct gm_in *in, uint32_t max)
 	return v > max ? 0 : (uint32_t)v;
 }
 
-/* The record of a member as it is now, or of its first form. */
-static struct gm_in open_member(struct gm_bytes value, uint64_t *form)
+/* A record that has had two forms, with so many fields each. */
+static struct gm_in open_either(struct gm_bytes value, uint64_t *form, unsigned fields_1, unsigned fields_2)
 {
 	struct gm_in in = gm_in_bytes(value);
 	uint64_t n = gm_cbor_array(&in);
 
 	*form = gm_cbor_uint(&in);
-	if (!(*form == FORM_MEMBER && n == 15) && !(*form == FORM && n == 17))
+	if (!(*form == 2 && n == fields_2 + 1) && !(*form == FORM && n == fields_1 + 1))
 		gm_in_fail(&in, GM_E_CORRUPT);
 	return in;
 }
@@ -569,7 +571,8 @@ static enum gm_err load_about(struct gm_core *c, struct gm_bytes key, struct gm_
 
 static enum gm_err load_group(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
 {
-	struct gm_in in = open_record(value, 24);
+	uint64_t form;
+	struct gm_in in = open_either(value, &form, 24, 25);
 	char name[GM_GROUP_NAME_MAX + 1] = "";
 
 	if (key.n == 16)
@@ -584,6 +587,7 @@ static enum gm_err load_group(struct gm_core *c, struct gm_bytes key, struct gm_
 	take_params(&in, &g->spec.params);
 	take_spec(&in, &g->spec);
 	take_keys(&in, g);
+	g->owed = form == FORM_GROUP ? take_u32(&in, GM_OWED_ALL) : 0;
 	GM_TRY(done(&in));
 	if (g->version < g->stale_first || g->version - g->stale_first >= g->spec.max_stale_sets || g->gid_n < 5)
 		return GM_E_CORRUPT;
@@ -646,7 +650,7 @@ static void take_member(struct gm_in *in, struct gm_member *m, uint64_t form)
 static enum gm_err load_member(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
 {
 	uint64_t form;
-	struct gm_in in = open_member(value, &form);
+	struct gm_in in = open_either(value, &form, 16, 14);
 	uint32_t as_id = take_u32(&in, UINT32_MAX);
 	struct gm_bytes osc_id = gm_cbor_bstr(&in);
 

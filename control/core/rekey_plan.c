@@ -189,6 +189,8 @@ static void start_walk(struct gm_turn *t, struct gm_group *g)
 	g->started_ms = t->txn->mono_ms;
 	g->confirmed = g->late = 0;
 	g->waiting = g->members;
+	if (!g->distributing)
+		g->owed &= ~GM_OWED_CONFIG;
 }
 
 void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason)
@@ -216,6 +218,7 @@ void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason)
 static void end_walk(struct gm_turn *t, struct gm_group *g)
 {
 	g->distributing = false;
+	g->owed &= ~GM_OWED_CONFIG;
 	gm_record_put_group(t, g);
 	gm_plan_arm(t, g);
 	gm_core_log(t->core, "rekey.done group=%s num=%llu confirmed=%u late=%u waiting=%u", g->spec.name,

@@ -172,7 +172,10 @@ struct gm_group {
 	uint32_t walkers; /* workers that have not ended their walk */
 	uint64_t started_ms;
 	unsigned confirmed, late, waiting;
+	unsigned owed; /* GM_OWED_*: what members have to be told beside keys; in the store until it is done */
 };
+#define GM_OWED_CONFIG 1u /* a changed configuration, with the walk */
+#define GM_OWED_ALL 1u
 #define GM_SID_BURNED (UINT32_MAX - 1)
 
 struct gm_pending { /* contexts of one identity that wait for their first request */

@@ -265,9 +265,21 @@ static size_t stale_size(const struct gm_group *g)
 
 #define KEYING_MAX 512u
 
+/* What members may not have heard of yet; empty: nothing. They still hold the keys before the walk's. GA §6.6.2 */
+static void put_owed_configuration(struct gm_out *o, const struct gm_group *g, const struct gm_keying *keying)
+{
+	struct gm_keying before = *keying;
+
+	before.num = g->version ? g->version - 1 : 0;
+	if (g->owed & GM_OWED_CONFIG)
+		gm_configuration_encode(o, &before);
+}
+
 void gm_tell_rekey(struct gm_turn *t, const struct gm_group *g)
 {
+	uint8_t config_mem[KEYING_MAX];
 	size_t stale_cap = stale_size(g), cap = stale_cap + KEYING_MAX;
+	struct gm_out config = gm_out(config_mem, sizeof(config_mem));
 	uint8_t *mem = gm_scratch(t->core, stale_cap + 2 * cap);
 	struct gm_out o = gm_out(mem, stale_cap), post = gm_out(mem + stale_cap, cap),
 	              obs = gm_out(mem + stale_cap + cap, cap);
@@ -276,15 +288,20 @@ void gm_tell_rekey(struct gm_turn *t, const struct gm_group *g)
 
 	gm_rekey_encode(&post, &keying, stale, none);
 	gm_keying_encode(&obs, &keying, stale, none);
+	put_owed_configuration(&config, g, &keying);
 	for (unsigned w = 0; w < t->core->config.workers; w++) {
 		struct gm_eff_rekey *e = add(t, w, GM_EFF_REKEY, sizeof(*e));
 		e->group = g->index;
 		e->version = g->version;
+		struct gm_slice c = {0};
 		struct gm_slice a = gm_effects_append(t->txn->effects, w, post.start, gm_out_len(&post));
 		struct gm_slice b = gm_effects_append(t->txn->effects, w, obs.start, gm_out_len(&obs));
+		if (gm_out_len(&config))
+			c = gm_effects_append(t->txn->effects, w, config.start, gm_out_len(&config));
 		e = gm_effects_last(t->txn->effects, w);
 		e->body_post = a;
 		e->body_obs = b;
+		e->body_config = c;
 	}
 	gm_wipe(mem, stale_cap + 2 * cap);
 }

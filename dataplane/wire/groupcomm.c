@@ -604,6 +604,34 @@ void gm_group_end_encode(struct gm_out *out)
 	gm_pair_int(out, GM_LABEL_PROFILE, 1);
 }
 
+/* The key object of a changed configuration: algorithms and formats, no secret, no Gid                     GA §6.6.2 */
+static void put_configuration(struct gm_out *out, const struct gm_group_params *p)
+{
+	gm_cbor_put_int(out, GM_LABEL_KEY);
+	gm_cbor_put_map(out, 2u + (p->group_mode ? 3u : 0u) + (p->pairwise_mode ? 3u : 0u));
+	gm_pair_int(out, GM_KEY_HKDF, p->hkdf);
+	if (p->pairwise_mode)
+		gm_pair_int(out, GM_KEY_ALG, p->alg);
+	gm_pair_int(out, GM_KEY_CRED_FMT, p->cred_fmt);
+	if (p->group_mode)
+		put_signing(out, p);
+	if (p->pairwise_mode) {
+		gm_pair_int(out, GM_KEY_ECDH_ALG, p->ecdh_alg);
+		put_params(out, GM_KEY_ECDH_PARAMS, p->ecdh_kty, p->ecdh_crv);
+	}
+}
+
+void gm_configuration_encode(struct gm_out *out, const struct gm_keying *k)
+{
+	gm_cbor_put_map(out, 5);
+	gm_pair_int(out, GM_LABEL_GKTY, GM_GKTY_GROUP_OSCORE);
+	put_configuration(out, k->params);
+	gm_cbor_put_int(out, GM_LABEL_NUM);
+	gm_cbor_put_uint(out, k->num);
+	gm_pair_int(out, GM_LABEL_PROFILE, GM_PROFILE_GROUP_OSCORE_APP);
+	gm_pair_int(out, GM_LABEL_EXP, k->exp);
+}
+
 void gm_verif_data_encode(struct gm_out *out, const struct gm_keying *k, struct gm_bytes sign_enc_key)
 {
 	gm_cbor_put_map(out, KEYING_PAIRS + 1u);
@@ -723,8 +751,6 @@ static enum gm_err read_key(struct gm_bytes item, struct gm_keying_map *map)
 
 	gm_fields_read(&in, key_fields, GM_FIELDS_N(key_fields), &k);
 	GM_TRY(gm_cbor_end(&in));
-	if (!k.gid.p || (!k.ms.p && !map->sign_enc_key.p))
-		return GM_E_MISSING;
 	GM_TRY(read_params(k.sign_params, &p->sign_kty, &p->sign_crv));
 	GM_TRY(read_params(k.ecdh_params, &p->ecdh_kty, &p->ecdh_crv));
 	map->ms = k.ms;
@@ -740,22 +766,44 @@ static enum gm_err read_key(struct gm_bytes item, struct gm_keying_map *map)
 	return GM_E_OK;
 }
 
-enum gm_err gm_keying_decode(struct gm_bytes payload, struct gm_keying_map *map)
+static enum gm_err read_map(struct gm_bytes payload, struct keying_fields *f)
 {
-	*map = (struct gm_keying_map){0};
 	if (!payload.n)
 		return GM_E_SHORT;
 	struct gm_in in = gm_in_bytes(payload);
-	struct keying_fields f = {.map = {.num = -1, .exp = -1, .exi = -1, .gkty = -1, .profile = -1}};
 
-	gm_fields_read(&in, keying_fields, GM_FIELDS_N(keying_fields), &f);
+	f->map.num = f->map.exp = f->map.exi = f->map.gkty = f->map.profile = -1;
+	gm_fields_read(&in, keying_fields, GM_FIELDS_N(keying_fields), f);
 	GM_TRY(gm_cbor_end(&in));
+	return f->key.p ? read_key(f->key, &f->map) : GM_E_OK;
+}
+
+enum gm_err gm_keying_decode(struct gm_bytes payload, struct gm_keying_map *map)
+{
+	struct keying_fields f = {0};
+
+	*map = f.map;
+	GM_TRY(read_map(payload, &f));
 	if (!f.key.p && !f.sid.p)
 		return GM_E_MISSING;
-	if (f.key.p)
-		GM_TRY(read_key(f.key, &f.map));
-	else
+	if (f.key.p && (!f.map.gid.p || (!f.map.ms.p && !f.map.sign_enc_key.p)))
+		return GM_E_MISSING;
+	if (!f.key.p)
 		f.map.sid = f.sid;
+	*map = f.map;
+	return GM_E_OK;
+}
+
+enum gm_err gm_configuration_decode(struct gm_bytes payload, struct gm_keying_map *map)
+{
+	struct keying_fields f = {0};
+
+	*map = f.map;
+	GM_TRY(read_map(payload, &f));
+	if (!f.key.p || !f.map.has_params || f.map.num < 0 || f.map.exp < 0)
+		return GM_E_MISSING;
+	if (f.map.gid.p || f.map.ms.p || f.map.salt.p || f.map.sid.p)
+		return GM_E_MALFORMED; /* keys are what other messages have */
 	*map = f.map;
 	return GM_E_OK;
 }

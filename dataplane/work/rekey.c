@@ -39,6 +39,15 @@ bool gm_pace(struct worker *w)
 	return true;
 }
 
+/* One that does not wait for its turn: the next ones wait the longer. */
+static void pace_owe(struct worker *w)
+{
+	if (w->config.pace == 0)
+		return;
+	refill(w);
+	w->tokens -= 1;
+}
+
 /* ---- one message */
 
 static void put_token(struct gm_oscore_outer *outer, const struct out *o)
@@ -78,6 +87,11 @@ static bool is_long(const struct out *o)
 	return o->body->n > BLOCK_SIZE;
 }
 
+static bool is_walked(const struct out *o)
+{
+	return o->kind == OUT_REKEY || o->kind == OUT_CONFIG;
+}
+
 static bool has_more(const struct out *o)
 {
 	return (o->block + 1) * BLOCK_SIZE < o->body->n;
@@ -111,7 +125,7 @@ static void put_active(struct gm_out *out, const struct out *o)
 /* Code, class E options and payload of o. KG §11.1 for keys, §10 for the notice of an eviction. */
 static void put_plain(struct gm_out *out, const struct out *o, const struct member *m)
 {
-	bool observe = o->delivery == GM_DELIVER_OBSERVE, rekey = o->kind == OUT_REKEY;
+	bool observe = o->delivery == GM_DELIVER_OBSERVE, rekey = o->kind != OUT_NOTICE;
 	uint16_t last = 0;
 
 	if (o->kind == OUT_ACTIVE) {
@@ -262,7 +276,7 @@ bool gm_rekey_next_block(struct worker *w, uint32_t h, const struct gm_coap *ans
 	struct out *o = gm_out_at(w, h), next = *o;
 	struct ctx *c = gm_ctx_at(w, o->ctx);
 
-	if (o->kind != OUT_REKEY || !has_more(o) || !answer->has_block1 || answer->block1.num != o->block)
+	if (!is_walked(o) || !has_more(o) || !answer->has_block1 || answer->block1.num != o->block)
 		return false;
 	if (gm_ctx_take_seq(w, o->ctx, c, &next.seq) != GM_E_OK)
 		return false; /* late; it polls */
@@ -285,10 +299,29 @@ bool gm_rekey_next_block(struct worker *w, uint32_t h, const struct gm_coap *ans
 
 /* ---- the walk */
 
-static struct blob *body_for(const struct group *g, const struct member *m)
+void gm_walk_drop(struct walk *walk)
 {
-	return m->delivery == GM_DELIVER_POST ? g->walk.post : g->walk.obs;
+	gm_blob_drop(&walk->post);
+	gm_blob_drop(&walk->obs);
+	gm_blob_drop(&walk->config);
 }
+
+/* What this walk has for m next: a changed configuration goes before the keys, to those who are called. Who observes
+ * reads it in the notification.                                                                         GA §6.6.2 */
+static enum gm_err start_walked(struct worker *w, const struct group *g, uint32_t h)
+{
+	const struct walk *walk = &g->walk;
+	const struct member *m = gm_member_at(w, h);
+
+	bool post = m->delivery == GM_DELIVER_POST;
+
+	if (post && walk->config && m->configured != walk->version)
+		return start_out(w, h, OUT_CONFIG, walk->config, walk->version);
+	GM_TRY(start_out(w, h, OUT_REKEY, post ? walk->post : walk->obs, walk->version));
+	COUNT(w, rekey_sent);
+	return GM_E_OK;
+}
+
 
 /* Whom the walk comes to after the one before next in the list, 0: nobody. */
 static uint32_t walk_next(const struct group *g, uint32_t next, struct walk *walk)
@@ -320,7 +353,7 @@ static enum gm_err visit(struct worker *w, struct group *g, uint32_t h, bool pac
 		return GM_E_OK;
 	if (c->out) { /* NSTART = 1 */
 		struct out *o = gm_out_at(w, c->out);
-		bool same = o->kind == OUT_REKEY && o->group == g->view.index;
+		bool same = is_walked(o) && o->group == g->view.index;
 		if (same && o->version == g->walk.version)
 			return GM_E_OK; /* on its way */
 		if (same)
@@ -334,11 +367,8 @@ static enum gm_err visit(struct worker *w, struct group *g, uint32_t h, bool pac
 	if (paced && !gm_pace(w))
 		return GM_E_BUSY;
 	g->walk.open++;
-	enum gm_err err = start_out(w, h, OUT_REKEY, body_for(g, m), g->walk.version);
-	if (err == GM_E_OK)
-		COUNT(w, rekey_sent);
-	else
-		g->walk.open--;
+	enum gm_err err = start_walked(w, g, h);
+	g->walk.open -= err != GM_E_OK;
 	return err;
 }
 
@@ -379,8 +409,7 @@ void gm_rekey_report(struct worker *w, struct group *g)
 		return;
 	g->walk.active = false;
 	w->walks--;
-	gm_blob_drop(&g->walk.post);
-	gm_blob_drop(&g->walk.obs);
+	gm_walk_drop(&g->walk);
 }
 
 static void finish_if_done(struct worker *w, struct group *g)
@@ -393,6 +422,7 @@ void gm_rekey_start(struct worker *w, const struct gm_eff_rekey *e)
 {
 	struct group *g = gm_group_at(w, e->group);
 	struct gm_bytes post = gm_rec_bytes(e, e->body_post), obs = gm_rec_bytes(e, e->body_obs);
+	struct gm_bytes config = gm_rec_bytes(e, e->body_config);
 
 	if (!g)
 		return;
@@ -400,14 +430,14 @@ void gm_rekey_start(struct worker *w, const struct gm_eff_rekey *e)
 		gm_member_at(w, h)->waiting = false;
 	gm_rekey_report(w, g); /* what the old walk still had to tell */
 	g->fates_n = 0;
-	gm_blob_drop(&g->walk.post);
-	gm_blob_drop(&g->walk.obs);
+	gm_walk_drop(&g->walk);
 	if (!g->walk.active)
 		w->walks++;
 	uint32_t cut = g->walk.active ? g->walk.cursor : 0; /* those who did not hear last time are first */
 	g->walk = (struct walk){.version = e->version, .cursor = cut ? cut : g->head, .stop = cut, .active = true};
 	g->walk.post = gm_blob_copy(post.p, post.n);
 	g->walk.obs = gm_blob_copy(obs.p, obs.n);
+	g->walk.config = config.n ? gm_blob_copy(config.p, config.n) : NULL;
 }
 
 static void step_group(struct worker *w, struct group *g)
@@ -486,6 +516,11 @@ static void rekey_done(struct worker *w, struct out *o, bool confirmed)
 
 	if (!g || !g->walk.active || g->walk.version != o->version)
 		return; /* superseded */
+	if (confirmed && o->kind == OUT_CONFIG) { /* its keys follow, now or after what else this context is told */
+		m->configured = o->version;
+		m->waiting = true;
+		return;
+	}
 	if (confirmed) {
 		m->confirmed = o->version;
 		COUNT(w, rekey_confirmed);
@@ -502,7 +537,7 @@ void gm_rekey_fate(struct worker *w, struct out *o, bool confirmed)
 {
 	if (o->member && o->kind == OUT_NOTICE && !told_again(w, o))
 		notice_done(w, o->ctx, o->member, confirmed);
-	else if (o->member && o->kind == OUT_REKEY)
+	else if (o->member && is_walked(o))
 		rekey_done(w, o, confirmed);
 	struct ctx *c = gm_ctx_at(w, o->ctx);
 	if (c)
@@ -557,13 +592,18 @@ static bool next_of(struct worker *w, uint32_t h)
 	if (!m->waiting || !g || !g->walk.active)
 		return m->tell_active && tell_active(w, h);
 	m->waiting = false;
-	enum gm_err err = start_out(w, h, OUT_REKEY, body_for(g, m), g->walk.version);
+	enum gm_err err = start_walked(w, g, h);
 	if (err == GM_E_OK) {
-		COUNT(w, rekey_sent);
+		pace_owe(w);
 		return true;
 	}
 	m->waiting = err == GM_E_SEQ_UNLEASED; /* the lease starts it again */
-	g->walk.open -= !m->waiting;
+	if (!m->waiting) {
+		g->walk.open--;
+		COUNT(w, rekey_late);
+		report_fate(w, g, m->slot, false, 0);
+		finish_if_done(w, g);
+	}
 	return false;
 }
 
@@ -594,7 +634,7 @@ void gm_rekey_drop_member(struct worker *w, uint32_t h)
 	if (c && c->out && gm_out_at(w, c->out)->member == h) {
 		struct out *o = gm_out_at(w, c->out);
 		tell_active = tell_active || o->kind == OUT_ACTIVE;
-		open = open || (o->kind == OUT_REKEY && g && g->walk.version == o->version);
+		open = open || (is_walked(o) && g && g->walk.version == o->version);
 		o->member = 0;
 		gm_out_end(w, c->out, false);
 	}

@@ -97,8 +97,7 @@ static void remove_group(struct worker *w, uint32_t index)
 		gm_member_unlink(w, g->head);
 	if (g->walk.active)
 		w->walks--;
-	gm_blob_drop(&g->walk.post);
-	gm_blob_drop(&g->walk.obs);
+	gm_walk_drop(&g->walk);
 	gm_wipe(g, sizeof *g);
 	w->names_n--;
 	rebuild_names(w);
@@ -332,8 +331,7 @@ void gm_view_free(struct worker *w)
 	for (uint32_t i = 0; i < w->groups_cap; i++) {
 		if (!w->group[i])
 			continue;
-		gm_blob_drop(&w->group[i]->walk.post);
-		gm_blob_drop(&w->group[i]->walk.obs);
+		gm_walk_drop(&w->group[i]->walk);
 		gm_wipe(w->group[i], sizeof **w->group);
 		free(w->group[i]);
 	}

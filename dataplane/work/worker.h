@@ -95,6 +95,7 @@ struct member { /* mirror of a membership whose context is ours */
 	uint32_t group, slot;
 	uint32_t next_ctx, next_group, prev_group;
 	uint32_t roles;
+	uint64_t configured; /* it confirmed the changed configuration that the walk of this version brought; 0: none */
 	uint64_t confirmed, wanted; /* versions: confirmed by it; the walk came by and it has to be told */
 	uint8_t sid_n, sid[GM_ID_LEN_MAX];
 	uint8_t delivery;
@@ -117,7 +118,7 @@ struct walk { /* one version being handed out */
 	bool wrapped;
 	uint32_t open;   /* told to come or in flight */
 	bool active, told;
-	struct blob *post, *obs;
+	struct blob *post, *obs, *config; /* config: goes before post; NULL: none */
 };
 
 struct group {
@@ -157,16 +158,16 @@ struct xch { /* a request on its way through core */
 	struct gm_coap_block block1, block2;
 };
 
-enum out_kind { OUT_REKEY, OUT_NOTICE, OUT_ACTIVE, OUT_SEPARATE };
+enum out_kind { OUT_REKEY, OUT_CONFIG, OUT_NOTICE, OUT_ACTIVE, OUT_SEPARATE };
 
 struct out { /* a confirmable message of ours in flight */
 	struct gm_addr peer, local;
 	gm_ctx_id ctx;
-	uint32_t member; /* REKEY, NOTICE, ACTIVE */
+	uint32_t member; /* all but SEPARATE */
 	uint32_t timer, next_hash;
 	uint32_t timeout_ms;
 	uint64_t first_us, version, seq;
-	struct blob *body; /* REKEY, ACTIVE: payload, shared; SEPARATE: the sealed datagram */
+	struct blob *body; /* REKEY, CONFIG, ACTIVE: payload, shared; SEPARATE: the sealed datagram */
 	uint32_t group;
 	uint16_t mid;
 	uint8_t kind, tries, delivery;
@@ -442,6 +443,7 @@ void gm_rekey_report(struct worker *w, struct group *g);
 void gm_evict(struct worker *w, const struct gm_eff_evict *e);
 void gm_ctx_close_if_done(struct worker *w, gm_ctx_id id, struct ctx *c, bool told);
 bool gm_pace(struct worker *w);
+void gm_walk_drop(struct walk *walk); /* its bodies */
 
 /* ---- link.c, ask.c: authorization servers are asked */
 void gm_link_set(struct worker *w, const struct gm_eff_as *e);

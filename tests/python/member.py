@@ -73,7 +73,8 @@ class Member:
         self.base = '/ace-group/' + group
         self.context = self.party = self.keys = self.node = self.params = None
         self.creds, self.roles_of = {}, {}
-        self.version, self.rekeys, self.evicted, self.deleted = None, 0, False, False
+        self.version, self.rekeys, self.configurations = None, 0, 0
+        self.evicted = self.deleted = False
         self.gm_cred = self.cnonce = None
         self.failures = []
         self._registration = self._last = None
@@ -299,6 +300,8 @@ class Member:
         self._drop(known if stale is None else stale)
         before, salted = self.version, 5 in key
         check(key.get(7, self.sid) == self.sid, 'the Sender ID changed with the rekey')
+        if 8 in key:  # in full: also what the configuration has become
+            self.params = key
         self._install(new, key)
         self._learn(reply)
         self.rekeys += 1
@@ -306,6 +309,27 @@ class Member:
                   dropped=sorted(s.hex() for s in known - set(self.creds)), creds=len(reply.get(13, [])),
                   exi=reply[12])
         return True
+
+    def take_configuration(self, reply):
+        """Changed algorithms, ahead of the keys they are used with (draft-ietf-ace-oscore-gm-admin-17, 6.6.2): the
+        context goes on with the same secret, Sender Sequence Number and replay windows."""
+        key = reply[8]
+        check(set(reply) == {7, 8, 9, 10, 11}, 'a configuration with the labels %s' % sorted(reply))
+        check(reply[7] == 1 and reply[10] == 1, 'gkty or profile is not 1')
+        group_mode, pairwise = 10 in key, 12 in key
+        check(set(key) == {3, 8} | ({9, 10, 11} if group_mode else set()) | ({4, 12, 13} if pairwise else set()),
+              'a configuration whose key has the labels %s' % sorted(key))
+        self.configurations += 1
+        if reply[9] < self.version:
+            return
+        kept = {label: self.params[label] for label in (2, 5, 6, 7) if label in self.params}
+        self.params = {**kept, **key}
+        old, g = self.party, self.group
+        self.group = group_oscore.Group(g.ms, g.salt, g.gid, self.gm_cred.raw, key.get(4), key.get(9), key.get(10),
+                                        key.get(12), key[3])
+        self.party = group_oscore.Party(self.group, self.sid, self.keys, self.creds)
+        self.party.ssn, self.party.windows = old.ssn, old.windows
+        self.emit(step='configuration', version=reply[9], key=key)
 
     def stale(self, version):
         """FETCH stale-sids: a list, or None for "purge everything"."""
@@ -384,6 +408,8 @@ class Member:
                 check(fields == {7: 1, 8: {}, 10: 1}, 'the end of the group is told with %s' % fields)
                 self.deleted = True
                 self.emit(step='deleted', body=inner.payload)
+            elif 8 in fields and 2 not in fields[8]:
+                self.take_configuration(fields)
             else:
                 self.take(fields, 'control')
         return self.context.protect_response(coap.Message(code), exchange)

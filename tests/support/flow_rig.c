@@ -443,6 +443,16 @@ enum gm_err flow_rekey(struct flow *r, bool compromised)
 	return err;
 }
 
+enum gm_err flow_set(struct flow *r, const struct gm_admin_map *changes)
+{
+	struct gm_txn t = txn_of(r);
+	const char *why;
+	enum gm_err err = gm_core_group_set(r->core, &t, "g1", changes, &why);
+
+	publish(r);
+	return err;
+}
+
 enum gm_err flow_evict(struct flow *r, const char *node, unsigned *evicted)
 {
 	struct gm_txn t = txn_of(r);

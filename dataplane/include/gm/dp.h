@@ -378,6 +378,7 @@ struct gm_eff_rekey { /* the new view went ahead as GM_EFF_GROUP */
 	uint64_t version;
 	struct gm_slice body_post; /* payload of the POST to control_uri: rekeying message */
 	struct gm_slice body_obs;  /* payload of the notification */
+	struct gm_slice body_config; /* of a POST that goes before body_post: the changed configuration; absent: none */
 };
 
 struct gm_eff_evict {

@@ -214,6 +214,9 @@ void gm_rekey_encode(struct gm_out *out, const struct gm_keying *keying, struct 
                      struct gm_bytes joiners);
 /* What a group that was deleted is announced with at control_uri: no keys.                GA §6.8.1 */
 void gm_group_end_encode(struct gm_out *out);
+/* A changed configuration, for members: algorithms and formats in key, k->num the version whose keys they hold, exp; k->ms,
+ * salt, gid, sid and exi are not looked at.                                                 GA §6.6.2 */
+void gm_configuration_encode(struct gm_out *out, const struct gm_keying *k);
 /* What signature verifiers get: key has identifiers of algorithms, the form of credentials and the Gid, nothing that
  * decrypts. k->ms, salt and sid are not looked at.                                        KG §9.6 */
 void gm_verif_data_encode(struct gm_out *out, const struct gm_keying *k, struct gm_bytes sign_enc_key);
@@ -242,5 +245,7 @@ struct gm_keying_map {
 /* Also {21: Sender ID}, the answer to a Key Renewal: sid only. MISSING: no key, or a key without contextId, or without
  * ms where there is no sign_enc_key; else the errors of cbor.h. */
 GM_NODISCARD enum gm_err gm_keying_decode(struct gm_bytes payload, struct gm_keying_map *map);
+/* A changed configuration. MISSING: no key, num or exp, or no algorithms in key; MALFORMED: keys in it; else as above */
+GM_NODISCARD enum gm_err gm_configuration_decode(struct gm_bytes payload, struct gm_keying_map *map);
 
 #endif

@@ -73,3 +73,90 @@ Test(config_change, what_is_refused_changes_nothing_and_says_why)
 	free(before);
 	free(after);
 }
+
+/* ---- what members are told of it. GA §6.6.2 */
+
+static enum gm_err set(const struct gm_admin_map *map)
+{
+	const char *why;
+
+	rig_turn(&rig);
+	enum gm_err err = gm_core_group_set(rig.core, &rig.txn, "g1", map, &why);
+	rig_turn_end(&rig);
+	return err;
+}
+
+static const struct gm_admin_map other_alg = {
+    .has = GM_ADMIN_BIT(GM_ADMIN_ALG), .alg = 1 /* A128GCM */, .policies = {-1, -1}};
+
+static bool pushed(struct gm_keying_map *map)
+{
+	const struct gm_eff_rekey *e = rig_effect(&rig, GM_EFF_REKEY, 0);
+
+	return e && e->body_config.n && gm_configuration_decode(gm_rec_bytes(e, e->body_config), map) == GM_E_OK;
+}
+
+Test(config_change, of_algorithms_goes_to_members_ahead_of_the_keys)
+{
+	struct gm_keying_map map;
+
+	rig_member(&rig, 1, "g1", GM_ROLE_REQUESTER);
+	rekey();
+	rig_delivered(&rig, "g1", true);
+	cr_assert_eq(set(&other_alg), GM_E_OK);
+	cr_expect_eq(rig_info(&rig, "g1").version, 2u);
+	cr_assert(pushed(&map));
+	cr_expect_eq(map.num, 1, "members still hold the keys before");
+	cr_expect_eq(map.params.alg, 1);
+	cr_expect_eq(map.exp, rig_info(&rig, "g1").exp);
+	rig_delivered(&rig, "g1", true);
+	rekey();
+	cr_assert_eq(rig_effects(&rig, GM_EFF_REKEY), 2u);
+	cr_expect_not(pushed(&map), "once is enough");
+}
+
+Test(config_change, of_algorithms_is_told_again_until_a_walk_has_ended)
+{
+	struct gm_keying_map map;
+
+	rig_member(&rig, 1, "g1", GM_ROLE_REQUESTER);
+	cr_assert_eq(set(&other_alg), GM_E_OK);
+	cr_assert(pushed(&map));
+	rig_restart(&rig);
+	cr_expect(pushed(&map), "after a stop");
+	cr_expect_eq(map.num, 0);
+	rig_turn(&rig);
+	cr_expect_eq(gm_core_rekey(rig.core, &rig.txn, "g1", true), GM_E_OK);
+	rig_turn_end(&rig);
+	cr_expect(pushed(&map), "by the rekey that cuts the walk off");
+	cr_expect_eq(map.num, 1);
+	rig_delivered(&rig, "g1", true);
+	rig_restart(&rig);
+	rekey();
+	cr_expect_not(pushed(&map));
+}
+
+Test(config_change, of_a_group_that_is_empty_is_told_to_nobody_later)
+{
+	struct gm_keying_map map;
+
+	cr_assert_eq(set(&other_alg), GM_E_OK);
+	rig_member(&rig, 1, "g1", GM_ROLE_REQUESTER);
+	rekey();
+	cr_assert_eq(rig_effects(&rig, GM_EFF_REKEY), 2u);
+	cr_expect_not(pushed(&map), "who joined after it knows");
+}
+
+Test(config_change, of_what_is_no_algorithm_tells_members_nothing)
+{
+	struct gm_admin_map map = {.has = GM_ADMIN_BIT(GM_ADMIN_GROUP_DESCRIPTION) | GM_ADMIN_BIT(GM_ADMIN_MAX_STALE_SETS),
+	                           .group_description = {(const uint8_t *)"lamps", 5},
+	                           .max_stale_sets = 7,
+	                           .policies = {60, 5}};
+
+	rig_member(&rig, 1, "g1", GM_ROLE_REQUESTER);
+	cr_assert_eq(set(&map), GM_E_OK);
+	cr_expect_eq(rig_effects(&rig, GM_EFF_REKEY), 0u);
+	rig_pass(&rig, 40000);
+	cr_expect_eq(rig_info(&rig, "g1").version, 0u);
+}

@@ -167,3 +167,35 @@ Test(context_record, with_an_unknown_algorithm_or_keys_of_another_is_corrupt)
 		rig_stop(&rig);
 	}
 }
+
+static struct rig_record *record_of_group(struct core_rig *rig)
+{
+	for (size_t i = 0; i < rig->records; i++)
+		if (rig->record[i].table == GM_TABLE_GROUP && rig->record[i].key_n == 4)
+			return &rig->record[i];
+	return NULL;
+}
+
+/* Form 1 did not say what members are owed. */
+Test(group_record, of_the_first_form_comes_back)
+{
+	static struct core_rig rig;
+	struct gm_group_spec spec = rig_group_spec("g1");
+
+	rig_start(&rig, 1);
+	cr_assert_eq(rig_group(&rig, &spec), GM_E_OK);
+	rig_member(&rig, 1, "g1", GM_ROLE_REQUESTER);
+	struct rig_record *rec = record_of_group(&rig);
+	cr_assert_eq(memcmp(rec->value, "\x98\x1a\x02", 3), 0);
+	cr_assert_eq(rec->value[rec->value_n - 1], 0);
+	rec->value[1] = 0x19;
+	rec->value[2] = 1;
+	rec->value_n--;
+	char *before = rig_dump(&rig), *after;
+	rig_restart(&rig);
+	after = rig_dump(&rig);
+	cr_expect_str_eq(before, after);
+	free(before);
+	free(after);
+	rig_stop(&rig);
+}

@@ -965,6 +965,43 @@ Test(rekey, message_has_the_size_that_was_reckoned)
 	cr_expect_leq(gm_out_len(&o), 67);
 }
 
+Test(configuration, has_algorithms_and_formats_of_the_modes_and_no_key)
+{
+	struct gm_keying k = keying();
+	struct gm_out o = writer();
+	struct gm_keying_map m;
+
+	gm_configuration_encode(&o, &k);
+	expect_written(&o, "a5070108a8" "0305040a080e" SIGN_PART ECDH_PART "09070a010b1903e8");
+	cr_expect_eq(gm_keying_decode(gm_out_result(&o), &m), GM_E_MISSING, "it is no keying material");
+	cr_assert_eq(gm_configuration_decode(gm_out_result(&o), &m), GM_E_OK);
+	cr_expect(m.num == 7 && m.exp == 1000 && m.exi == -1 && m.gkty == 1 && m.profile == 1);
+	cr_expect(m.params.group_mode && m.params.pairwise_mode && m.params.sign_alg == -8 && m.params.alg == 10);
+	o = writer();
+	gm_rekey_encode(&o, &k, (struct gm_bytes){0}, (struct gm_bytes){0});
+	cr_expect_neq(gm_configuration_decode(gm_out_result(&o), &m), GM_E_OK);
+	o = writer();
+	gm_keying_encode(&o, &k, (struct gm_bytes){0}, (struct gm_bytes){0});
+	cr_expect_eq(gm_configuration_decode(gm_out_result(&o), &m), GM_E_MALFORMED);
+}
+
+Test(configuration, of_one_mode_has_nothing_of_the_other)
+{
+	struct gm_keying k = keying();
+	struct gm_group_params p = *k.params;
+	struct gm_out o = writer();
+
+	k.params = &p;
+	p.pairwise_mode = false;
+	gm_configuration_encode(&o, &k);
+	expect_written(&o, "a5070108a5" "0305080e" SIGN_PART "09070a010b1903e8");
+	o = writer();
+	p.pairwise_mode = true;
+	p.group_mode = false;
+	gm_configuration_encode(&o, &k);
+	expect_written(&o, "a5070108a5" "0305040a080e" ECDH_PART "09070a010b1903e8");
+}
+
 Test(verif_data, has_no_secret_but_the_signature_encryption_key)
 {
 	struct gm_keying k = keying();
