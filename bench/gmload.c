@@ -668,10 +668,21 @@ static bool cmd_churn(struct load *l, const struct words *c, json_t *result)
 
 static void put_hex(json_t *o, const char *name, const uint8_t *p, size_t n)
 {
-	char text[2 * 64 + 1] = "";
-	for (size_t i = 0; i < n && i < 64; i++)
+	char text[2 * 256 + 1] = "";
+	for (size_t i = 0; i < n && i < 256; i++)
 		snprintf(text + 2 * i, 3, "%02x", p[i]);
 	json_object_set_new(o, name, json_string(text));
+}
+
+/* As it was uploaded. */
+static void put_cred(json_t *o, const struct gm_member *m)
+{
+	uint8_t cred[256];
+	struct gm_out out = gm_out(cred, sizeof(cred));
+
+	gm_member_cred(&out, m);
+	if (m->roles != GM_ROLE_MONITOR && out.err == GM_E_OK)
+		put_hex(o, "cred", cred, gm_out_len(&out));
 }
 
 static bool cmd_nodes(struct load *l, const struct words *c, json_t *result)
@@ -694,6 +705,7 @@ static bool cmd_nodes(struct load *l, const struct words *c, json_t *result)
 		put_hex(o, "gid", m->keys.gid, m->keys.gid_n);
 		put_int(o, "roles", m->roles);
 		put_int(o, "version", m->has_keys ? m->keys.version : 0);
+		put_cred(o, m);
 		json_array_append_new(nodes, o);
 	}
 	json_object_set_new(result, "nodes", nodes);

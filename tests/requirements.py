@@ -71,7 +71,7 @@ def exists(test):
     if not file.is_file():
         return False
     text = file.read_text(encoding='utf-8')
-    if file.suffix == '.sh':
+    if file.suffix == '.sh' or len(parts) == 1:
         return parts[0] in text
     return len(parts) == 2 and bool((in_c if file.suffix == '.c' else in_python)(text, *parts))
 

@@ -98,6 +98,7 @@ if [ -n "${fast:-}" ]; then
 	export GM_BUILD=$PWD/build/fast
 	stage 'python' unittest /usr/bin/python3 -m unittest discover -v tests/python
 	stage 'interop' tally tests/interop.sh
+	stage 'long answers' tally tests/python/many.py --members "${MANY:-500}"
 	stage 'quickstart' tally deploy/quickstart.sh "${MEMBERS:-300}"
 	stage 'kill -9' tally tests/crash/kill9.sh "${ROUNDS:-10}"
 	stage 'kill -9, no lease' tally tests/crash/kill9.sh --show-broken
@@ -108,5 +109,5 @@ if [ -n "${dev:-}" ]; then
 	stage 'attack sanitizers' mass /usr/bin/python3 tests/attack/attack.py --seconds 10
 fi
 stage 'requirements' tally tests/requirements.py --ctest build/fast/Testing/Temporary/LastTest.log --python "$logs/python.log" \
-	--script "interop.sh=$logs/interop.log"
+	--script "interop.sh=$logs/interop.log" --script "python/many.py=$logs/long-answers.log"
 finish

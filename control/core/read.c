@@ -257,8 +257,9 @@ void gm_read_some_creds(struct gm_turn *t, struct gm_call *call)
 {
 	struct gm_creds_filter f;
 
-	if (gm_creds_filter_decode(gm_rec_bytes(call->ev, call->ev->payload), &f) != GM_E_OK) {
-		gm_reply_err(t, call->ev, GM_E_MALFORMED);
+	enum gm_err err = gm_creds_filter_decode(gm_rec_bytes(call->ev, call->ev->payload), &f);
+	if (err != GM_E_OK) {
+		gm_reply_err(t, call->ev, err == GM_E_TOO_LARGE ? err : GM_E_MALFORMED);
 		return;
 	}
 	bool by_name = f.include && !f.roles_n;

@@ -162,7 +162,7 @@ static enum gm_err read_filter(struct gm_bytes item, struct gm_creds_filter *f)
 	if (!gm_list_decode(role_filter, GM_CBOR_UINT, &roles) || !gm_list_decode(id_filter, GM_CBOR_BSTR, &f->ids))
 		return GM_E_TYPE;
 	if (f->ids.n > GM_ID_FILTER_MAX)
-		return GM_E_RANGE;
+		return GM_E_TOO_LARGE;
 	GM_TRY(read_roles(roles, f));
 	return f->roles_n || f->ids.n ? GM_E_OK : GM_E_MALFORMED;
 }

@@ -8,6 +8,7 @@
 static void uncount(struct worker *w, struct blob **body)
 {
 	w->bodies -= (*body)->n;
+	SET(w, bodies_bytes, w->bodies);
 	gm_blob_drop(body);
 }
 
@@ -47,6 +48,7 @@ bool gm_body_keep(struct worker *w, struct ctx *c, struct gm_bytes payload)
 	c->body = payload.n >= SNAPSHOT_MIN ? same(w, etag, payload) : NULL;
 	if (!c->body && w->bodies + payload.n <= BODIES_MAX && (c->body = gm_blob_copy(payload.p, payload.n))) {
 		w->bodies += payload.n;
+		SET(w, bodies_bytes, w->bodies);
 		share(w, etag, c->body);
 	}
 	c->body_counted = c->body != NULL;

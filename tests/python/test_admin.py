@@ -1,13 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An administrator against a running gmd, which the tests start themselves. GM_BUILD names the build, else build/fast."""
 
-import os
-import pathlib
-import random
-import signal
-import socket
 import subprocess
-import tempfile
 import time
 import unittest
 
@@ -15,73 +9,8 @@ import ace
 import cbor2
 import coap
 from admin import ALL, CREATE, DELETE, LIST, READ, Admin, pattern
+from daemon import AS_URI, PROGRAMS, Daemon
 from member import Member
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get('GM_BUILD', ROOT / 'build/fast'))
-PROGRAMS = [BUILD / name for name in ('gmd', 'gmctl', 'gmas')]
-AS_URI = 'coap://as.example/token'
-
-
-def free_port():
-    while True:
-        port = random.randint(20000, 31999)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            try:
-                s.bind(('127.0.0.1', port))
-                return port
-            except OSError:
-                pass
-
-
-class Daemon:
-    """A gmd in a directory of its own, with one authorization server."""
-
-    def __init__(self):
-        self.folder = tempfile.TemporaryDirectory(prefix='gmd.')
-        self.dir, self.port = pathlib.Path(self.folder.name), free_port()
-        self.gm = ('127.0.0.1', self.port)
-        (self.dir / 'gmd.conf').write_text(
-            'audience: gm.example\nlisten: ["127.0.0.1:%d"]\nworkers: 2\nstate_dir: %s/state\nkey_file: %s/store.key\n'
-            'control_socket: %s/gmd.sock\nrekey_window_ms: 100\n' % (self.port, self.dir, self.dir, self.dir))
-        self.run('gmas', 'keygen', '--alg', 'AES-CCM-16-64-128', '--iss', 'as.example', '--aud', 'gm.example', '-o',
-                 self.dir / 'as.json')
-        self.run('gmd', 'init', '-c', self.dir / 'gmd.conf')
-        self.start()
-        self.ctl('as', 'add', 'demo', '--key=%s/as.json' % self.dir, '--uri=' + AS_URI)
-        self.as_key = ace.load_as_key(self.dir / 'as.json')
-
-    def run(self, program, *arguments):
-        return subprocess.run([BUILD / program, *arguments], check=True, capture_output=True, text=True).stdout
-
-    def ctl(self, *arguments):
-        return self.run('gmctl', '--socket', self.dir / 'gmd.sock', *arguments)
-
-    def start(self):
-        with open(self.dir / 'gmd.log', 'a', encoding='utf-8') as log:
-            self.process = subprocess.Popen([BUILD / 'gmd', 'run', '--config', self.dir / 'gmd.conf'], stdout=log,
-                                            stderr=log)
-        end = time.monotonic() + 30
-        while time.monotonic() < end and self.process.poll() is None:
-            try:
-                self.ctl('status')
-                return
-            except subprocess.CalledProcessError:
-                time.sleep(0.05)
-        raise AssertionError((self.dir / 'gmd.log').read_text())
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        time.sleep(0.2)
-
-    def stop(self):
-        self.process.terminate()
-        code = self.process.wait(30)
-        log = (self.dir / 'gmd.log').read_text()
-        self.folder.cleanup()
-        assert code == 0, log
-
 
 @unittest.skipUnless(all(p.exists() for p in PROGRAMS), 'gmd is not built')
 class AdminTest(unittest.TestCase):

@@ -441,7 +441,7 @@ struct gm_worker_stats { /* written by the worker, read by any thread */
 	_Atomic uint64_t token_ok, token_bad, requests, replies, reads_local, joins, echo_sent, pending_expired, no_exchange;
 	_Atomic uint64_t rekey_sent, rekey_confirmed, rekey_retransmitted, rekey_late, notices, notices_told;
 	_Atomic uint64_t asks, asks_failed, link_contexts, link_sent, link_retransmitted; /* to authorization servers */
-	_Atomic uint64_t contexts, contexts_pending, members, inflight, port_tx_failed, port_rx_truncated;
+	_Atomic uint64_t contexts, contexts_pending, members, inflight, bodies_bytes, port_tx_failed, port_rx_truncated;
 	_Atomic uint64_t hist_open[GM_HIST], hist_seal[GM_HIST], hist_verify[GM_HIST], hist_sign[GM_HIST]; /* jobs per call */
 	_Atomic uint64_t hist_confirm_us[GM_HIST]; /* first send of a rekeying message to its confirmation */
 };

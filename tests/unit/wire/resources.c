@@ -233,7 +233,7 @@ Test(creds_filter, has_at_most_a_thousand_ids)
 			gm_cbor_put_bstr(&o, (uint8_t[]){(uint8_t)(i >> 8), (uint8_t)i}, 2);
 		cr_assert_eq(o.err, GM_E_OK);
 		cr_expect_eq(gm_creds_filter_decode(gm_out_result(&o), &f),
-		             n > GM_ID_FILTER_MAX ? GM_E_RANGE : GM_E_OK);
+		             n > GM_ID_FILTER_MAX ? GM_E_TOO_LARGE : GM_E_OK);
 	}
 }
 
