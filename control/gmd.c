@@ -340,10 +340,21 @@ static const char *network_why(const struct gmd *d, enum gm_err err, int why)
 	return text;
 }
 
+/* Where io_uring is forbidden, plain sockets serve as well. */
+static const struct gm_port_ops *choose_port(const struct gm_config *config)
+{
+	if (config->port == GM_CONFIG_PORT_MMSG)
+		return &gm_port_mmsg;
+	if (config->port == GM_CONFIG_PORT_URING || gm_port_uring_permitted())
+		return &gm_port_uring;
+	gm_log(GM_LOG_WARN, "network.port name=mmsg reason=\"io_uring: %s\"", strerror(errno));
+	return &gm_port_mmsg;
+}
+
 static bool open_network(struct gmd *d)
 {
 	struct gm_dp_config dp = {
-		.port = &gm_port_uring,
+		.port = choose_port(&d->config),
 		.listen_n = d->config.listen_n,
 		.workers = d->config.workers,
 		.contexts_max = d->config.contexts_max,

@@ -4,7 +4,7 @@
 #
 #   deploy/quickstart.sh [MEMBERS]      default 1,000
 #
-# KEEP=1 keeps the directory with logs, configuration and store. CAPTURE=FILE records a pcap, KEYS=FILE the
+# PORT=mmsg does without io_uring. KEEP=1 keeps the directory with logs, configuration and store. CAPTURE=FILE records a pcap, KEYS=FILE the
 # members' OSCORE contexts. GM_BUILD=DIR: built already.
 # Uses only 127.0.0.0/8 (and apt, when packages are missing). Exit 0 only if every check holds.
 set -u
@@ -129,8 +129,8 @@ if [ -n "${CAPTURE:-}" ]; then
 		skip 'capture: dumpcap is missing or not permitted'
 	fi
 fi
-write_config 2
-must 'store made, gmd runs with two workers on io_uring, trusts the Authorization Server' found
+write_config 2 "port: ${PORT:-auto}"
+must 'store made, gmd runs with two workers on UDP sockets, trusts the Authorization Server' found
 must 'gmas serves tokens on loopback' start_as
 must 'three groups' make_groups
 start_load --keys "$dir/keys.jsonl" --acks "$dir/acks.jsonl"

@@ -100,6 +100,7 @@ if [ -n "${fast:-}" ]; then
 	stage 'interop' tally tests/interop.sh
 	stage 'long answers' tally tests/python/many.py --members "${MANY:-500}"
 	stage 'quickstart' tally deploy/quickstart.sh "${MEMBERS:-300}"
+	stage 'quickstart, plain sockets' tally env PORT=mmsg deploy/quickstart.sh 100
 	stage 'kill -9' tally tests/crash/kill9.sh "${ROUNDS:-10}"
 	stage 'kill -9, no lease' tally tests/crash/kill9.sh --show-broken
 fi

@@ -46,11 +46,14 @@ struct raw { /* as libcyaml fills it; absent: NULL, or the first value of an enu
 	char **listen;
 	unsigned listen_count;
 	enum gm_log_level *log_level;
+	enum gm_config_port *port;
 	bool *test_no_lease;
 };
 
 static const cyaml_strval_t levels[] = {
 	{"error", GM_LOG_ERROR}, {"warn", GM_LOG_WARN}, {"info", GM_LOG_INFO}, {"debug", GM_LOG_DEBUG}};
+static const cyaml_strval_t ports[] = {
+	{"auto", GM_CONFIG_PORT_AUTO}, {"uring", GM_CONFIG_PORT_URING}, {"mmsg", GM_CONFIG_PORT_MMSG}};
 static const cyaml_schema_value_t listen_entry = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, GM_ADDR_TEXT)};
 
 #define OPTIONAL (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
@@ -65,6 +68,7 @@ static const cyaml_schema_field_t fields[] = {
 #undef X
 	CYAML_FIELD_SEQUENCE("listen", OPTIONAL, struct raw, listen, &listen_entry, 1, LISTEN_N_MAX),
 	CYAML_FIELD_ENUM_PTR("log_level", OPTIONAL | CYAML_FLAG_STRICT, struct raw, log_level, levels, 4),
+	CYAML_FIELD_ENUM_PTR("port", OPTIONAL | CYAML_FLAG_STRICT, struct raw, port, ports, 3),
 #ifdef GM_TEST_BUILD
 	CYAML_FIELD_BOOL_PTR("test_no_lease", OPTIONAL, struct raw, test_no_lease),
 #endif
@@ -113,7 +117,7 @@ static const struct {
 	{"Mapping field already seen: ", "named twice", true},
 	{"Invalid UINT value: ", "has to be a whole number within range, not ", false},
 	{"Invalid uint64_t value: ", "has to be a whole number within range, not ", false},
-	{"Invalid ENUM value: ", "has to be error, warn, info or debug, not ", false},
+	{"Invalid ENUM value: ", "has to be one of its words, not ", false},
 	{"STRING length < 1: ", "is empty", false},
 	{"STRING length > ", "is too long: at most ", false},
 	{"Insufficient entries ", "is empty", false},
@@ -122,10 +126,29 @@ static const struct {
 	{"Expecting MAPPING, got event: ", "has to be a mapping of keys to values", false},
 	{"Expecting STRING, got event: ", "has to be a text", false},
 	{"Expecting UINT, got event: ", "has to be a whole number", false},
-	{"Expecting ENUM, got event: ", "has to be error, warn, info or debug", false},
+	{"Expecting ENUM, got event: ", "has to be one of its words", false},
 	{"libyaml: ", "not YAML: ", false},
 };
 /* clang-format on */
+
+/* "has to be one of its words" becomes the words. */
+static const struct {
+	const char *key, *words;
+} choices[] = {{"log_level", "error, warn, info or debug"}, {"port", "auto, uring or mmsg"}};
+#define ITS_WORDS "one of its words"
+
+static void name_choices(char why[static GM_CONFIG_WHY], const char *key)
+{
+	char *at = strstr(why, ITS_WORDS), rest[GM_CONFIG_WHY];
+
+	for (size_t i = 0; at && i < sizeof(choices) / sizeof(choices[0]); i++) {
+		if (strcmp(key, choices[i].key) != 0)
+			continue;
+		snprintf(rest, sizeof(rest), "%s", at + strlen(ITS_WORDS));
+		snprintf(at, GM_CONFIG_WHY - (size_t)(at - why), "%s%s", choices[i].words, rest);
+		return;
+	}
+}
 
 /* Line and column (from 1) of the last line that starts with "key:"; false where there is none. */
 static bool locate(const char *text, size_t n, const char *key, unsigned *line, unsigned *column)
@@ -182,6 +205,7 @@ static void explain(struct said *said, cyaml_err_t err, const char *file, const 
 	size_t at = strlen(why), ours_n = strlen(ours);
 	bool with_rest = !ours_n || ours[ours_n - 1] == ' ';
 	snprintf(why + at, GM_CONFIG_WHY - at, "%s%s", ours, with_rest ? rest : "");
+	name_choices(why, said->key);
 }
 
 struct source {
@@ -258,6 +282,7 @@ static enum gm_err take(const struct source *src, const struct raw *raw, struct 
 #undef X
 	if (config->rekey_deadline_ms < config->rekey_window_ms)
 		return wrong(src, "rekey_deadline_ms", "has to be at least rekey_window_ms");
+	config->port = raw->port ? *raw->port : GM_CONFIG_PORT_AUTO;
 	config->log_level = raw->log_level ? *raw->log_level : GM_LOG_INFO;
 	config->test_no_lease = raw->test_no_lease && *raw->test_no_lease;
 	return take_listen(src, raw, config);

@@ -9,6 +9,8 @@
 #define GM_CONFIG_PATH_MAX 107u /* longest path of a Unix socket */
 #define GM_CONFIG_WHY 512u
 
+enum gm_config_port { GM_CONFIG_PORT_AUTO, GM_CONFIG_PORT_URING, GM_CONFIG_PORT_MMSG };
+
 struct gm_config {
 	char state_dir[GM_CONFIG_PATH_MAX + 1], key_file[GM_CONFIG_PATH_MAX + 1];
 	char control_socket[GM_CONFIG_PATH_MAX + 1];
@@ -19,6 +21,7 @@ struct gm_config {
 	unsigned listen_n;
 	uint32_t workers, contexts_max, members_max, groups_max;
 	uint32_t changes_per_minute; /* of one client; 0: no limit */
+	enum gm_config_port port;
 	uint32_t pace; /* rekeying messages a second; 0: no limit */
 	uint32_t rekey_window_ms, rekey_deadline_ms;
 	uint32_t ack_timeout_ms, retransmit_max;

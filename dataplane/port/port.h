@@ -67,6 +67,7 @@ struct gm_port_ops {
 };
 
 extern const struct gm_port_ops gm_port_uring;
+extern const struct gm_port_ops gm_port_mmsg;
 extern const struct gm_port_ops gm_port_mem;
 
 #endif

@@ -6,6 +6,9 @@
 
 #include "port/util.h"
 
+#define PROBE_WAIT_MS 3000u
+#define PROBE_STEP_MS 20u
+
 static bool set(int fd, int level, int name, int value)
 {
 	return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
@@ -77,6 +80,32 @@ void gm_udp_close(struct gm_udp *u)
 	if (u->fd >= 0)
 		close(u->fd);
 	u->fd = -1;
+}
+
+enum gm_err gm_udp_open_all(struct gm_udp u[static GM_LISTEN_MAX], unsigned *n, const struct gm_port_config *config,
+                            unsigned rcvbuf, uint32_t *granted)
+{
+	*granted = UINT32_MAX;
+	for (*n = 0; *n < config->listen_n; ++*n) {
+		GM_TRY(gm_udp_open(&u[*n], &config->listen[*n], rcvbuf));
+		if (u[*n].rcvbuf < *granted)
+			*granted = u[*n].rcvbuf;
+	}
+	return GM_E_OK;
+}
+
+enum gm_err gm_udp_check(const struct gm_port_config *config)
+{
+	for (unsigned i = 0, waited = 0; i < config->listen_n;) {
+		if (gm_udp_probe(&config->listen[i]) == GM_E_OK)
+			i++;
+		else if (errno != EADDRINUSE || waited >= PROBE_WAIT_MS)
+			return GM_E_IO;
+		else
+			usleep(PROBE_STEP_MS * 1000);
+		waited += PROBE_STEP_MS;
+	}
+	return GM_E_OK;
 }
 
 static bool sends(const struct gm_udp *u, const struct gm_addr *local, const struct gm_addr *peer)

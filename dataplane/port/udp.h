@@ -9,6 +9,7 @@
 
 #include "gm/addr.h"
 #include "gm/err.h"
+#include "port/port.h"
 
 struct gm_udp {
 	int fd;
@@ -28,6 +29,11 @@ union gm_udp_name {
 /* Nonblocking, SO_REUSEPORT, told the local address of every datagram. IO: errno says why. */
 GM_NODISCARD enum gm_err gm_udp_open(struct gm_udp *u, const struct gm_addr *listen, unsigned rcvbuf);
 void gm_udp_close(struct gm_udp *u);
+/* One for each listen address, *n of them when it fails; *granted: bytes that the smallest has. IO: errno says why. */
+GM_NODISCARD enum gm_err gm_udp_open_all(struct gm_udp u[static GM_LISTEN_MAX], unsigned *n,
+                                         const struct gm_port_config *config, unsigned rcvbuf, uint32_t *granted);
+/* Nobody else has the addresses; waits a while for a predecessor: the check of gm_port_ops. */
+GM_NODISCARD enum gm_err gm_udp_check(const struct gm_port_config *config);
 /* Can the address be bound by one that does not share it? Binds and lets go. IO: errno says why. */
 GM_NODISCARD enum gm_err gm_udp_probe(const struct gm_addr *listen);
 

@@ -25,8 +25,6 @@
 #define SQ 256u
 #define RX_BUF 2048u /* result, name, control, data */
 #define REAP 64u
-#define PROBE_WAIT_MS 3000u
-#define PROBE_STEP_MS 20u
 #define NS_PER_S 1000000000u
 
 enum kind { RECV, SEND, WAKE }; /* what a completion belongs to: user_data is kind << 32 | index */
@@ -216,22 +214,6 @@ static bool open_buffers(struct uring_port *u)
 	return true;
 }
 
-static bool open_sockets(struct uring_port *u, const struct gm_port_config *config)
-{
-	unsigned rcvbuf = config->rcvbuf ? config->rcvbuf : RCVBUF;
-
-	u->stats.rcvbuf = UINT32_MAX;
-	for (; u->udp_n < config->listen_n; u->udp_n++) {
-		struct gm_udp *udp = &u->udp[u->udp_n];
-
-		if (gm_udp_open(udp, &config->listen[u->udp_n], rcvbuf) != GM_E_OK)
-			return false;
-		if (udp->rcvbuf < u->stats.rcvbuf)
-			u->stats.rcvbuf = udp->rcvbuf;
-	}
-	return true;
-}
-
 static bool allocate(struct uring_port *u, const struct gm_port_config *config)
 {
 	uint32_t tx_n = config->tx_bufs ? config->tx_bufs : BUFS;
@@ -285,7 +267,9 @@ static enum gm_err uring_open(struct gm_port **port, const struct gm_port_config
 	u->ops = &gm_port_uring;
 	u->rx_form = (struct msghdr){.msg_namelen = sizeof(union gm_udp_name), .msg_controllen = GM_UDP_CONTROL};
 	u->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!allocate(u, config) || u->event < 0 || !open_ring(u) || !open_buffers(u) || !open_sockets(u, config)) {
+	if (!allocate(u, config) || u->event < 0 || !open_ring(u) || !open_buffers(u) ||
+	    gm_udp_open_all(u->udp, &u->udp_n, config, config->rcvbuf ? config->rcvbuf : RCVBUF, &u->stats.rcvbuf) !=
+	        GM_E_OK) {
 		int why = errno;
 
 		uring_close((struct gm_port *)u);
@@ -458,22 +442,19 @@ static struct gm_addr uring_bound(const struct gm_port *port, unsigned i)
 	return uring(port)->udp[i].bound;
 }
 
-static enum gm_err uring_check(const struct gm_port_config *config)
+bool gm_port_uring_permitted(void)
 {
-	for (unsigned i = 0, waited = 0; i < config->listen_n;) {
-		if (gm_udp_probe(&config->listen[i]) == GM_E_OK)
-			i++;
-		else if (errno != EADDRINUSE || waited >= PROBE_WAIT_MS)
-			return GM_E_IO;
-		else
-			usleep(PROBE_STEP_MS * 1000);
-		waited += PROBE_STEP_MS;
-	}
-	return GM_E_OK;
+	struct io_uring ring;
+	int r = io_uring_queue_init(2, &ring, 0);
+
+	if (r == 0)
+		io_uring_queue_exit(&ring);
+	errno = -r;
+	return r == 0;
 }
 
 const struct gm_port_ops gm_port_uring = {
-    .check = uring_check,
+    .check = gm_udp_check,
     .name = "uring",
     .open = uring_open,
     .tx_get = uring_tx_get,

@@ -461,7 +461,9 @@ struct gm_dp_config {
 };
 
 struct gm_dp;
-extern const struct gm_port_ops gm_port_uring; /* kernel UDP sockets */
+extern const struct gm_port_ops gm_port_uring; /* kernel UDP sockets through io_uring */
+extern const struct gm_port_ops gm_port_mmsg;  /* the same through sendmmsg and recvmmsg */
+bool gm_port_uring_permitted(void);            /* false: errno says why */
 
 /* Start the workers; returns when all ports are open. They serve after GM_EFF_READY.
  * IO: errno says why, EADDRINUSE where another process has an address; NO_MEMORY. */

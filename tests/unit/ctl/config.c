@@ -25,6 +25,7 @@ Test(config, needs_nothing_but_an_audience)
 	cr_expect_eq(config.ack_timeout_ms, 2000);
 	cr_expect_eq(config.retransmit_max, 4);
 	cr_expect_eq(config.log_level, GM_LOG_INFO);
+	cr_expect_eq(config.port, GM_CONFIG_PORT_AUTO);
 	cr_expect(!config.test_no_lease);
 }
 
@@ -34,7 +35,7 @@ Test(config, takes_every_key)
 		parse("audience: a\nstate_dir: s\nkey_file: k\ncontrol_socket: c\ncontrol_group: adm\n"
 		      "listen: ['[::1]:1', '127.0.0.1:2']\nworkers: 3\ncontexts_max: 4\nmembers_max: 5\ngroups_max: 6\n"
 		      "pace: 7\nrekey_window_ms: 8\nrekey_deadline_ms: 9\nack_timeout_ms: 100\nretransmit_max: 0\n"
-		      "log_level: debug\n"),
+		      "log_level: debug\nport: mmsg\n"),
 		GM_E_OK, "%s", why);
 	cr_expect_str_eq(config.state_dir, "s");
 	cr_expect_str_eq(config.key_file, "k");
@@ -52,6 +53,7 @@ Test(config, takes_every_key)
 	cr_expect_eq(config.ack_timeout_ms, 100);
 	cr_expect_eq(config.retransmit_max, 0);
 	cr_expect_eq(config.log_level, GM_LOG_DEBUG);
+	cr_expect_eq(config.port, GM_CONFIG_PORT_MMSG);
 }
 
 /* clang-format off */
@@ -69,6 +71,7 @@ static const struct {
 	{"audience: a\nlisten: [here]\n",
          "t.conf:2:1: listen: 'here' is not an address like [::1]:5683 or 127.0.0.1:5683"},
 	{"audience: a\nlisten: ['[::1]:5', '[::1]:5']\n", "t.conf:2:1: listen: '[::1]:5' is named twice"},
+	{"audience: a\nport: dpdk\n", "t.conf:2:7: port: has to be auto, uring or mmsg, not dpdk"},
 	{"audience: a\nlog_level: loud\n", "t.conf:2:12: log_level: has to be error, warn, info or debug, not loud"},
 	{"audience:\n", "t.conf:1:10: audience: is empty"},
 	{"audience: [a]\n", "t.conf:1:11: audience: has to be a text"},
