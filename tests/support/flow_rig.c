@@ -385,12 +385,7 @@ uint16_t flow_group(struct flow *r, enum gm_backward backward)
 	return (uint16_t)i;
 }
 
-struct gm_member *flow_member(struct flow *r, uint8_t roles, bool post)
-{
-	return flow_member_in(r, 0, roles, post);
-}
-
-struct gm_member *flow_member_in(struct flow *r, uint16_t group, uint8_t roles, bool post)
+static struct gm_member *new_member(struct flow *r, uint16_t group, uint8_t roles, bool post, struct gm_mint what)
 {
 	unsigned i = r->members_n++;
 	struct gm_member *m = &r->members[i];
@@ -405,7 +400,10 @@ struct gm_member *flow_member_in(struct flow *r, uint16_t group, uint8_t roles, 
 	gm_member_init(m, i, &addr, group, roles, post);
 	gm_cbor_put_array(&scope, 1);
 	gm_scope_put(&scope, r->groups[group].name, roles);
-	if (gm_askey_mint(&minted, &as_key, gm_out_result(&scope), time(NULL) + 3600) != GM_E_OK)
+	what.scope = gm_out_result(&scope);
+	what.exp = time(NULL) + 3600;
+	what.nbf = what.exi = -1;
+	if (gm_askey_mint_as(&minted, &as_key, &what) != GM_E_OK)
 		abort();
 	m->token = malloc(minted.token_n);
 	memcpy(m->token, minted.token, minted.token_n);
@@ -413,7 +411,24 @@ struct gm_member *flow_member_in(struct flow *r, uint16_t group, uint8_t roles, 
 	memcpy(m->osc_id, minted.osc_id, sizeof m->osc_id);
 	memcpy(m->token_ms, minted.ms, sizeof m->token_ms);
 	memcpy(m->token_salt, minted.salt, sizeof m->token_salt);
+	m->osc_alg = (uint8_t)what.osc_alg;
+	m->osc_hkdf = (uint8_t)what.osc_hkdf;
 	return m;
+}
+
+struct gm_member *flow_member(struct flow *r, uint8_t roles, bool post)
+{
+	return flow_member_in(r, 0, roles, post);
+}
+
+struct gm_member *flow_member_in(struct flow *r, uint16_t group, uint8_t roles, bool post)
+{
+	return new_member(r, group, roles, post, (struct gm_mint){0});
+}
+
+struct gm_member *flow_member_osc(struct flow *r, uint8_t roles, bool post, int32_t alg, int32_t hkdf)
+{
+	return new_member(r, 0, roles, post, (struct gm_mint){.osc_alg = alg, .osc_hkdf = hkdf});
 }
 
 bool flow_do(struct flow *r, struct gm_member *m, unsigned plan)

@@ -72,6 +72,8 @@ struct gm_member *flow_member_in(struct flow *r, uint16_t group, uint8_t roles, 
 struct gm_member *flow_member(struct flow *r, uint8_t roles, bool post);
 /* Effects that did not come from core: n bytes, to one worker. */
 void flow_effect(struct flow *r, unsigned worker, const void *record, size_t n);
+/* One of g1 whose token names these for the association; 0: the default. */
+struct gm_member *flow_member_osc(struct flow *r, uint8_t roles, bool post, int32_t alg, int32_t hkdf);
 /* Carries out plan; true when all of it was answered with 2.xx within 100 virtual seconds. */
 bool flow_do(struct flow *r, struct gm_member *m, unsigned plan);
 uint8_t flow_code(struct flow *r, struct gm_member *m, enum gm_member_op op); /* of the latest answer */
