@@ -35,8 +35,8 @@ uint32_t gm_link_ref(const struct link *l, unsigned i)
 struct link *gm_link_at(struct worker *w, uint32_t as_id)
 {
 	for (unsigned i = 0; i < LINKS_MAX; i++)
-		if (w->links[i] && w->links[i]->as_id == as_id)
-			return w->links[i];
+		if (w->as_links[i] && w->as_links[i]->as_id == as_id)
+			return w->as_links[i];
 	return NULL;
 }
 
@@ -112,7 +112,7 @@ static enum gm_err seal(struct link *l, struct flight *f, struct gm_bytes plain,
 	};
 	struct gm_oscore_request request = {.kid = l->keys.sid};
 	struct gm_oscore_scratch scratch;
-	struct gm_ccm_job job;
+	struct gm_aead_job job;
 
 	memcpy(outer.token, f->token, LINK_TOKEN);
 	gm_cbor_put_bstr(&kc, l->id_context, l->id_context_n);
@@ -122,7 +122,7 @@ static enum gm_err seal(struct link *l, struct flight *f, struct gm_bytes plain,
 	memcpy(request.piv, outer.option.piv, sizeof request.piv);
 	GM_TRY(gm_oscore_wrap(&l->keys, &outer, &request, &l->keys.sid, outer.option.piv, outer.option.piv_n, plain, &out,
 	                      &scratch, &job));
-	gm_ccm_seal(&job, 1);
+	gm_aead_seal_many(&job, 1);
 	f->datagram = gm_blob_copy(pkt, gm_out_len(&out));
 	return f->datagram ? GM_E_OK : GM_E_NO_MEMORY;
 }
@@ -259,12 +259,12 @@ static bool open_with(const struct gm_oscore_keys *keys, uint64_t seq, const str
 {
 	struct gm_oscore_request request = {.kid = keys->sid};
 	struct gm_oscore_scratch scratch;
-	struct gm_ccm_job job;
+	struct gm_aead_job job;
 
 	request.piv_n = gm_oscore_piv(request.piv, seq);
 	if (gm_oscore_unwrap(keys, o->outer.payload, &x->option, &request, false, x->text, sizeof x->text, &scratch, &job) !=
 	            GM_E_OK ||
-	    !gm_ccm_open(&job, 1))
+	    !gm_aead_open_many(&job, 1))
 		return false;
 	unsigned class = x->text[0] >> 5;
 	return gm_coap_decode_inner((struct gm_bytes){x->text, job.text_len}, &x->inner) == GM_E_OK &&
@@ -375,7 +375,7 @@ static void take_answer(struct worker *w, struct link *l, unsigned i, bool notif
 bool gm_link_response(struct worker *w, const struct opening *o)
 {
 	const struct gm_coap *m = &o->outer;
-	struct link *l = m->token[1] < LINKS_MAX ? w->links[m->token[1]] : NULL;
+	struct link *l = m->token[1] < LINKS_MAX ? w->as_links[m->token[1]] : NULL;
 	struct opened x;
 	unsigned i;
 
@@ -428,7 +428,7 @@ bool gm_link_empty(struct worker *w, const struct opening *o)
 	const struct gm_coap *m = &o->outer;
 
 	for (unsigned p = 0; p < LINKS_MAX; p++) {
-		struct link *l = w->links[p];
+		struct link *l = w->as_links[p];
 		if (!l || !gm_addr_eq(&l->of.peer, &o->peer))
 			continue;
 		if (empty_to(w, l, REF_LINK, &l->hello, m))
@@ -444,7 +444,7 @@ bool gm_link_empty(struct worker *w, const struct opening *o)
 
 void gm_link_due(struct worker *w, uint32_t ref)
 {
-	struct link *l = w->links[ref >> 16];
+	struct link *l = w->as_links[ref >> 16];
 	unsigned i = ref & 0xffffu;
 
 	if (i != REF_LINK) {
@@ -463,19 +463,19 @@ void gm_link_due(struct worker *w, uint32_t ref)
 
 static void drop(struct worker *w, unsigned place)
 {
-	struct link *l = w->links[place];
+	struct link *l = w->as_links[place];
 
 	gm_flight_end(w, &l->hello);
 	gm_asks_free(w, l);
-	w->links[place] = NULL;
+	w->as_links[place] = NULL;
 	gm_wipe(l, sizeof *l);
 	free(l);
 }
 
-void gm_links_free(struct worker *w)
+void gm_as_links_free(struct worker *w)
 {
 	for (unsigned i = 0; i < LINKS_MAX; i++)
-		if (w->links[i])
+		if (w->as_links[i])
 			drop(w, i);
 }
 
@@ -483,7 +483,7 @@ static void make(struct worker *w, const struct gm_eff_as *e)
 {
 	unsigned place = 0;
 
-	while (place < LINKS_MAX && w->links[place])
+	while (place < LINKS_MAX && w->as_links[place])
 		place++;
 	struct link *l = place < LINKS_MAX ? calloc(1, sizeof *l) : NULL;
 	if (!l)
@@ -492,7 +492,7 @@ static void make(struct worker *w, const struct gm_eff_as *e)
 	l->place = place;
 	l->of = e->link;
 	l->next_mid = (uint16_t)gm_worker_random(w);
-	w->links[place] = l;
+	w->as_links[place] = l;
 }
 
 void gm_link_set(struct worker *w, const struct gm_eff_as *e)

@@ -65,7 +65,7 @@ enum link_state { LINK_DOWN, LINK_WAITING, LINK_HELLO, LINK_UNPROVEN, LINK_UP };
 
 struct link {
 	uint32_t as_id;
-	unsigned place;       /* in worker.links */
+	unsigned place;       /* in worker.as_links */
 	struct gm_link of;
 	uint8_t state;
 	struct gm_oscore_keys keys;

@@ -231,9 +231,9 @@ void gm_worker_free(struct worker *w)
 	for (uint32_t h = 1; h <= w->xchs.made; h++)
 		gm_xch_done(w, h);
 	gm_shards_free(w);
-	gm_links_free(w);
+	gm_as_links_free(w);
 	gm_bodies_free(w);
-	gm_links_free(w);
+	gm_as_links_free(w);
 	for (unsigned i = 0; w->repeats && i < REPEATS; i++)
 		gm_blob_drop(&w->repeats[i].answer);
 	gm_view_free(w);

@@ -262,7 +262,7 @@ struct worker {
 	uint32_t *names; /* open addressing: group index + 1 */
 	uint32_t names_cap, names_n, names_moved; /* moved: grows with each group that comes or goes */
 	struct as as[64];
-	struct link *links[LINKS_MAX]; /* those that are ours; NULL: none */
+	struct link *as_links[LINKS_MAX]; /* those that are ours; NULL: none */
 	uint32_t *out_hash; /* (peer, mid) -> out */
 	uint32_t out_hash_mask;
 	struct repeat *repeats;
@@ -450,7 +450,7 @@ void gm_link_set(struct worker *w, const struct gm_eff_as *e);
 bool gm_link_response(struct worker *w, const struct opening *o); /* false: to nothing that was asked */
 bool gm_link_empty(struct worker *w, const struct opening *o);    /* ACK and RST; likewise */
 void gm_link_due(struct worker *w, uint32_t ref);
-void gm_links_free(struct worker *w);
+void gm_as_links_free(struct worker *w);
 void gm_ask(struct worker *w, const struct gm_eff_ask *e);
 bool gm_asks_can_answer(struct worker *w); /* there is room for an event to each ask that a link holds */
 

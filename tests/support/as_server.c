@@ -76,7 +76,7 @@ static void seal(struct as_server *s, const struct reply *q, struct gm_bytes pla
 	const uint8_t *piv = q->request.piv;
 	uint8_t piv_n = q->request.piv_n;
 	struct gm_oscore_scratch scratch;
-	struct gm_ccm_job job;
+	struct gm_aead_job job;
 
 	memcpy(outer.token, q->to->token, sizeof outer.token);
 	if (q->kid_context.n) {
@@ -91,7 +91,7 @@ static void seal(struct as_server *s, const struct reply *q, struct gm_bytes pla
 	}
 	if (gm_oscore_wrap(q->keys, &outer, &q->request, id, piv, piv_n, plain, &out, &scratch, &job) != GM_E_OK)
 		abort();
-	gm_ccm_seal(&job, 1);
+	gm_aead_seal_many(&job, 1);
 	if (!q->notification)
 		keep(s, q->to->mid, pkt, gm_out_len(&out));
 	as_server_send(s, pkt, gm_out_len(&out));
@@ -164,12 +164,12 @@ static bool open_request(const struct gm_oscore_keys *keys, const struct gm_coap
                          struct reply *q, uint8_t *text, struct gm_coap *inner)
 {
 	struct gm_oscore_scratch scratch;
-	struct gm_ccm_job job;
+	struct gm_aead_job job;
 
 	*q = (struct reply){.keys = keys, .to = m, .request = {.kid = keys->rid, .piv_n = option->piv_n}};
 	memcpy(q->request.piv, option->piv, sizeof option->piv);
 	return gm_oscore_unwrap(keys, m->payload, option, &q->request, true, text, 2048, &scratch, &job) == GM_E_OK &&
-	       gm_ccm_open(&job, 1) && gm_coap_decode_inner(bytes(text, job.text_len), inner) == GM_E_OK;
+	       gm_aead_open_many(&job, 1) && gm_coap_decode_inner(bytes(text, job.text_len), inner) == GM_E_OK;
 }
 
 /* Response #1 */
@@ -322,7 +322,7 @@ void as_server_ask(struct as_server *s)
 	struct gm_oscore_outer outer = {.type = GM_COAP_CON, .code = GM_COAP_POST, .mid = s->next_mid++, .token_len = 2};
 	struct gm_oscore_request request = {.kid = s->keys.sid};
 	struct gm_oscore_scratch scratch;
-	struct gm_ccm_job job;
+	struct gm_aead_job job;
 
 	request.piv_n = outer.option.piv_n = gm_oscore_piv(outer.option.piv, s->seq++);
 	memcpy(request.piv, outer.option.piv, sizeof request.piv);
@@ -331,7 +331,7 @@ void as_server_ask(struct as_server *s)
 	if (gm_oscore_wrap(&s->keys, &outer, &request, &s->keys.sid, request.piv, request.piv_n, bytes(plain, sizeof plain), &out,
 	                   &scratch, &job) != GM_E_OK)
 		abort();
-	gm_ccm_seal(&job, 1);
+	gm_aead_seal_many(&job, 1);
 	as_server_send(s, pkt, gm_out_len(&out));
 }
 
@@ -363,7 +363,7 @@ static void watch(void *arg, const struct gm_addr *to, const uint8_t *data, size
 	}
 	derive(s, bytes(s->watch_context, s->watch_context_n), &keys);
 	memcpy(id, keys.recv_key, 16);
-	gm_oscore_nonce(id + 16, keys.common_iv, &keys.rid, option.piv, option.piv_n);
+	gm_oscore_nonce(id + 16, GM_CCM_NONCE, keys.common_iv, &keys.rid, option.piv, option.piv_n);
 	struct as_watched at = {hash(id, sizeof id), hash(m.payload.p, m.payload.n)};
 	for (unsigned i = 0; i < s->watched_n; i++) {
 		if (s->watched[i].id != at.id)
