@@ -171,10 +171,9 @@ static enum gm_err derive(const struct link *l, const uint8_t *id_context, size_
 		.id_context = {id_context, n},
 		.sid = {l->of.sid, l->of.sid_n},
 		.rid = {l->of.rid, l->of.rid_n},
+		.alg = l->of.alg,
 	};
 
-	if (l->of.alg != GM_ALG_CCM_16_64_128)
-		return GM_E_RANGE;
 	return gm_oscore_derive(keys, &input);
 }
 

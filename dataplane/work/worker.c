@@ -233,7 +233,7 @@ void gm_worker_free(struct worker *w)
 	gm_shards_free(w);
 	gm_as_links_free(w);
 	gm_bodies_free(w);
-	gm_as_links_free(w);
+	gm_links_free(w);
 	for (unsigned i = 0; w->repeats && i < REPEATS; i++)
 		gm_blob_drop(&w->repeats[i].answer);
 	gm_view_free(w);

@@ -21,6 +21,7 @@ static bool derive(const struct as_server *s, struct gm_bytes id_context, struct
 		.id_context = id_context,
 		.sid = {s->link.rid, s->link.rid_n},
 		.rid = {s->link.sid, s->link.sid_n},
+		.alg = s->link.alg,
 	};
 	return gm_oscore_derive(keys, &in) == GM_E_OK;
 }
