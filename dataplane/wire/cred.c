@@ -218,10 +218,25 @@ static const struct cert_form *cert_form_of(int32_t cred_fmt)
 	return NULL;
 }
 
+#define DER_SEQUENCE 0x30u
+#define C509_ARRAY 0x8bu /* of the eleven parts of a certificate */
+
+/* One certificate as it is, without the container that the form names.                     GO §2.4 */
+static bool bare(struct gm_bytes cred, struct gm_bytes *cert)
+{
+	bool c509 = cred.n && cred.p[0] == C509_ARRAY;
+
+	*cert = (struct gm_bytes){cred.p + c509, cred.n - c509};
+	return c509 || (cred.n && cred.p[0] == DER_SEQUENCE);
+}
+
 /* One certificate, or an array of two or more.                              RFC 9360 §2, C509 §3.4 */
 static unsigned read_certs(struct gm_bytes cred, struct gm_bytes certs[static CERTS_MAX])
 {
 	struct gm_in in = gm_in_bytes(cred);
+
+	if (bare(cred, &certs[0]))
+		return 1;
 	uint64_t n = gm_cbor_peek(&in) == GM_CBOR_ARRAY ? gm_cbor_array(&in) : 1;
 
 	if (n > CERTS_MAX)

@@ -39,7 +39,7 @@ struct gm_cred_pub { /* a public key; OKP has x only */
  * and the issuers of members' CWTs are not known here. Of chains (X.509: 33, C509: 25) and bags (32, 24) the end entity's
  * key is taken; a chain has to be in order and signed, and all certificates valid at `at` (epoch seconds, negative: not
  * looked at). No trust anchor is asked for: a chain shows who issued whom, not that this Group Manager trusts the last
- * one. Compressed EC2 points are taken in C509 only. BAD_CRED. */
+ * one. Compressed EC2 points are taken in C509 only. A lone certificate may come without its container. BAD_CRED. */
 GM_NODISCARD enum gm_err gm_cred_pub_at(struct gm_bytes cred, const struct gm_group_params *p, int64_t at,
                                         struct gm_cred_pub *pub);
 /* The same without a look at the time. */

@@ -70,6 +70,24 @@ Test(cert, alone_is_a_byte_string_and_several_are_an_array)
 	cr_expect(memcmp(&one, &three, sizeof(one)) == 0);
 }
 
+Test(cert, alone_may_come_as_it_is)
+{
+	struct gm_group_params p = eddsa(GM_CRED_FMT_X5CHAIN);
+	struct gm_key_pair own;
+	struct gm_cred_pub pub;
+	size_t n = gm_vectors_get(bytes, sizeof(bytes), end(0), "der");
+
+	cr_expect_eq(gm_cred_pub_at((struct gm_bytes){bytes, n}, &p, NOW, &pub), GM_E_OK);
+	cr_expect_eq(gm_cred_pub_at((struct gm_bytes){bytes, n - 1}, &p, NOW, &pub), GM_E_BAD_CRED);
+	p.cred_fmt = GM_CRED_FMT_C5C;
+	cr_expect_eq(gm_cred_pub_at((struct gm_bytes){bytes, n}, &p, NOW, &pub), GM_E_BAD_CRED, "the wrong kind");
+	cr_assert_eq(gm_key_pair_make(&own, &p, (const uint8_t[32]){9}), GM_E_OK);
+	struct gm_out o = gm_out(bytes, sizeof(bytes));
+	cr_assert_eq(gm_own_cred_encode(&o, &p, &own, NOW), GM_E_OK);
+	bytes[1] = 0x8b; /* after the head of the byte string, 58 nn */
+	cr_expect_eq(gm_cred_pub_at((struct gm_bytes){bytes + 1, gm_out_len(&o) - 1}, &p, NOW, &pub), GM_E_OK);
+}
+
 Test(cert, has_to_suit_the_group_and_the_time)
 {
 	struct gm_group_params p = eddsa(GM_CRED_FMT_X5CHAIN);
