@@ -15,7 +15,16 @@ struct gm_ccm_variant {
 	uint64_t (*open)(const struct gm_ccm_job *jobs, unsigned n);
 };
 
+extern const struct gm_ccm_variant gm_ccm_vaes, gm_ccm_aesni; /* on x86-64 */
 extern const struct gm_ccm_variant gm_ccm_portable;
+
+/* All that this build has, fastest first; ends with NULL. */
+extern const struct gm_ccm_variant *const gm_ccm_variants[];
+
+static inline bool gm_ccm_fits(const struct gm_ccm_job *j)
+{
+	return j->text_len <= GM_CCM_TEXT_MAX && j->aad_len <= GM_CCM_AAD_MAX && (j->tag_len == 8 || j->tag_len == 16);
+}
 
 /* Pick the variant to use from now on; called once by gm_crypto_init(). */
 void gm_ccm_pick(void);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ccm/ccm.h"
 
-/* fastest first; the last one is usable everywhere */
-static const struct gm_ccm_variant *const variants[] = {&gm_ccm_portable};
+const struct gm_ccm_variant *const gm_ccm_variants[] = {
+#ifdef __x86_64__
+	&gm_ccm_vaes, &gm_ccm_aesni,
+#endif
+	&gm_ccm_portable, NULL, /* usable everywhere */
+};
 
 static const struct gm_ccm_variant *chosen = &gm_ccm_portable;
 
@@ -10,9 +14,9 @@ void gm_ccm_pick(void)
 {
 	unsigned i = 0;
 
-	while (!variants[i]->usable())
+	while (!gm_ccm_variants[i]->usable())
 		i++;
-	chosen = variants[i];
+	chosen = gm_ccm_variants[i];
 }
 
 uint64_t gm_ccm_seal(const struct gm_ccm_job *jobs, unsigned n)

@@ -14,11 +14,6 @@ static int alg_of(const struct gm_ccm_job *j)
 	return j->tag_len == 16 ? CCM_16_128_128 : CCM_16_64_128;
 }
 
-static bool fits(const struct gm_ccm_job *j)
-{
-	return j->text_len <= GM_CCM_TEXT_MAX && j->aad_len <= GM_CCM_AAD_MAX && (j->tag_len == 8 || j->tag_len == 16);
-}
-
 static uint64_t seal(const struct gm_ccm_job *jobs, unsigned n)
 {
 	uint64_t good = 0;
@@ -26,7 +21,7 @@ static uint64_t seal(const struct gm_ccm_job *jobs, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		const struct gm_ccm_job *j = &jobs[i];
 
-		if (fits(j) &&
+		if (gm_ccm_fits(j) &&
 		    gm_evp_seal(gm_aead_row(alg_of(j)), j->key, j->nonce, j->aad, j->aad_len, j->text, j->text_len))
 			good |= UINT64_C(1) << i;
 	}
@@ -41,7 +36,7 @@ static uint64_t open(const struct gm_ccm_job *jobs, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		const struct gm_ccm_job *j = &jobs[i];
 
-		if (fits(j) &&
+		if (gm_ccm_fits(j) &&
 		    gm_evp_open(gm_aead_row(alg_of(j)), j->key, j->nonce, j->aad, j->aad_len, j->text, j->text_len))
 			good |= UINT64_C(1) << i;
 		else

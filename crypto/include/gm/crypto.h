@@ -118,7 +118,10 @@ struct gm_ccm_job {
 	uint8_t tag_len; /* 8 or 16 */
 };
 
-/* Seal up to GM_BATCH_MAX messages in place; text must have room for the tag. Cannot fail on valid sizes:
+/* Lengths may differ within a call; it is fastest where they are alike. No text overlaps anything else of the batch.
+ * Every variant answers alike, byte by byte, in time that depends on lengths alone until the answer is known.
+ *
+ * Seal up to GM_BATCH_MAX messages in place; text must have room for the tag. Cannot fail on valid sizes:
  * text_len < 65,536, aad_len < 65,280. A job outside them leaves its bit unset and its text untouched. */
 uint64_t gm_ccm_seal(const struct gm_ccm_job *jobs, unsigned n);
 
