@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Random doings, tolerant of a Group Manager that stops and starts. */
+#include "load.h"
+
+#include <stdlib.h>
+
+#define CHURN_WINDOW 64u
+#define CHURN_END_S 75u /* a whole cycle of retransmissions */
+
+static void churn_one(struct load *l)
+{
+	struct gm_fleet *f = &l->fleet;
+	struct gm_member *m = &f->members[load_draw(l, f->members_n)];
+	uint32_t dice = load_draw(l, 100);
+	unsigned plan = GM_PLAN(GM_OP_JOIN) | GM_PLAN(GM_OP_OBSERVE);
+	if (m->counted || m->ex.active || m->state == GM_MEMBER_EVICTED)
+		return;
+	if (m->state == GM_MEMBER_IN && !m->unsure)
+		plan = dice < 20   ? GM_PLAN(GM_OP_LEAVE)
+		       : dice < 40 ? plan
+		       : dice < 55 ? GM_PLAN(GM_OP_GROUP)
+		                   : GM_PLAN(GM_OP_NODE);
+	f->run.plan = plan;
+	m->counted = true;
+	m->tries = 0;
+	f->run.active++;
+	gm_fleet_begin(f, m, m->has_context ? plan : plan | GM_PLAN(GM_OP_TOKEN) | GM_PLAN(GM_OP_JOIN));
+}
+
+/* Those whose latest Join or leave had no answer join again, so that all know where they stand. */
+static bool settle(struct load *l, json_t *result)
+{
+	uint32_t *list = calloc(l->fleet.members_n + 1, sizeof(*list));
+	size_t n = 0;
+	for (uint32_t i = 0; list && i < l->fleet.members_n; i++) {
+		const struct gm_member *m = &l->fleet.members[i];
+		if (m->unsure && m->state != GM_MEMBER_EVICTED)
+			list[n++] = i;
+	}
+	unsigned plan = GM_PLAN(GM_OP_JOIN) | GM_PLAN(GM_OP_OBSERVE);
+	size_t ok = list ? gm_fleet_run(&l->fleet, list, n, plan, l->window, 10) : 0;
+	load_put_int(result, "settled", ok);
+	load_put_int(result, "unsettled", n - ok);
+	free(list);
+	return ok == n;
+}
+
+bool load_cmd_churn(struct load *l, const struct words *c, json_t *result)
+{
+	struct gm_fleet *f = &l->fleet;
+	uint64_t start = load_now_ns(l),
+	         until = start + (uint64_t)(strtod(load_operand(c, 0) ? load_operand(c, 0) : "10", NULL) * 1e9);
+	unsigned window = (unsigned)load_number(load_option(c, "--window", NULL), CHURN_WINDOW);
+	if (!f->members_n)
+		return load_complain(result, "churn: join some members first");
+	gm_fleet_reset_times(f);
+	f->run = (struct gm_fleet_run){.window = window};
+	while (load_now_ns(l) < until) {
+		f->env.now_ns = load_now_ns(l);
+		for (unsigned i = 0; i < 2 * window && f->run.active < window; i++)
+			churn_one(l);
+		gm_fleet_turn(f, 5);
+	}
+	while (f->run.active && load_now_ns(l) < until + CHURN_END_S * 1000000000ull)
+		gm_fleet_turn(f, 100);
+	load_put_run(result, l, f->run.ok + f->run.failed, f->run.ok, load_now_ns(l) - start);
+	load_put_int(result, "unfinished", f->run.active);
+	return settle(l, result);
+}

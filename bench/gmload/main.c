@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* gmload: members by the ten thousand against one Group Manager. Commands come as arguments or, line by line, on
+ * standard input; each is answered with one JSON object on standard output. Tables and complaints go to stderr. */
+#include "load.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+
+#define EXIT_USAGE 2
+
+/* ---- commands */
+
+static const struct command {
+	const char *name, *arguments, *what;
+	bool (*run)(struct load *, const struct words *, json_t *);
+} commands[] = {
+    {"join", "N [--groups A,B] [--roles mix|ROLE,ROLE] [--post PERCENT] [--creds K] [--exp S]",
+     "N new members post tokens and join", load_cmd_join},
+    {"await-rekey", "GROUP VERSION [--timeout S]", "wait until all its members have VERSION or newer", load_cmd_await_rekey},
+    {"poll", "[GROUP] [--who late|all]", "members GET the group's keys", load_cmd_poll},
+    {"get", "K [GROUP]", "K members GET nodes/N", load_cmd_get},
+    {"fetch", "K [GROUP]", "K members FETCH the credential of one other", load_cmd_fetch},
+    {"kdc", "K [GROUP]", "K members GET the Group Manager's credential and its proof", load_cmd_kdc},
+    {"renew", "K [GROUP]", "K members get new Sender IDs, or a rekey that is due", load_cmd_renew},
+    {"recred", "K [GROUP]", "K members replace their credentials, others fetch them", load_cmd_recred},
+    {"update", "K [GROUP] [--exp S]", "K members update their rights with a new token", load_cmd_update},
+    {"leave", "K [GROUP]", "K members leave", load_cmd_leave},
+    {"rejoin", "K [GROUP]", "K members join again", load_cmd_rejoin},
+    {"return", "K [GROUP]", "K members that left join again", load_cmd_return},
+    {"evicted-check", "NODE [--timeout S]", "NODE is out: told, blind and refused", load_cmd_evicted_check},
+    {"traffic", "[GROUP] [--sample K]", "K pairs a group talk in both modes; old keys fail", load_cmd_traffic},
+    {"learn", "GROUP [--sample K]", "K members ask for the credentials of the others", load_cmd_learn},
+    {"ping", "GROUP IP:PORT SID group|pairwise [--from NODE] [--payload TEXT]", "ask a member elsewhere", load_cmd_ping},
+    {"churn", "SECONDS [--window N]", "random joins, re-joins, leaves and reads; the server may stop and start",
+     load_cmd_churn},
+    {"nodes", "[GROUP]", "list the members", load_cmd_nodes},
+    {"dump-keys", "FILE", "append every OSCORE context ever made", load_cmd_dump_keys},
+    {"status", "", "counters", load_cmd_status},
+    {"sleep", "SECONDS", "answer rekeying messages meanwhile", load_cmd_sleep},
+    {"quit", "", "end", load_cmd_quit},
+};
+#define COMMANDS_N (sizeof(commands) / sizeof(commands[0]))
+
+bool load_carry_out(struct load *l, char *line)
+{
+	struct words c = {0};
+	char *save = NULL;
+	for (char *w = strtok_r(line, " \t\r\n", &save); w && c.n < LOAD_WORDS_MAX; w = strtok_r(NULL, " \t\r\n", &save))
+		c.w[c.n++] = w;
+	if (c.n == 0 || c.w[0][0] == '#')
+		return true;
+	json_t *result = json_object();
+	unsigned failed = l->fleet.checks_failed;
+	bool ok = false;
+	size_t i;
+	json_object_set_new(result, "command", json_string(c.w[0]));
+	for (i = 0; i < COMMANDS_N && strcmp(commands[i].name, c.w[0]) != 0; i++)
+		;
+	if (i == COMMANDS_N)
+		load_complain(result, "no such command");
+	else
+		ok = commands[i].run(l, &c, result);
+	ok = ok && l->fleet.checks_failed == failed;
+	json_object_set_new(result, "ok", json_boolean(ok));
+	load_put_int(result, "checks_failed", l->fleet.checks_failed - failed);
+	json_dumpf(result, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
+	putchar('\n');
+	fflush(stdout);
+	json_decref(result);
+	return ok;
+}
+
+static void print_usage(FILE *to)
+{
+	fputs("usage: gmload [options] ['COMMAND ...' ...]\n\n"
+	      "Simulates members of a Group Manager, each with its own keys, OSCORE context and address (127.1.x.y for "
+	      "a\n"
+	      "server on IPv4 loopback, else one port each, at most 1000). Commands are arguments or lines of standard "
+	      "input;\n"
+	      "each is answered with a line of JSON. Checks what it receives: a failed check makes the exit code 1.\n\n"
+	      "  -s, --server ADDR:PORT   127.0.0.1:5683\n"
+	      "  -a, --as FILE            key of the authorization server, made by `gmas keygen`\n"
+	      "      --port PORT          of the members, 40000; the next free one where it is taken\n"
+	      "      --max N              room for so many members, 65536\n"
+	      "  -w, --window N           exchanges at a time, 512\n"
+	      "      --tries N            repeats of what was refused with 5.03 or not answered, 3\n"
+	      "      --keys FILE          append each OSCORE context as it is made (secret)\n"
+	      "      --acks FILE          append each acknowledged join\n"
+	      "      --io NAME            uring or sockets\n\ncommands:\n",
+	      to);
+	for (size_t i = 0; i < COMMANDS_N; i++)
+		fprintf(to, "  %s %s\n        %s\n", commands[i].name, commands[i].arguments, commands[i].what);
+}
+
+struct settings {
+	const char *server, *as, *keys, *acks, *io;
+	long port, max, window, tries;
+};
+
+static bool read_options(struct settings *s, int argc, char **argv)
+{
+	static const struct option longs[] = {
+	    {"server", required_argument, NULL, 's'}, {"as", required_argument, NULL, 'a'},
+	    {"port", required_argument, NULL, 'p'},   {"max", required_argument, NULL, 'm'},
+	    {"window", required_argument, NULL, 'w'}, {"tries", required_argument, NULL, 't'},
+	    {"keys", required_argument, NULL, 'k'},   {"acks", required_argument, NULL, 'c'},
+	    {"io", required_argument, NULL, 'i'},     {"help", no_argument, NULL, 'h'},
+	    {"version", no_argument, NULL, 'v'},      {0},
+	};
+	for (int c; (c = getopt_long(argc, argv, "s:a:w:h", longs, NULL)) != -1;) {
+		switch (c) {
+		case 's':
+			s->server = optarg;
+			break;
+		case 'a':
+			s->as = optarg;
+			break;
+		case 'p':
+			s->port = atol(optarg);
+			break;
+		case 'm':
+			s->max = atol(optarg);
+			break;
+		case 'w':
+			s->window = atol(optarg);
+			break;
+		case 't':
+			s->tries = atol(optarg);
+			break;
+		case 'k':
+			s->keys = optarg;
+			break;
+		case 'c':
+			s->acks = optarg;
+			break;
+		case 'i':
+			s->io = optarg;
+			break;
+		case 'h':
+			print_usage(stdout);
+			exit(0);
+		case 'v':
+			puts("gmload " GM_VERSION);
+			exit(0);
+		default:
+			return false;
+		}
+	}
+	return s->port > 0 && s->port < 65536 && s->max > 0 && s->max <= (long)GM_FLEET_MAX && s->window > 0 &&
+	       s->tries >= 0 && s->tries < 256;
+}
+
+static FILE *open_log(const char *path)
+{
+	FILE *file = path ? fopen(path, "a") : NULL;
+	if (path && !file) {
+		perror(path);
+		exit(1);
+	}
+	return file;
+}
+
+int main(int argc, char **argv)
+{
+	struct settings s = {
+	    .server = "127.0.0.1:5683", .io = "uring", .port = 40000, .max = GM_FLEET_MAX, .window = 512, .tries = 3};
+	static struct load l;
+	struct gm_addr server;
+	bool ok = true;
+
+	if (!read_options(&s, argc, argv) || !gm_addr_parse(&server, s.server)) {
+		print_usage(stderr);
+		return EXIT_USAGE;
+	}
+	if (!gm_crypto_init()) {
+		fputs("gmload: the crypto libraries do not start\n", stderr);
+		return 1;
+	}
+	if (server.port == 0)
+		server.port = 5683;
+	enum gm_err err = s.as ? gm_askey_load(&l.as, s.as) : GM_E_OK;
+	if (err != GM_E_OK) {
+		fprintf(stderr, "gmload: %s: %s\n", s.as, gm_err_info(err)->text);
+		return 1;
+	}
+	if (gm_fleet_open(&l.fleet, &server, (uint16_t)s.port, (uint32_t)s.max, s.io) != GM_E_OK)
+		return 1;
+	l.fleet.keys = open_log(s.keys);
+	l.fleet.acks = open_log(s.acks);
+	gm_ping_listen(&l.fleet);
+	l.window = (unsigned)s.window;
+	l.tries = (unsigned)s.tries;
+	gm_random(&l.dice, sizeof(l.dice));
+	for (int i = optind; i < argc && !l.quit; i++)
+		ok = load_carry_out(&l, argv[i]) && ok;
+	if (optind == argc)
+		ok = load_interactive(&l);
+	ok = ok && l.fleet.checks_failed == 0;
+	gm_fleet_close(&l.fleet);
+	gm_wipe(&l.as, sizeof(l.as));
+	return ok ? 0 : 1;
+}
