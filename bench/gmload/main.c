@@ -14,8 +14,12 @@ static const struct command {
 	const char *name, *arguments, *what;
 	bool (*run)(struct load *, const struct words *, json_t *);
 } commands[] = {
-    {"join", "N [--groups A,B] [--roles mix|ROLE,ROLE] [--post PERCENT] [--creds K] [--exp S]",
-     "N new members post tokens and join", load_cmd_join},
+    {"join",
+     "N [--groups A,B] [--roles mix|ROLE,ROLE] [--post PERCENT] [--creds K] [--exp S] [--ask token|join|mix]\n"
+     "        [--osc mix|ALG[:HKDF]]",
+     "N new members post tokens and join groups of any kind; --ask: where they learn of it; --osc: what they use with\n"
+     "        the Group Manager",
+     load_cmd_join},
     {"await-rekey", "GROUP VERSION [--timeout S]", "wait until all its members have VERSION or newer", load_cmd_await_rekey},
     {"poll", "[GROUP] [--who late|all]", "members GET the group's keys", load_cmd_poll},
     {"get", "K [GROUP]", "K members GET nodes/N", load_cmd_get},
@@ -28,6 +32,11 @@ static const struct command {
     {"rejoin", "K [GROUP]", "K members join again", load_cmd_rejoin},
     {"return", "K [GROUP]", "K members that left join again", load_cmd_return},
     {"evicted-check", "NODE [--timeout S]", "NODE is out: told, blind and refused", load_cmd_evicted_check},
+    {"move", "K [GROUP]", "K members go on from another address (IPv4)", load_cmd_move},
+    {"resources", "[K] [--group G] [--others yes]",
+     "K members a group (all of them) and a verifier ask for every resource; each answer is compared with what the\n"
+     "        fleet knows; --others: the groups have members elsewhere, too",
+     load_cmd_resources},
     {"traffic", "[GROUP] [--sample K]", "K pairs a group talk in both modes; old keys fail", load_cmd_traffic},
     {"learn", "GROUP [--sample K]", "K members ask for the credentials of the others", load_cmd_learn},
     {"ping", "GROUP IP:PORT SID group|pairwise [--from NODE] [--payload TEXT]", "ask a member elsewhere", load_cmd_ping},

@@ -14,35 +14,73 @@ static uint8_t mixed_roles(const char *mix, uint32_t i)
 	return at == 19 ? GM_ROLE_MONITOR : at >= 10 ? GM_ROLE_REQUESTER | GM_ROLE_RESPONDER : GM_ROLE_RESPONDER;
 }
 
+/* AEADs whose nonces have room for Sender IDs of three bytes. */
+static const uint8_t osc_algs[] = {10, 1, 2, 3, 11, 24, 30, 31};
+
+struct joining { /* what newcomers are like */
+	long post, creds, exp;
+	const char *roles, *ask, *osc;
+	unsigned groups_n;
+	int groups[GM_FLEET_GROUPS];
+};
+
+static bool read_joining(struct load *l, const struct words *c, struct joining *j)
+{
+	char names[512], *save = NULL;
+	*j = (struct joining){.post = load_number(load_option(c, "--post", "67"), 67),
+	                      .creds = load_number(load_option(c, "--creds", "0"), 0),
+	                      .exp = load_number(load_option(c, "--exp", "86400"), 86400),
+	                      .roles = load_option(c, "--roles", "mix"),
+	                      .ask = load_option(c, "--ask", "token"),
+	                      .osc = load_option(c, "--osc", "10")};
+	snprintf(names, sizeof(names), "%s", load_option(c, "--groups", load_option(c, "--group", "g1")));
+	for (char *g = strtok_r(names, ",", &save); g; g = strtok_r(NULL, ",", &save))
+		if (j->groups_n == GM_FLEET_GROUPS || (j->groups[j->groups_n++] = gm_fleet_group(&l->fleet, g)) < 0)
+			return false;
+	return j->groups_n > 0;
+}
+
+/* The association's algorithms: the same for all, or another one for each. */
+static void choose_osc(struct gm_fleet *f, const struct joining *j, uint32_t i)
+{
+	bool mix = strcmp(j->osc, "mix") == 0;
+	const char *hkdf = strchr(j->osc, ':');
+	f->osc_alg = mix ? osc_algs[i % sizeof(osc_algs)] : (uint8_t)strtoul(j->osc, NULL, 10);
+	f->osc_hkdf = mix ? (i / sizeof(osc_algs) % 2 ? GM_HKDF_SHA_512 : GM_HKDF_SHA_256)
+	                  : hkdf ? (uint8_t)strtoul(hkdf + 1, NULL, 10) : 0;
+}
+
+static struct gm_member *newcomer(struct load *l, const struct joining *j, uint32_t i)
+{
+	uint32_t at = i / j->groups_n;
+	choose_osc(&l->fleet, j, i);
+	struct gm_member *m = gm_fleet_add(&l->fleet, &l->as, j->groups[i % j->groups_n], mixed_roles(j->roles, at),
+	                                   (long)(at * 37 % 100) < j->post, (int64_t)time(NULL) + j->exp);
+	if (!m)
+		return NULL;
+	m->want_creds = i < j->creds; /* so many of them ask for credentials */
+	m->ask_at_join = strcmp(j->ask, "join") == 0 || (strcmp(j->ask, "mix") == 0 && i % 4 == 3);
+	return m;
+}
+
 bool load_cmd_join(struct load *l, const struct words *c, json_t *result)
 {
-	long n = load_number(load_operand(c, 0), 0), post = load_number(load_option(c, "--post", "67"), 67);
-	const char *mix = load_option(c, "--roles", "mix");
-	int64_t exp = (int64_t)time(NULL) + load_number(load_option(c, "--exp", "86400"), 86400);
-	long creds = load_number(load_option(c, "--creds", "0"), 0); /* so many of them ask for credentials */
-	char names[512], *save = NULL;
-	int groups[GM_FLEET_GROUPS];
-	unsigned groups_n = 0;
-	snprintf(names, sizeof(names), "%s", load_option(c, "--groups", "g1"));
-	for (char *g = strtok_r(names, ",", &save); g && groups_n < GM_FLEET_GROUPS; g = strtok_r(NULL, ",", &save))
-		if ((groups[groups_n++] = gm_fleet_group(&l->fleet, g)) < 0)
-			return load_complain(result, "too many groups, or a name that is too long");
-	if (n <= 0 || !groups_n || l->fleet.members_n + n > l->fleet.capacity)
+	long n = load_number(load_operand(c, 0), 0);
+	struct joining j;
+	bool ok = true;
+	if (!read_joining(l, c, &j))
+		return load_complain(result, "too many groups, or a name that is too long");
+	if (n <= 0 || l->fleet.members_n + n > l->fleet.capacity)
 		return load_complain(result, "join: how many? or no room for so many members");
 	uint32_t *list = calloc((size_t)n, sizeof(*list));
-	for (long i = 0; list && i < n; i++) {
-		uint32_t at = (uint32_t)i / groups_n;
-		struct gm_member *m = gm_fleet_add(&l->fleet, &l->as, groups[(uint32_t)i % groups_n],
-		                                   mixed_roles(mix, at), (long)(at * 37 % 100) < post, exp);
-		if (!m) {
-			free(list);
-			return load_complain(result, "a token cannot be minted");
-		}
-		m->want_creds = i < creds;
-		list[i] = m->index;
+	for (long i = 0; list && ok && i < n; i++) {
+		struct gm_member *m = newcomer(l, &j, (uint32_t)i);
+		ok = m || load_complain(result, "a token cannot be minted");
+		list[i] = m ? m->index : 0;
 	}
-	bool ok = list && load_run_list(l, result, list, (size_t)n,
-	                           GM_PLAN(GM_OP_TOKEN) | GM_PLAN(GM_OP_JOIN) | GM_PLAN(GM_OP_OBSERVE));
+	ok = ok && list &&
+	     load_run_list(l, result, list, (size_t)n,
+	                   GM_PLAN(GM_OP_TOKEN) | GM_PLAN(GM_OP_JOIN) | GM_PLAN(GM_OP_OBSERVE));
 	free(list);
 	return ok;
 }
@@ -166,4 +204,19 @@ bool load_cmd_recred(struct load *l, const struct words *c, json_t *result)
 bool load_cmd_get(struct load *l, const struct words *c, json_t *result)
 {
 	return some_members(l, c, result, GM_PLAN(GM_OP_NODE), GM_MEMBER_IN);
+}
+
+bool load_cmd_move(struct load *l, const struct words *c, json_t *result)
+{
+	struct load_chosen who = load_choose(l, load_known_group(l, load_operand(c, 1)), GM_MEMBER_IN,
+	                                     (size_t)load_number(load_operand(c, 0), 1));
+	if (!l->fleet.v4) {
+		free(who.list);
+		return load_complain(result, "move: members have no other address on IPv6");
+	}
+	for (size_t i = 0; i < who.n; i++)
+		gm_fleet_move(&l->fleet.members[who.list[i]]);
+	bool ok = who.n && load_run_list(l, result, who.list, who.n, GM_PLAN(GM_OP_NODE) | GM_PLAN(GM_OP_OBSERVE));
+	free(who.list);
+	return ok;
 }

@@ -222,7 +222,7 @@ static uint8_t take_token(struct gm_member_env *env, struct gm_member *m, const 
 		env->failed(env->arg, m, "no OSCORE context from the token response");
 		return 0;
 	}
-	if (r.challenge.n > sizeof(m->challenge) || (!r.challenge.n && m->roles != GM_ROLE_MONITOR)) {
+	if (r.challenge.n > sizeof(m->challenge) || (!r.challenge.n && m->roles & (GM_ROLE_REQUESTER | GM_ROLE_RESPONDER))) {
 		env->failed(env->arg, m, "token response without kdcchallenge");
 		return 0;
 	}
@@ -450,6 +450,24 @@ static uint8_t take_kdc(struct gm_member_env *env, struct gm_member *m, const st
 	return msg->code;
 }
 
+/* As it is, for whoever asked. */
+static uint8_t take_ask(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body)
+{
+	struct gm_member_ask *a = m->ask;
+	(void)env;
+	a->code = msg->code;
+	a->format = msg->content_format;
+	a->observed = msg->has_observe;
+	if (a->observe == GM_ASK_OBSERVE)
+		memcpy(a->token, m->ex.token, sizeof(a->token));
+	free(a->body);
+	a->body = malloc(body.n + 1);
+	a->body_n = a->body ? body.n : 0;
+	if (a->body && body.n)
+		memcpy(a->body, body.p, body.n);
+	return msg->code;
+}
+
 /* A new Sender ID, or the keys of a rekey that was due.                            KG §9.2 */
 static uint8_t take_renew(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
                           struct gm_bytes body)
@@ -506,7 +524,7 @@ void gm_answer_take(struct gm_member_env *env, struct gm_member *m, const struct
 	                                      struct gm_bytes) = {
 	    [GM_OP_TOKEN] = take_token, [GM_OP_UPDATE] = take_update, [GM_OP_OBSERVE] = take_keys, [GM_OP_GROUP] = take_keys,
 	    [GM_OP_NODE] = take_keys,   [GM_OP_STALE] = take_stale,  [GM_OP_CREDS] = take_creds,
-	    [GM_OP_FETCH] = take_fetch, [GM_OP_KDC] = take_kdc,      [GM_OP_RENEW] = take_renew,
+	    [GM_OP_FETCH] = take_fetch, [GM_OP_KDC] = take_kdc, [GM_OP_ASK] = take_ask,      [GM_OP_RENEW] = take_renew,
 	    [GM_OP_RECRED] = take_recred, [GM_OP_LEAVE] = take_leave,
 	};
 	if (m->ex.op == GM_OP_JOIN)

@@ -48,8 +48,10 @@ static uint8_t configuration(struct gm_member_env *env, struct gm_member *m, con
 	env->stats.configurations++;
 	if (m->has_keys && (uint64_t)map->num < m->keys.version)
 		return GM_COAP(2, 4); /* said again to one that has the keys after it */
-	if (!same_keys(&map->params, &g->params))
-		g->known = false; /* the Group Manager has another credential; the next Join brings it */
+	if (!same_keys(&map->params, &g->params)) { /* the Group Manager has another credential; the next Join brings it */
+		g->known = g->informed = false;
+		g->kdc_cred_n = 0;
+	}
 	g->params = map->params;
 	return GM_COAP(2, 4);
 }

@@ -211,7 +211,7 @@ void gm_fleet_write_context(FILE *file, const struct gm_fleet *f, const struct g
 	fprintf(file, "\"id_context\":null,");
 	put_hex(file, "ms", c->ms, sizeof(c->ms));
 	put_hex(file, "salt", c->salt, c->salt_n);
-	fprintf(file, "\"alg\":10,\"hkdf\":5,\"member\":%u,\"addr\":\"%s\"}\n", c->index,
+	fprintf(file, "\"alg\":%u,\"hkdf\":%u,\"member\":%u,\"addr\":\"%s\"}\n", c->alg, c->hkdf, c->index,
 	        gm_addr_text(&f->members[c->index].addr, addr));
 }
 
@@ -223,6 +223,8 @@ static void on_context(void *arg, struct gm_member *m, struct gm_bytes ms, struc
 	*c = (struct gm_fleet_context){.index = m->index, .kid = m->oscore.sid, .id1 = m->oscore.rid};
 	memcpy(c->ms, ms.p, sizeof(c->ms));
 	c->salt_n = (uint8_t)salt.n;
+	c->alg = m->oscore.alg;
+	c->hkdf = m->osc_hkdf ? m->osc_hkdf : GM_HKDF_SHA_256;
 	memcpy(c->salt, salt.p, salt.n);
 	if (f->keys) {
 		gm_fleet_write_context(f->keys, f, c);
@@ -371,7 +373,13 @@ struct gm_member *gm_fleet_add(struct gm_fleet *f, const struct gm_askey *as, in
 		return NULL;
 	gm_cbor_put_array(&scope, 1);
 	gm_scope_put(&scope, f->groups[group].name, roles);
-	if (gm_askey_mint(&minted, as, gm_out_result(&scope), exp) != GM_E_OK)
+	struct gm_mint what = {.scope = gm_out_result(&scope),
+	                       .exp = exp,
+	                       .nbf = -1,
+	                       .exi = -1,
+	                       .osc_alg = f->osc_alg,
+	                       .osc_hkdf = f->osc_hkdf};
+	if (gm_askey_mint_as(&minted, as, &what) != GM_E_OK)
 		return NULL;
 	struct gm_addr addr = f->first;
 	if (f->v4) {
@@ -390,8 +398,15 @@ struct gm_member *gm_fleet_add(struct gm_fleet *f, const struct gm_askey *as, in
 	memcpy(m->osc_id, minted.osc_id, sizeof(m->osc_id));
 	memcpy(m->token_ms, minted.ms, sizeof(m->token_ms));
 	memcpy(m->token_salt, minted.salt, sizeof(m->token_salt));
+	m->osc_alg = f->osc_alg;
+	m->osc_hkdf = f->osc_hkdf;
 	f->members_n++;
 	return m;
+}
+
+void gm_fleet_move(struct gm_member *m)
+{
+	m->addr.ip[13] ^= 3;
 }
 
 bool gm_fleet_mint_update(struct gm_fleet *f, const struct gm_askey *as, struct gm_member *m, int64_t exp)
@@ -418,7 +433,7 @@ bool gm_fleet_mint_update(struct gm_fleet *f, const struct gm_askey *as, struct 
 static struct gm_member *member_at(struct gm_fleet *f, const struct gm_addr *local)
 {
 	uint32_t i = f->v4 ? (uint32_t)(local->ip[14] << 8 | local->ip[15]) : (uint32_t)(local->port - f->first.port);
-	return i < f->members_n && (!f->v4 || (local->ip[12] == 127 && local->ip[13] == 1)) ? &f->members[i] : NULL;
+	return i < f->members_n && (!f->v4 || (local->ip[12] == 127 && (local->ip[13] == 1 || local->ip[13] == 2))) ? &f->members[i] : NULL;
 }
 
 static unsigned receive(struct gm_fleet *f)

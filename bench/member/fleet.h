@@ -26,7 +26,7 @@ void gm_series_free(struct gm_series *s);
 struct gm_fleet_context { /* an OSCORE context that was made; secret */
 	uint32_t index;
 	struct gm_oscore_id kid, id1; /* Sender ID of the member, of the Group Manager */
-	uint8_t ms[16], salt_n, salt[47];
+	uint8_t ms[16], salt_n, salt[47], alg, hkdf;
 };
 
 struct gm_fleet_run { /* members that carry out a plan, a window at a time */
@@ -59,6 +59,7 @@ struct gm_fleet {
 	uint64_t answers[GM_OP_N][256]; /* by CoAP code; 0: none came */
 	struct gm_fleet_context *contexts;
 	size_t contexts_n, contexts_cap;
+	uint8_t osc_alg, osc_hkdf; /* what tokens say that are minted from now on; 0: 10 and 5 */
 	FILE *keys, *acks;
 	unsigned checks_failed;
 	struct gm_ping *ping; /* the one that waits for its answer */
@@ -76,6 +77,8 @@ int gm_fleet_group(struct gm_fleet *f, const char *name);
 /* A new member with a token of its own; NULL: no room. */
 struct gm_member *gm_fleet_add(struct gm_fleet *f, const struct gm_askey *as, int group, uint8_t roles, bool post,
                                int64_t exp);
+/* From now on it sends from its other address, 127.2.x.y or 127.1.x.y; for IPv4 only. It is reached at both. */
+void gm_fleet_move(struct gm_member *m);
 /* A token that updates m's rights: the same scope, another end. Ready for GM_OP_UPDATE; false: not minted. */
 bool gm_fleet_mint_update(struct gm_fleet *f, const struct gm_askey *as, struct gm_member *m, int64_t exp);
 /* Once around: signatures, sending, waiting up to timeout_ms, receiving, timers. */

@@ -39,6 +39,8 @@ void gm_member_evicted(struct gm_member_env *env, struct gm_member *m);
 size_t gm_member_open(struct gm_member *m, const struct gm_coap *msg, const struct gm_oscore_option *option,
                       const struct gm_oscore_request *request, bool is_request, uint8_t *text, size_t cap);
 
+/* Whether it can be used in a group of these parameters. */
+bool gm_identity_fits(const struct gm_identity *id, const struct gm_group_params *params);
 /* A new key of the group's kind, and its credential. false: no such kind, or it does not fit */
 bool gm_identity_make(struct gm_identity *id, const struct gm_group_params *params);
 /* Whether two sets agree in what joiners are told. */

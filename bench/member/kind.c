@@ -111,7 +111,7 @@ bool gm_identity_make(struct gm_identity *id, const struct gm_group_params *p)
 	return err == GM_E_OK && out.err == GM_E_OK;
 }
 
-static bool is_of_kind(const struct gm_identity *id, const struct gm_group_params *p)
+bool gm_identity_fits(const struct gm_identity *id, const struct gm_group_params *p)
 {
 	const struct gm_cred_pub *pub = &id->key.pub;
 	return id->cred_fmt == p->cred_fmt && pub->kty == (p->group_mode ? p->sign_kty : p->ecdh_kty) &&
@@ -132,7 +132,7 @@ bool gm_group_told(struct gm_member_env *env, struct gm_member *m, const struct 
 		g->informed = read_kdc(g, &told, info->kdc_dh_creds, name);
 	}
 	m->informed = g->informed || g->known;
-	if (!m->informed || (!is_of_kind(&m->own, &told) && !gm_identity_make(&m->own, &told))) {
+	if (!m->informed || (!gm_identity_fits(&m->own, &told) && !gm_identity_make(&m->own, &told))) {
 		env->failed(env->arg, m, "no key can be made from what joiners are told");
 		m->informed = false;
 	}

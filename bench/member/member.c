@@ -17,7 +17,8 @@ const char *gm_member_op_name(enum gm_member_op op)
 {
 	static const char *const names[GM_OP_N] = {"token",    "update",   "join",       "observe", "get-group",
 	                                           "get-node", "stale-sids", "creds",   "fetch-cred",
-	                                           "kdc-cred", "renew",      "recred",  "leave"};
+	                                           "kdc-cred", "ask",        "renew",   "recred",
+	                                           "leave"};
 	return op < GM_OP_N ? names[op] : "?";
 }
 
@@ -70,10 +71,11 @@ const struct gm_member_peer *gm_member_find_peer(const struct gm_member *m, stru
 
 struct wording { /* one row per operation */
 	uint8_t method;
-	uint8_t path; /* 0: /authz-info, 1: /ace-group/G, 2: …/nodes/N, 3: below /ace-group/G, 4: below …/nodes/N, by name */
+	uint8_t path; /* 0: /authz-info, 1: /ace-group/G, 2: …/nodes/N, 3: below /ace-group/G, 4: below …/nodes/N, by name,
+	               * 5: as below says */
 	const char *below;
 	int content_format;
-	bool observe;
+	uint8_t observe; /* GM_ASK_... */
 	void (*payload)(struct gm_member_env *env, struct gm_member *m, struct gm_out *out);
 };
 
@@ -185,6 +187,21 @@ static const struct wording wordings[GM_OP_N] = {
     [GM_OP_LEAVE] = {GM_COAP_DELETE, 2, NULL, GM_CF_NONE, false, NULL},
 };
 
+static void ask_payload(struct gm_member_env *env, struct gm_member *m, struct gm_out *out)
+{
+	(void)env;
+	if (m->ask->payload.n)
+		gm_out_bytes(out, m->ask->payload.p, m->ask->payload.n);
+}
+
+static struct wording wording_of(const struct gm_member *m)
+{
+	const struct gm_member_ask *a = m->ask;
+	if (m->ex.op != GM_OP_ASK)
+		return wordings[m->ex.op];
+	return (struct wording){a->method, 5, a->path, a->content_format, (uint8_t)a->observe, ask_payload};
+}
+
 static void put_path(struct gm_out *out, uint16_t *last, const struct gm_member_env *env, const struct gm_member *m,
                      const struct wording *w)
 {
@@ -204,6 +221,9 @@ static void put_path(struct gm_out *out, uint16_t *last, const struct gm_member_
 	case 4:
 		n = snprintf(path, sizeof(path), "/ace-group/%s/nodes/%s/%s", group, m->node, w->below);
 		break;
+	case 5:
+		n = snprintf(path, sizeof(path), "%s", w->below);
+		break;
 	default:
 		n = snprintf(path, sizeof(path), "/ace-group/%s/%s", group, w->below);
 		break;
@@ -214,23 +234,23 @@ static void put_path(struct gm_out *out, uint16_t *last, const struct gm_member_
 /* Options and payload of the exchange; for a further block only Block2 instead of the payload. */
 static void put_request(struct gm_out *out, struct gm_member_env *env, struct gm_member *m)
 {
-	const struct wording *w = &wordings[m->ex.op];
+	struct wording w = wording_of(m);
 	uint16_t last = 0;
 	bool first = m->ex.block == 0;
-	if (w->observe && first)
-		gm_coap_put_option_uint(out, &last, GM_OPT_OBSERVE, 0);
-	put_path(out, &last, env, m, w);
-	if (w->content_format != GM_CF_NONE && first)
-		gm_coap_put_option_uint(out, &last, GM_OPT_CONTENT_FORMAT, (uint32_t)w->content_format);
+	if (w.observe && first)
+		gm_coap_put_option_uint(out, &last, GM_OPT_OBSERVE, w.observe == GM_ASK_CANCEL);
+	put_path(out, &last, env, m, &w);
+	if (w.content_format != GM_CF_NONE && first)
+		gm_coap_put_option_uint(out, &last, GM_OPT_CONTENT_FORMAT, (uint32_t)w.content_format);
 	if (!first)
 		gm_coap_put_block(out, &last, GM_OPT_BLOCK2,
 		                  (struct gm_coap_block){.num = m->ex.block, .szx = m->ex.szx});
 	if (m->ex.echo_n)
 		gm_coap_put_option(out, &last, GM_OPT_ECHO, m->ex.echo, m->ex.echo_n);
-	if (w->payload && first) {
+	if (w.payload && first) {
 		uint8_t body[GM_MEMBER_PKT_MAX];
 		struct gm_out payload = gm_out(body, sizeof(body));
-		w->payload(env, m, &payload);
+		w.payload(env, m, &payload);
 		if (payload.err != GM_E_OK)
 			out->err = payload.err;
 		gm_coap_put_payload(out, body, gm_out_len(&payload));
@@ -243,9 +263,9 @@ static void put_request(struct gm_out *out, struct gm_member_env *env, struct gm
 static void put_protected(struct gm_out *pkt, struct gm_member_env *env, struct gm_member *m)
 {
 	uint8_t plain[GM_MEMBER_PKT_MAX];
-	const struct wording *w = &wordings[m->ex.op];
+	struct wording w = wording_of(m);
 	struct gm_out inner = gm_out(plain, sizeof(plain));
-	gm_out_u8(&inner, w->method);
+	gm_out_u8(&inner, w.method);
 	put_request(&inner, env, m);
 	if (inner.err != GM_E_OK) {
 		pkt->err = inner.err;
@@ -256,10 +276,11 @@ static void put_protected(struct gm_out *pkt, struct gm_member_env *env, struct 
 	r->piv_n = gm_oscore_piv(r->piv, m->seq++);
 	struct gm_oscore_outer outer = {
 	    .type = GM_COAP_CON,
-	    .code = w->observe && m->ex.block == 0 ? GM_COAP_FETCH : GM_COAP_POST,
+	    .code = w.observe && m->ex.block == 0 ? GM_COAP_FETCH : GM_COAP_POST,
 	    .mid = m->ex.mid,
 	    .token_len = sizeof(m->ex.token),
-	    .has_observe = w->observe && m->ex.block == 0,
+	    .has_observe = w.observe && m->ex.block == 0,
+	    .observe = w.observe == GM_ASK_CANCEL,
 	    .option = {.piv_n = r->piv_n, .has_kid = true, .kid = {r->kid.b, r->kid.n}},
 	};
 	memcpy(outer.token, m->ex.token, sizeof(m->ex.token));
@@ -292,6 +313,8 @@ void gm_exchange_send(struct gm_member_env *env, struct gm_member *m)
 	uint32_t token = m->next_token++;
 	uint16_t jitter;
 	memcpy(m->ex.token, &token, sizeof(token));
+	if (m->ex.op == GM_OP_ASK && m->ask->observe == GM_ASK_CANCEL)
+		memcpy(m->ex.token, m->ask->token, sizeof(m->ex.token)); /* what is to end is named by it */
 	m->ex.mid = m->next_mid++;
 	m->ex.tries = 0;
 	m->ex.acked = false;
@@ -330,6 +353,7 @@ static void start(struct gm_member_env *env, struct gm_member *m, enum gm_member
 		break;
 	case GM_OP_JOIN:
 		gm_random(m->cnonce, sizeof(m->cnonce));
+		m->informed = m->informed && gm_identity_fits(&m->own, &env->groups[m->group].params);
 		if (m->roles != GM_ROLE_MONITOR && m->informed) {
 			gm_pending_sign(env, m);
 			return;
@@ -347,6 +371,8 @@ static bool possible(const struct gm_member *m, enum gm_member_op op)
 		return m->token != NULL;
 	if (op == GM_OP_UPDATE)
 		return m->has_context && m->update;
+	if (op == GM_OP_ASK)
+		return m->has_context && m->ask;
 	return m->has_context && (op == GM_OP_JOIN || m->node_n);
 }
 

@@ -27,6 +27,7 @@ enum gm_member_op {
 	GM_OP_CREDS,   /* GET /ace-group/G/creds */
 	GM_OP_FETCH,   /* FETCH /ace-group/G/creds of one Sender ID: m->fetch_sid */
 	GM_OP_KDC,     /* GET /ace-group/G/kdc-cred */
+	GM_OP_ASK,     /* what m->ask says */
 	GM_OP_RENEW,   /* POST /ace-group/G/nodes/N */
 	GM_OP_RECRED,  /* POST /ace-group/G/nodes/N/cred, with a new key */
 	GM_OP_LEAVE,   /* DELETE /ace-group/G/nodes/N */
@@ -56,6 +57,21 @@ struct gm_identity { /* a key of the group's kind and the credential made of it;
 	int32_t cred_fmt;
 	uint16_t cred_n;
 	uint8_t cred[448];
+};
+
+struct gm_member_ask { /* a request of the owner's for any resource; under OSCORE */
+	uint8_t method;
+	char path[160];
+	int content_format;
+	struct gm_bytes payload; /* borrowed */
+	enum { GM_ASK_ONCE, GM_ASK_OBSERVE, GM_ASK_CANCEL } observe;
+	uint8_t token[4]; /* of the latest; GM_ASK_CANCEL sends it again */
+	/* the answer; code 0: none came */
+	uint8_t code;
+	int32_t format;
+	bool observed;
+	uint8_t *body; /* malloc()ed: the owner's */
+	size_t body_n;
 };
 
 struct gm_exchange {   /* the one request of ours that is out */
@@ -120,6 +136,7 @@ struct gm_member {
 	uint8_t cnonce[8], pop_n, pop[GM_PROOF_MAX];
 	uint8_t joined_cnonce[8]; /* of the latest Join that was answered */
 	struct gm_identity *next_own; /* uploaded, not confirmed; malloc()ed */
+	struct gm_member_ask *ask; /* the owner's */
 	uint8_t fetch_sid_n, fetch_sid[GM_SID_MAX];
 	uint8_t sid_n, sid[GM_SID_MAX], node_n;
 	uint8_t joined_gid_n, joined_gid[GM_GID_MAX]; /* of the Join Response that gave the Sender ID */
@@ -153,6 +170,7 @@ struct gm_member_group { /* what is the same for all members of a group; each on
 	struct gm_cred_pub kdc_pub;
 	uint16_t kdc_cred_n;
 	uint8_t kdc_cred[512];
+	uint8_t policies_n, policies[64]; /* group_policies as the first Join brought them */
 };
 
 struct gm_member_stats {

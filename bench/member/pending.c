@@ -146,6 +146,10 @@ static bool know_group(struct gm_member_group *g, const struct gm_keying_map *ma
 	g->params = map->params;
 	g->kdc_cred_n = (uint16_t)map->kdc_cred.n;
 	memcpy(g->kdc_cred, map->kdc_cred.p, map->kdc_cred.n);
+	if (map->policies.n <= sizeof(g->policies)) {
+		g->policies_n = (uint8_t)map->policies.n;
+		memcpy(g->policies, map->policies.p, map->policies.n);
+	}
 	g->known = true;
 	return true;
 }
