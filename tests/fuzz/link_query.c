@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static uint8_t text[GM_FUZZ_CAP];
 	struct gm_in in = gm_in(data, size);
 	struct gm_bytes query[QUERY_MAX], names[2] = {{(const uint8_t *)"g1", 2}};
-	size_t n = 0, all = 4;
+	size_t n = 0, all = 5;
 
 	while (n < QUERY_MAX && gm_in_left(&in)) {
 		query[n] = line(&in);
