@@ -2,6 +2,7 @@
 #include "wire/cose.h"
 
 #include "gm/crypto.h"
+#include "wire/cwt.h"
 #include "wire/cbor.h"
 #include "wire/fields.h"
 
@@ -52,10 +53,34 @@ static bool eddsa_verify(const struct gm_cose_key *key, struct gm_bytes text, st
 	return gm_ed25519_verify(&(struct gm_ed25519_job){key->key, tag.p, text.p, text.n}, 1) == 1;
 }
 
+#define ORDER_N 32u
+static const uint8_t es256_order[ORDER_N] = {0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff,
+                                             0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17,
+                                             0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51};
+
+/* Of the two values that verify, s and n - s, is it the smaller one? n is odd: s <= (n - 1) / 2. */
+static bool es256_low(const uint8_t *sig)
+{
+	uint8_t half[ORDER_N];
+
+	for (unsigned i = 0; i < ORDER_N; i++)
+		half[i] = (uint8_t)(es256_order[i] >> 1 | (i ? es256_order[i - 1] << 7 : 0));
+	return memcmp(sig + ORDER_N, half, ORDER_N) <= 0;
+}
+
 static bool es256_make(const struct gm_cose_key *key, struct gm_bytes text, uint8_t *tag, size_t tag_n)
 {
-	(void)tag_n;
-	return gm_es256_sign(tag, key->key, text.p, text.n);
+	uint8_t *s = tag + tag_n / 2;
+
+	if (!gm_es256_sign(tag, key->key, text.p, text.n))
+		return false;
+	if (!es256_low(tag))
+		for (unsigned i = ORDER_N, borrow = 0; i--;) { /* n - s */
+			unsigned v = 0x100u + es256_order[i] - s[i] - borrow;
+			s[i] = (uint8_t)v;
+			borrow = v < 0x100;
+		}
+	return true;
 }
 
 static bool es256_verify(const struct gm_cose_key *key, struct gm_bytes text, struct gm_bytes tag)
@@ -301,6 +326,20 @@ static void put_message(struct gm_out *out, int kind, struct gm_bytes protected_
 	gm_cbor_put_array(out, kind == GM_COSE_ENCRYPT0 ? 3 : 4);
 	gm_cbor_put_bstr(out, protected_.p, protected_.n);
 	gm_cbor_put_map(out, 0);
+}
+
+bool gm_cose_strict(struct gm_bytes token, const struct gm_cose *msg, const struct gm_cose_key *key)
+{
+	uint8_t buf[GM_TOKEN_HASH_MAX];
+	struct gm_out only = gm_out(buf, sizeof buf);
+
+	put_message(&only, msg->kind, msg->protected_);
+	gm_cbor_put_bstr(&only, msg->payload.p, msg->payload.n);
+	if (msg->kind != GM_COSE_ENCRYPT0)
+		gm_cbor_put_bstr(&only, msg->tag.p, msg->tag.n);
+	if (key->alg == GM_ALG_ES256 && !es256_low(msg->tag.p))
+		return false;
+	return only.err == GM_E_OK && gm_bytes_eq(gm_out_result(&only), token);
 }
 
 static enum gm_err protect_encrypted(struct gm_out *out, const struct gm_cose_key *key, const uint8_t *iv,

@@ -299,7 +299,6 @@ void gm_cwt_encode(struct gm_out *out, const struct gm_cwt *cwt)
 	put_number(out, CLAIM_EXI, cwt->exi, -1);
 }
 
-#define TOKEN_HASH_MAX 4096u
 #define HASH_SHA_256 1 /* RFC 6920 §9.4 */
 
 static size_t base64url(char *out, struct gm_bytes in)
@@ -321,10 +320,10 @@ static size_t base64url(char *out, struct gm_bytes in)
 
 void gm_token_hash(uint8_t hash[static 33], struct gm_bytes token)
 {
-	char text[TOKEN_HASH_MAX / 3 * 4 + 4];
+	char text[GM_TOKEN_HASH_MAX / 3 * 4 + 4];
 
 	memset(hash, 0, 33);
-	if (token.n > TOKEN_HASH_MAX)
+	if (token.n > GM_TOKEN_HASH_MAX)
 		return;
 	hash[0] = HASH_SHA_256;
 	gm_sha256(hash + 1, (const uint8_t *)text, base64url(text, token));

@@ -132,6 +132,14 @@ static uint16_t any_mid(struct worker *w)
 	return (uint16_t)(w->index << MID_WORKER_SHIFT | (gm_worker_random(w) & ((1u << MID_WORKER_SHIFT) - 1)));
 }
 
+/* An answer that was promised by an empty ACK is a confirmable message of its own. RFC 7252 §5.2.2 */
+static uint32_t separate(struct worker *w, struct ctx *c, const struct xch *x, uint16_t mid)
+{
+	struct out o = {.peer = x->peer, .local = x->local, .ctx = x->ctx, .kind = OUT_SEPARATE, .mid = mid};
+
+	return gm_out_new(w, c, &o);
+}
+
 void gm_answer_plain(struct worker *w, const struct xch *x, const struct plain *a, struct blob **keep)
 {
 	struct gm_dgram *d = gm_box_add(w, &x->peer, &x->local);
@@ -139,9 +147,12 @@ void gm_answer_plain(struct worker *w, const struct xch *x, const struct plain *
 
 	if (!d)
 		return;
-	bool ack = x->type == GM_COAP_CON && !x->acked;
+	/* Who asked is not proven: only what needed a good token is sent more than once, an error amplifies nothing. */
+	bool again = a->code >> 5 == 2;
+	uint8_t type = x->type != GM_COAP_CON ? GM_COAP_NON : !x->acked ? GM_COAP_ACK : again ? GM_COAP_CON : GM_COAP_NON;
+	uint16_t mid = type == GM_COAP_ACK ? x->mid : any_mid(w);
 	struct gm_out out = gm_out(d->data, d->cap);
-	gm_coap_put_head(&out, ack ? GM_COAP_ACK : GM_COAP_NON, a->code, ack ? x->mid : any_mid(w), x->token, x->token_len);
+	gm_coap_put_head(&out, type, a->code, mid, x->token, x->token_len);
 	if (a->format != GM_CF_NONE)
 		gm_coap_put_option_uint(&out, &last, GM_OPT_CONTENT_FORMAT, (uint32_t)a->format);
 	if (a->max_age_0)
@@ -158,17 +169,14 @@ void gm_answer_plain(struct worker *w, const struct xch *x, const struct plain *
 	d->len = (uint16_t)gm_out_len(&out);
 	if (keep)
 		*keep = gm_blob_copy(d->data, d->len);
+	uint32_t h = type == GM_COAP_CON ? separate(w, NULL, x, mid) : 0;
+	if (h) {
+		gm_out_at(w, h)->body = gm_blob_copy(d->data, d->len);
+		gm_out_sent(w, h);
+	}
 }
 
 /* ---- protected answers */
-
-/* An answer that was promised by an empty ACK is a confirmable message of its own. RFC 7252 §5.2.2 */
-static uint32_t separate(struct worker *w, struct ctx *c, const struct xch *x, uint16_t mid)
-{
-	struct out o = {.peer = x->peer, .local = x->local, .ctx = x->ctx, .kind = OUT_SEPARATE, .mid = mid};
-
-	return gm_out_new(w, c, &o);
-}
 
 static void send_sealed(struct worker *w, struct ctx *c, const struct xch *x, const struct answer *a, struct gm_bytes plain)
 {

@@ -11,40 +11,60 @@
 
 /* ---- duplicates of unprotected requests, RFC 7252 §4.5 */
 
-static struct repeat *repeat_of(struct worker *w, const struct xch *x)
-{
-	uint8_t key[20];
-
-	memcpy(key, x->peer.ip, 16);
-	memcpy(key + 16, &x->peer.port, 2);
-	memcpy(key + 18, &x->mid, 2);
-	return &w->repeats[gm_worker_hash(w, key, sizeof key) % REPEATS];
-}
+#define REPEAT_WAYS 4u /* places where one may stand */
 
 static bool is_repeat(const struct worker *w, const struct repeat *r, const struct xch *x)
 {
-	return (r->busy || r->answer) && r->mid == x->mid && r->token_len == x->token_len &&
+	return (r->xid || r->answer) && r->mid == x->mid && r->token_len == x->token_len &&
 	       memcmp(r->token, x->token, x->token_len) == 0 && gm_addr_eq(&r->peer, &x->peer) &&
 	       w->now_ms - r->at_ms < EXCHANGE_LIFETIME_MS;
 }
 
+/* Its place, else one to be taken: that of the oldest that core does not have any more. NULL: core has them all. */
+static struct repeat *repeat_of(struct worker *w, const struct xch *x)
+{
+	uint8_t key[20];
+	struct repeat *place = NULL;
+
+	memcpy(key, x->peer.ip, 16);
+	memcpy(key + 16, &x->peer.port, 2);
+	memcpy(key + 18, &x->mid, 2);
+	uint32_t h = gm_worker_hash(w, key, sizeof key);
+	for (unsigned i = 0; i < REPEAT_WAYS; i++) {
+		struct repeat *r = &w->repeats[(h + i) % REPEATS];
+		if (is_repeat(w, r, x))
+			return r;
+		if (!gm_xch_at(w, r->xid) && (!place || r->at_ms < place->at_ms))
+			place = r;
+	}
+	return place;
+}
+
 static void answer_again(struct worker *w, const struct repeat *r, const struct xch *x)
 {
+	const struct xch *first = gm_xch_at(w, r->xid);
 	struct gm_dgram *d = r->answer ? gm_box_add(w, &x->peer, &x->local) : NULL;
 
 	COUNT(w, rx_repeat);
+	if (first && first->acked) /* core has it still; that ACK was lost */
+		gm_send_empty(w, &x->peer, &x->local, GM_COAP_ACK, x->mid);
 	if (!d)
-		return; /* core has it still */
+		return;
 	memcpy(d->data, r->answer->bytes, r->answer->n);
 	d->len = (uint16_t)r->answer->n;
 }
 
-static void remember(struct worker *w, const struct xch *x, struct blob *answer)
+/* What it was answered, or the exchange in which it will be. */
+static void remember(struct worker *w, const struct xch *x, struct blob *answer, uint32_t xid)
 {
 	struct repeat *r = repeat_of(w, x);
 
+	if (!r) {
+		gm_blob_drop(&answer);
+		return;
+	}
 	gm_blob_drop(&r->answer);
-	*r = (struct repeat){.peer = x->peer, .mid = x->mid, .busy = !answer, .at_ms = w->now_ms, .answer = answer};
+	*r = (struct repeat){.peer = x->peer, .mid = x->mid, .xid = xid, .at_ms = w->now_ms, .answer = answer};
 	r->token_len = x->token_len;
 	memcpy(r->token, x->token, sizeof r->token);
 }
@@ -92,24 +112,47 @@ static void refuse(struct worker *w, const struct xch *x, enum gm_err err)
 	}
 	gm_answer_plain(w, x, &a, &kept);
 	if (kept)
-		remember(w, x, kept);
+		remember(w, x, kept, 0);
 }
 
 /* ---- the request */
 
-static enum gm_err open_token(struct worker *w, struct gm_bytes token, uint8_t *claims, size_t cap, size_t *n, uint32_t *as_id)
+struct posted { /* a token and what came with it */
+	struct gm_token_request request;
+	bool reference; /* it says nothing to us: an authorization server has to be asked; then nothing below is set */
+	uint32_t as_id; /* whose key protects it */
+	struct gm_cwt cwt;
+	size_t n; /* bytes of w->big, to be wiped */
+};
+
+static enum gm_err open_token(struct worker *w, struct posted *p)
 {
 	struct gm_cose msg;
 
-	GM_TRY(gm_cose_decode(token, &msg));
+	GM_TRY(gm_cose_decode(p->request.token, &msg));
 	for (uint32_t i = 0; i < sizeof w->as / sizeof *w->as; i++) {
-		if (!w->as[i].used || !gm_cose_key_fits(&msg, &w->as[i].key))
+		const struct as *as = &w->as[i];
+		if (!as->used || !gm_cose_key_fits(&msg, &as->key))
 			continue;
-		*as_id = w->as[i].id;
-		if (gm_cose_open(&msg, &w->as[i].key, claims, cap, n) == GM_E_OK)
-			return GM_E_OK;
+		p->as_id = as->id;
+		if (gm_cose_open(&msg, &as->key, w->big, sizeof w->big, &p->n) == GM_E_OK)
+			return !as->strict || gm_cose_strict(p->request.token, &msg, &as->key) ? GM_E_OK : GM_E_TOKEN_FORM;
 	}
 	return GM_E_TOKEN_KEY;
+}
+
+/* What is no COSE object at all, where somebody can be asked about it. A COSE object under no known key is refused here: it
+ * is forged or of a stranger. Bytes that we do not read and another reader takes for a CWT may be a variation of one whose
+ * hash is on a list; the server that is asked answers for just the bytes that it is shown. */
+static bool is_reference(const struct worker *w, const struct gm_token_request *request)
+{
+	struct gm_cose msg;
+	bool asked = false;
+
+	for (size_t i = 0; i < sizeof w->as / sizeof *w->as; i++)
+		asked |= w->as[i].used && w->as[i].introspect;
+	return asked && request->token.n && request->token.n <= GM_REFERENCE_MAX &&
+	       gm_cose_decode(request->token, &msg) != GM_E_OK;
 }
 
 /* Any AEAD that both IDs fit: not those of 7-byte nonces (12, 13, 32, 33), which leave one byte for an ID, while ours names
@@ -121,11 +164,16 @@ static bool algorithms_fit(const struct gm_osc *osc, size_t id1_n)
 	return (osc->hkdf == HKDF_SHA_256 || osc->hkdf == HKDF_SHA_512) && OWN_ID <= id_max && id1_n <= id_max;
 }
 
-/* Profile parameters that this server needs and knows: RFC 9203 §3.2.1, §4.1 */
+/* Profile parameters that this server needs and knows: RFC 9203 §3.2.1, §4.1. Those of the request: */
+static bool request_fits(const struct gm_token_request *request)
+{
+	return request->nonce1.n && request->nonce1.n <= GM_NONCE_MAX && request->id1.p && request->id1.n <= GM_OSCORE_ID_MAX;
+}
+
 static bool profile_fits(const struct gm_token_request *request, const struct gm_cwt *cwt)
 {
-	return cwt->has_osc && request->nonce1.n && request->nonce1.n <= GM_NONCE_MAX && request->id1.p &&
-	       algorithms_fit(&cwt->osc, request->id1.n) && cwt->osc.version == 1 && cwt->osc.id.n <= 32;
+	return cwt->has_osc && request_fits(request) && algorithms_fit(&cwt->osc, request->id1.n) && cwt->osc.version == 1 &&
+	       cwt->osc.id.n <= 32;
 }
 
 static struct gm_slice put(struct blob *b, size_t *at, struct gm_bytes from)
@@ -140,7 +188,7 @@ static struct gm_slice put(struct blob *b, size_t *at, struct gm_bytes from)
 	return s;
 }
 
-/* All that the answer and the context are made of, while core decides and after. */
+/* All that the answer and the context are made of, while core decides and after. Of a reference claims is empty. */
 static struct blob *keep(uint32_t as_id, struct gm_bytes claims, const struct gm_token_request *request, const struct gm_cwt *cwt)
 {
 	size_t at = sizeof(struct pending);
@@ -188,84 +236,104 @@ static void put_claims(struct worker *w, struct gm_ev_token *ev, uint32_t as_id,
 	ev->kdc_dh_creds = request->kdc_dh_creds;
 }
 
-static bool hand_up(struct worker *w, uint32_t xid, const struct xch *x, uint32_t as_id, const struct gm_token_request *request, const struct gm_cwt *cwt)
+static void put_reference(struct gm_ev_token *ev, const struct gm_token_request *request)
 {
+	gm_token_hash(ev->hash, request->token);
+	ev->exp = ev->nbf = ev->exi = -1;
+	ev->reference = append(&ev->rec, request->token);
+	ev->sign_info = request->sign_info;
+	ev->ecdh_info = request->ecdh_info;
+	ev->kdc_dh_creds = request->kdc_dh_creds;
+}
+
+static bool hand_up(struct worker *w, uint32_t xid, const struct xch *x, const struct posted *p)
+{
+	const struct gm_cwt *cwt = &p->cwt;
 	size_t more = cwt->iss.n + cwt->aud.n + cwt->cti.n + cwt->scope.n + cwt->cnonce.n + cwt->osc.id.n + 64;
-	struct gm_ev_token *ev = gm_worker_event(w, GM_EV_TOKEN, sizeof *ev, more);
+	struct gm_ev_token *ev = gm_worker_event(w, GM_EV_TOKEN, sizeof *ev, p->reference ? GM_REFERENCE_MAX : more);
 
 	if (!ev)
 		return false;
 	ev->xid = xid;
 	ev->peer = x->peer;
-	ev->bad = profile_fits(request, cwt) ? GM_E_OK : GM_E_TOKEN_PROFILE;
-	put_claims(w, ev, as_id, request, cwt, cwt->osc.id);
+	if (p->reference) {
+		put_reference(ev, &p->request);
+	} else {
+		ev->bad = profile_fits(&p->request, cwt) ? GM_E_OK : GM_E_TOKEN_PROFILE;
+		put_claims(w, ev, p->as_id, &p->request, cwt, cwt->osc.id);
+	}
 	gm_worker_event_done(w, &ev->rec);
 	return true;
 }
 
-/* From payload to claims, in w->big; *n bytes of it are to be wiped. */
-static enum gm_err read_token(struct worker *w, const struct gm_coap *msg, struct gm_token_request *request, struct gm_cwt *cwt,
-                              uint32_t *as_id, size_t *n)
+/* From payload to claims, in w->big. */
+static enum gm_err read_token(struct worker *w, const struct gm_coap *msg, struct posted *p)
 {
+	*p = (struct posted){0};
 	if (msg->content_format != GM_CF_NONE && msg->content_format != GM_CF_ACE)
 		return GM_E_BAD_FORMAT;
-	GM_TRY(gm_token_request_decode(msg->payload, request));
-	GM_TRY(open_token(w, request->token, w->big, sizeof w->big, n, as_id));
-	return gm_cwt_decode((struct gm_bytes){w->big, *n}, cwt);
+	GM_TRY(gm_token_request_decode(msg->payload, &p->request));
+	p->reference = is_reference(w, &p->request);
+	if (p->reference)
+		return GM_E_OK;
+	GM_TRY(open_token(w, p));
+	return gm_cwt_decode((struct gm_bytes){w->big, p->n}, &p->cwt);
 }
 
 struct gm_slice gm_token_update(struct worker *w, struct gm_rec *rec, const struct gm_coap *msg)
 {
 	struct gm_slice s = {.off = (rec->len + 7) & ~7u};
 	struct gm_ev_token *ev = (void *)((uint8_t *)rec + s.off);
-	struct gm_token_request request;
-	struct gm_cwt cwt;
-	uint32_t as_id = 0;
-	size_t n = 0;
+	struct posted p;
 
 	*ev = (struct gm_ev_token){.rec.len = sizeof *ev};
-	ev->bad = (uint8_t)read_token(w, msg, &request, &cwt, &as_id, &n);
-	if (ev->bad == GM_E_OK)
-		put_claims(w, ev, as_id, &request, &cwt, cwt.cnf_kid); /* nonce1 and the rest are ignored */
-	gm_wipe(w->big, n);
+	ev->bad = (uint8_t)read_token(w, msg, &p);
+	if (ev->bad == GM_E_OK && p.reference)
+		put_reference(ev, &p.request);
+	else if (ev->bad == GM_E_OK)
+		put_claims(w, ev, p.as_id, &p.request, &p.cwt, p.cwt.cnf_kid); /* nonce1 and the rest are ignored */
+	gm_wipe(w->big, p.n);
 	s.n = ev->rec.len;
 	rec->len = s.off + s.n;
 	return s;
 }
 
+static enum gm_err begin(struct worker *w, const struct xch *x, const struct posted *p)
+{
+	struct xch own = *x;
+
+	own.blob = keep(p->as_id, (struct gm_bytes){p->reference ? NULL : w->big, p->n}, &p->request, &p->cwt);
+	uint32_t xid = own.blob ? gm_xch_put(w, &own) : 0;
+	if (!xid) {
+		gm_blob_drop(&own.blob);
+		return GM_E_BUSY;
+	}
+	if (!hand_up(w, xid, x, p)) {
+		gm_xch_done(w, xid);
+		return GM_E_BUSY;
+	}
+	remember(w, x, NULL, xid);
+	return GM_E_OK;
+}
+
 void gm_token_check(struct worker *w, const struct gm_coap *msg, const struct xch *x)
 {
-	struct gm_token_request request;
-	struct gm_cwt cwt;
-	uint32_t as_id = 0;
-	size_t n = 0;
 	struct repeat *r = repeat_of(w, x);
-	enum gm_err err;
+	struct posted p;
 
-	if (is_repeat(w, r, x)) {
+	if (r && is_repeat(w, r, x)) {
 		answer_again(w, r, x);
 		return;
 	}
-	err = read_token(w, msg, &request, &cwt, &as_id, &n);
-	if (err != GM_E_OK) {
-		gm_wipe(w->big, n);
+	enum gm_err err = r ? read_token(w, msg, &p) : GM_E_BUSY;
+	if (err == GM_E_OK && p.reference && !request_fits(&p.request))
+		err = GM_E_TOKEN_PARSE;
+	if (err == GM_E_OK)
+		err = begin(w, x, &p);
+	if (r)
+		gm_wipe(w->big, p.n);
+	if (err != GM_E_OK)
 		refuse(w, x, err);
-		return;
-	}
-	struct xch own = *x;
-	own.blob = keep(as_id, (struct gm_bytes){w->big, n}, &request, &cwt);
-	uint32_t xid = own.blob ? gm_xch_put(w, &own) : 0;
-	if (!xid || !hand_up(w, xid, x, as_id, &request, &cwt)) {
-		if (xid)
-			gm_xch_done(w, xid);
-		else
-			gm_blob_drop(&own.blob);
-		gm_wipe(w->big, n);
-		refuse(w, x, GM_E_BUSY);
-		return;
-	}
-	remember(w, x, NULL);
-	gm_wipe(w->big, n);
 }
 
 /* ---- core has said yes */
@@ -314,6 +382,26 @@ static struct ctx *make_context(struct worker *w, const struct xch *x, struct pe
 	return c;
 }
 
+/* The answer of an authorization server takes the place of a CWT's claims. */
+static enum gm_err take_claims(struct xch *x, const struct gm_eff_token *e)
+{
+	const struct pending *p = (const struct pending *)x->blob->bytes;
+	struct gm_token_request request = {.nonce1 = part(p, p->nonce1), .id1 = part(p, p->id1)};
+	struct gm_bytes claims = gm_rec_bytes(e, e->claims);
+	struct gm_cwt cwt;
+
+	GM_TRY(gm_cwt_decode(claims, &cwt));
+	if (!profile_fits(&request, &cwt))
+		return GM_E_TOKEN_PROFILE;
+	struct blob *b = keep(e->as_id, claims, &request, &cwt);
+	if (!b)
+		return GM_E_NO_MEMORY;
+	memcpy(((struct pending *)b->bytes)->hash, p->hash, sizeof p->hash); /* of the bytes that were posted */
+	gm_blob_drop(&x->blob);
+	x->blob = b;
+	return GM_E_OK;
+}
+
 static void accept(struct worker *w, struct xch *x, const struct gm_eff_token *e)
 {
 	struct pending *p = (struct pending *)x->blob->bytes;
@@ -347,7 +435,7 @@ static void accept(struct worker *w, struct xch *x, const struct gm_eff_token *e
 	struct blob *kept = NULL;
 	gm_answer_plain(w, x, &a, &kept);
 	if (kept)
-		remember(w, x, kept);
+		remember(w, x, kept, 0);
 	COUNT(w, token_ok);
 }
 
@@ -357,9 +445,12 @@ void gm_token_effect(struct worker *w, const struct gm_eff_token *e)
 
 	if (!x || !x->blob)
 		return;
-	if (e->err == GM_E_OK)
+	enum gm_err err = (enum gm_err)e->err;
+	if (err == GM_E_OK && e->claims.n)
+		err = take_claims(x, e);
+	if (err == GM_E_OK)
 		accept(w, x, e);
 	else
-		refuse(w, x, (enum gm_err)e->err);
+		refuse(w, x, err);
 	gm_xch_done(w, e->xid);
 }

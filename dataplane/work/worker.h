@@ -181,7 +181,7 @@ struct repeat { /* answer to an unprotected request, for its duplicates */
 	struct gm_addr peer;
 	uint16_t mid;
 	uint8_t token_len, token[8];
-	bool busy;
+	uint32_t xid; /* core has it still; 0: answered */
 	uint64_t at_ms;
 	struct blob *answer;
 };

@@ -416,7 +416,7 @@ struct gm_eff_as {
 	uint8_t uri_n, aud_n;
 	char uri[128], aud[128]; /* for creation hints, of the first row */
 	uint8_t introspect; /* what is no CWT may be a reference to a token of its */
-	uint8_t strict;     /* only tokens whose bytes cannot be varied: it keeps a list of revoked ones    RFC 9770 §4 */
+	uint8_t strict;     /* only tokens whose bytes cannot be varied, gm_cose_strict(): it keeps a list of revoked ones */
 	struct gm_link link;
 };
 

@@ -56,9 +56,16 @@ bool gm_cose_key_fits(const struct gm_cose *msg, const struct gm_cose_key *key);
 GM_NODISCARD enum gm_err gm_cose_open(const struct gm_cose *msg, const struct gm_cose_key *key, uint8_t *out,
                                       size_t cap, size_t *out_n);
 
+/* A message that was opened has one form only, so that nobody can vary its bytes and it still opens: then its hash is that
+ * of the token that was issued. The tags 61 and that of the kind and no other, shortest heads, nothing unprotected, nothing
+ * behind; where nothing is protected that is an empty string, no empty map; at most GM_TOKEN_HASH_MAX bytes. MACs, AEAD
+ * tags and EdDSA signatures cannot be varied; of the two ES256 signatures (r, s) and (r, n - s) the one with the smaller s is
+ * taken, and an authorization server that lists its tokens has to issue that one.                RFC 9770 §3 */
+bool gm_cose_strict(struct gm_bytes token, const struct gm_cose *msg, const struct gm_cose_key *key);
+
 /* The other direction, for the development AS and tests. `key` holds the symmetric key, the Ed25519 seed (32 bytes) or
  * the P-256 private key (32 bytes). iv: Encrypt0 only, nonce length of the algorithm. Output is tagged
- * 61(16|17|18(...)) with all headers protected. USAGE: the algorithm is none of gm_cose_key's, or its key has another
+ * 61(16|17|18(...)) with all headers protected, and passes gm_cose_strict(). USAGE: the algorithm is none of gm_cose_key's, or its key has another
  * size. */
 GM_NODISCARD enum gm_err gm_cose_protect(struct gm_out *out, const struct gm_cose_key *key, const uint8_t *iv,
                                          struct gm_bytes payload);

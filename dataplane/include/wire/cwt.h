@@ -30,7 +30,8 @@ GM_NODISCARD enum gm_err gm_cwt_decode(struct gm_bytes claims, struct gm_cwt *cw
 void gm_cwt_encode(struct gm_out *out, const struct gm_cwt *cwt);
 
 /* What a token is called in lists of revoked tokens: 0x01 and the SHA-256 of the token in base64url. token: the value of
- * access_token as received, at most 4 KiB; a longer one has no hash that occurs.             RFC 9770 §4 */
+ * access_token as received; one longer than GM_TOKEN_HASH_MAX has no hash that occurs.       RFC 9770 §4 */
+#define GM_TOKEN_HASH_MAX 4096u
 void gm_token_hash(uint8_t hash[static 33], struct gm_bytes token);
 
 /* A cnonce for creation hints: the time, and a keyed hash of it, so that nothing has to be remembered. Good for five

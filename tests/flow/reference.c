@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A posted token that says nothing itself: the worker hands it up and waits for what an authorization server says. The test
+ * plays core's part in that. RFC 9200 §5.9 */
+#include <criterion/criterion.h>
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "askey.h"
+#include "flow_rig.h"
+#include "wire/cbor.h"
+
+#define JOIN (GM_PLAN(GM_OP_TOKEN) | GM_PLAN(GM_OP_JOIN))
+#define BOTH (GM_ROLE_REQUESTER | GM_ROLE_RESPONDER)
+
+struct asked {
+	unsigned n;
+	uint32_t xid;
+	uint8_t hash[GM_TOKEN_HASH], token[GM_REFERENCE_MAX];
+	size_t token_n;
+};
+
+static bool on_event(void *arg, const struct gm_rec *rec)
+{
+	const struct gm_ev_token *ev = (const void *)rec;
+	struct asked *a = arg;
+	struct gm_bytes t = gm_rec_bytes(ev, ev->reference);
+
+	if (rec->type != GM_EV_TOKEN || !t.n)
+		return false;
+	cr_expect_eq(ev->as_id, 0);
+	cr_expect_eq(ev->bad, GM_E_OK);
+	a->n++;
+	a->xid = ev->xid;
+	a->token_n = t.n;
+	memcpy(a->token, t.p, t.n);
+	memcpy(a->hash, ev->hash, sizeof a->hash);
+	return true;
+}
+
+static struct flow *begin(struct asked *a, bool introspects)
+{
+	struct flow *r = flow_new(1, NULL);
+
+	flow_run(r, 5);
+	r->event = on_event;
+	r->event_arg = a;
+	r->dp->worker[0]->as[0].introspect = introspects;
+	return r;
+}
+
+static struct gm_member *with_reference(struct flow *r, size_t n)
+{
+	struct gm_member *m = flow_member(r, BOTH, true);
+
+	m->token = realloc(m->token, n);
+	m->token_n = (uint16_t)n;
+	memset(m->token, 0x5a, n);
+	return m;
+}
+
+/* What a server would say of it. */
+static void answer(struct flow *r, const struct asked *a, const struct gm_member *m, int32_t osc_alg)
+{
+	union {
+		struct gm_eff_token e;
+		uint8_t bytes[1024];
+	} u = {.e = {.rec = {.type = GM_EFF_TOKEN, .len = sizeof u.e}, .xid = a->xid, .challenge = 1, .exp = time(NULL) + 600}};
+	uint8_t scope[64], claims[400];
+	struct gm_out s = gm_out(scope, sizeof scope), c = gm_out(claims, sizeof claims);
+	struct gm_cwt cwt = {.exp = u.e.exp, .nbf = -1, .iat = -1, .exi = -1, .ace_profile = -1, .has_osc = true};
+
+	gm_cbor_put_array(&s, 1);
+	gm_scope_put(&s, "g1", BOTH);
+	cwt.scope = gm_out_result(&s);
+	cwt.osc = (struct gm_osc){.version = 1, .hkdf = 5, .alg = osc_alg};
+	cwt.osc.id = (struct gm_bytes){m->osc_id, sizeof m->osc_id};
+	cwt.osc.ms = (struct gm_bytes){m->token_ms, sizeof m->token_ms};
+	cwt.osc.salt = (struct gm_bytes){m->token_salt, sizeof m->token_salt};
+	gm_cwt_encode(&c, &cwt);
+	gm_random(u.e.nonce2, sizeof u.e.nonce2);
+	gm_random(u.e.n_s, sizeof u.e.n_s);
+	u.e.as_id = r->dp->worker[0]->as[0].id;
+	u.e.claims = gm_rec_append(&u.e.rec, claims, gm_out_len(&c));
+	flow_effect(r, 0, &u.e, (u.e.rec.len + 7) & ~7u);
+}
+
+static void post(struct flow *r, struct gm_member *m, unsigned ms)
+{
+	r->env.now_ns = gm_mem_now(r->net);
+	gm_member_plan(&r->env, m, JOIN);
+	flow_run(r, ms);
+}
+
+Test(reference, is_handed_up_and_opens_the_group_once_it_is_vouched_for)
+{
+	struct asked a = {0};
+	struct flow *r = begin(&a, true);
+	struct gm_member *m = with_reference(r, 24);
+	uint8_t hash[GM_TOKEN_HASH];
+
+	post(r, m, 3000);
+	cr_assert_eq(a.n, 1);
+	cr_expect_eq(a.token_n, 24);
+	gm_token_hash(hash, (struct gm_bytes){m->token, m->token_n});
+	cr_expect_eq(memcmp(a.hash, hash, sizeof hash), 0);
+	cr_expect_eq(flow_code(r, m, GM_OP_TOKEN), 0, "not answered before the server has");
+	answer(r, &a, m, 10);
+	flow_run(r, 3000);
+	cr_expect_eq(flow_code(r, m, GM_OP_TOKEN), GM_COAP(2, 1));
+	cr_expect_eq(flow_code(r, m, GM_OP_JOIN), GM_COAP(2, 1));
+	cr_expect_eq(r->failures, 0);
+	flow_free(r);
+}
+
+Test(reference, that_comes_again_meanwhile_is_asked_about_once)
+{
+	struct asked a = {0};
+	struct flow *r = begin(&a, true);
+	struct gm_member *m = with_reference(r, 24);
+
+	r->mute = true; /* the member hears no ACK and repeats itself */
+	post(r, m, 12000);
+	cr_expect_gt(r->to_gm, 2);
+	cr_expect_eq(a.n, 1);
+	r->mute = false;
+	flow_run(r, 8000);
+	cr_expect(m->ex.acked, "a repeat gets the ACK that was lost");
+	answer(r, &a, m, 10);
+	r->mute = true; /* and the answer is lost */
+	flow_run(r, 1000);
+	r->mute = false;
+	flow_run(r, 10000);
+	cr_expect_eq(flow_code(r, m, GM_OP_JOIN), GM_COAP(2, 1), "it was confirmable");
+	cr_expect_eq(a.n, 1);
+	flow_free(r);
+}
+
+Test(reference, whose_claims_do_not_fit_the_profile_is_refused)
+{
+	struct asked a = {0};
+	struct flow *r = begin(&a, true);
+	struct gm_member *m = with_reference(r, 24);
+
+	post(r, m, 100);
+	answer(r, &a, m, 12); /* nonces too short for our IDs */
+	flow_run(r, 100);
+	cr_expect_eq(flow_code(r, m, GM_OP_TOKEN), GM_COAP(4, 0));
+	flow_free(r);
+}
+
+Test(reference, is_refused_where_nobody_can_be_asked_or_it_is_too_long)
+{
+	struct asked a = {0};
+	struct flow *r = begin(&a, false);
+	struct gm_member *m = with_reference(r, 24);
+
+	post(r, m, 100);
+	cr_expect_eq(flow_code(r, m, GM_OP_TOKEN), GM_COAP(4, 0));
+	r->dp->worker[0]->as[0].introspect = true;
+	m = with_reference(r, GM_REFERENCE_MAX + 1);
+	post(r, m, 100);
+	cr_expect_eq(flow_code(r, m, GM_OP_TOKEN), GM_COAP(4, 0));
+	cr_expect_eq(a.n, 0);
+	flow_free(r);
+}
+
+Test(reference, is_none_where_a_token_is_forged)
+{
+	struct asked a = {0};
+	struct flow *r = begin(&a, true);
+	struct gm_member *m = flow_member(r, BOTH, true);
+
+	m->token[m->token_n - 1] ^= 1;
+	post(r, m, 100);
+	cr_expect_eq(flow_code(r, m, GM_OP_TOKEN), GM_COAP(4, 1));
+	cr_expect_eq(a.n, 0);
+	flow_free(r);
+}
+
+/* As anybody on the way might vary it. */
+Test(strict, tokens_are_refused_in_any_other_form)
+{
+	struct asked a = {0};
+	struct flow *r = begin(&a, false);
+	struct gm_member *m = flow_member(r, BOTH, true);
+
+	r->dp->worker[0]->as[0].strict = true;
+	memmove(m->token, m->token + 2, m->token_n - 2); /* without tag 61 */
+	m->token_n = (uint16_t)(m->token_n - 2);
+	post(r, m, 100);
+	cr_expect_eq(flow_code(r, m, GM_OP_TOKEN), GM_COAP(4, 0));
+	m = flow_member(r, BOTH, true);
+	post(r, m, 1000);
+	cr_expect_eq(flow_code(r, m, GM_OP_JOIN), GM_COAP(2, 1));
+	flow_free(r);
+}
