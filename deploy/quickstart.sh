@@ -75,6 +75,22 @@ restart() {
 	start_gmd
 }
 
+# Members of another group, made for ES256: P-256 keys sign and agree on pairwise keys.
+other_algorithms() {
+	local pair=() nodes=() mode line
+	gmctl group create g4 --sign-alg ES256 --max-members 64 && ask join 20 --group g4 --ask mix && ask learn g4 &&
+		ask nodes g4 || return
+	while read -r line; do
+		pair+=("$(field addr <<<"$line") $(field sid <<<"$line")")
+		nodes+=("g4/$(field node <<<"$line")")
+	done < <(tr '{' '\n' <<<"$answer" | grep '"roles":6' | head -n 2)
+	for mode in group pairwise; do
+		# shellcheck disable=SC2086 # an address and a Sender ID
+		ask ping g4 ${pair[0]} $mode --from "${nodes[1]}" && ask ping g4 ${pair[1]} $mode --from "${nodes[0]}" || return
+	done
+	ask resources --group g4
+}
+
 unchanged() { [ "$(count_members)" = "$1" ]; }
 count_members() { gmctl --json status | grep '"core"' | field members; }
 
@@ -155,6 +171,10 @@ check 'no member is missing' unchanged $((members - 1))
 check "g1/$victim stays out" ask evicted-check "g1/$victim"
 rekey_all
 gmctl --json status >"$dir/status.2"
+
+say 'Other algorithms'
+check 'a group with ES256 and P-256: 20 members joined, talk in both modes; every resource answers what they know' \
+	other_algorithms && say "      $(field held <<<"$answer") checks of resources hold"
 
 say 'The end'
 check 'no check of any member failed' stop_load

@@ -190,15 +190,15 @@ static bool some_ids(const struct load_scene *s, struct gm_out *o, struct gm_lis
 static const char *creds_fetch(struct load_scene *s, struct gm_member *m)
 {
 	static const struct {
-		bool include, ids, few;
+		bool include, ids;
 		uint8_t roles_n, roles[2];
 	} rows[] = {
-	    {true, true, true, 0, {0}},
-	    {true, false, false, 1, {GM_ROLE_REQUESTER}},
-	    {true, true, false, 1, {GM_ROLE_REQUESTER | GM_ROLE_RESPONDER}},
-	    {false, true, false, 0, {0}},
-	    {false, true, false, 2, {GM_ROLE_RESPONDER, GM_ROLE_MONITOR}},
-	    {true, false, true, 1, {GM_ROLE_MONITOR}},
+	    {true, true, 0, {0}},
+	    {true, false, 1, {GM_ROLE_REQUESTER}},
+	    {true, true, 1, {GM_ROLE_REQUESTER | GM_ROLE_RESPONDER}},
+	    {false, true, 0, {0}},
+	    {false, true, 2, {GM_ROLE_REQUESTER, GM_ROLE_MONITOR}},
+	    {true, false, 1, {GM_ROLE_MONITOR}},
 	};
 	uint8_t ids[64];
 	const char *fault = NULL;

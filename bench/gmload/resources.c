@@ -95,6 +95,25 @@ struct gm_member *load_by_sid(const struct load_scene *s, struct gm_bytes sid)
 	return found ? *found : NULL;
 }
 
+/* The rule of KG §9.3, apart from the Group Manager's own: an entry of the roles is met where all its bits are there. */
+static bool takes(const struct gm_creds_filter *f, const struct gm_member *m)
+{
+	struct gm_list ids;
+	struct gm_bytes id;
+	bool role = false, named = false;
+	if (!f)
+		return true;
+	for (unsigned i = 0; i < f->roles_n; i++)
+		role = role || (f->roles[i] & ~m->roles) == 0;
+	for (ids = f->ids; gm_list_bstr(&ids, &id);)
+		named = named || gm_bytes_eq(id, (struct gm_bytes){m->sid, m->sid_n});
+	if (!f->ids.n)
+		return role;
+	if (f->include)
+		return role || named;
+	return !named && (role || !f->roles_n);
+}
+
 const char *load_judge_creds(struct load_scene *s, const struct gm_member_ask *a, const struct gm_creds_filter *filter,
                              uint64_t version)
 {
@@ -104,8 +123,7 @@ const char *load_judge_creds(struct load_scene *s, const struct gm_member_ask *a
 	int64_t num;
 	size_t expected = 0, found = 0;
 	for (size_t i = 0; i < s->sids_n; i++)
-		expected += !filter || gm_creds_filter_takes(filter, s->sids[i]->roles,
-		                                             (struct gm_bytes){s->sids[i]->sid, s->sids[i]->sid_n});
+		expected += takes(filter, s->sids[i]);
 	if (gm_creds_answer_decode(load_body(a), &num, &c) != GM_E_OK)
 		return "creds cannot be read";
 	if (gm_is_nothing(load_body(a)))
@@ -114,12 +132,12 @@ const char *load_judge_creds(struct load_scene *s, const struct gm_member_ask *a
 		return "creds are of another version";
 	while (gm_list_bstr(&c.creds, &cred) && gm_list_uint(&c.roles, &roles) && gm_list_bstr(&c.sids, &sid)) {
 		const struct gm_member *m = load_by_sid(s, sid);
-		if (filter && !gm_creds_filter_takes(filter, (uint32_t)roles, sid))
-			return "creds of a member that the filter leaves out";
 		if (!m && s->others)
 			continue;
 		if (!m)
 			return "creds of nobody's Sender ID";
+		if (!takes(filter, m))
+			return "creds of a member that the filter leaves out";
 		if (roles != m->roles || !gm_bytes_eq(cred, (struct gm_bytes){m->own.cred, m->own.cred_n}))
 			return "creds differ from what the member uploaded";
 		found++;
