@@ -52,6 +52,8 @@ struct ctx { /* an association with a client; secret */
 	bool need_echo;   /* loaded from the store: the replay window is unknown */
 	bool resume;      /* the next sequence number is the shard's resume point */
 	bool has_last;
+	bool body_counted; /* body is, in worker.bodies */
+	uint8_t body_code;
 	uint8_t last_piv_n, last_piv[GM_OSCORE_PIV_MAX];
 	uint16_t last_mid, next_mid;
 	uint8_t n_s[8];
@@ -63,18 +65,17 @@ struct ctx { /* an association with a client; secret */
 	uint32_t out;          /* message of ours in flight: NSTART = 1 */
 	uint32_t saved_timer, body_timer, next_free;
 	uint32_t pending_timer;
+	uint32_t body_key;     /* what request body answers: method and path */
+	uint32_t body_content; /* and the hash of its payload; 0: it had none */
 	struct blob *saved;    /* sealed bytes of the last answer that must not be made again */
 	struct blob *pending;  /* struct pending, while CTX_PENDING */
 	struct blob *body;     /* payload being fetched by blocks */
-	uint32_t body_key;     /* what request it answers: method and path */
-	uint32_t body_content; /* and the hash of its payload; 0: it had none */
 	uint64_t body_etag;    /* 0: none */
-	bool body_counted;     /* in worker.bodies */
 	struct blob *upload;   /* request that comes by blocks, room for REQUEST_MAX */
 	uint32_t upload_n, upload_key, upload_timer;
-	uint8_t body_code;
 	int32_t body_format;
 };
+_Static_assert(sizeof(struct ctx) <= 296, "there may be 65,536 of them");
 
 struct pending { /* head of ctx.pending and xch.blob; the claims and texts follow */
 	uint32_t as_id;

@@ -63,10 +63,11 @@ def unprotected(member, path):
 
 class Scene:
     """The actors and the steps; reads=False leaves out what the tests' own small GM cannot answer. `modes` says what the
-    group has: 'group', 'pairwise' or both."""
+    group has: 'group', 'pairwise' or both; `osc` the AEAD and HKDF of the associations, which the actors take in turns."""
 
-    def __init__(self, gm, as_key, group, emit=emit_json, reads=True, keys_out=None, modes=('group', 'pairwise')):
-        self.modes = modes
+    def __init__(self, gm, as_key, group, emit=emit_json, reads=True, keys_out=None, modes=('group', 'pairwise'),
+                 osc=((None, None),)):
+        self.modes, self.osc = modes, osc
         self.gm, self.as_key, self.group, self.emit = gm, as_key, group, emit
         self.reads, self.keys_out = reads, keys_out
         self.actors, self.defects = {}, []
@@ -85,7 +86,8 @@ class Scene:
         member = Member(self.gm, self.group, roles, delivery, emit=lambda **f: self.emit(member=name, **f))
         actor = self.actors[name] = Actor(name, member, self.as_key)
         actor.start()
-        actor.do(lambda m: m.mint(self.as_key))
+        alg, hkdf = self.osc[len(self.actors) % len(self.osc)]
+        actor.do(lambda m: m.mint(self.as_key, alg=alg, hkdf=hkdf))
         actor.do(Member.authz_info)
         if self.keys_out:
             with open(self.keys_out, 'a', encoding='utf-8') as file:

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The life that live.py leads, once for each kind of group, at a gmd of its own on loopback.
+"""The life that live.py leads, once for each kind of group and of association, at a gmd of its own on loopback.
 
     live_algs.py --build build/fast [ROW ...]
 
-A row is a name of ROWS; without one all run. One line per row; exit 1 when one fails.
+A row is a name of ROWS or OSC_ROWS, or osc-refused; without one all run. One line per row; exit 1 when one fails.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import time
 import ace
 import coap
 from live import Scene
-from member import CheckFailed, emit_json
+from member import CheckFailed, Member, emit_json
 from oscore import OscoreError
 
 BOTH = ('group', 'pairwise')
@@ -41,6 +41,13 @@ ROWS = {
     'pairwise-p384': (BOTH[1:], '--pairwise-only --ecdh-curve P-384 --hkdf sha512'),
     'pairwise-p521': (BOTH[1:], '--pairwise-only --ecdh-curve P-521'),
 }
+# name -> AEAD and HKDF of the associations, in a group as created without arguments
+OSC_ROWS = {
+    **{'osc-%d' % alg: ((alg, 5 if alg % 2 else 7),) for alg in (1, 2, 3, 10, 11, 24, 30, 31)},
+    'osc-mixed': ((10, 5), (24, 7), (3, 5), (30, 7), (None, None)),
+}
+# of nonces that leave no room for the Group Manager's IDs, or not AEADs, or hashes it does not have
+OSC_REFUSED = ((12, 5), (13, 7), (32, 5), (33, 5), (4, 5), (-65534, 5), (10, 6), (10, -10), ('A128GCM', 5))
 AS_KEY = {'kid': '6173', 'alg': 'AES-CCM-16-64-128', 'key': '000102030405060708090a0b0c0d0e0f', 'iss': 'as',
           'aud': 'gm.example'}
 WRONG = (CheckFailed, OscoreError, coap.Timeout, OSError, KeyError, TypeError, ValueError)
@@ -86,9 +93,10 @@ class Daemon:
 
 def live(daemon, gm, name):
     """None, or what went wrong in this row."""
-    modes, words = ROWS[name]
+    modes, words = ROWS.get(name, (BOTH, ''))
     daemon.ctl('group', 'create', name, *words.split())
-    scene = Scene(gm, ace.load_as_key(daemon.folder + '/as.json'), name, emit=lambda **fields: None, modes=modes)
+    scene = Scene(gm, ace.load_as_key(daemon.folder + '/as.json'), name, emit=lambda **fields: None, modes=modes,
+                  osc=OSC_ROWS.get(name, ((None, None),)))
     try:
         scene.run()
     except WRONG as error:
@@ -98,23 +106,45 @@ def live(daemon, gm, name):
     return None
 
 
+def refusals(daemon, gm):
+    """None, or the first of OSC_REFUSED that was not answered with 4.00."""
+    as_key = ace.load_as_key(daemon.folder + '/as.json')
+    for alg, hkdf in OSC_REFUSED:
+        member = Member(gm, 'g', emit=lambda **fields: None)
+        member.mint(as_key, alg=alg, hkdf=hkdf)
+        try:
+            member.authz_info()
+            return '%s/%s was taken' % (alg, hkdf)
+        except CheckFailed as error:
+            if str(error) != 'authz-info answered 4.00':
+                return '%s/%s: %s' % (alg, hkdf, error)
+        finally:
+            member.endpoint.close()
+    return None
+
+
+def run(daemon, gm, name):
+    return refusals(daemon, gm) if name == 'osc-refused' else live(daemon, gm, name)
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--build', default=os.environ.get('GM_BUILD', 'build/fast'))
     parser.add_argument('--port', type=int, default=20000 + os.getpid() % 12000)
-    parser.add_argument('rows', nargs='*', metavar='ROW', help=', '.join(ROWS))
+    every = [*ROWS, *OSC_ROWS, 'osc-refused']
+    parser.add_argument('rows', nargs='*', metavar='ROW', help=', '.join(every))
     args = parser.parse_args(argv)
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         daemon = Daemon(args.build, folder, args.port)
         try:
-            for name in args.rows or ROWS:
-                fault = live(daemon, ('127.0.0.1', args.port), name)
+            for name in args.rows or every:
+                fault = run(daemon, ('127.0.0.1', args.port), name)
                 failed += fault is not None
                 emit_json(row=name, ok=fault is None, **({'error': fault} if fault else {}))
         finally:
             ended = daemon.end()
-    emit_json(ok=not failed and ended == 0, rows=len(args.rows or ROWS), failed=failed)
+    emit_json(ok=not failed and ended == 0, rows=len(args.rows or every), failed=failed)
     return 1 if failed or ended else 0
 
 
