@@ -100,7 +100,12 @@ void gm_core_free(struct gm_core *c)
 	gm_map_free(&c->ident_map);
 	gm_map_free(&c->name_map);
 	gm_map_free(&c->revoked_map);
+	gm_map_free(&c->hash_map);
 	gm_map_free(&c->seen_map);
+	for (unsigned i = 0; i < c->ases_n; i++)
+		gm_trl_free(c, &c->ases[i]);
+	gm_introspect_free(c);
+	gm_heap_free(&c->ages);
 	gm_heap_free(&c->wall);
 	gm_heap_free(&c->mono);
 	free(c->groups);
@@ -220,6 +225,8 @@ static bool load_leases(struct gm_turn *t)
 static bool load_ready(struct gm_turn *t)
 {
 	gm_tell_ready(t);
+	for (unsigned i = 0; i < t->core->ases_n; i++)
+		gm_trl_start(t, &t->core->ases[i]);
 	for (uint32_t i = 0; i < t->core->groups_n; i++)
 		if (t->core->groups[i])
 			gm_plan_resume(t, t->core->groups[i]);
@@ -339,12 +346,22 @@ static void on_unobserve(struct gm_turn *t, const struct gm_rec *rec)
 		gm_members_unobserve(t, m, ev->of);
 }
 
+static void on_answered(struct gm_turn *t, const struct gm_rec *rec)
+{
+	const struct gm_ev_answered *ev = (const void *)rec;
+
+	if (gm_trl_number(ev->ask))
+		gm_trl_answered(t, ev);
+	else
+		gm_introspect_answered(t, ev);
+}
+
 void gm_core_apply(struct gm_core *core, struct gm_txn *txn, const struct gm_rec *event)
 {
 	static void (*const on[GM_EV_N])(struct gm_turn *, const struct gm_rec *) = {
 	    [GM_EV_TOKEN] = on_token,         [GM_EV_REQUEST] = on_request, [GM_EV_LEASE] = on_lease,
 	    [GM_EV_DELIVERED] = on_delivered, [GM_EV_CLOSED] = on_closed,   [GM_EV_MOVED] = on_moved,
-	    [GM_EV_UNOBSERVE] = on_unobserve,
+	    [GM_EV_UNOBSERVE] = on_unobserve, [GM_EV_ANSWERED] = on_answered,
 	};
 	struct gm_turn t = {core, txn};
 
@@ -381,6 +398,11 @@ static void revoked_due(struct gm_turn *t, struct gm_timer *timer)
 	gm_revoked_end(t, OWNER_OF(timer, struct gm_revoked, expiry));
 }
 
+static void ask_due(struct gm_turn *t, struct gm_timer *timer)
+{
+	gm_introspect_late(t, OWNER_OF(timer, struct gm_ask, deadline));
+}
+
 static void rekey_due(struct gm_turn *t, struct gm_timer *timer)
 {
 	gm_plan_due(t, OWNER_OF(timer, struct gm_group, rekey));
@@ -391,6 +413,7 @@ static void run(struct gm_turn *t, struct gm_heap *h, uint64_t now)
 	static void (*const due[])(struct gm_turn *, struct gm_timer *) = {
 	    [GM_TIMER_TOKEN] = token_due, [GM_TIMER_BAR] = bar_due,     [GM_TIMER_KEYS] = keys_due,
 	    [GM_TIMER_SEEN] = seen_due,   [GM_TIMER_REKEY] = rekey_due, [GM_TIMER_REVOKED] = revoked_due,
+	    [GM_TIMER_ASK] = ask_due,     [GM_TIMER_WATCH] = gm_trl_due,
 	};
 
 	for (unsigned n = 0; h->n && h->at[0]->at <= now && n < EXPIRIES_PER_TICK; n++) {

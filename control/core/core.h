@@ -105,17 +105,24 @@ struct gm_evict_spec {
 GM_NODISCARD enum gm_err gm_core_evict(struct gm_core *core, struct gm_txn *txn, const struct gm_evict_spec *spec,
                                        unsigned *evicted);
 /* A token that its authorization server has revoked, by its hash. It is forgotten, memberships under it end, and the hash
- * is kept until the token is known to have ended, so that a later post of it is refused. USAGE: no such hash; FULL: it
- * was carried out, but a later post cannot be refused.                                     RFC 9770 */
+ * is kept until the token is known to have ended, so that a later post of it is refused. Where the table is full, the
+ * hash that was kept longest makes room. USAGE: no such hash.                              RFC 9770 */
 GM_NODISCARD enum gm_err gm_core_revoke(struct gm_core *core, struct gm_txn *txn, struct gm_bytes hash,
                                         unsigned *evicted);
-struct gm_as_spec {
+#define GM_AS_PATH 64u /* with the zero byte */
+#define GM_TRL_EVERY_S 3600u
+struct gm_as_spec { /* secret */
 	char name[64];    /* operator's name */
 	char issuer[128]; /* iss of its tokens; empty: not compared */
 	char uri[128];    /* for creation hints */
 	bool empty_salt_item;
 	bool cnonce; /* its tokens have to carry a fresh one of ours                     RFC 9200 §5.3.1 */
 	struct gm_cose_key key;
+	struct gm_link link; /* where and how it is asked; ms_n 0: it is not */
+	char introspect[GM_AS_PATH]; /* path of its introspection endpoint; empty: a token that is no CWT is not for it */
+	char trl[GM_AS_PATH];        /* path of its list of revoked tokens; empty: the list is not read */
+	bool loose;                  /* with trl: tokens whose bytes can be varied are taken nevertheless    RFC 9770 §4 */
+	uint32_t trl_every_s;        /* between full queries of that list; 0: GM_TRL_EVERY_S */
 };
 GM_NODISCARD enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struct gm_as_spec *spec);
 /* Removes trust: its contexts are closed and memberships end. */
@@ -162,6 +169,17 @@ struct gm_as_info {
 	uint32_t id;
 	int32_t alg;
 	uint8_t kid_n, kid[16];
+	bool has_link, loose;
+	struct gm_addr peer;            /* of the link */
+	const char *introspect, *trl;   /* paths; empty: not */
+	uint64_t asked, answered, failed; /* over the link; failed: no usable answer */
+	int64_t answered_at;            /* epoch seconds of the latest usable answer, 0: none yet */
+	const char *trl_state;          /* "off", "starting", "observing", "polling", "failing" */
+	bool has_cursor;
+	uint64_t cursor;
+	int64_t trl_full_at;            /* when the latest full set came, 0: none yet */
+	unsigned trl_listed;            /* hashes in it */
+	uint32_t trl_every_s;
 };
 /* Each stops when the callback returns false. `group` may be NULL for all. UNKNOWN: no such group. after: skip slots up
  * to and including this one (for paging), UINT32_MAX: from the start */

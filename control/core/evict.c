@@ -153,10 +153,19 @@ enum gm_err gm_core_evict(struct gm_core *core, struct gm_txn *txn, const struct
 
 /* ---- authorization servers */
 
+static bool link_is_bad(const struct gm_link *link)
+{
+	return !link->peer.port || (link->sid_n == link->rid_n && memcmp(link->sid, link->rid, link->sid_n) == 0);
+}
+
 enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struct gm_as_spec *spec)
 {
 	struct gm_turn t = {core, txn};
 
+	const struct gm_link *link = &spec->link;
+
+	if (!link->ms_n ? spec->introspect[0] || spec->trl[0] : link_is_bad(link))
+		return GM_E_USAGE;
 	if (!spec->name[0] || spec->key.kid_n > sizeof(spec->key.kid) || !spec->key.key_n ||
 	    spec->key.key_n > sizeof(spec->key.key) || strnlen(spec->name, sizeof(spec->name)) == sizeof(spec->name) ||
 	    strnlen(spec->issuer, sizeof(spec->issuer)) == sizeof(spec->issuer) ||
@@ -169,9 +178,12 @@ enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struc
 		return GM_E_FULL;
 	struct gm_as *as = &core->ases[core->ases_n++];
 	*as = (struct gm_as){.id = core->next_as++, .spec = *spec};
+	if (!as->spec.trl_every_s)
+		as->spec.trl_every_s = GM_TRL_EVERY_S;
 	gm_record_put_as(&t, as);
 	gm_record_put_next_as(&t);
 	gm_tell_as(&t, as, false);
+	gm_trl_start(&t, as);
 	gm_core_log(core, "as.add as=%s id=%u", spec->name, as->id);
 	return GM_E_OK;
 }
@@ -207,8 +219,11 @@ enum gm_err gm_core_as_remove(struct gm_core *core, struct gm_txn *txn, const ch
 		gm_tell_as(&t, as, true);
 		gm_core_log(core, "as.remove as=%s memberships=%u", name, *evicted);
 		core->count.evictions += *evicted;
+		uint32_t gone = as->id;
+		gm_trl_free(core, as);
 		*as = core->ases[--core->ases_n];
 		gm_wipe(&core->ases[core->ases_n], sizeof(*as));
+		gm_introspect_as_gone(&t, gone);
 		gm_core_due(&t);
 		return GM_E_OK;
 	}

@@ -130,6 +130,35 @@ struct gm_assoc *gm_assoc_new(struct gm_core *c, const struct gm_ctx_save *save,
 	return a;
 }
 
+/* ---- by the hash of the token */
+
+struct wanted_hash {
+	const struct gm_core *core;
+	const uint8_t *hash;
+};
+
+static bool stands_on(const void *arg, uint32_t value)
+{
+	const struct wanted_hash *want = arg;
+	const struct gm_assoc *a = gm_assoc_at(want->core, value);
+
+	return !a->closing && memcmp(a->hash, want->hash, sizeof(a->hash)) == 0;
+}
+
+struct gm_assoc *gm_assoc_by_hash(const struct gm_core *c, const uint8_t hash[static GM_TOKEN_HASH])
+{
+	struct wanted_hash want = {c, hash};
+
+	return gm_assoc_at(c, gm_map_find(&c->hash_map, gm_hash_key(hash), stands_on, &want));
+}
+
+void gm_assoc_set_hash(struct gm_core *c, struct gm_assoc *a, const uint8_t hash[static GM_TOKEN_HASH])
+{
+	gm_map_remove(&c->hash_map, gm_hash_key(a->hash), a->self);
+	memcpy(a->hash, hash, sizeof(a->hash));
+	gm_map_add(&c->hash_map, gm_hash_key(a->hash), a->self);
+}
+
 void gm_assoc_set_token(struct gm_assoc *a, struct gm_bytes scope, struct gm_bytes cti)
 {
 	a->blob = gm_must_alloc(a->blob, scope.n + cti.n + 1);
@@ -145,6 +174,7 @@ void gm_assoc_forget(struct gm_core *c, struct gm_assoc *a)
 	struct gm_ident *ident = gm_ident_at(c, a->ident);
 
 	gm_timer_stop(&c->wall, &a->expiry);
+	gm_map_remove(&c->hash_map, gm_hash_key(a->hash), a->self);
 	if (place && *place == a->self)
 		*place = 0;
 	if (ident->assoc == a->self)

@@ -157,7 +157,18 @@ enum gm_err gm_core_ases(const struct gm_core *core, bool (*each)(void *arg, con
 		                          .uri = as->spec.uri,
 		                          .id = as->id,
 		                          .alg = as->spec.key.alg,
-		                          .kid_n = as->spec.key.kid_n};
+		                          .kid_n = as->spec.key.kid_n,
+		                          .has_link = as->spec.link.ms_n > 0,
+		                          .loose = as->spec.loose,
+		                          .peer = as->spec.link.peer,
+		                          .introspect = as->spec.introspect,
+		                          .trl = as->spec.trl,
+		                          .asked = as->asked,
+		                          .answered = as->answered,
+		                          .failed = as->failed,
+		                          .answered_at = as->answered_at,
+		                          .trl_every_s = as->spec.trl_every_s};
+		gm_trl_info(as, &info);
 		memcpy(info.kid, as->spec.key.kid, sizeof(info.kid));
 		if (!each(arg, &info))
 			break;

@@ -10,6 +10,8 @@
 #define FORM_ASSOC 2u  /* 1 had no algorithm: it was ALG_OF_FORM_1 */
 #define ALG_OF_FORM_1 10u
 #define FORM_GROUP 2u  /* 1 did not say what is owed */
+#define FORM_AS 2u     /* 1 had no link and nothing that goes over it */
+#define FORM_REVOKED 2u /* 1 had no age */
 
 /* ---- keys */
 
@@ -109,10 +111,23 @@ static struct gm_out begin(struct gm_turn *t, unsigned fields, size_t cap)
 	return begin_form(t, FORM, fields, cap);
 }
 
+/* eight items */
+static void put_link(struct gm_out *o, const struct gm_link *link)
+{
+	gm_cbor_put_bstr(o, link->peer.ip, sizeof(link->peer.ip));
+	gm_cbor_put_uint(o, link->peer.scope);
+	gm_cbor_put_uint(o, link->peer.port);
+	gm_cbor_put_bstr(o, link->ms, link->ms_n);
+	gm_cbor_put_bstr(o, link->salt, link->salt_n);
+	gm_cbor_put_bstr(o, link->sid, link->sid_n);
+	gm_cbor_put_bstr(o, link->rid, link->rid_n);
+	gm_cbor_put_int(o, link->alg);
+}
+
 void gm_record_put_as(struct gm_turn *t, const struct gm_as *as)
 {
 	const struct gm_as_spec *s = &as->spec;
-	struct gm_out o = begin(t, 8, 1024);
+	struct gm_out o = begin_form(t, FORM_AS, 20, 2048);
 
 	gm_cbor_put_text(&o, s->name);
 	gm_cbor_put_text(&o, s->issuer);
@@ -122,6 +137,11 @@ void gm_record_put_as(struct gm_turn *t, const struct gm_as *as)
 	gm_cbor_put_bstr(&o, s->key.kid, s->key.kid_n);
 	gm_cbor_put_bstr(&o, s->key.key, s->key.key_n);
 	gm_cbor_put_bool(&o, s->cnonce);
+	gm_cbor_put_text(&o, s->introspect);
+	gm_cbor_put_text(&o, s->trl);
+	gm_cbor_put_bool(&o, s->loose);
+	gm_cbor_put_uint(&o, s->trl_every_s);
+	put_link(&o, &s->link);
 	put(t, GM_OWNER_SITE, GM_TABLE_AS, key_u32(as->id), &o);
 }
 
@@ -309,9 +329,10 @@ void gm_record_put_seen(struct gm_turn *t, const struct gm_seen *s)
 
 void gm_record_put_revoked(struct gm_turn *t, const struct gm_revoked *r)
 {
-	struct gm_out o = begin(t, 1, 32);
+	struct gm_out o = begin_form(t, FORM_REVOKED, 2, 32);
 
 	gm_cbor_put_int(&o, r->exp);
+	gm_cbor_put_uint(&o, r->age.at);
 	put(t, GM_OWNER_SITE, GM_TABLE_REVOKED, key_hash(r), &o);
 }
 
@@ -443,10 +464,23 @@ static uint32_t be32(const uint8_t *p)
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
+static void take_link(struct gm_in *in, struct gm_link *link)
+{
+	take_fixed(in, link->peer.ip, sizeof(link->peer.ip));
+	link->peer.scope = take_u32(in, UINT32_MAX);
+	link->peer.port = (uint16_t)take_u32(in, UINT16_MAX);
+	link->ms_n = take_up_to(in, link->ms, sizeof(link->ms));
+	link->salt_n = take_up_to(in, link->salt, sizeof(link->salt));
+	link->sid_n = take_up_to(in, link->sid, sizeof(link->sid));
+	link->rid_n = take_up_to(in, link->rid, sizeof(link->rid));
+	link->alg = (int8_t)take_u32(in, INT8_MAX);
+}
+
 static enum gm_err load_as(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
 {
-	struct gm_in in = open_record(value, 8);
-	struct gm_as as = {0};
+	uint64_t form;
+	struct gm_in in = open_either(value, &form, 8, 20);
+	struct gm_as as = {.spec.trl_every_s = GM_TRL_EVERY_S};
 
 	if (key.n != 4)
 		return GM_E_CORRUPT;
@@ -459,6 +493,13 @@ static enum gm_err load_as(struct gm_core *c, struct gm_bytes key, struct gm_byt
 	as.spec.key.kid_n = take_up_to(&in, as.spec.key.kid, sizeof(as.spec.key.kid));
 	as.spec.key.key_n = take_up_to(&in, as.spec.key.key, sizeof(as.spec.key.key));
 	as.spec.cnonce = gm_cbor_bool(&in);
+	if (form == FORM_AS) {
+		take_text(&in, as.spec.introspect, sizeof(as.spec.introspect));
+		take_text(&in, as.spec.trl, sizeof(as.spec.trl));
+		as.spec.loose = gm_cbor_bool(&in);
+		as.spec.trl_every_s = take_u32(&in, UINT32_MAX);
+		take_link(&in, &as.spec.link);
+	}
 	GM_TRY(done(&in));
 	if (c->ases_n == GM_ASES_MAX)
 		return GM_E_CORRUPT;
@@ -734,7 +775,7 @@ static enum gm_err load_assoc(struct gm_core *c, struct gm_bytes key, struct gm_
 	a->exp = exp;
 	a->exi = exi;
 	a->closing = closing;
-	memcpy(a->hash, hash, sizeof(a->hash));
+	gm_assoc_set_hash(c, a, hash);
 	if (closing)
 		ident->closing++;
 	else
@@ -803,13 +844,15 @@ static enum gm_err load_meta(struct gm_core *c, struct gm_bytes key, struct gm_b
 
 static enum gm_err load_revoked(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
 {
-	struct gm_in in = open_record(value, 1);
+	uint64_t form;
+	struct gm_in in = open_either(value, &form, 1, 2);
 	int64_t exp = gm_cbor_int(&in);
+	uint64_t age = form == FORM_REVOKED ? gm_cbor_uint(&in) : 0;
 
 	GM_TRY(done(&in));
 	if (key.n != GM_TOKEN_HASH || gm_revoked_find(c, key.p))
 		return GM_E_CORRUPT;
-	gm_revoked_add(c, key.p, exp);
+	gm_revoked_add(c, key.p, exp, age);
 	return GM_E_OK;
 }
 

@@ -28,7 +28,8 @@ void gm_map_add(struct gm_map *m, uint32_t key, uint32_t value);
 void gm_map_remove(struct gm_map *m, uint32_t key, uint32_t value);
 void gm_map_free(struct gm_map *m);
 
-enum gm_timer_kind { GM_TIMER_TOKEN, GM_TIMER_BAR, GM_TIMER_KEYS, GM_TIMER_SEEN, GM_TIMER_REKEY, GM_TIMER_REVOKED };
+enum gm_timer_kind { GM_TIMER_TOKEN, GM_TIMER_BAR, GM_TIMER_KEYS, GM_TIMER_SEEN, GM_TIMER_REKEY, GM_TIMER_REVOKED,
+                     GM_TIMER_ASK, GM_TIMER_WATCH, GM_TIMER_NONE };
 struct gm_timer {
 	uint64_t at;
 	uint32_t pos; /* place in the heap, from 1; 0: not set */
@@ -49,6 +50,9 @@ struct gm_as {
 	uint64_t ended; /* highest exi sequence number that has ended */
 	bool has_ended;
 	struct gm_as_spec spec;
+	uint64_t asked, answered, failed; /* over the link */
+	int64_t answered_at;
+	struct gm_watch *watch; /* trl.c; NULL: its list of revoked tokens is not read */
 };
 
 struct gm_assoc { /* a context and its token */
@@ -85,9 +89,24 @@ struct gm_seen { /* an exi counter that runs */
 
 struct gm_revoked { /* a revoked token that may come again */
 	struct gm_timer expiry;
+	struct gm_timer age; /* in the core's heap of ages: who came first goes first where there is no room */
 	uint32_t self;
 	uint8_t hash[GM_TOKEN_HASH];
 	int64_t exp; /* 0: not known */
+};
+
+#define GM_ASKS_MAX 1024u /* tokens that authorization servers are being asked about */
+struct gm_ask { /* introspect.c */
+	struct gm_timer deadline;
+	uint32_t number; /* of the ask that is out; 0: the place is free */
+	uint32_t as_id;
+	bool silent; /* one that was asked before gave no answer */
+	struct gm_rec *event; /* a copy: the token's, or the request's that updates rights */
+};
+struct gm_asks {
+	struct gm_ask at[GM_ASKS_MAX];
+	unsigned used, next;
+	uint32_t serial;
 };
 
 struct gm_member {
@@ -193,13 +212,17 @@ struct gm_core {
 	struct gm_slab assocs, idents, members, bars, seen, revoked, group_mem;
 	uint32_t *ctx[GM_SHARDS]; /* slot to association */
 	uint32_t ctx_cap[GM_SHARDS];
-	struct gm_map ident_map, name_map, seen_map, revoked_map;
+	struct gm_map ident_map, name_map, seen_map, revoked_map, hash_map; /* hash: of a token to its association */
+	struct gm_asks *asks;
+	uint32_t watch_serial; /* of asks about lists of revoked tokens */
+	uint64_t revoked_serial; /* age that the next hash gets */
 	struct gm_group **groups;
 	uint32_t groups_n, groups_cap; /* places; a deleted group leaves a hole that is used again */
 	uint64_t lease[GM_SHARDS];
 	struct gm_pending *pending;
 	uint32_t pending_cap;
 	struct gm_heap wall, mono; /* seconds; milliseconds */
+	struct gm_heap ages;       /* of revoked hashes, in the order of their coming */
 	struct gm_core_status count;
 	uint8_t *scratch;
 	size_t scratch_cap;
@@ -222,6 +245,11 @@ static inline uint8_t *gm_scratch(struct gm_core *c, size_t n) /* good until the
 		c->scratch_cap = n;
 	}
 	return c->scratch;
+}
+
+static inline uint32_t gm_hash_key(const uint8_t hash[static GM_TOKEN_HASH]) /* in a map */
+{
+	return (uint32_t)hash[1] << 24 | (uint32_t)hash[2] << 16 | (uint32_t)hash[3] << 8 | hash[4];
 }
 
 static inline struct gm_bytes gm_blob(const uint8_t *blob, struct gm_slice s)
@@ -247,6 +275,8 @@ struct gm_assoc *gm_assoc_by_ctx(const struct gm_core *c, gm_ctx_id ctx);
 struct gm_assoc *gm_assoc_in_place(const struct gm_core *c, gm_ctx_id ctx); /* of any generation */
 struct gm_assoc *gm_assoc_new(struct gm_core *c, const struct gm_ctx_save *save, struct gm_bytes scope,
                               struct gm_bytes cti);
+void gm_assoc_set_hash(struct gm_core *c, struct gm_assoc *a, const uint8_t hash[static GM_TOKEN_HASH]);
+struct gm_assoc *gm_assoc_by_hash(const struct gm_core *c, const uint8_t hash[static GM_TOKEN_HASH]); /* none that is closing */
 void gm_assoc_set_token(struct gm_assoc *a, struct gm_bytes scope, struct gm_bytes cti);
 void gm_assoc_forget(struct gm_core *c, struct gm_assoc *a); /* from memory only */
 void gm_assoc_drop(struct gm_turn *t, struct gm_assoc *a);   /* at once and without a word */
@@ -292,6 +322,8 @@ void gm_manage_request(struct gm_turn *t, const struct gm_call *call); /* all ch
 
 /* token.c */
 void gm_token_event(struct gm_turn *t, const struct gm_ev_token *ev);
+/* claims: what an authorization server said of a token that was introspected; p == NULL: it is a CWT */
+void gm_token_decide(struct gm_turn *t, const struct gm_ev_token *ev, struct gm_bytes claims);
 void gm_token_rights(struct gm_turn *t, struct gm_call *call);
 enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, struct gm_assoc **out);
 void gm_token_seen_drop(struct gm_turn *t, uint32_t as_id); /* all of an authorization server */
@@ -300,9 +332,28 @@ struct gm_seen *gm_token_seen_add(struct gm_core *c, uint32_t as_id, uint64_t se
 
 /* revoke.c */
 struct gm_revoked *gm_revoked_find(const struct gm_core *c, const uint8_t hash[static GM_TOKEN_HASH]);
-struct gm_revoked *gm_revoked_add(struct gm_core *c, const uint8_t hash[static GM_TOKEN_HASH], int64_t exp); /* memory only */
+/* memory only; age: of the stored record, or one above revoked_serial */
+struct gm_revoked *gm_revoked_add(struct gm_core *c, const uint8_t hash[static GM_TOKEN_HASH], int64_t exp, uint64_t age);
 void gm_revoked_until(struct gm_turn *t, struct gm_revoked *r, int64_t exp); /* its token was seen: it ends then */
 void gm_revoked_end(struct gm_turn *t, struct gm_revoked *r);
+void gm_revoked_listed(struct gm_turn *t, const uint8_t hash[static GM_TOKEN_HASH], unsigned *evicted);
+void gm_revoked_unlisted(struct gm_turn *t, const uint8_t hash[static GM_TOKEN_HASH]); /* the list has it no more */
+
+/* introspect.c: event is a GM_EV_TOKEN with a reference, or a GM_EV_REQUEST whose update has one; it is copied */
+/* OK: its answer comes later. TOKEN_KEY: there is nobody to ask; BUSY */
+GM_NODISCARD enum gm_err gm_introspect_begin(struct gm_turn *t, const struct gm_rec *event);
+void gm_introspect_answered(struct gm_turn *t, const struct gm_ev_answered *ev);
+void gm_introspect_late(struct gm_turn *t, struct gm_ask *q);
+void gm_introspect_as_gone(struct gm_turn *t, uint32_t as_id);
+void gm_introspect_free(struct gm_core *c);
+
+/* trl.c */
+void gm_trl_start(struct gm_turn *t, struct gm_as *as);
+void gm_trl_due(struct gm_turn *t, struct gm_timer *timer);
+void gm_trl_answered(struct gm_turn *t, const struct gm_ev_answered *ev);
+bool gm_trl_number(uint32_t ask); /* an ask of ours */
+void gm_trl_free(struct gm_core *c, struct gm_as *as);
+void gm_trl_info(const struct gm_as *as, struct gm_as_info *info);
 
 /* member.c */
 void gm_members_join(struct gm_turn *t, struct gm_call *call);
@@ -386,6 +437,14 @@ void gm_record_remove_seen(struct gm_turn *t, const struct gm_seen *s);
 /* view.c: effects */
 unsigned gm_owner_of(const struct gm_core *c, gm_ctx_id ctx);
 void gm_tell_as(struct gm_turn *t, const struct gm_as *as, bool remove);
+struct gm_ask_spec {
+	uint32_t number;
+	uint8_t method, observe; /* as in struct gm_eff_ask */
+	const char *path;
+	struct gm_bytes query, payload;
+	int32_t content_format;
+};
+void gm_tell_ask(struct gm_turn *t, struct gm_as *as, const struct gm_ask_spec *spec);
 void gm_tell_group(struct gm_turn *t, const struct gm_group *g, bool remove);
 void gm_tell_ctx(struct gm_turn *t, const struct gm_assoc *a, enum gm_ctx_op op);
 void gm_tell_member(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx, bool remove);

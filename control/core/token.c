@@ -395,7 +395,7 @@ static unsigned put_pairs(struct gm_out *o, const struct gm_core *c, const struc
 	       put_dh_creds(o, &infos, ev->kdc_dh_creds);
 }
 
-static void accept(struct gm_turn *t, const struct gm_ev_token *ev, const struct verdict *v)
+static void accept(struct gm_turn *t, const struct gm_ev_token *ev, const struct verdict *v, struct gm_bytes claims)
 {
 	uint8_t pairs[PAIRS_MAX];
 	struct gm_out o = gm_out(pairs, sizeof(pairs));
@@ -413,24 +413,46 @@ static void accept(struct gm_turn *t, const struct gm_ev_token *ev, const struct
 		struct gm_slice s = gm_effects_append(t->txn->effects, w, pairs, gm_out_len(&o));
 		((struct gm_eff_token *)gm_effects_last(t->txn->effects, w))->infos = s;
 	}
+	if (claims.p) {
+		struct gm_slice s = gm_effects_append(t->txn->effects, w, claims.p, claims.n);
+		e = gm_effects_last(t->txn->effects, w);
+		e->claims = s;
+		e->as_id = ev->as_id;
+	}
 	start_counter(t, ev, v);
 	t->core->count.tokens_ok++;
 }
 
-void gm_token_event(struct gm_turn *t, const struct gm_ev_token *ev)
+static void refuse(struct gm_turn *t, const struct gm_ev_token *ev, enum gm_err err)
 {
-	struct verdict v = {0};
-	enum gm_err err = judge(t, ev, &v);
-
-	if (err == GM_E_OK) {
-		accept(t, ev, &v);
-		return;
-	}
 	struct gm_eff_token *e = gm_effects_add(t->txn->effects, ev->rec.worker, GM_EFF_TOKEN, sizeof(*e));
 	e->xid = ev->xid;
 	e->err = (uint8_t)err;
 	t->core->count.tokens_refused++;
 	gm_core_log(t->core, "token.refused as=%u why=\"%s\"", ev->as_id, gm_err_info(err)->text);
+}
+
+void gm_token_decide(struct gm_turn *t, const struct gm_ev_token *ev, struct gm_bytes claims)
+{
+	struct verdict v = {0};
+	enum gm_err err = judge(t, ev, &v);
+
+	if (err == GM_E_OK)
+		accept(t, ev, &v, claims);
+	else
+		refuse(t, ev, err);
+}
+
+void gm_token_event(struct gm_turn *t, const struct gm_ev_token *ev)
+{
+	enum gm_err err = GM_E_OK;
+
+	if (ev->reference.off)
+		err = gm_introspect_begin(t, &ev->rec);
+	else
+		gm_token_decide(t, ev, (struct gm_bytes){0});
+	if (err != GM_E_OK)
+		refuse(t, ev, err);
 }
 
 /* ---- a context becomes durable */
@@ -486,7 +508,7 @@ enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, 
 	a->ident = ident->self;
 	a->exp = confirm->exp;
 	a->exi = confirm->exi;
-	memcpy(a->hash, confirm->hash, sizeof(a->hash));
+	gm_assoc_set_hash(c, a, confirm->hash);
 	ident->assoc = a->self;
 	gm_timer_set(&c->wall, &a->expiry, GM_TIMER_TOKEN, a->exp > 0 ? (uint64_t)a->exp : 0);
 	gm_record_put_assoc(t, a);
@@ -560,8 +582,15 @@ void gm_token_rights(struct gm_turn *t, struct gm_call *call)
 	struct gm_assoc *a = call->assoc;
 	struct gm_bytes scope = gm_rec_bytes(ev, ev->scope);
 	struct verdict v = {0};
-	enum gm_err err = judge_update(t, call, ev, &v);
+	enum gm_err err;
 
+	if (ev->reference.off) {
+		err = gm_introspect_begin(t, &call->ev->rec);
+		if (err == GM_E_OK)
+			return;
+	} else {
+		err = judge_update(t, call, ev, &v);
+	}
 	if (err != GM_E_OK) {
 		refuse_update(t, call, ev, err);
 		return;
@@ -571,7 +600,7 @@ void gm_token_rights(struct gm_turn *t, struct gm_call *call)
 	gm_assoc_set_token(a, scope, gm_rec_bytes(ev, ev->cti));
 	a->exp = v.exp;
 	a->exi = ev->exi;
-	memcpy(a->hash, ev->hash, sizeof(a->hash));
+	gm_assoc_set_hash(t->core, a, ev->hash);
 	gm_timer_set(&t->core->wall, &a->expiry, GM_TIMER_TOKEN, (uint64_t)a->exp);
 	gm_record_put_assoc(t, a);
 	unsigned ended = end_uncovered(t, call->ident, a, GM_E_EVICTED);

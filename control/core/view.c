@@ -86,6 +86,17 @@ static void *add(struct gm_turn *t, unsigned worker, enum gm_eff type, size_t si
 	return gm_effects_add(t->txn->effects, worker, type, size);
 }
 
+static struct gm_slice append(struct gm_turn *t, unsigned worker, struct gm_bytes b)
+{
+	return b.n ? gm_effects_append(t->txn->effects, worker, b.p, b.n) : (struct gm_slice){0};
+}
+
+/* One worker speaks with an authorization server; only it has the secrets for that. */
+static unsigned link_owner(const struct gm_core *c, const struct gm_as *as)
+{
+	return as->id % c->config.workers;
+}
+
 void gm_tell_as(struct gm_turn *t, const struct gm_as *as, bool remove)
 {
 	const struct gm_as_spec *s = &as->spec;
@@ -108,7 +119,30 @@ void gm_tell_as(struct gm_turn *t, const struct gm_as *as, bool remove)
 		memcpy(e->uri, s->uri, e->uri_n);
 		e->aud_n = (uint8_t)strlen(t->core->config.audience);
 		memcpy(e->aud, t->core->config.audience, e->aud_n);
+		e->introspect = s->introspect[0] != 0;
+		e->strict = s->trl[0] && !s->loose;
+		if (w == link_owner(t->core, as))
+			e->link = s->link;
 	}
+}
+
+void gm_tell_ask(struct gm_turn *t, struct gm_as *as, const struct gm_ask_spec *spec)
+{
+	unsigned w = link_owner(t->core, as);
+	struct gm_eff_ask *e = add(t, w, GM_EFF_ASK, sizeof(*e));
+
+	e->as_id = as->id;
+	e->ask = spec->number;
+	e->method = spec->method;
+	e->observe = spec->observe;
+	e->content_format = spec->content_format;
+	struct gm_slice path = append(t, w, (struct gm_bytes){(const uint8_t *)spec->path, strlen(spec->path)}),
+	                query = append(t, w, spec->query), payload = append(t, w, spec->payload);
+	e = gm_effects_last(t->txn->effects, w);
+	e->path = path;
+	e->query = query;
+	e->payload = payload;
+	as->asked += spec->observe != 2;
 }
 
 static void fill_view(struct gm_group_view *v, const struct gm_group *g)

@@ -377,27 +377,47 @@ static void take_member(struct gm_ctl_request *request, const json_t *json, cons
 		set_text(add_arg(request, key, GM_CTL_TEXT), text);
 }
 
-/* {"kid": hex, "alg": "…", "key": hex or "pub": hex, "iss": "…"}, or nothing but the key in hex. */
-static void take_key_file(struct gm_ctl_request *request, const char *path)
+static char file_text[KEY_FILE_MAX]; /* secret */
+
+/* The text of a file, without what is white at its end; returns its length. */
+static size_t read_secret(const char *path)
 {
-	static char text[KEY_FILE_MAX];
 	FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
 
 	if (!f)
 		die(EXIT_USAGE, "%s: %s", path, strerror(errno));
-	size_t n = fread(text, 1, sizeof(text) - 1, f);
+	size_t n = fread(file_text, 1, sizeof(file_text) - 1, f);
+	if (ferror(f))
+		die(EXIT_USAGE, "%s: %s", path, strerror(errno));
 	if (f != stdin)
 		fclose(f);
-	while (n && isspace((unsigned char)text[n - 1]))
+	while (n && isspace((unsigned char)file_text[n - 1]))
 		n--;
-	text[n] = '\0';
-	if (text[0] != '{') {
-		set_hex(add_arg(request, "key", GM_CTL_BYTES), text);
+	file_text[n] = '\0';
+	return n;
+}
+
+static json_t *read_json(const char *path, size_t n)
+{
+	json_error_t error;
+	json_t *json = json_loadb(file_text, n, 0, &error);
+
+	if (!json)
+		die(EXIT_USAGE, "%s:%d:%d: %s", path, error.line, error.column, error.text);
+	if (!json_is_object(json))
+		die(EXIT_USAGE, "%s: a JSON object is needed", path);
+	return json;
+}
+
+/* {"kid": hex, "alg": "…", "key": hex or "pub": hex, "iss": "…"}, or nothing but the key in hex. */
+static void take_key_file(struct gm_ctl_request *request, const char *path)
+{
+	size_t n = read_secret(path);
+
+	if (file_text[0] != '{') {
+		set_hex(add_arg(request, "key", GM_CTL_BYTES), file_text);
 	} else {
-		json_error_t error;
-		json_t *json = json_loadb(text, n, 0, &error);
-		if (!json)
-			die(EXIT_USAGE, "%s:%d:%d: %s", path, error.line, error.column, error.text);
+		json_t *json = read_json(path, n);
 		take_member(request, json, "pub", "key", true);
 		take_member(request, json, "key", "key", true);
 		take_member(request, json, "kid", "kid", true);
@@ -405,7 +425,46 @@ static void take_key_file(struct gm_ctl_request *request, const char *path)
 		take_member(request, json, "iss", "issuer", false);
 		json_decref(json);
 	}
-	gm_wipe(text, sizeof(text));
+	gm_wipe(file_text, sizeof(file_text));
+}
+
+/* Between least and most bytes, in hex; least 0: may be absent. */
+static void put_hex_member(struct gm_out *o, const char *path, const json_t *json, const char *member, size_t least, size_t most)
+{
+	const char *text = json_string_value(json_object_get(json, member));
+	size_t n = text ? strlen(text) : 0;
+	struct gm_ctl_arg bytes = {.key = "link"};
+
+	if (n > 2 * most || n % 2 || n / 2 < least || (text && strspn(text, "0123456789abcdefABCDEF") != n))
+		die(EXIT_USAGE, "%s: %s: %zu to %zu bytes in hexadecimal digits are needed", path, member, least, most);
+	set_hex(&bytes, text ? text : "");
+	gm_cbor_put_bstr(o, bytes.text, bytes.n);
+	gm_wipe(&bytes, sizeof(bytes));
+}
+
+/* {"addr": "host:port", "ms": hex, "salt": hex, "sid": hex, "rid": hex, "alg": number} travels as the array of the six. sid is
+ * ours, rid the server's; salt may be absent, and so may alg. */
+static void take_link_file(struct gm_ctl_request *request, const char *path)
+{
+	json_t *json = read_json(path, read_secret(path)), *alg = json_object_get(json, "alg");
+	const char *addr = json_string_value(json_object_get(json, "addr"));
+	struct gm_ctl_arg *arg = add_arg(request, "link", GM_CTL_BYTES);
+	struct gm_out o = gm_out((uint8_t *)arg->text, GM_CTL_TEXT_MAX);
+
+	if (!addr || strlen(addr) >= 64)
+		die(EXIT_USAGE, "%s: addr: an address and a port are needed, as 127.0.0.1:5690 or [::1]:5690", path);
+	if (alg && (!json_is_integer(alg) || json_integer_value(alg) < 1 || json_integer_value(alg) > 127))
+		die(EXIT_USAGE, "%s: alg: the COSE number of an AEAD is needed", path);
+	gm_cbor_put_array(&o, 6);
+	gm_cbor_put_text(&o, addr);
+	put_hex_member(&o, path, json, "ms", 16, 32);
+	put_hex_member(&o, path, json, "salt", 0, 16);
+	put_hex_member(&o, path, json, "sid", 0, 7);
+	put_hex_member(&o, path, json, "rid", 0, 7);
+	gm_cbor_put_int(&o, alg ? json_integer_value(alg) : 10);
+	arg->n = gm_out_len(&o);
+	json_decref(json);
+	gm_wipe(file_text, sizeof(file_text));
 }
 
 static void take_value(struct gm_ctl_request *request, const struct gm_ctl_spec *spec, const char *text)
@@ -426,7 +485,7 @@ struct line { /* the command line, understood */
 	const char *repeats_key; /* positional that may repeat: asked once for each */
 	char **repeats;
 	int repeats_n;
-	const char *key_file;
+	const char *key_file, *link_file;
 };
 
 static int take_option(struct line *line, const struct gm_ctl_spec *specs, unsigned n, char **argv, int argc)
@@ -444,10 +503,16 @@ static int take_option(struct line *line, const struct gm_ctl_spec *specs, unsig
 			add_arg(&line->request, spec->key, GM_CTL_BOOL)->u = 1;
 			return 1;
 		}
+		if (!equals && spec->optional) {
+			add_arg(&line->request, spec->key, gm_ctl_spec_wire(spec->type));
+			return 1;
+		}
 		if (!equals && argc < 2)
 			die(EXIT_USAGE, "--%s needs a value", spec->key);
 		const char *value = equals ? equals + 1 : argv[1];
-		if (spec->type == GM_CTL_SPEC_FILE)
+		if (spec->type == GM_CTL_SPEC_FILE && strcmp(spec->key, "link") == 0)
+			line->link_file = value;
+		else if (spec->type == GM_CTL_SPEC_FILE)
 			line->key_file = value;
 		else
 			take_value(&line->request, spec, value);
@@ -496,6 +561,8 @@ static void take_arguments(struct line *line, int argc, char **argv)
 	}
 	if (line->key_file)
 		take_key_file(&line->request, line->key_file);
+	if (line->link_file)
+		take_link_file(&line->request, line->link_file);
 }
 
 /* "group create" before "rekey": the longest verb that the words begin with. */

@@ -7,6 +7,7 @@
 
 #include "ctl/verbs.h"
 #include "gm/crypto.h"
+#include "wire/oscore.h"
 #include "wire/params.h"
 
 #define PAGE 256u /* rows of a listing in one answer */
@@ -634,6 +635,88 @@ static bool key_of(struct call *call, struct gm_cose_key *key)
 	return alg_of(call, key);
 }
 
+static uint8_t take_bytes(struct gm_in *in, uint8_t *to, size_t cap)
+{
+	struct gm_bytes b = gm_cbor_bstr(in);
+
+	if (b.n > cap)
+		gm_in_fail(in, GM_E_RANGE);
+	else if (b.n)
+		memcpy(to, b.p, b.n);
+	return b.n > cap ? 0 : (uint8_t)b.n;
+}
+
+/* [addr, ms, salt, sid, rid, alg] */
+static const char *link_fault(struct gm_bytes from, struct gm_link *to)
+{
+	struct gm_in in = gm_in_bytes(from);
+	char addr[64] = "";
+
+	if (gm_cbor_array(&in) != 6)
+		return "an array of six is needed";
+	struct gm_bytes text = gm_cbor_tstr(&in);
+	to->ms_n = take_bytes(&in, to->ms, sizeof(to->ms));
+	to->salt_n = take_bytes(&in, to->salt, sizeof(to->salt));
+	to->sid_n = take_bytes(&in, to->sid, sizeof(to->sid));
+	to->rid_n = take_bytes(&in, to->rid, sizeof(to->rid));
+	int64_t alg = gm_cbor_int(&in);
+	if (gm_cbor_end(&in) != GM_E_OK)
+		return "a part of it is missing, or too long";
+	if (text.n < sizeof(addr))
+		snprintf(addr, sizeof(addr), "%.*s", (int)text.n, (const char *)text.p);
+	if (!gm_addr_parse(&to->peer, addr) || !to->peer.port)
+		return "addr: an address and a port are needed, as 127.0.0.1:5690 or [::1]:5690";
+	if (to->ms_n < 16)
+		return "ms: at least 16 bytes are needed";
+	if (to->sid_n == to->rid_n && memcmp(to->sid, to->rid, to->sid_n) == 0)
+		return "sid and rid must differ";
+	if (alg < 1 || alg > INT8_MAX || !gm_oscore_id_max((int)alg))
+		return "alg: the COSE number of an AEAD that is known here is needed";
+	if (to->sid_n > gm_oscore_id_max((int)alg) || to->rid_n > gm_oscore_id_max((int)alg))
+		return "sid and rid are too long for alg";
+	to->alg = (int8_t)alg;
+	return NULL;
+}
+
+static bool link_of(struct call *call, struct gm_link *to)
+{
+	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, "link");
+	const char *fault = arg ? link_fault((struct gm_bytes){(const uint8_t *)arg->text, arg->n}, to) : NULL;
+
+	if (fault)
+		gm_ctl_error(call->reply, GM_E_USAGE, "link: %s", fault);
+	return !fault;
+}
+
+/* A path on the server: given without text it is the usual one. false: said why. */
+static bool path_of(struct call *call, const char *key, const char *usual, char *to)
+{
+	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, key);
+	const char *text = arg && arg->n ? arg->text + (arg->text[0] == '/') : usual;
+
+	if (!arg)
+		return true;
+	if (!gm_ctl_arg(call->request, "link"))
+		gm_ctl_error(call->reply, GM_E_USAGE, "%s: only over a link: --link=FILE is missing", key);
+	else if (!text[0] || strlen(text) >= GM_AS_PATH || strstr(text, "//") || strpbrk(text, "?#"))
+		gm_ctl_error(call->reply, GM_E_USAGE, "%s: a path of at most %u bytes is needed, not '%s'", key, GM_AS_PATH - 1, text);
+	else
+		return snprintf(to, GM_AS_PATH, "%s", text) > 0;
+	return false;
+}
+
+static bool over_link(struct call *call, struct gm_as_spec *spec)
+{
+	if (!link_of(call, &spec->link) || !path_of(call, "introspect", "introspect", spec->introspect) ||
+	    !path_of(call, "trl", "trl", spec->trl) || !uint_of(call, "trl-every", UINT32_MAX, &spec->trl_every_s))
+		return false;
+	spec->loose = flag_of(call, "loose-tokens");
+	if (spec->trl[0] || (!spec->loose && !spec->trl_every_s))
+		return true;
+	gm_ctl_error(call->reply, GM_E_USAGE, "%s: only with --trl", spec->loose ? "loose-tokens" : "trl-every");
+	return false;
+}
+
 static void as_add(struct call *call)
 {
 	struct gm_as_spec spec = {.empty_salt_item = flag_of(call, "empty-salt-item"),
@@ -641,29 +724,87 @@ static void as_add(struct call *call)
 
 	if (copy_of(call, "name", spec.name, sizeof(spec.name)) &&
 	    copy_of(call, "issuer", spec.issuer, sizeof(spec.issuer)) &&
-	    copy_of(call, "uri", spec.uri, sizeof(spec.uri)) && key_of(call, &spec.key))
+	    copy_of(call, "uri", spec.uri, sizeof(spec.uri)) && key_of(call, &spec.key) && over_link(call, &spec))
 		finish(call, gm_core_as_add(call->env->core, &call->txn, &spec), "authorization server", spec.name);
 	gm_wipe(&spec, sizeof(spec));
 }
 
-static bool list_as(void *arg, const struct gm_as_info *as)
+static void put_as(struct gm_ctl_reply *r, const struct gm_as_info *as)
 {
-	struct call *call = arg;
-	struct gm_ctl_reply *r = call->reply;
-	char buf[16];
+	char buf[16], addr[GM_ADDR_TEXT];
 
-	if (skipped(call, as->id))
-		return true;
-	if (!next_row(call, as->id))
-		return false;
 	gm_ctl_put_text(r, "name", as->name);
 	gm_ctl_put_uint(r, "id", as->id);
 	gm_ctl_put_text(r, "alg", alg_name(as->alg, buf));
 	gm_ctl_put_bytes(r, "kid", as->kid, as->kid_n);
 	gm_ctl_put_text(r, "issuer", as->issuer);
 	gm_ctl_put_text(r, "uri", as->uri);
-	gm_ctl_row(r);
+	gm_ctl_put_text(r, "link", as->has_link ? gm_addr_text(&as->peer, addr) : "");
+	gm_ctl_put_text(r, "introspect", as->introspect);
+	gm_ctl_put_text(r, "trl", as->trl_state);
+}
+
+static bool list_as(void *arg, const struct gm_as_info *as)
+{
+	struct call *call = arg;
+
+	if (skipped(call, as->id))
+		return true;
+	if (!next_row(call, as->id))
+		return false;
+	put_as(call->reply, as);
+	gm_ctl_row(call->reply);
 	return true;
+}
+
+static bool show_as(void *arg, const struct gm_as_info *as)
+{
+	struct call *call = arg;
+	struct gm_ctl_reply *r = call->reply;
+	struct gm_core_status core;
+
+	if (strcmp(as->name, text_of(call, "name")) != 0)
+		return true;
+	gm_core_status(call->env->core, &core);
+	put_as(r, as);
+	gm_ctl_put_uint(r, "asked", as->asked);
+	gm_ctl_put_uint(r, "answered", as->answered);
+	gm_ctl_put_uint(r, "failed", as->failed);
+	gm_ctl_put_int(r, "answered_at", as->answered_at);
+	gm_ctl_put_text(r, "trl_path", as->trl);
+	gm_ctl_put_bool(r, "loose_tokens", as->loose);
+	gm_ctl_put_uint(r, "trl_every_s", as->trl[0] ? as->trl_every_s : 0);
+	gm_ctl_put_int(r, "trl_full_at", as->trl_full_at);
+	gm_ctl_put_uint(r, "trl_listed", as->trl_listed);
+	if (as->has_cursor)
+		gm_ctl_put_uint(r, "trl_cursor", as->cursor);
+	else
+		gm_ctl_put_text(r, "trl_cursor", NULL);
+	gm_ctl_put_uint(r, "revoked", core.revoked);
+	gm_ctl_row(r);
+	call->rows++;
+	return false;
+}
+
+static void as_show(struct call *call)
+{
+	enum gm_err err = gm_core_ases(call->env->core, show_as, call);
+
+	finish(call, err == GM_E_OK && !call->rows ? GM_E_UNKNOWN : err, "authorization server", text_of(call, "name"));
+}
+
+static void token_revoke(struct call *call)
+{
+	const struct gm_ctl_arg *hash = gm_ctl_arg(call->request, "hash");
+	unsigned evicted = 0;
+
+	if (gm_core_revoke(call->env->core, &call->txn, (struct gm_bytes){(const uint8_t *)hash->text, hash->n}, &evicted) != GM_E_OK) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "hash: 01 and the 32 bytes of a SHA-256 are needed, in hexadecimal digits");
+		return;
+	}
+	gm_ctl_put_uint(call->reply, "evicted", evicted);
+	gm_ctl_row(call->reply);
+	gm_ctl_end(call->reply);
 }
 
 static void as_list(struct call *call)

@@ -41,6 +41,8 @@ static void spec_parse(const char *word, size_t n, struct gm_ctl_spec *spec)
 		n -= 3;
 	const char *equals = memchr(word, '=', n);
 	size_t key_n = equals ? (size_t)(equals - word) : n;
+	spec->optional = key_n && equals && equals[-1] == '[';
+	key_n -= spec->optional;
 	for (size_t i = 0; i < key_n && i < GM_CTL_KEY_MAX; i++)
 		spec->key[i] = (char)tolower((unsigned char)word[i]);
 	if (!equals && !spec->positional)

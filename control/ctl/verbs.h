@@ -22,6 +22,7 @@ struct gm_ctl_spec { /* one argument */
 	char key[GM_CTL_KEY_MAX + 1]; /* on the socket; in lower case where positional */
 	enum gm_ctl_spec_type type;
 	bool positional, repeats;
+	bool optional; /* without a value it is the empty text */
 };
 /* Arguments of a verb in order; returns how many. */
 unsigned gm_ctl_specs(const struct gm_ctl_verb *verb, struct gm_ctl_spec specs[static GM_CTL_SPECS_MAX]);

@@ -476,9 +476,19 @@ static void fill_token(struct event *e, const struct rig_token *t)
 	e->n = (sizeof(*ev) + 7) & ~7u;
 	memset(ev, 0, sizeof(*ev));
 
-	ev->xid = 1;
-	ev->as_id = t->as_id;
+	ev->rec.len = e->n; /* inside an update there is nobody else to set it */
+	ev->xid = t->xid ? t->xid : 1;
+	ev->peer = t->peer;
+	ev->as_id = t->reference.p ? 0 : t->as_id;
 	memcpy(ev->hash, rig_hash(t->client).p, sizeof(ev->hash));
+	ev->sign_info = t->sign_info;
+	ev->ecdh_info = t->ecdh_info;
+	ev->kdc_dh_creds = t->kdc_dh_creds;
+	if (t->reference.p) {
+		ev->exp = ev->nbf = ev->exi = -1;
+		ev->reference = add(e, t->reference.p, t->reference.n);
+		return;
+	}
 	ev->exp = t->exp;
 	ev->nbf = t->nbf;
 	ev->exi = t->exi;
@@ -489,9 +499,53 @@ static void fill_token(struct event *e, const struct rig_token *t)
 	ev->scope = add(e, t->no_scope ? NULL : t->client->scope, t->client->scope_n);
 	ev->osc_id = add(e, t->client->osc_id, sizeof(t->client->osc_id));
 	ev->bad = (uint8_t)t->bad;
-	ev->sign_info = t->sign_info;
-	ev->ecdh_info = t->ecdh_info;
-	ev->kdc_dh_creds = t->kdc_dh_creds;
+}
+
+struct gm_as_spec rig_as_spec(const char *name)
+{
+	struct gm_as_spec as = {.key = {.alg = 10, .key_n = 16, .key = {4, 5, 6}},
+	                        .link = {.peer.port = 5690, .ms_n = 16, .sid_n = 1, .rid_n = 1, .rid = {1}, .alg = 10}};
+
+	snprintf(as.name, sizeof(as.name), "%s", name);
+	snprintf(as.issuer, sizeof(as.issuer), "coap://%s", name);
+	return as;
+}
+
+enum gm_err rig_as(struct core_rig *r, const struct gm_as_spec *spec)
+{
+	rig_turn(r);
+	enum gm_err err = gm_core_as_add(r->core, &r->txn, spec);
+	rig_turn_end(r);
+	return err;
+}
+
+void rig_answered(struct core_rig *r, const struct rig_answered *a)
+{
+	static struct { _Alignas(8) uint8_t b[sizeof(struct gm_ev_answered) + GM_ANSWER_MAX]; } room;
+	struct gm_ev_answered *ev = (void *)room.b;
+
+	*ev = (struct gm_ev_answered){.rec = {.type = GM_EV_ANSWERED},
+	                              .as_id = a->as_id,
+	                              .ask = a->ask,
+	                              .err = (uint8_t)a->err,
+	                              .code = a->code,
+	                              .observed = a->observed,
+	                              .content_format = a->format};
+	if (a->payload.p) {
+		ev->payload = (struct gm_slice){sizeof(*ev), (uint32_t)a->payload.n};
+		memcpy(room.b + sizeof(*ev), a->payload.p, a->payload.n);
+	}
+	ev->rec.worker = (uint16_t)(a->as_id % r->config.workers);
+	ev->rec.len = (uint32_t)(sizeof(*ev) + a->payload.n);
+	rig_turn(r);
+	gm_core_apply(r->core, &r->txn, &ev->rec);
+	gm_core_tick(r->core, &r->txn);
+	rig_turn_end(r);
+}
+
+const struct gm_eff_ask *rig_ask(const struct core_rig *r, unsigned nth)
+{
+	return rig_effect(r, GM_EFF_ASK, nth);
 }
 
 const struct gm_eff_token *rig_token_post(struct core_rig *r, const struct rig_token *t)

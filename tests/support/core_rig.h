@@ -93,11 +93,28 @@ struct rig_token {
 	enum gm_err bad;
 	uint8_t sign_info, ecdh_info, kdc_dh_creds;
 	uint32_t as_id;
+	struct gm_bytes reference; /* p != NULL: it is no CWT: nothing above but client and the labels is told */
+	uint32_t xid;              /* 0: 1 */
+	struct gm_addr peer;
 };
 struct rig_token rig_token_of(const struct rig_client *c);
 const struct gm_eff_token *rig_token_post(struct core_rig *r, const struct rig_token *token);
 /* Under c's context: an update of rights. token->client: whose osc id is the kid, and whose scope is the new one. */
 struct rig_answer rig_token_update(struct core_rig *r, struct rig_client *c, const struct rig_token *token);
+
+/* ---- authorization servers with a link */
+struct gm_as_spec rig_as_spec(const char *name); /* issuer coap://name, a link, nothing over it yet */
+enum gm_err rig_as(struct core_rig *r, const struct gm_as_spec *spec); /* its id is one above the latest */
+struct rig_answered {
+	uint32_t as_id, ask;
+	enum gm_err err;
+	uint8_t code;
+	bool observed;
+	int32_t format;
+	struct gm_bytes payload;
+};
+void rig_answered(struct core_rig *r, const struct rig_answered *a);
+const struct gm_eff_ask *rig_ask(const struct core_rig *r, unsigned nth); /* of the last turn; NULL: none */
 
 struct gm_bytes rig_hash(const struct rig_client *c); /* of its token; good until the next call */
 

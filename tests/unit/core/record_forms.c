@@ -199,3 +199,63 @@ Test(group_record, of_the_first_form_comes_back)
 	free(after);
 	rig_stop(&rig);
 }
+
+/* Form 1 of the next two is their first items. */
+static void cut_to_form_1(struct rig_record *rec, unsigned items)
+{
+	struct gm_in in = gm_in_bytes((struct gm_bytes){rec->value, rec->value_n});
+	uint8_t *value = malloc(1024);
+	struct gm_out o = gm_out(value, 1024);
+
+	cr_assert_gt(gm_cbor_array(&in), items + 1);
+	cr_assert_eq(gm_cbor_uint(&in), 2);
+	gm_cbor_put_array(&o, items + 1);
+	gm_cbor_put_uint(&o, 1);
+	copy_items(&o, &in, items);
+	free(rec->value);
+	rec->value = value;
+	rec->value_n = gm_out_len(&o);
+}
+
+static bool take_as(void *arg, const struct gm_as_info *info)
+{
+	*(struct gm_as_info *)arg = *info;
+	return false;
+}
+
+Test(as_record, of_the_first_form_comes_back_without_a_link)
+{
+	static struct core_rig rig;
+	struct gm_as_info info = {0};
+
+	rig_start(&rig, 1);
+	cut_to_form_1(record_in(&rig, GM_TABLE_AS), 8);
+	rig_restart(&rig);
+	cr_assert_eq(gm_core_ases(rig.core, take_as, &info), GM_E_OK);
+	cr_expect_str_eq(info.name, "as1");
+	cr_expect_str_eq(info.issuer, "coap://as1");
+	cr_expect_not(info.has_link);
+	cr_expect_str_eq(info.trl_state, "off");
+	cr_expect_str_eq(info.introspect, "");
+	rig_stop(&rig);
+}
+
+Test(revoked_record, of_the_first_form_comes_back_as_the_earliest)
+{
+	static struct core_rig rig;
+	struct rig_client c = rig_client(1, "g1", GM_ROLE_REQUESTER);
+	struct gm_core_status s;
+	unsigned evicted;
+
+	rig_start(&rig, 1);
+	rig_turn(&rig);
+	cr_assert_eq(gm_core_revoke(rig.core, &rig.txn, rig_hash(&c), &evicted), GM_E_OK);
+	rig_turn_end(&rig);
+	cut_to_form_1(record_in(&rig, GM_TABLE_REVOKED), 1);
+	rig_restart(&rig);
+	gm_core_status(rig.core, &s);
+	cr_expect_eq(s.revoked, 1u);
+	struct rig_token t = rig_token_of(&c);
+	cr_expect_eq(rig_token_post(&rig, &t)->err, GM_E_TOKEN_REVOKED);
+	rig_stop(&rig);
+}

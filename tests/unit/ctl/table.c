@@ -257,6 +257,60 @@ Test(table, refuses_keys_that_do_not_fit_their_algorithm)
 	cr_expect_str_eq(RUN("as add", "name=a", "alg=-8", KEY32), "end\n");
 }
 
+/* ["127.0.0.1:5690", sixteen bytes, "", h'00', h'01', 10] */
+#define LINK_OF(addr, sid, alg) "link#866e" addr "505152535455565758595a5b5c5d5e5f6040" "41" sid "4101" alg
+#define ADDR "3132372e302e302e313a35363930"
+
+Test(table, takes_a_link_and_what_goes_over_it_and_shows_no_secret)
+{
+	cr_expect_str_eq(RUN("as add", "name=as1", KEY32, "alg=HMAC256", LINK_OF(ADDR, "00", "0a"), "introspect=", "trl=/revoked/list",
+	                     "trl-every:60"), "end\n");
+	RUN("as list");
+	SAYS(" link=127.0.0.1:5690 introspect=introspect trl=starting");
+	RUN("as show", "name=as1");
+	SAYS(" trl_path=revoked/list ");
+	SAYS(" trl_every_s=60 ");
+	SAYS(" loose_tokens=no ");
+	SAYS_NOT("5051525354");
+	cr_expect_str_eq(RUN("as show", "name=as2"), "error unknown: no authorization server 'as2'\n");
+}
+
+Test(table, says_what_is_wrong_with_a_link)
+{
+	static const struct {
+		const char *link, *why;
+	} bad[] = {
+		{"link#80", "error usage: link: an array of six is needed\n"},
+		{"link#86000000000000", "error usage: link: a part of it is missing, or too long\n"},
+		{LINK_OF("3132372e302e302e312035363930", "00", "0a"),
+		 "error usage: link: addr: an address and a port are needed, as 127.0.0.1:5690 or [::1]:5690\n"},
+		{LINK_OF(ADDR, "01", "0a"), "error usage: link: sid and rid must differ\n"},
+		{"link#866e" ADDR "505152535455565758595a5b5c5d5e5f6040420002410" "10c", "error usage: link: sid and rid are too long for alg\n"},
+		{LINK_OF(ADDR, "00", "05"), "error usage: link: alg: the COSE number of an AEAD that is known here is needed\n"},
+		{"link#866e" ADDR "4151404100410" "10a", "error usage: link: ms: at least 16 bytes are needed\n"},
+	};
+
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		cr_expect_str_eq(RUN("as add", "name=as1", KEY32, "alg=HMAC256", bad[i].link), bad[i].why);
+	cr_expect_str_eq(RUN("as add", "name=as1", KEY32, "alg=HMAC256", "trl="),
+	                 "error usage: trl: only over a link: --link=FILE is missing\n");
+	cr_expect_str_eq(RUN("as add", "name=as1", KEY32, "alg=HMAC256", LINK_OF(ADDR, "00", "0a"), "trl=a//b"),
+	                 "error usage: trl: a path of at most 63 bytes is needed, not 'a//b'\n");
+	cr_expect_str_eq(RUN("as add", "name=as1", KEY32, "alg=HMAC256", LINK_OF(ADDR, "00", "0a"), "loose-tokens!"),
+	                 "error usage: loose-tokens: only with --trl\n");
+	cr_expect_str_eq(RUN("as list"), "end\n", "nothing is half done");
+}
+
+Test(table, takes_a_token_back_by_its_hash)
+{
+	cr_expect_str_eq(RUN("token revoke", "hash#01000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"),
+	                 "row evicted=0\nend\n");
+	RUN("token revoke", "hash#00000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
+	SAYS("error usage: hash: ");
+	RUN("token revoke", "hash#0100");
+	SAYS("error usage: hash: ");
+}
+
 Test(hist, counts_in_powers_of_two_and_gives_the_lower_end)
 {
 	uint64_t hist[GM_HIST] = {0};

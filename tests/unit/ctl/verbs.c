@@ -39,6 +39,19 @@ Test(verbs, reads_an_argument_of_each_kind)
 	cr_expect_eq(gm_ctl_spec_wire(specs[4].type), GM_CTL_BYTES);
 }
 
+Test(verbs, reads_a_value_that_may_be_left_out_and_a_word_in_hexadecimal)
+{
+	const struct gm_ctl_verb verb = {.name = "x", .args = "HASH=HEX --list[=TEXT] --last=TEXT"};
+	struct gm_ctl_spec specs[GM_CTL_SPECS_MAX];
+
+	cr_assert_eq(gm_ctl_specs(&verb, specs), 3);
+	cr_expect_str_eq(specs[0].key, "hash");
+	cr_expect(specs[0].positional && specs[0].type == GM_CTL_SPEC_HEX);
+	cr_expect_str_eq(specs[1].key, "list");
+	cr_expect(specs[1].optional && specs[1].type == GM_CTL_SPEC_TEXT && !specs[1].positional);
+	cr_expect_not(specs[2].optional);
+}
+
 Test(verbs, refuses_a_missing_a_foreign_and_a_wrong_argument)
 {
 	const struct gm_ctl_verb *verb = gm_ctl_verb("rekey");
