@@ -1,23 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gmas: a development Authorization Server. Makes keys, mints tokens, answers POST /token on loopback without
- * protection. Not for production. */
+ * protection, and over a link introspects tokens and lists revoked ones. Not for production. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <netinet/in.h>
-#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/gmas/linkfile.h"
+#include "bench/gmas/serve.h"
 #include "bench/member/askey.h"
-#include "bench/member/sockets.h"
 #include "gm/addr.h"
 #include "gm/crypto.h"
 #include "wire/cbor.h"
-#include "wire/coap.h"
 #include "wire/cwt.h"
-#include "wire/fields.h"
 
 #define GROUPS_MAX 16u
 #define EXIT_USAGE 2
@@ -27,6 +23,10 @@ struct options {
 	const char *alg, *iss, *aud, *key, *out, *listen;
 	const char *groups[GROUPS_MAX];
 	unsigned groups_n;
+	const char *admins[GROUPS_MAX];
+	unsigned admins_n;
+	const char *addr, *link, *revoked, *tokens;
+	bool reference, loose;
 	const char *auds[4], *kid_of, *cnonce;
 	unsigned auds_n;
 	bool extended_scope;
@@ -40,8 +40,10 @@ static const char usage[] =
     "usage: gmas keygen --alg AES-CCM-16-64-128|HMAC256|EdDSA|ES256 --iss NAME --aud AUDIENCE -o AS.json\n"
     "       gmas mint -k AS.json --group NAME=ROLE[,ROLE] [--group ...] [--exp SECONDS] [--count N] [-o TOKENS.jsonl]\n"
     "            [--nbf SECONDS] [--exi SECONDS --seq N] [--extended-scope] [--audience NAME ...] [--kid-of ID] [--cnonce HEX]\n"
-    "            [--osc-alg NUMBER] [--osc-hkdf NUMBER]\n"
+    "            [--osc-alg NUMBER] [--osc-hkdf NUMBER] [--admin PATTERN=PERM[,PERM] ...] [--reference] [--loose]\n"
     "       gmas serve -k AS.json [--listen 127.0.0.1:5690] [--exp SECONDS] [--osc-alg NUMBER] [--osc-hkdf NUMBER]\n"
+    "            [--link LINK.json [--reference] [--tokens TOKENS.jsonl] [--revoked HASHES]]\n"
+    "       gmas link -o LINK.json --addr 127.0.0.1:5690\n"
     "\n"
     "A development Authorization Server for gmd: makes a key, mints CWTs with an OSCORE cnf, or answers\n"
     "POST /token on loopback, without any protection. Not for production.\n"
@@ -49,6 +51,9 @@ static const char usage[] =
     "--osc-alg and --osc-hkdf name what client and gmd are to use between them, by COSE's numbers: AEADs 1, 2, 3,\n"
     "10 (the default), 11, 24, 30 and 31, hashes 5 HMAC 256/256 (the default) and 7 HMAC 512/512.\n"
     "--kid-of takes the id of an earlier token and mints an update of its client's rights.\n"
+    "PATTERN is * for every group, re:REGEXP or a name; PERM is list, create, read, write or delete.\n"
+    "--reference makes tokens that say nothing: serve answers what they stand for, at /introspect over the link. At /trl it\n"
+    "lists what --revoked names, a hash a line; the file is read again when it changes. --loose leaves the CWT tag away.\n"
     "exit: 0 done, 1 failed, 2 wrong usage\n";
 
 static int wrong(const char *what)
@@ -79,7 +84,7 @@ static int keygen(const struct options *o)
 
 static bool scope_of(struct gm_out *out, const struct options *o)
 {
-	gm_cbor_put_array(out, o->groups_n);
+	gm_cbor_put_array(out, o->groups_n + o->admins_n);
 	for (unsigned i = 0; i < o->groups_n; i++) {
 		char name[65];
 		const char *eq = strchr(o->groups[i], '=');
@@ -88,6 +93,15 @@ static bool scope_of(struct gm_out *out, const struct options *o)
 			return false;
 		snprintf(name, sizeof(name), "%.*s", (int)(eq - o->groups[i]), o->groups[i]);
 		gm_scope_put(out, name, roles);
+	}
+	for (unsigned i = 0; i < o->admins_n; i++) {
+		char pattern[129];
+		const char *eq = strrchr(o->admins[i], '=');
+		uint32_t permissions = eq ? gm_permissions_parse(eq + 1) : 0;
+		if (!permissions || eq == o->admins[i] || eq - o->admins[i] > 128)
+			return false;
+		snprintf(pattern, sizeof(pattern), "%.*s", (int)(eq - o->admins[i]), o->admins[i]);
+		gm_scope_put_admin(out, pattern, permissions);
 	}
 	return out->err == GM_E_OK;
 }
@@ -113,6 +127,8 @@ static void print_minted(FILE *to, const struct gm_minted *m, const struct gm_mi
 		print_hex(to, "ms", m->ms, sizeof(m->ms));
 		print_hex(to, "salt", m->salt, sizeof(m->salt));
 	}
+	if (what->reference)
+		print_hex(to, "claims", m->claims, m->claims_n);
 	print_hex(to, "hash", hash, sizeof(hash));
 	if (!what->kid.p && what->osc_alg)
 		fprintf(to, "\"alg\":%d,", what->osc_alg);
@@ -144,6 +160,8 @@ static bool mint_of(const struct options *o, struct gm_mint *what, uint8_t kid[s
 	int64_t now = (int64_t)time(NULL);
 	*what = (struct gm_mint){
 	    .extended_scope = o->extended_scope,
+	    .reference = o->reference,
+	    .loose = o->loose,
 	    .exp = o->exp_s ? now + o->exp_s : o->exi_s >= 0 ? -1 : now + LIFE_S,
 	    .nbf = o->has_nbf ? now + o->nbf_s : -1,
 	    .exi = o->exi_s,
@@ -162,10 +180,10 @@ static int mint(const struct options *o)
 	struct gm_mint what;
 	uint8_t bytes[512], kid[HEX_MAX], cnonce[HEX_MAX];
 	struct gm_out scope = gm_out(bytes, sizeof(bytes));
-	if (!o->key || !o->groups_n)
-		return wrong("mint needs -k and --group");
+	if (!o->key || !(o->groups_n + o->admins_n))
+		return wrong("mint needs -k and --group or --admin");
 	if (!scope_of(&scope, o))
-		return wrong("--group takes NAME=ROLE[,ROLE]");
+		return wrong("--group takes NAME=ROLE[,ROLE], --admin PATTERN=PERM[,PERM]");
 	if (!mint_of(o, &what, kid, cnonce))
 		return wrong("--kid-of and --cnonce take 1 to 32 bytes in hex");
 	what.scope = gm_out_result(&scope);
@@ -193,103 +211,6 @@ static int mint(const struct options *o)
 
 /* ---- serve */
 
-static volatile sig_atomic_t stopped;
-
-static void on_signal(int sig)
-{
-	(void)sig;
-	stopped = 1;
-}
-
-struct token_ask { /* RFC 9200 §5.8.1 */
-	struct gm_bytes audience, scope;
-};
-
-static void put_number(struct gm_out *body, unsigned label, int32_t n)
-{
-	if (!n)
-		return;
-	gm_cbor_put_uint(body, label);
-	gm_cbor_put_int(body, n);
-}
-
-static uint8_t answer_token(struct gm_out *body, const struct gm_askey *key, const struct gm_coap *msg,
-                            const struct options *o)
-{
-	static const struct gm_field fields[] = {
-	    {5, GM_FIELD_TSTR, offsetof(struct token_ask, audience)},
-	    {9, GM_FIELD_BSTR, offsetof(struct token_ask, scope)},
-	};
-	struct token_ask ask = {0};
-	struct gm_in in = gm_in_bytes(msg->payload);
-	struct gm_minted m;
-	if (msg->path_n != 1 || !gm_bytes_is(msg->path[0], "token"))
-		return GM_COAP(4, 4);
-	if (msg->code != GM_COAP_POST)
-		return GM_COAP(4, 5);
-	gm_fields_read(&in, fields, GM_FIELDS_N(fields), &ask);
-	if (gm_cbor_end(&in) != GM_E_OK || !ask.scope.p || gm_scope_check(ask.scope) != GM_E_OK ||
-	    (ask.audience.p && !gm_bytes_is(ask.audience, key->aud)))
-		return GM_COAP(4, 0);
-	long exp_s = o->exp_s ? o->exp_s : LIFE_S;
-	struct gm_mint what = {.scope = ask.scope,
-	                       .exp = (int64_t)time(NULL) + exp_s,
-	                       .nbf = -1,
-	                       .exi = -1,
-	                       .osc_alg = o->osc_alg,
-	                       .osc_hkdf = o->osc_hkdf};
-	if (gm_askey_mint_as(&m, key, &what) != GM_E_OK)
-		return GM_COAP(5, 0);
-	gm_cbor_put_map(body, 4);
-	gm_cbor_put_uint(body, 1);
-	gm_cbor_put_bstr(body, m.token, m.token_n);
-	gm_cbor_put_uint(body, 2);
-	gm_cbor_put_uint(body, (uint64_t)exp_s);
-	gm_cbor_put_uint(body, 8); /* cnf: {4 osc: {0 id, 2 ms, 3 hkdf, 4 alg, 5 salt}}          RFC 9203 §3.2 */
-	gm_cbor_put_map(body, 1);
-	gm_cbor_put_uint(body, 4);
-	gm_cbor_put_map(body, 3u + (o->osc_hkdf != 0) + (o->osc_alg != 0));
-	gm_cbor_put_uint(body, 0);
-	gm_cbor_put_bstr(body, m.osc_id, sizeof(m.osc_id));
-	gm_cbor_put_uint(body, 2);
-	gm_cbor_put_bstr(body, m.ms, sizeof(m.ms));
-	put_number(body, 3, o->osc_hkdf);
-	put_number(body, 4, o->osc_alg);
-	gm_cbor_put_uint(body, 5);
-	gm_cbor_put_bstr(body, m.salt, sizeof(m.salt));
-	gm_cbor_put_uint(body, 38);
-	gm_cbor_put_uint(body, 2);
-	gm_wipe(&m, sizeof(m));
-	return GM_COAP(2, 1);
-}
-
-static void serve_one(struct gm_port *port, const struct gm_dgram *in, const struct gm_askey *key,
-                      const struct options *o)
-{
-	static uint16_t mid;
-	struct gm_coap msg;
-	struct gm_dgram d;
-	uint8_t bytes[1024];
-	uint16_t last = 0;
-	if (gm_coap_decode((struct gm_bytes){in->data, in->len}, &msg) != GM_E_OK || msg.code == 0 || msg.code >= 32 ||
-	    gm_port_sockets.tx_get(port, &d, 1) != 1)
-		return;
-	bool con = msg.type == GM_COAP_CON;
-	struct gm_out body = gm_out(bytes, sizeof(bytes)), pkt = gm_out(d.data, d.cap);
-	uint8_t code = answer_token(&body, key, &msg, o);
-	gm_coap_put_head(&pkt, con ? GM_COAP_ACK : GM_COAP_NON, code, con ? msg.mid : mid++, msg.token, msg.token_len);
-	if (gm_out_len(&body)) {
-		gm_coap_put_option_uint(&pkt, &last, GM_OPT_CONTENT_FORMAT, GM_CF_ACE);
-		gm_coap_put_payload(&pkt, bytes, gm_out_len(&body));
-	}
-	d.len = (uint16_t)gm_out_len(&pkt);
-	d.peer = in->peer;
-	d.local = in->local;
-	if (pkt.err == GM_E_OK && body.err == GM_E_OK)
-		gm_port_sockets.tx_burst(port, &d, 1);
-	gm_wipe(bytes, sizeof(bytes));
-}
-
 static bool is_loopback(const struct gm_addr *a)
 {
 	static const uint8_t v4[13] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127}, v6[16] = {[15] = 1};
@@ -299,34 +220,29 @@ static bool is_loopback(const struct gm_addr *a)
 static int serve(const struct options *o)
 {
 	struct gm_askey key;
-	struct gm_port *port;
-	unsigned one = 1;
-	struct gm_port_config config = {.listen_n = 1, .arg = &one};
-	struct gm_dgram d[8];
+	struct gm_serve what = {.key = &key, .exp_s = o->exp_s ? o->exp_s : LIFE_S, .reference = o->reference, .link = o->link,
+	                        .osc_alg = o->osc_alg, .osc_hkdf = o->osc_hkdf, .revoked = o->revoked, .tokens = o->tokens};
 	if (!o->key)
 		return wrong("serve needs -k");
-	if (!gm_addr_parse(&config.listen[0], o->listen) || !is_loopback(&config.listen[0]))
+	if (!o->link && (o->reference || o->revoked || o->tokens))
+		return wrong("--reference, --revoked and --tokens are of use over a link: --link is missing");
+	if (!gm_addr_parse(&what.listen, o->listen) || !is_loopback(&what.listen))
 		return wrong("--listen takes a loopback address and port: what is served has no protection");
 	enum gm_err err = gm_askey_load(&key, o->key);
 	if (err != GM_E_OK)
 		return failed(o->key, err);
-	if (gm_port_sockets.open(&port, &config) != GM_E_OK) {
-		perror(o->listen);
-		return 1;
-	}
-	struct sigaction sa = {.sa_handler = on_signal};
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	fprintf(stderr, "gmas: coap://%s/token for development: unprotected, no client is authenticated\n", o->listen);
-	while (!stopped) {
-		gm_port_sockets.wait(port, 1000000000u);
-		unsigned n = gm_port_sockets.rx_burst(port, d, 8);
-		for (unsigned i = 0; i < n; i++)
-			serve_one(port, &d[i], &key, o);
-	}
-	gm_port_sockets.close(port);
+	int code = gm_serve(&what);
 	gm_wipe(&key, sizeof(key));
-	return 0;
+	return code;
+}
+
+static int link_file(const struct options *o)
+{
+	struct gm_addr addr;
+	if (!o->out || !o->addr || !gm_addr_parse(&addr, o->addr) || !addr.port)
+		return wrong("link needs -o and --addr with an address and a port");
+	enum gm_err err = gm_linkfile_make(o->out, o->addr);
+	return err == GM_E_OK ? 0 : failed(o->out, err);
 }
 
 static bool read_options(struct options *o, int argc, char **argv)
@@ -341,7 +257,10 @@ static bool read_options(struct options *o, int argc, char **argv)
 	    {"audience", required_argument, NULL, 'A'}, {"kid-of", required_argument, NULL, 'K'},
 	    {"extended-scope", no_argument, NULL, 'S'}, {"cnonce", required_argument, NULL, 'C'},
 	    {"osc-alg", required_argument, NULL, 'L'}, {"osc-hkdf", required_argument, NULL, 'H'},
-	    {0},
+	    {"admin", required_argument, NULL, 'm'},  {"reference", no_argument, NULL, 'r'},
+	    {"loose", no_argument, NULL, 'O'},        {"addr", required_argument, NULL, 'd'},
+	    {"link", required_argument, NULL, 'I'},   {"revoked", required_argument, NULL, 'R'},
+	    {"tokens", required_argument, NULL, 'T'}, {0},
 	};
 	for (int c; (c = getopt_long(argc, argv, "o:k:", longs, NULL)) != -1;) {
 		switch (c) {
@@ -403,6 +322,29 @@ static bool read_options(struct options *o, int argc, char **argv)
 				return false;
 			o->auds[o->auds_n++] = optarg;
 			break;
+		case 'm':
+			if (o->admins_n == GROUPS_MAX)
+				return false;
+			o->admins[o->admins_n++] = optarg;
+			break;
+		case 'r':
+			o->reference = true;
+			break;
+		case 'O':
+			o->loose = true;
+			break;
+		case 'd':
+			o->addr = optarg;
+			break;
+		case 'I':
+			o->link = optarg;
+			break;
+		case 'R':
+			o->revoked = optarg;
+			break;
+		case 'T':
+			o->tokens = optarg;
+			break;
 		case 'g':
 			if (o->groups_n == GROUPS_MAX)
 				return false;
@@ -420,7 +362,7 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*run)(const struct options *);
-	} commands[] = {{"keygen", keygen}, {"mint", mint}, {"serve", serve}};
+	} commands[] = {{"keygen", keygen}, {"mint", mint}, {"serve", serve}, {"link", link_file}};
 	struct options o = {.exi_s = -1, .count = 1, .listen = "127.0.0.1:5690"};
 
 	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {

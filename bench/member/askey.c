@@ -160,6 +160,21 @@ static struct gm_bytes make_auds(struct gm_out *out, const struct gm_mint *what)
 	return gm_out_result(out);
 }
 
+#define CWT_TAG 2u /* bytes of tag 61 */
+#define REFERENCE 16u
+
+static enum gm_err refer(struct gm_minted *minted, struct gm_out *token, struct gm_bytes claims)
+{
+	uint8_t random[REFERENCE];
+
+	gm_random(random, sizeof(random));
+	random[0] |= 0xe0; /* a simple value of CBOR: what begins like that is no CWT */
+	gm_out_bytes(token, random, sizeof(random));
+	memcpy(minted->claims, claims.p, claims.n);
+	minted->claims_n = claims.n;
+	return token->err;
+}
+
 enum gm_err gm_askey_mint_as(struct gm_minted *minted, const struct gm_askey *key, const struct gm_mint *what)
 {
 	uint8_t claims[GM_TOKEN_MAX], cti[sizeof(key->aud) + 8], iv[GM_CCM_NONCE], list[512];
@@ -196,8 +211,13 @@ enum gm_err gm_askey_mint_as(struct gm_minted *minted, const struct gm_askey *ke
 	gm_cwt_encode(&payload, &cwt);
 	if (payload.err != GM_E_OK)
 		return payload.err;
-	enum gm_err err = gm_cose_protect(&out, &key->mint, iv, gm_out_result(&payload));
+	enum gm_err err = what->reference ? refer(minted, &out, gm_out_result(&payload))
+	                                  : gm_cose_protect(&out, &key->mint, iv, gm_out_result(&payload));
 	minted->token_n = gm_out_len(&out);
+	if (err == GM_E_OK && what->loose && !what->reference) {
+		minted->token_n -= CWT_TAG;
+		memmove(minted->token, minted->token + CWT_TAG, minted->token_n);
+	}
 	gm_wipe(claims, sizeof(claims));
 	return err;
 }
@@ -214,27 +234,61 @@ void gm_scope_put(struct gm_out *out, const char *name, uint32_t roles)
 	gm_cbor_put_uint(out, roles);
 }
 
+#define TAG_IREGEXP 21065
+
+void gm_scope_put_admin(struct gm_out *out, const char *pattern, uint32_t permissions)
+{
+	gm_cbor_put_array(out, 2);
+	if (strcmp(pattern, "*") == 0) {
+		gm_cbor_put_bool(out, true);
+	} else if (strncmp(pattern, "re:", 3) == 0) {
+		gm_cbor_put_tag(out, TAG_IREGEXP);
+		gm_cbor_put_text(out, pattern + 3);
+	} else {
+		gm_cbor_put_text(out, pattern);
+	}
+	gm_cbor_put_uint(out, permissions);
+}
+
+struct word {
+	const char *name;
+	uint32_t bit;
+};
+
+/* Words with commas between; 0: not understood */
+static uint32_t words_parse(const char *text, const struct word *words, size_t words_n)
+{
+	uint32_t bits = 0;
+
+	while (*text) {
+		size_t n = strcspn(text, ","), i;
+		for (i = 0; i < words_n; i++)
+			if (strlen(words[i].name) == n && strncmp(words[i].name, text, n) == 0)
+				break;
+		if (i == words_n)
+			return 0;
+		bits |= words[i].bit;
+		text += n + (text[n] == ',');
+	}
+	return bits;
+}
+
+uint32_t gm_permissions_parse(const char *text)
+{
+	static const struct word permissions[] = {{"list", 1}, {"create", 2}, {"read", 4}, {"write", 8}, {"delete", 16}};
+	uint32_t bits = words_parse(text, permissions, sizeof(permissions) / sizeof(permissions[0]));
+
+	return bits ? bits | 1 : 0;
+}
+
 uint32_t gm_roles_parse(const char *text)
 {
-	static const struct {
-		const char *name;
-		uint32_t role;
-	} roles[] = {
+	static const struct word roles[] = {
 	    {"requester", GM_ROLE_REQUESTER},
 	    {"responder", GM_ROLE_RESPONDER},
 	    {"monitor", GM_ROLE_MONITOR},
 	    {"verifier", GM_ROLE_VERIFIER},
 	};
-	uint32_t bits = 0;
-	while (*text) {
-		size_t n = strcspn(text, ","), i;
-		for (i = 0; i < 4; i++)
-			if (strlen(roles[i].name) == n && strncmp(roles[i].name, text, n) == 0)
-				break;
-		if (i == 4)
-			return 0;
-		bits |= roles[i].role;
-		text += n + (text[n] == ',');
-	}
-	return bits;
+
+	return words_parse(text, roles, sizeof(roles) / sizeof(roles[0]));
 }
