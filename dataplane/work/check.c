@@ -401,6 +401,19 @@ static enum gm_res resource(const struct gm_coap *m)
 	return GM_RES_NONE;
 }
 
+/* Content-Format of what succeeds: the only one there is. RFC 7252 §5.10.4 */
+static bool acceptable(const struct gm_coap *m, enum gm_res res)
+{
+	static const int32_t formats[GM_RES_N] = {
+		[GM_RES_AUTHZ_INFO] = GM_CF_ACE, [GM_RES_NUM] = GM_CF_CBOR,    [GM_RES_ACTIVE] = GM_CF_CBOR,
+		[GM_RES_STALE_SIDS] = GM_CF_CBOR, [GM_RES_MANAGE] = GM_CF_LINK,
+	};
+	bool creates = res == GM_RES_MANAGE && m->code == GM_COAP_POST;
+	int32_t format = formats[res] && !creates ? formats[res] : GM_CF_GROUPCOMM;
+
+	return m->accept == GM_CF_NONE || res == GM_RES_NONE || m->code == GM_COAP_DELETE || m->accept == format;
+}
+
 uint32_t gm_body_key(struct worker *w, uint8_t method, const struct gm_bytes *path, unsigned n)
 {
 	uint32_t key = method;
@@ -625,6 +638,8 @@ static void put_request(struct gm_ev_request *ev, const struct opening *o, const
 	ev->bad = GM_E_OK;
 	if (m->unknown_critical)
 		ev->bad = GM_E_BAD_OPTION;
+	else if (!acceptable(m, res))
+		ev->bad = GM_E_NOT_ACCEPTABLE;
 	else if (res == GM_RES_GROUP && m->code == GM_COAP_POST && m->content_format != GM_CF_NONE &&
 	         m->content_format != GM_CF_GROUPCOMM)
 		ev->bad = GM_E_BAD_FORMAT;
@@ -778,7 +793,7 @@ static void request_opened(struct worker *w, struct opening *o, struct gm_bytes 
 	take_blocks(&x, &inner);
 	x.content = content_key(w, &inner);
 	bool later_block = inner.has_block2 && inner.block2.num;
-	if (!inner.unknown_critical && !later_block && read_here(w, c, &x, &inner, res, o->repeat)) {
+	if (!inner.unknown_critical && !later_block && acceptable(&inner, res) && read_here(w, c, &x, &inner, res, o->repeat)) {
 		if (!o->repeat && w->moved)
 			tell_moved(w, o);
 		return;

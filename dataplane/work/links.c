@@ -113,7 +113,8 @@ void gm_links_plain(struct worker *w, const struct gm_coap *m, const struct xch 
 {
 	struct gm_coap_block block;
 	struct plain a = {.code = GM_COAP(4, 5), .format = GM_CF_NONE};
-	const struct blob *links = m->code == GM_COAP_GET ? links_for(w, m) : NULL;
+	bool acceptable = m->accept == GM_CF_NONE || m->accept == GM_CF_LINK;
+	const struct blob *links = m->code == GM_COAP_GET && acceptable ? links_for(w, m) : NULL;
 	uint8_t echo[8];
 
 	echo_of(w, &x->peer, echo);
@@ -124,7 +125,7 @@ void gm_links_plain(struct worker *w, const struct gm_coap *m, const struct xch 
 		if (!shown && a.block2)
 			a.echo = (struct gm_bytes){echo, sizeof echo};
 	} else if (m->code == GM_COAP_GET) {
-		a.code = GM_COAP(5, 0);
+		a.code = acceptable ? GM_COAP(5, 0) : GM_COAP(4, 6);
 	}
 	gm_answer_plain(w, x, &a, NULL);
 }
