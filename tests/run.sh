@@ -98,6 +98,7 @@ if [ -n "${fast:-}" ]; then
 	export GM_BUILD=$PWD/build/fast
 	stage 'python' unittest /usr/bin/python3 -m unittest discover -v tests/python
 	stage 'interop' tally tests/interop.sh
+	stage 'interface' tally tests/python/interface.py
 	stage 'long answers' tally tests/python/many.py --members "${MANY:-500}"
 	stage 'kinds of groups' tally tests/kinds.sh
 	stage 'quickstart' tally deploy/quickstart.sh "${MEMBERS:-300}"
@@ -112,5 +113,6 @@ if [ -n "${dev:-}" ]; then
 	stage 'attack sanitizers' mass /usr/bin/python3 tests/attack/attack.py --seconds 10
 fi
 stage 'requirements' tally tests/requirements.py --ctest build/fast/Testing/Temporary/LastTest.log --python "$logs/python.log" \
-	--script "interop.sh=$logs/interop.log" --script "kinds.sh=$logs/kinds-of-groups.log" --script "python/many.py=$logs/long-answers.log"
+	--script "interop.sh=$logs/interop.log" --script "kinds.sh=$logs/kinds-of-groups.log" \
+	--script "python/many.py=$logs/long-answers.log" --script "python/interface.py=$logs/interface.log"
 finish

@@ -425,7 +425,11 @@ uint32_t gm_body_key(struct worker *w, uint8_t method, const struct gm_bytes *pa
 
 static uint32_t request_key(struct worker *w, const struct gm_coap *m)
 {
-	return gm_body_key(w, m->code, m->path, m->path_n);
+	uint32_t key = gm_body_key(w, m->code, m->path, m->path_n);
+
+	for (unsigned i = 0; i < m->query_n; i++)
+		key = key * 31 + gm_worker_hash(w, m->query[i].p, m->query[i].n);
+	return key;
 }
 
 /* A later block of an answer may be asked for without repeating the payload: 0 goes with all. */
