@@ -195,6 +195,21 @@ void gm_hkdf_sha256_extract(uint8_t prk[static GM_SHA256], const uint8_t *salt, 
 void gm_hkdf_sha256_expand(uint8_t *out, size_t out_len, const uint8_t prk[static GM_SHA256], const uint8_t *info,
                            size_t info_len);
 
+/* HKDF-SHA-256 of many contexts at once: an extract and up to GM_HKDF_OUTS expands each, salt, key and infos of any
+ * length. Bit i is unset where an out_len of jobs[i] is above GM_SHA256; nothing of that job is written then. */
+#define GM_HKDF_OUTS 3u
+struct gm_hkdf_out {
+	uint8_t *out;
+	const uint8_t *info;
+	size_t out_len, info_len; /* out_len 0: not wanted */
+};
+struct gm_hkdf_job {
+	const uint8_t *salt, *ikm;
+	size_t salt_len, ikm_len;
+	struct gm_hkdf_out out[GM_HKDF_OUTS];
+};
+uint64_t gm_hkdf_contexts(const struct gm_hkdf_job *jobs, unsigned n);
+
 /* Keyed 64-bit hash for tables that strangers can fill. SipHash-2-4 */
 uint64_t gm_siphash(const uint8_t key[static 16], const uint8_t *msg, size_t len);
 

@@ -4,7 +4,8 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
-#include "ccm_variants.h"
+#include "dice.h"
+#include "emulated.h"
 #include "guard.h"
 #include "vectors.h"
 
@@ -198,24 +199,6 @@ Test(ccm_variants, take_each_vector_in_every_lane_among_good_and_bad_ones)
 
 /* ---- random jobs, each buffer between closed pages */
 
-struct dice {
-	uint8_t seed[32];
-	uint32_t turn;
-	uint32_t pool[256];
-	unsigned at;
-};
-
-static uint32_t roll(struct dice *d, uint32_t below)
-{
-	if (d->at == 0) {
-		d->turn++;
-		memcpy(d->seed, &d->turn, sizeof(d->turn));
-		gm_random_from(d->pool, sizeof(d->pool), d->seed);
-		d->at = 256;
-	}
-	return d->pool[--d->at] % below;
-}
-
 #define TEXT_MAX 4096u
 #define AAD_MAX 4096u
 
@@ -233,43 +216,43 @@ static void make_buffers(void)
 		                              gm_guard_new(TEXT_MAX + 16)};
 }
 
-static size_t some_length(struct dice *d, size_t max)
+static size_t some_length(struct gm_dice *d, size_t max)
 {
 	static const size_t limits[] = {1, 18, 50, 70, 150, 300, 1200};
-	size_t below = limits[roll(d, 7)];
+	size_t below = limits[gm_roll(d, 7)];
 
-	return roll(d, 200) == 0 ? roll(d, (uint32_t)max + 1) : roll(d, (uint32_t)below);
+	return gm_roll(d, 200) == 0 ? gm_roll(d, (uint32_t)max + 1) : gm_roll(d, (uint32_t)below);
 }
 
-static void random_job(struct dice *d, struct gm_ccm_job *j, const struct buffers *b, bool alike)
+static void random_job(struct gm_dice *d, struct gm_ccm_job *j, const struct buffers *b, bool alike)
 {
 	if (!alike) {
 		j->aad_len = some_length(d, AAD_MAX);
 		j->text_len = some_length(d, TEXT_MAX);
-		j->tag_len = roll(d, 2) ? 8 : 16;
+		j->tag_len = gm_roll(d, 2) ? 8 : 16;
 	}
-	uint8_t *key = gm_guard_at(&b->key, GM_CCM_KEY, roll(d, 2)), *aad = gm_guard_at(&b->aad, j->aad_len, roll(d, 2));
-	uint8_t *nonce = gm_guard_at(&b->nonce, GM_CCM_NONCE, roll(d, 2));
+	uint8_t *key = gm_guard_at(&b->key, GM_CCM_KEY, gm_roll(d, 2)), *aad = gm_guard_at(&b->aad, j->aad_len, gm_roll(d, 2));
+	uint8_t *nonce = gm_guard_at(&b->nonce, GM_CCM_NONCE, gm_roll(d, 2));
 
 	for (unsigned k = 0; k < GM_CCM_KEY; k++)
-		key[k] = (uint8_t)roll(d, 256);
+		key[k] = (uint8_t)gm_roll(d, 256);
 	for (unsigned k = 0; k < GM_CCM_NONCE; k++)
-		nonce[k] = (uint8_t)roll(d, 256);
+		nonce[k] = (uint8_t)gm_roll(d, 256);
 	for (size_t k = 0; k < j->aad_len; k++)
-		aad[k] = (uint8_t)(roll(d, 256));
+		aad[k] = (uint8_t)(gm_roll(d, 256));
 	j->key = key;
 	j->nonce = nonce;
 	j->aad = aad;
-	j->text = gm_guard_at(&b->text, j->text_len + j->tag_len, roll(d, 2));
+	j->text = gm_guard_at(&b->text, j->text_len + j->tag_len, gm_roll(d, 2));
 	for (size_t k = 0; k < j->text_len; k++)
-		j->text[k] = (uint8_t)roll(d, 256);
+		j->text[k] = (uint8_t)gm_roll(d, 256);
 }
 
 /* Half of the batches have one shape, and so have neighbours in ours. */
-static unsigned random_batch(struct dice *d, struct gm_ccm_job *jobs)
+static unsigned random_batch(struct gm_dice *d, struct gm_ccm_job *jobs)
 {
-	unsigned n = roll(d, 3) == 0 ? 64 - roll(d, 3) : 1 + roll(d, 20);
-	bool alike = roll(d, 2);
+	unsigned n = gm_roll(d, 3) == 0 ? 64 - gm_roll(d, 3) : 1 + gm_roll(d, 20);
+	bool alike = gm_roll(d, 2);
 
 	for (unsigned i = 0; i < n; i++) {
 		if (i > 0)
@@ -279,14 +262,14 @@ static unsigned random_batch(struct dice *d, struct gm_ccm_job *jobs)
 	return n;
 }
 
-static void mutate(struct dice *d, const struct gm_ccm_job *j)
+static void mutate(struct gm_dice *d, const struct gm_ccm_job *j)
 {
-	uint8_t *at[] = {(uint8_t *)j->key + roll(d, GM_CCM_KEY), (uint8_t *)j->nonce + roll(d, GM_CCM_NONCE),
-	                 j->aad_len ? (uint8_t *)j->aad + roll(d, (uint32_t)j->aad_len) : j->text + j->text_len,
-	                 j->text + roll(d, (uint32_t)j->text_len + j->tag_len)};
+	uint8_t *at[] = {(uint8_t *)j->key + gm_roll(d, GM_CCM_KEY), (uint8_t *)j->nonce + gm_roll(d, GM_CCM_NONCE),
+	                 j->aad_len ? (uint8_t *)j->aad + gm_roll(d, (uint32_t)j->aad_len) : j->text + j->text_len,
+	                 j->text + gm_roll(d, (uint32_t)j->text_len + j->tag_len)};
 
-	if (roll(d, 3) == 0)
-		*at[roll(d, 4)] ^= (uint8_t)(1u << roll(d, 8));
+	if (gm_roll(d, 3) == 0)
+		*at[gm_roll(d, 4)] ^= (uint8_t)(1u << gm_roll(d, 8));
 }
 
 static void keep(uint8_t to[][TEXT_MAX + 16], const struct gm_ccm_job *jobs, unsigned n)
@@ -322,18 +305,11 @@ static void agree(const struct gm_ccm_job *jobs, unsigned n, bool opening)
 	}
 }
 
-static unsigned long jobs_wanted(void)
-{
-	const char *s = getenv("GM_JOBS");
-
-	return s ? strtoul(s, NULL, 10) : JOBS;
-}
-
 Test(ccm_variants, seal_and_open_random_and_damaged_batches_as_openssl_does)
 {
 	struct gm_ccm_job jobs[GM_BATCH_MAX] = {0};
-	struct dice d = {.seed = {0}};
-	unsigned long done = 0, wanted = jobs_wanted();
+	struct gm_dice d = {.seed = {0}};
+	unsigned long done = 0, wanted = gm_jobs_wanted(JOBS);
 
 	make_buffers();
 	while (done < wanted) {
@@ -350,7 +326,7 @@ Test(ccm_variants, seal_and_open_random_and_damaged_batches_as_openssl_does)
 
 /* ---- each length on its own */
 
-static void one_length(struct dice *d, size_t aad_len, size_t text_len, uint8_t tag_len, unsigned n)
+static void one_length(struct gm_dice *d, size_t aad_len, size_t text_len, uint8_t tag_len, unsigned n)
 {
 	struct gm_ccm_job jobs[GM_BATCH_MAX] = {0};
 
@@ -366,7 +342,7 @@ static void one_length(struct dice *d, size_t aad_len, size_t text_len, uint8_t 
 
 Test(ccm_variants, take_every_length_of_aad_up_to_300_and_every_length_of_text_up_to_300)
 {
-	struct dice d = {.seed = {1}};
+	struct gm_dice d = {.seed = {1}};
 
 	make_buffers();
 	for (size_t len = 0; len <= 300; len++) {

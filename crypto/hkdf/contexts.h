@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef GM_HKDF_CONTEXTS_H
+#define GM_HKDF_CONTEXTS_H
+
+#include <gm/crypto.h>
+
+/* One way to compute; all variants answer alike, byte by byte. */
+struct gm_hkdf_variant {
+	const char *name;
+	bool (*usable)(void);
+	uint64_t (*contexts)(const struct gm_hkdf_job *jobs, unsigned n);
+};
+
+extern const struct gm_hkdf_variant gm_hkdf_shani, gm_hkdf_avx512, gm_hkdf_avx2; /* on x86-64 */
+extern const struct gm_hkdf_variant gm_hkdf_portable;
+
+/* All that this build has, fastest first; ends with NULL. */
+extern const struct gm_hkdf_variant *const gm_hkdf_variants[];
+
+/* Pick the variant to use from now on; called once by gm_crypto_init(). */
+void gm_hkdf_pick(void);
+
+static inline bool gm_hkdf_fits(const struct gm_hkdf_job *j)
+{
+	return j->out[0].out_len <= GM_SHA256 && j->out[1].out_len <= GM_SHA256 && j->out[2].out_len <= GM_SHA256;
+}
+
+#endif
