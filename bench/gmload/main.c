@@ -106,54 +106,54 @@ struct settings {
 	long port, max, window, tries;
 };
 
+static const struct setting { /* an option with a value */
+	struct option option;
+	bool number;
+	size_t at;
+} table[] = {
+    {{"server", required_argument, NULL, 's'}, false, offsetof(struct settings, server)},
+    {{"as", required_argument, NULL, 'a'}, false, offsetof(struct settings, as)},
+    {{"port", required_argument, NULL, 'p'}, true, offsetof(struct settings, port)},
+    {{"max", required_argument, NULL, 'm'}, true, offsetof(struct settings, max)},
+    {{"window", required_argument, NULL, 'w'}, true, offsetof(struct settings, window)},
+    {{"tries", required_argument, NULL, 't'}, true, offsetof(struct settings, tries)},
+    {{"keys", required_argument, NULL, 'k'}, false, offsetof(struct settings, keys)},
+    {{"acks", required_argument, NULL, 'c'}, false, offsetof(struct settings, acks)},
+    {{"io", required_argument, NULL, 'i'}, false, offsetof(struct settings, io)},
+};
+#define SETTINGS_N (sizeof(table) / sizeof(table[0]))
+
+static bool set(struct settings *s, int letter, char *value)
+{
+	for (size_t i = 0; i < SETTINGS_N; i++) {
+		void *to = (char *)s + table[i].at;
+		if (table[i].option.val != letter)
+			continue;
+		if (table[i].number)
+			*(long *)to = atol(value);
+		else
+			*(const char **)to = value;
+		return true;
+	}
+	return false;
+}
+
 static bool read_options(struct settings *s, int argc, char **argv)
 {
-	static const struct option longs[] = {
-	    {"server", required_argument, NULL, 's'}, {"as", required_argument, NULL, 'a'},
-	    {"port", required_argument, NULL, 'p'},   {"max", required_argument, NULL, 'm'},
-	    {"window", required_argument, NULL, 'w'}, {"tries", required_argument, NULL, 't'},
-	    {"keys", required_argument, NULL, 'k'},   {"acks", required_argument, NULL, 'c'},
-	    {"io", required_argument, NULL, 'i'},     {"help", no_argument, NULL, 'h'},
-	    {"version", no_argument, NULL, 'v'},      {0},
-	};
+	struct option longs[SETTINGS_N + 3] = {{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'v'}};
+	for (size_t i = 0; i < SETTINGS_N; i++)
+		longs[2 + i] = table[i].option;
 	for (int c; (c = getopt_long(argc, argv, "s:a:w:h", longs, NULL)) != -1;) {
-		switch (c) {
-		case 's':
-			s->server = optarg;
-			break;
-		case 'a':
-			s->as = optarg;
-			break;
-		case 'p':
-			s->port = atol(optarg);
-			break;
-		case 'm':
-			s->max = atol(optarg);
-			break;
-		case 'w':
-			s->window = atol(optarg);
-			break;
-		case 't':
-			s->tries = atol(optarg);
-			break;
-		case 'k':
-			s->keys = optarg;
-			break;
-		case 'c':
-			s->acks = optarg;
-			break;
-		case 'i':
-			s->io = optarg;
-			break;
-		case 'h':
+		if (c == 'h') {
 			print_usage(stdout);
 			exit(0);
-		case 'v':
+		}
+		if (c == 'v') {
 			puts("gmload " GM_VERSION);
 			exit(0);
-		default:
-			return false;
 		}
+		if (!set(s, c, optarg))
+			return false;
 	}
 	return s->port > 0 && s->port < 65536 && s->max > 0 && s->max <= (long)GM_FLEET_MAX && s->window > 0 &&
 	       s->tries >= 0 && s->tries < 256;

@@ -11,22 +11,6 @@ struct info_entry {
 	int32_t alg, kty, crv, cred_fmt;
 };
 
-static bool is_named(struct gm_bytes id, struct gm_bytes name)
-{
-	struct gm_in in = gm_in_bytes(id);
-	struct gm_list names;
-	struct gm_bytes v;
-
-	if (gm_cbor_peek(&in) == GM_CBOR_TSTR)
-		return gm_bytes_eq(gm_cbor_tstr(&in), name);
-	if (!gm_list_decode(id, GM_CBOR_TSTR, &names))
-		return false;
-	while (gm_list_tstr(&names, &v))
-		if (gm_bytes_eq(v, name))
-			return true;
-	return false;
-}
-
 static bool read_entry(struct gm_in *in, struct gm_bytes *id, struct info_entry *e)
 {
 	bool good = gm_cbor_array(in) == 5;
@@ -48,7 +32,7 @@ static bool find_entry(struct gm_bytes infos, struct gm_bytes name, struct info_
 	for (uint64_t n = infos.p ? gm_cbor_array(&in) : 0; n; n--) {
 		if (!read_entry(&in, &id, found))
 			return false;
-		if (is_named(id, name))
+		if (gm_info_names(id, name))
 			return true;
 	}
 	return false;

@@ -233,8 +233,7 @@ void gm_kdc_dh_creds_entry(struct gm_out *out, const struct gm_bytes *names, uns
 	gm_cbor_put_bstr(out, kdc_cred.p, kdc_cred.n);
 }
 
-/* id of an entry: one name, or an array of several */
-static bool names_one(struct gm_bytes id, struct gm_bytes name)
+bool gm_info_names(struct gm_bytes id, struct gm_bytes name)
 {
 	struct gm_in in = gm_in_bytes(id);
 	struct gm_list names;
@@ -261,7 +260,7 @@ enum gm_err gm_kdc_dh_creds_find(struct gm_bytes kdc_dh_creds, struct gm_bytes n
 		struct gm_bytes id = gm_cbor_item(&in);
 		gm_cbor_int(&in);
 		struct gm_bytes c = gm_cbor_bstr(&in);
-		if (in.err == GM_E_OK && !cred->p && names_one(id, name))
+		if (in.err == GM_E_OK && !cred->p && gm_info_names(id, name))
 			*cred = c;
 	}
 	enum gm_err err = gm_cbor_end(&in);

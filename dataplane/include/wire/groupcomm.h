@@ -134,6 +134,8 @@ void gm_ecdh_info_entry(struct gm_out *out, const struct gm_bytes *names, unsign
  */
 void gm_kdc_dh_creds_entry(struct gm_out *out, const struct gm_bytes *names, unsigned n,
                            const struct gm_group_params *p, struct gm_bytes kdc_cred);
+/* Whether the id of such an entry, raw, names the group: one name, or an array of several. */
+bool gm_info_names(struct gm_bytes id, struct gm_bytes name);
 /* The credential that kdc_dh_creds, a raw array of such entries, has for a group. MISSING: none; else as cbor.h */
 GM_NODISCARD enum gm_err gm_kdc_dh_creds_find(struct gm_bytes kdc_dh_creds, struct gm_bytes name,
                                               struct gm_bytes *cred);
