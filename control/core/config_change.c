@@ -379,10 +379,12 @@ static bool same_keys(const struct gm_group_params *a, const struct gm_group_par
 /* Everybody comes with a new credential, as the Group Manager does itself. GA §6.6.2 */
 static void forget_credentials(struct gm_turn *t, struct gm_group *g)
 {
+	gm_rejoin_begin(t, g);
 	for (uint32_t slot = 0; slot < g->slots_n; slot++) {
 		struct gm_member *m = gm_groups_slot(t->core, g, slot);
-		if (!m || !m->cred.n)
+		if (!m || m->roles == GM_ROLE_MONITOR)
 			continue;
+		gm_rejoin_expect(t, g, m);
 		struct gm_member_parts parts = gm_members_parts(m);
 		parts.cred = (struct gm_bytes){0};
 		gm_members_set_parts(m, &parts);
@@ -404,19 +406,22 @@ static void drop_stale_sets(struct gm_turn *t, struct gm_group *g)
  * they are of the old length; who missed a rekey forgets everything then. GA §6.6.2 */
 static void shorten_sids(struct gm_turn *t, struct gm_group *g, unsigned sid_max)
 {
-	struct gm_held *held = gm_plan_take_held(g);
+	struct gm_held *held = gm_wait_take(&g->held);
 
+	gm_rejoin_begin(t, g);
 	for (uint32_t slot = 0; slot < g->slots_n; slot++) {
 		struct gm_member *m = gm_groups_slot(t->core, g, slot);
-		if (m && m->sid_n > sid_max)
-			gm_members_remove(t, m, GM_E_EVICTED, GM_REASON_NONE, GM_HASTE_NOW);
+		if (!m || m->sid_n <= sid_max)
+			continue;
+		gm_rejoin_expect(t, g, m);
+		gm_members_remove(t, m, GM_E_EVICTED, GM_REASON_NONE, GM_HASTE_NOW);
 	}
 	gm_plan_step(t, g, GM_REASON_OPERATOR);
 	drop_stale_sets(t, g);
 	g->spec.max_members = SHORT_SIDS_MEMBERS;
 	g->sid_len = gm_core_sid_len(g->spec.max_members);
 	gm_record_put_group(t, g);
-	gm_plan_answer(t, held);
+	gm_wait_answer(t, held, GM_WAITED_REKEY);
 }
 
 static void change_params(struct gm_turn *t, struct gm_group *g, const struct gm_group_params *params)
@@ -442,6 +447,8 @@ void gm_config_apply(struct gm_turn *t, struct gm_group *g, const struct gm_admi
 	bool algs = !same_params(&params, &g->spec.params);
 
 	set_about(t, g, m);
+	if (g->spec.active != m->active && g->members)
+		gm_plan_owe_active(t, g);
 	g->spec.active = m->active;
 	g->check_interval = (uint32_t)m->policies.check_interval;
 	g->expiration_delta = (uint32_t)m->policies.expiration_delta;

@@ -263,16 +263,16 @@ static void moved(struct gm_turn *t, struct gm_assoc *a, const struct gm_addr *p
 	gm_record_put_assoc(t, a);
 }
 
-void gm_core_request(struct gm_turn *t, const struct gm_ev_request *ev, bool held)
+void gm_core_request(struct gm_turn *t, const struct gm_ev_request *ev, enum gm_waited waited)
 {
 	struct gm_assoc *a = gm_assoc_by_ctx(t->core, ev->ctx);
 	enum gm_err err = GM_E_OK;
 
 	if (!a && (ev->flags & GM_REQ_CONFIRM))
-		err = held ? GM_E_UNAUTHORIZED : gm_token_confirm(t, ev, &a);
+		err = waited ? GM_E_UNAUTHORIZED : gm_token_confirm(t, ev, &a);
 	if (err == GM_E_OK && (!a || a->closing))
 		err = GM_E_UNAUTHORIZED;
-	if (err == GM_E_OK && (ev->flags & GM_REQ_MOVED) && !held)
+	if (err == GM_E_OK && (ev->flags & GM_REQ_MOVED) && !waited)
 		moved(t, a, &ev->peer);
 	if (err == GM_E_OK)
 		err = (enum gm_err)ev->bad;
@@ -282,7 +282,9 @@ void gm_core_request(struct gm_turn *t, const struct gm_ev_request *ev, bool hel
 		gm_reply_err(t, ev, err);
 		return;
 	}
-	struct gm_call call = {.ev = ev, .assoc = a, .ident = gm_ident_at(t->core, a->ident), .held = held};
+	struct gm_call call = {.ev = ev, .assoc = a, .ident = gm_ident_at(t->core, a->ident), .waited = waited};
+
+	call.held = waited == GM_WAITED_REKEY;
 	gm_policy_request(t, &call);
 }
 
@@ -293,7 +295,7 @@ static void on_token(struct gm_turn *t, const struct gm_rec *rec)
 
 static void on_request(struct gm_turn *t, const struct gm_rec *rec)
 {
-	gm_core_request(t, (const void *)rec, false);
+	gm_core_request(t, (const void *)rec, GM_WAITED_NOT);
 }
 
 static void on_lease(struct gm_turn *t, const struct gm_rec *rec)
@@ -408,12 +410,23 @@ static void rekey_due(struct gm_turn *t, struct gm_timer *timer)
 	gm_plan_due(t, OWNER_OF(timer, struct gm_group, rekey));
 }
 
+static void first_due(struct gm_turn *t, struct gm_timer *timer)
+{
+	gm_rejoin_due(t, OWNER_OF(timer, struct gm_group, first));
+}
+
+static void active_due(struct gm_turn *t, struct gm_timer *timer)
+{
+	gm_plan_active_told(t, OWNER_OF(timer, struct gm_group, active));
+}
+
 static void run(struct gm_turn *t, struct gm_heap *h, uint64_t now)
 {
 	static void (*const due[])(struct gm_turn *, struct gm_timer *) = {
 	    [GM_TIMER_TOKEN] = token_due, [GM_TIMER_BAR] = bar_due,     [GM_TIMER_KEYS] = keys_due,
 	    [GM_TIMER_SEEN] = seen_due,   [GM_TIMER_REKEY] = rekey_due, [GM_TIMER_REVOKED] = revoked_due,
 	    [GM_TIMER_ASK] = ask_due,     [GM_TIMER_WATCH] = gm_trl_due,
+	    [GM_TIMER_FIRST] = first_due, [GM_TIMER_ACTIVE] = active_due,
 	};
 
 	for (unsigned n = 0; h->n && h->at[0]->at <= now && n < EXPIRIES_PER_TICK; n++) {

@@ -66,7 +66,6 @@ struct gm_group *gm_groups_link(struct gm_core *c, uint32_t index, const char *n
 	g->self = id;
 	g->index = index;
 	memcpy(g->spec.name, name, strlen(name) + 1);
-	g->held_last = &g->held;
 	c->groups[index] = g;
 	if (index >= c->groups_n)
 		c->groups_n = index + 1;
@@ -82,7 +81,10 @@ void gm_groups_unlink(struct gm_core *c, struct gm_group *g)
 	gm_map_remove(&c->name_map, name_key(c, name), g->index + 1);
 	gm_timer_stop(&c->wall, &g->keys);
 	gm_timer_stop(&c->mono, &g->rekey);
-	gm_plan_answer(NULL, gm_plan_take_held(g));
+	gm_timer_stop(&c->mono, &g->first);
+	gm_timer_stop(&c->mono, &g->active);
+	gm_wait_answer(NULL, gm_wait_take(&g->held), GM_WAITED_REKEY);
+	gm_wait_answer(NULL, gm_wait_take(&g->behind), GM_WAITED_REJOINS);
 	for (uint64_t v = g->stale_first; g->stale && v <= g->version; v++)
 		free(gm_stale_of(g, v)->sids);
 	free(g->stale);
@@ -328,8 +330,9 @@ enum gm_err gm_core_group_delete(struct gm_core *core, struct gm_txn *txn, const
 		gm_record_remove_stale(&t, g, v, gm_stale_of(g, v)->n);
 	gm_record_remove_group(&t, g);
 	gm_tell_group(&t, g, true);
-	struct gm_held *held = gm_plan_take_held(g);
+	struct gm_held *held = gm_wait_take(&g->held), *behind = gm_wait_take(&g->behind);
 	gm_groups_unlink(core, g);
-	gm_plan_answer(&t, held); /* the group is gone, they will hear */
+	gm_wait_answer(&t, held, GM_WAITED_REKEY); /* the group is gone, they will hear */
+	gm_wait_answer(&t, behind, GM_WAITED_REJOINS);
 	return GM_E_OK;
 }

@@ -187,7 +187,7 @@ static void decide(struct gm_turn *t, struct gm_ask *q, const struct gm_cwt *cwt
 		token->bad = GM_E_TOKEN_PROFILE;
 	add_claims(t->core, token, cwt, update ? cwt->cnf_kid : cwt->osc.id);
 	if (update)
-		gm_core_request(t, (const void *)event, true);
+		gm_core_request(t, (const void *)event, GM_WAITED_ANSWER);
 	else
 		gm_token_decide(t, token, claims);
 	if (!update)

@@ -210,7 +210,7 @@ static enum gm_err check_bounds(const struct gm_turn *t, const struct gm_call *c
 	if (!call->member &&
 	    (t->core->members.used >= t->core->config.members_max || g->members >= g->spec.max_members))
 		return GM_E_FULL;
-	if (g->held_n >= HELD_MAX)
+	if (g->held.n >= HELD_MAX)
 		return GM_E_BUSY;
 	return GM_E_OK;
 }
@@ -235,14 +235,20 @@ static enum first rekey_first(struct gm_turn *t, struct gm_call *call)
 	struct gm_group *g = call->group;
 	bool newcomer = !call->member && g->members > 0 && !call->held;
 
-	if (newcomer && g->spec.backward == GM_BACKWARD_WINDOW) {
+	bool window = g->spec.backward == GM_BACKWARD_WINDOW ||
+	              (g->spec.backward == GM_BACKWARD_EACH && gm_rejoin_expected(g, call->ident)); /* one for all who return */
+
+	if (newcomer && window) {
 		gm_plan_hold(t, g, call->ev);
+		return FIRST_WAITS;
+	}
+	if (newcomer && g->spec.backward == GM_BACKWARD_EACH) { /* held too, so that the others are told who it is */
+		gm_plan_hold(t, g, call->ev);
+		gm_plan_step(t, g, GM_REASON_JOIN);
 		return FIRST_WAITS;
 	}
 	if (g->members == 0 && g->reason != GM_REASON_NONE)
 		gm_plan_step(t, g, g->reason);
-	else if (newcomer && g->spec.backward == GM_BACKWARD_EACH)
-		gm_plan_step(t, g, GM_REASON_JOIN);
 	else if (!is_monitor(call) && g->sids.n >= sid_space(g))
 		gm_plan_step(t, g, GM_REASON_SENDER_IDS);
 	else
@@ -353,11 +359,14 @@ static void admit(struct gm_turn *t, struct gm_call *call)
 	sid_give_up(t, g, m);
 	if (!is_monitor(call))
 		sid_take(t, g, m); /* one is free: check_bounds, rekey_first */
+	if (call->held && !again)
+		gm_plan_joined(g, m);
 	gm_members_handed(t->core, m, g->version);
 	gm_record_put_member(t, m);
 	gm_tell_member(t, m, call->assoc->save.id, false);
 	answer_joined(t, call, m, again);
 	sids_run_low(t, g);
+	gm_rejoin_came(t, g, call->ident);
 	*(again ? &t->core->count.rejoins : &t->core->count.joins_ok) += 1;
 	gm_core_log(t->core, "join.ok group=%s node=%s num=%llu again=%d", g->spec.name, m->node,
 	            (unsigned long long)g->version, again);
@@ -366,8 +375,13 @@ static void admit(struct gm_turn *t, struct gm_call *call)
 void gm_members_join(struct gm_turn *t, struct gm_call *call)
 {
 	enum gm_err err = check_join(t, call);
-	enum first first = err == GM_E_OK ? rekey_first(t, call) : FIRST_NOTHING;
 
+	if (err == GM_E_OK && gm_rejoin_first(call)) {
+		err = gm_rejoin_hold(call);
+		if (err == GM_E_OK)
+			return;
+	}
+	enum first first = err == GM_E_OK ? rekey_first(t, call) : FIRST_NOTHING;
 	if (first == FIRST_REKEYED) { /* those who waited were answered: the caller may have been one of them */
 		call->held = true;
 		call->member = gm_ident_member(t->core, call->ident, call->group->index);
@@ -473,6 +487,7 @@ void gm_members_recred(struct gm_turn *t, struct gm_call *call)
 	gm_members_set_parts(m, &parts);
 	gm_record_put_member(t, m);
 	gm_reply(t, call->ev, GM_COAP(2, 4), GM_REPLY_SAVE, GM_CF_NONE, (struct gm_bytes){0});
+	gm_rejoin_came(t, call->group, call->ident);
 }
 
 /* ---- the end of a membership */
@@ -498,6 +513,8 @@ void gm_members_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notic
 		link = &((struct gm_member *)gm_slab_at(&c->members, *link))->next;
 	*link = m->next;
 	gm_groups_member_free(c, m);
+	if (reason != GM_REASON_NONE && reason != GM_REASON_LEAVE)
+		gm_rejoin_came(t, g, ident); /* it will not */
 	if (reason != GM_REASON_NONE)
 		gm_plan_ask(t, g, reason, haste);
 }

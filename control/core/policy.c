@@ -119,7 +119,7 @@ static bool too_often(const struct gm_turn *t, struct gm_call *call, const struc
 	uint32_t rate = t->core->config.changes_per_minute;
 	uint64_t now = t->txn->mono_ms, *until = &call->ident->spent_until_ms;
 
-	if (!rate || call->held || (row->method != POST && row->method != DELETE) || call->ev->res == GM_RES_AUTHZ_INFO)
+	if (!rate || call->waited || (row->method != POST && row->method != DELETE) || call->ev->res == GM_RES_AUTHZ_INFO)
 		return false;
 	*until = *until > now ? *until : now;
 	if (*until - now > 60000u - 60000u / rate)

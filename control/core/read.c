@@ -173,6 +173,18 @@ size_t gm_creds_for_joiner(struct gm_turn *t, const struct gm_call *call, const 
 	return gm_out_len(&o);
 }
 
+void gm_creds_of_joiners(struct gm_turn *t, const struct gm_group *g, struct gm_out *out)
+{
+	const struct gm_member *m[GM_JOINERS_MAX];
+	struct chosen c = {.m = m};
+
+	for (uint32_t i = 0; i < g->joiners_n && g->joiners_n <= GM_JOINERS_MAX; i++)
+		if ((m[c.n] = gm_groups_slot(t->core, g, g->joiners[i])) && m[c.n]->sid_n)
+			c.n++;
+	if (c.n)
+		put_columns(out, &c);
+}
+
 static void answer_creds(struct gm_turn *t, const struct gm_call *call, const struct chosen *c)
 {
 	size_t cap = columns_size(c) + 16;

@@ -85,7 +85,7 @@ static uint64_t wanted_at(const struct gm_turn *t, const struct gm_group *g)
 
 void gm_plan_arm(struct gm_turn *t, struct gm_group *g)
 {
-	if (g->reason == GM_REASON_NONE || (g->members == 0 && !g->held))
+	if (g->reason == GM_REASON_NONE || (g->members == 0 && !g->held.n))
 		gm_timer_stop(&t->core->mono, &g->rekey);
 	else
 		gm_timer_set(&t->core->mono, &g->rekey, GM_TIMER_REKEY, wanted_at(t, g));
@@ -136,38 +136,48 @@ void gm_plan_keys_due(struct gm_turn *t, struct gm_group *g)
 
 /* ---- Joins that wait for the window */
 
-void gm_plan_hold(struct gm_turn *t, struct gm_group *g, const struct gm_ev_request *ev)
+void gm_wait_add(struct gm_wait *w, const struct gm_ev_request *ev)
 {
 	struct gm_held *h = gm_must_alloc(NULL, sizeof(*h));
 
 	h->next = NULL;
 	h->event = gm_must_alloc(NULL, ev->rec.len);
 	memcpy(h->event, ev, ev->rec.len);
-	*g->held_last = h;
-	g->held_last = &h->next;
-	g->held_n++;
-	gm_plan_ask(t, g, GM_REASON_JOIN, GM_HASTE_WINDOW);
+	*(w->first ? w->last : &w->first) = h;
+	w->last = &h->next;
+	w->n++;
 }
 
-struct gm_held *gm_plan_take_held(struct gm_group *g)
+struct gm_held *gm_wait_take(struct gm_wait *w)
 {
-	struct gm_held *h = g->held;
+	struct gm_held *h = w->first;
 
-	g->held = NULL;
-	g->held_last = &g->held;
-	g->held_n = 0;
+	*w = (struct gm_wait){0};
 	return h;
 }
 
-void gm_plan_answer(struct gm_turn *t, struct gm_held *held)
+void gm_wait_answer(struct gm_turn *t, struct gm_held *held, enum gm_waited waited)
 {
 	for (struct gm_held *h = held, *next; h; h = next) {
 		next = h->next;
 		if (t)
-			gm_core_request(t, h->event, true);
+			gm_core_request(t, h->event, waited);
 		free(h->event);
 		free(h);
 	}
+}
+
+void gm_plan_hold(struct gm_turn *t, struct gm_group *g, const struct gm_ev_request *ev)
+{
+	gm_wait_add(&g->held, ev);
+	gm_plan_ask(t, g, GM_REASON_JOIN, GM_HASTE_WINDOW);
+}
+
+/* Members are told of them, unless they are too many. KG §11.1 */
+void gm_plan_joined(struct gm_group *g, const struct gm_member *m)
+{
+	if (m->sid_n && g->joiners_n++ < GM_JOINERS_MAX)
+		g->joiners[g->joiners_n - 1] = m->slot;
 }
 
 /* ---- the step */
@@ -203,14 +213,16 @@ void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason)
 	g->haste = GM_HASTE_WINDOW;
 	gm_record_put_group(t, g);
 	gm_tell_group(t, g, false);
-	if (g->distributing)
-		gm_tell_rekey(t, g);
 	gm_plan_arm(t, g);
 	gm_plan_arm_keys(t->core, g);
 	t->core->count.rekeys++;
 	gm_core_log(t->core, "rekey.start group=%s num=%llu reason=%s members=%u", g->spec.name,
 	            (unsigned long long)g->version, gm_reason_text(reason), g->members);
-	gm_plan_answer(t, gm_plan_take_held(g));
+	uint64_t version = g->version;
+	g->joiners_n = 0;
+	gm_wait_answer(t, gm_wait_take(&g->held), GM_WAITED_REKEY);
+	if (g->distributing && g->version == version)
+		gm_tell_rekey(t, g); /* last: it names those who were let in just now */
 }
 
 /* ---- the distribution */
@@ -259,8 +271,28 @@ void gm_plan_delivered(struct gm_turn *t, const struct gm_ev_delivered *ev)
 		end_walk(t, g);
 }
 
+/* ---- active: workers tell those who observe it. A notification that a stop may have swallowed is made again: one that
+ * is so old has arrived, or will be asked for. */
+#define ACTIVE_OWED_MS 300000u
+
+void gm_plan_owe_active(struct gm_turn *t, struct gm_group *g)
+{
+	g->owed |= GM_OWED_ACTIVE;
+	gm_timer_set(&t->core->mono, &g->active, GM_TIMER_ACTIVE, t->txn->mono_ms + ACTIVE_OWED_MS);
+}
+
+void gm_plan_active_told(struct gm_turn *t, struct gm_group *g)
+{
+	g->owed &= ~GM_OWED_ACTIVE;
+	gm_record_put_group(t, g);
+}
+
 void gm_plan_resume(struct gm_turn *t, struct gm_group *g)
 {
+	if (g->owed & GM_OWED_ACTIVE) {
+		gm_plan_owe_active(t, g);
+		gm_tell_active(t, g);
+	}
 	if (g->distributing && g->members) {
 		g->walkers = (1u << t->core->config.workers) - 1;
 		g->started_ms = t->txn->mono_ms;

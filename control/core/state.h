@@ -29,7 +29,8 @@ void gm_map_remove(struct gm_map *m, uint32_t key, uint32_t value);
 void gm_map_free(struct gm_map *m);
 
 enum gm_timer_kind { GM_TIMER_TOKEN, GM_TIMER_BAR, GM_TIMER_KEYS, GM_TIMER_SEEN, GM_TIMER_REKEY, GM_TIMER_REVOKED,
-                     GM_TIMER_ASK, GM_TIMER_WATCH, GM_TIMER_NONE };
+                     GM_TIMER_ASK, GM_TIMER_WATCH, GM_TIMER_FIRST, GM_TIMER_ACTIVE,
+                     GM_TIMER_NONE };
 struct gm_timer {
 	uint64_t at;
 	uint32_t pos; /* place in the heap, from 1; 0: not set */
@@ -70,6 +71,7 @@ struct gm_ident { /* an authorization server and the osc id of a proof-of-posses
 	uint32_t self, as_id;
 	uint32_t assoc, members, bars; /* current association; heads of lists */
 	uint32_t closing;              /* associations that are ending */
+	uint32_t returning; /* the change of a group that it has to come again for; see rejoin.c */
 	uint64_t spent_until_ms; /* of its allowance of changes, on the mono clock */
 	uint8_t osc_id_n, osc_id[32];
 };
@@ -146,10 +148,15 @@ enum gm_reason { /* for a rekey, weakest first */
 };
 enum gm_haste { GM_HASTE_WINDOW, GM_HASTE_NOW, GM_HASTE_SUPERSEDE };
 
-struct gm_held { /* a Join Request that waits for the window's rekey */
+struct gm_held { /* a Join Request that waits */
 	struct gm_held *next;
 	struct gm_ev_request *event;
 };
+struct gm_wait { /* a line of them; last is set where first is */
+	struct gm_held *first, **last;
+	unsigned n;
+};
+enum gm_waited { GM_WAITED_NOT, GM_WAITED_ANSWER, GM_WAITED_REJOINS, GM_WAITED_REKEY }; /* ANSWER: of an AS */
 
 #define GM_SLOT_FREE 0x80000000u /* in slots: free, the low bits name the next free one + 1 */
 #define GM_STALE_CHUNK 256u      /* Sender IDs in a stored record */
@@ -159,7 +166,7 @@ struct gm_held { /* a Join Request that waits for the window's rekey */
 #define GM_GROUP_INDEX_MAX (1u << 20)
 
 struct gm_group {
-	struct gm_timer keys, rekey;
+	struct gm_timer keys, rekey, first, active;
 	uint32_t self, index, gen; /* gen: of what a Join is judged by */
 	struct gm_group_spec spec;
 	uint64_t version;
@@ -184,8 +191,11 @@ struct gm_group {
 	enum gm_reason reason;
 	enum gm_haste haste;
 	uint64_t asked_ms, window_end_ms;
-	struct gm_held *held, **held_last;
-	unsigned held_n;
+	struct gm_wait held;
+	/* members that have to come again, and who waits until they have: rejoin.c */
+	uint32_t returning, returning_n;
+	struct gm_wait behind;
+	uint32_t joiners[8], joiners_n; /* who was held for the latest rekey and let in; the first of them */
 	/* the distribution of the current version */
 	bool distributing;
 	uint32_t walkers; /* workers that have not ended their walk */
@@ -193,8 +203,10 @@ struct gm_group {
 	unsigned confirmed, late, waiting;
 	unsigned owed; /* GM_OWED_*: what members have to be told beside keys; in the store until it is done */
 };
+#define GM_JOINERS_MAX 8u
 #define GM_OWED_CONFIG 1u /* a changed configuration, with the walk */
-#define GM_OWED_ALL 1u
+#define GM_OWED_ACTIVE 2u /* whether the group is active, to those who observe that */
+#define GM_OWED_ALL 3u
 #define GM_SID_BURNED (UINT32_MAX - 1)
 
 struct gm_pending { /* contexts of one identity that wait for their first request */
@@ -208,6 +220,7 @@ struct gm_core {
 	struct gm_as *ases;   /* room for GM_ASES_MAX */
 	unsigned ases_n;
 	uint8_t cnonce_key[16]; /* of this start */
+	uint32_t changes; /* of groups' configurations that members have to come again for */
 	uint32_t next_as; /* no id is given twice: bars and contexts that wait outlive their server */
 	struct gm_slab assocs, idents, members, bars, seen, revoked, group_mem;
 	uint32_t *ctx[GM_SHARDS]; /* slot to association */
@@ -260,7 +273,7 @@ static inline struct gm_bytes gm_blob(const uint8_t *blob, struct gm_slice s)
 /* core.c */
 void gm_dice(struct gm_txn *txn, void *out, size_t n);
 void gm_core_log(const struct gm_core *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void gm_core_request(struct gm_turn *t, const struct gm_ev_request *ev, bool held);
+void gm_core_request(struct gm_turn *t, const struct gm_ev_request *ev, enum gm_waited waited);
 void gm_core_due(struct gm_turn *t); /* run what is due on the mono clock */
 
 /* ident.c: associations and identities */
@@ -311,6 +324,7 @@ struct gm_call { /* a request on its way through the checks */
 	struct gm_ident *ident;
 	struct gm_group *group;   /* NULL for /ace-group */
 	struct gm_member *member; /* NULL: the caller is none */
+	enum gm_waited waited;    /* for what: a Join, or an update of rights */
 	bool held;                /* a Join whose rekey has happened */
 };
 typedef void (*gm_handler)(struct gm_turn *t, struct gm_call *call);
@@ -390,22 +404,38 @@ void gm_read_groups(struct gm_turn *t, struct gm_call *call);
 /* The three pairs 13, 14, 15 that a Join asked for; malloc()ed into *out. */
 size_t gm_creds_for_joiner(struct gm_turn *t, const struct gm_call *call, const struct gm_member *joiner, uint8_t **out);
 
+/* The same pairs for those who were held for the latest rekey: nothing where there are none or too many. */
+void gm_creds_of_joiners(struct gm_turn *t, const struct gm_group *g, struct gm_out *out);
+
 /* rekey_plan.c */
 void gm_plan_ask(struct gm_turn *t, struct gm_group *g, enum gm_reason reason, enum gm_haste haste);
 void gm_plan_hold(struct gm_turn *t, struct gm_group *g, const struct gm_ev_request *ev);
 void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason);
+void gm_plan_joined(struct gm_group *g, const struct gm_member *m); /* who was held for the step */
 void gm_plan_due(struct gm_turn *t, struct gm_group *g);      /* its timer rang */
 void gm_plan_keys_due(struct gm_turn *t, struct gm_group *g); /* schedule or end of the keys */
 void gm_plan_arm(struct gm_turn *t, struct gm_group *g);
 void gm_plan_arm_keys(struct gm_core *c, struct gm_group *g);
 void gm_plan_delivered(struct gm_turn *t, const struct gm_ev_delivered *ev);
 void gm_plan_resume(struct gm_turn *t, struct gm_group *g); /* the walk of the current version once more */
-struct gm_held *gm_plan_take_held(struct gm_group *g);
-void gm_plan_answer(struct gm_turn *t, struct gm_held *held);                 /* and free; t NULL: free only */
+void gm_plan_owe_active(struct gm_turn *t, struct gm_group *g); /* the caller stores it */
+void gm_plan_active_told(struct gm_turn *t, struct gm_group *g);
+void gm_wait_add(struct gm_wait *w, const struct gm_ev_request *ev);
+struct gm_held *gm_wait_take(struct gm_wait *w);
+void gm_wait_answer(struct gm_turn *t, struct gm_held *held, enum gm_waited waited); /* and free; t NULL: free only */
 struct gm_stale_set *gm_stale_of(const struct gm_group *g, uint64_t version); /* NULL: not kept */
 void gm_stale_add(struct gm_turn *t, struct gm_group *g, const uint8_t *sid);
 void gm_stale_put(struct gm_stale_set *s, const uint8_t *sid, uint8_t sid_len); /* memory only */
 const char *gm_reason_text(enum gm_reason reason);
+
+/* rejoin.c */
+void gm_rejoin_begin(struct gm_turn *t, struct gm_group *g); /* then expect() each that has to come again */
+void gm_rejoin_expect(const struct gm_turn *t, struct gm_group *g, const struct gm_member *m);
+bool gm_rejoin_expected(const struct gm_group *g, const struct gm_ident *ident);
+void gm_rejoin_came(struct gm_turn *t, struct gm_group *g, struct gm_ident *ident); /* or never will */
+bool gm_rejoin_first(const struct gm_call *call); /* others go before this Join */
+enum gm_err gm_rejoin_hold(const struct gm_call *call); /* BUSY: too many wait */
+void gm_rejoin_due(struct gm_turn *t, struct gm_group *g); /* all came, or its timer rang */
 
 /* evict.c */
 void gm_evict_expired(struct gm_turn *t, struct gm_assoc *a);
@@ -446,6 +476,7 @@ struct gm_ask_spec {
 };
 void gm_tell_ask(struct gm_turn *t, struct gm_as *as, const struct gm_ask_spec *spec);
 void gm_tell_group(struct gm_turn *t, const struct gm_group *g, bool remove);
+void gm_tell_active(struct gm_turn *t, const struct gm_group *g); /* the view, and its observers are told again */
 void gm_tell_ctx(struct gm_turn *t, const struct gm_assoc *a, enum gm_ctx_op op);
 void gm_tell_member(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx, bool remove);
 void gm_tell_evict(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx, enum gm_err notice);

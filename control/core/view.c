@@ -183,15 +183,26 @@ static void fill_view(struct gm_group_view *v, const struct gm_group *g)
 	memcpy(v->kdc_seed, g->kdc_seed, sizeof(v->kdc_seed));
 }
 
-void gm_tell_group(struct gm_turn *t, const struct gm_group *g, bool remove)
+static void tell_group(struct gm_turn *t, const struct gm_group *g, bool remove, bool active)
 {
 	for (unsigned w = 0; w < t->core->config.workers; w++) {
 		struct gm_eff_group *e = add(t, w, GM_EFF_GROUP, sizeof(*e));
 		e->remove = remove;
+		e->tell_active = active;
 		e->view.index = g->index;
 		if (!remove)
 			fill_view(&e->view, g);
 	}
+}
+
+void gm_tell_group(struct gm_turn *t, const struct gm_group *g, bool remove)
+{
+	tell_group(t, g, remove, false);
+}
+
+void gm_tell_active(struct gm_turn *t, const struct gm_group *g)
+{
+	tell_group(t, g, false, true);
 }
 
 void gm_tell_ctx(struct gm_turn *t, const struct gm_assoc *a, enum gm_ctx_op op)
@@ -309,19 +320,42 @@ static void put_owed_configuration(struct gm_out *o, const struct gm_group *g, c
 		gm_configuration_encode(o, &before);
 }
 
+#define NAMING_MAX 900u /* a message that names joiners is no longer: it goes in one datagram. KG §11.1 */
+
+static struct gm_bytes joiners_of(struct gm_turn *t, const struct gm_group *g, uint8_t mem[static NAMING_MAX])
+{
+	struct gm_out o = gm_out(mem, NAMING_MAX);
+
+	gm_creds_of_joiners(t, g, &o);
+	return gm_out_len(&o) && o.err == GM_E_OK ? gm_out_result(&o) : (struct gm_bytes){0};
+}
+
+typedef void (*rekey_form)(struct gm_out *out, const struct gm_keying *keying, struct gm_bytes stale,
+                           struct gm_bytes joiners);
+
+static void put_naming(struct gm_out *o, rekey_form encode, const struct gm_keying *keying, struct gm_bytes stale,
+                       struct gm_bytes joiners)
+{
+	encode(o, keying, stale, joiners);
+	if (!joiners.p || gm_out_len(o) <= NAMING_MAX)
+		return;
+	*o = gm_out(o->start, (size_t)(o->end - o->start));
+	encode(o, keying, stale, (struct gm_bytes){0});
+}
+
 void gm_tell_rekey(struct gm_turn *t, const struct gm_group *g)
 {
-	uint8_t config_mem[KEYING_MAX];
-	size_t stale_cap = stale_size(g), cap = stale_cap + KEYING_MAX;
+	uint8_t config_mem[KEYING_MAX], joiners_mem[NAMING_MAX];
+	size_t stale_cap = stale_size(g), cap = stale_cap + KEYING_MAX + NAMING_MAX;
 	struct gm_out config = gm_out(config_mem, sizeof(config_mem));
 	uint8_t *mem = gm_scratch(t->core, stale_cap + 2 * cap);
 	struct gm_out o = gm_out(mem, stale_cap), post = gm_out(mem + stale_cap, cap),
 	              obs = gm_out(mem + stale_cap + cap, cap);
-	struct gm_bytes stale = stale_array(&o, g), none = {0};
+	struct gm_bytes stale = stale_array(&o, g), joiners = joiners_of(t, g, joiners_mem);
 	struct gm_keying keying = keying_of(t, g);
 
-	gm_rekey_encode(&post, &keying, stale, none);
-	gm_keying_encode(&obs, &keying, stale, none);
+	put_naming(&post, gm_rekey_encode, &keying, stale, joiners);
+	put_naming(&obs, gm_keying_encode, &keying, stale, joiners);
 	put_owed_configuration(&config, g, &keying);
 	for (unsigned w = 0; w < t->core->config.workers; w++) {
 		struct gm_eff_rekey *e = add(t, w, GM_EFF_REKEY, sizeof(*e));
@@ -409,12 +443,13 @@ static uint32_t max_age(enum gm_err err)
 
 void gm_reply_rekey(struct gm_turn *t, const struct gm_ev_request *ev, const struct gm_group *g)
 {
-	size_t stale_cap = stale_size(g), cap = stale_cap + KEYING_MAX;
+	uint8_t joiners_mem[NAMING_MAX];
+	size_t stale_cap = stale_size(g), cap = stale_cap + KEYING_MAX + NAMING_MAX;
 	uint8_t *mem = gm_scratch(t->core, stale_cap);
 	struct gm_out o = gm_out(mem, stale_cap), body = gm_out(gm_must_alloc(NULL, cap), cap);
 	struct gm_keying keying = keying_of(t, g);
 
-	gm_rekey_encode(&body, &keying, stale_array(&o, g), (struct gm_bytes){0});
+	put_naming(&body, gm_rekey_encode, &keying, stale_array(&o, g), joiners_of(t, g, joiners_mem));
 	gm_reply_big(t, ev, GM_COAP(2, 4), 261, body.start, gm_out_len(&body));
 	struct gm_eff_reply *e = gm_effects_last(t->txn->effects, ev->rec.worker);
 	e->flags = GM_REPLY_SAVE | GM_REPLY_KEYS;

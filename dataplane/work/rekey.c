@@ -39,13 +39,13 @@ bool gm_pace(struct worker *w)
 	return true;
 }
 
-/* One that does not wait for its turn: the next ones wait the longer. */
+/* One that did not wait for its turn: the next ones wait the longer, a second at most. */
 static void pace_owe(struct worker *w)
 {
 	if (w->config.pace == 0)
 		return;
-	refill(w);
-	w->tokens -= 1;
+	double rate = refill(w);
+	w->tokens = w->tokens - 1 < -rate ? -rate : w->tokens - 1;
 }
 
 /* ---- one message */
@@ -337,6 +337,8 @@ void gm_walk_skip(struct group *g, uint32_t h, uint32_t next)
 {
 	struct walk *walk = &g->walk;
 
+	if (g->tell_cursor == h)
+		g->tell_cursor = next;
 	if (walk->cursor == h)
 		walk->cursor = walk_next(g, next, walk);
 	if (walk->stop == h)
@@ -460,12 +462,33 @@ static void step_group(struct worker *w, struct group *g)
 	finish_if_done(w, g);
 }
 
+/* One whose context is busy keeps its mark, and hears when that is free. */
+static void step_active(struct worker *w, struct group *g)
+{
+	for (unsigned n = 0; n < BURST && g->tell_cursor; n++) {
+		struct member *m = gm_member_at(w, g->tell_cursor);
+		struct ctx *c = gm_ctx_at(w, m->ctx);
+		bool now = m->tell_active && c && !c->out;
+		if (now && !pace_ready(w))
+			return;
+		g->tell_cursor = m->next_group;
+		if (now)
+			gm_rekey_next(w, c, m->ctx);
+	}
+	if (g->tell_cursor)
+		return;
+	g->telling = false;
+	w->walks--;
+}
+
 void gm_rekey_step(struct worker *w)
 {
 	if (!w->walks)
 		return;
 	for (uint32_t i = 0; i < w->groups_cap; i++) {
 		struct group *g = gm_group_at(w, (w->walk_next + i) % w->groups_cap);
+		if (g && g->telling)
+			step_active(w, g);
 		if (g && g->walk.active && g->walk.cursor) {
 			if (pace_ready(w))
 				step_group(w, g);
@@ -477,10 +500,15 @@ void gm_rekey_step(struct worker *w)
 	w->walk_next = (w->walk_next + 1) % (w->groups_cap ? w->groups_cap : 1);
 }
 
+static bool goes_on(const struct group *g)
+{
+	return g && g->used && (g->telling || (g->walk.active && g->walk.cursor));
+}
+
 bool gm_rekey_waiting(const struct worker *w)
 {
 	for (uint32_t i = 0; w->walks && i < w->groups_cap; i++)
-		if (w->group[i] && w->group[i]->used && w->group[i]->walk.active && w->group[i]->walk.cursor)
+		if (goes_on(w->group[i]))
 			return true;
 	return false;
 }
@@ -562,6 +590,8 @@ static bool tell_active(struct worker *w, uint32_t h)
 	struct blob *body = gm_blob_copy(bytes, gm_out_len(&o));
 	m->tell_active = start_out(w, h, OUT_ACTIVE, body, 0) == GM_E_SEQ_UNLEASED; /* the lease starts it again */
 	gm_blob_drop(&body);
+	if (!m->tell_active)
+		pace_owe(w);
 	return !m->tell_active;
 }
 
@@ -569,11 +599,11 @@ void gm_rekey_tell_active(struct worker *w, struct group *g)
 {
 	for (uint32_t h = g->head; h; h = gm_member_at(w, h)->next_group) {
 		struct member *m = gm_member_at(w, h);
-		struct ctx *c = gm_ctx_at(w, m->ctx);
 		m->tell_active = m->obs[GM_OBS_ACTIVE].on;
-		if (m->tell_active && c && !c->out)
-			gm_rekey_next(w, c, m->ctx);
 	}
+	w->walks += !g->telling;
+	g->telling = true;
+	g->tell_cursor = g->head;
 }
 
 /* True when this member's turn took the context's one message in flight. */

@@ -95,8 +95,7 @@ static void remove_group(struct worker *w, uint32_t index)
 		return;
 	while (g->head) /* those still to be told have left the list and live on in their contexts */
 		gm_member_unlink(w, g->head);
-	if (g->walk.active)
-		w->walks--;
+	w->walks -= (unsigned)g->walk.active + g->telling;
 	gm_walk_drop(&g->walk);
 	gm_wipe(g, sizeof *g);
 	w->names_n--;
@@ -112,7 +111,7 @@ void gm_view_group(struct worker *w, const struct gm_eff_group *e)
 	if (!room_for_group(w, e->view.index))
 		return;
 	struct group *g = w->group[e->view.index];
-	bool fresh = !g->used, turned = !fresh && g->view.active != e->view.active;
+	bool fresh = !g->used, turned = e->tell_active || (!fresh && g->view.active != e->view.active);
 	bool other_key = fresh || g->view.gen != e->view.gen;
 	g->used = true;
 	g->view = e->view;

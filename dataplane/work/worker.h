@@ -129,6 +129,8 @@ struct group {
 	struct gm_key_pair kdc;
 	uint32_t head, members; /* list of mirrors */
 	struct walk walk;
+	bool telling; /* those who observe active are told, tell_cursor is next */
+	uint32_t tell_cursor;
 	uint32_t fates_n;
 	struct { uint32_t slot; uint8_t fate, tries; } fate[64];
 };
@@ -274,7 +276,7 @@ struct worker {
 	double tokens; /* the pacer's */
 	uint64_t tokens_ns;
 	uint32_t walk_next;  /* group whose walk goes on */
-	unsigned walks;      /* active */
+	unsigned walks;      /* active, and those that tell of active */
 
 	struct box box;
 	unsigned openings_n, joins_n, signings_n;

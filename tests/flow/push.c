@@ -116,3 +116,32 @@ Test(push, superseded_by_a_rekey_comes_with_the_next_walk)
 	cr_assert(eq(u32, r->reuses, 0));
 	flow_free(r);
 }
+
+/* ---- who caused a rekey. KG §11.1 */
+
+static struct gm_member *with_creds(struct flow *r, uint16_t group, bool post)
+{
+	struct gm_member *m = flow_member_in(r, group, GM_ROLE_REQUESTER | GM_ROLE_RESPONDER, post);
+
+	m->want_creds = true;
+	cr_assert(flow_do(r, m, post ? JOIN : JOIN | GM_PLAN(GM_OP_OBSERVE)));
+	return m;
+}
+
+Test(push, of_keys_tells_members_who_has_joined)
+{
+	struct flow *r = flow_new(2, NULL);
+	uint16_t group = flow_group(r, GM_BACKWARD_EACH);
+	struct gm_member *a = with_creds(r, group, true), *b = with_creds(r, group, false);
+
+	flow_run(r, 3000);
+	struct gm_member *c = with_creds(r, group, true);
+	flow_run(r, 3000);
+	cr_assert(eq(u64, a->keys.version, 2));
+	cr_assert(gm_member_find_peer(a, (struct gm_bytes){b->sid, b->sid_n}) != NULL);
+	cr_assert(gm_member_find_peer(a, (struct gm_bytes){c->sid, c->sid_n}) != NULL);
+	cr_assert(gm_member_find_peer(b, (struct gm_bytes){c->sid, c->sid_n}) != NULL, "also in notifications");
+	cr_assert(eq(u32, r->failures, 0), "%s", r->failure);
+	cr_assert(eq(u32, r->reuses, 0));
+	flow_free(r);
+}

@@ -88,3 +88,94 @@ Test(active, observer_that_is_evicted_while_its_notification_is_out_is_closed_an
 	cr_assert(eq(u32, r->reuses, 0));
 	flow_free(r);
 }
+
+/* ---- active and the pacer, and a stop */
+
+static void make_active(struct flow *r, bool active)
+{
+	struct gm_admin_map map = {.has = GM_ADMIN_BIT(GM_ADMIN_ACTIVE), .active = active, .policies = {-1, -1}};
+
+	cr_assert(flow_set(r, &map) == GM_E_OK);
+}
+
+static struct gm_member *observer(struct flow *r)
+{
+	struct gm_member *m = flow_member(r, GM_ROLE_REQUESTER, false);
+	struct reply a;
+
+	cr_assert(flow_do(r, m, JOIN));
+	cr_assert(ask(r, m, &watch_active, &a));
+	return m;
+}
+
+Test(active, notifications_keep_the_pace)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct worker *w = r->dp->worker[0];
+
+	for (unsigned i = 0; i < 30; i++)
+		observer(r);
+	w->config.pace = 10;
+	w->tokens = 0;
+	w->tokens_ns = w->now_ns;
+	uint64_t before = r->to_members;
+	r->mute = true;
+	turn_active(r);
+	flow_run(r, 1500);
+	uint64_t sent = r->to_members - before;
+	cr_assert(ge(u64, sent, 13));
+	cr_assert(le(u64, sent, 17));
+	w->config.pace = 0;
+	flow_run(r, 100);
+	cr_assert(eq(u64, r->to_members - before, 30), "all of them in the end");
+	cr_assert(eq(u32, r->reuses, 0));
+	flow_free(r);
+}
+
+/* Core has committed, the worker has not heard when the process ends. */
+Test(active, that_changed_before_a_stop_is_told_after_it)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = observer(r);
+	struct reply a;
+	unsigned tries = 0;
+
+	struct gm_observation obs = gm_member_at(r->dp->worker[0], 1)->obs[GM_OBS_ACTIVE];
+	make_active(r, false);
+	flow_restart(r, 1);
+	memset(&a, 0, sizeof a);
+	a.request.kid = m->oscore.sid;
+	a.request.piv_n = obs.piv_n;
+	memcpy(a.request.piv, obs.piv, sizeof obs.piv);
+	while (!await_reply(r, m, &a) && ++tries < 5)
+		;
+	cr_assert(a.came);
+	cr_assert(eq(u8, a.inner.code, GM_COAP(2, 5)));
+	cr_assert(eq(u8, a.inner.payload.p[0], 0xf4));
+	cr_assert(eq(u32, r->reuses, 0));
+	flow_free(r);
+}
+
+Test(renewal, and_another_credential_are_refused_with_error_9_where_the_group_is_inactive)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = flow_member(r, GM_ROLE_REQUESTER, true);
+	struct reply a;
+	char path[2][64];
+
+	cr_assert(flow_do(r, m, JOIN));
+	snprintf(path[0], sizeof path[0], "/ace-group/g1/nodes/%s", m->node);
+	snprintf(path[1], sizeof path[1], "/ace-group/g1/nodes/%s/cred", m->node);
+	make_active(r, false);
+	flow_run(r, 5);
+	for (unsigned i = 0; i < 2; i++) {
+		cr_assert(ask(r, m, &(struct asking){.method = GM_COAP_POST, .path = path[i]}, &a));
+		cr_assert(eq(u8, a.inner.code, GM_COAP(5, 3)));
+		cr_assert(eq(i32, a.inner.content_format, GM_CF_PROBLEM));
+		cr_assert(eq(u8, a.inner.payload.p[4], 9), "{0: {0: 9, ..}, ..}");
+	}
+	make_active(r, true);
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_RENEW)));
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_RECRED)));
+	flow_free(r);
+}

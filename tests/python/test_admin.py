@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """An administrator against a running gmd, which the tests start themselves. GM_BUILD names the build, else build/fast."""
 
+import os
 import subprocess
+import threading
 import time
 import unittest
 
 import ace
 import cbor2
 import coap
+import creds
 from admin import ALL, CREATE, DELETE, LIST, READ, Admin, pattern
 from daemon import AS_URI, PROGRAMS, Daemon
 from member import Member
@@ -306,9 +309,18 @@ class AdminTest(unittest.TestCase):
         member.call(coap.POST, '/ace-group/crv1', '4.00', None, cbor2.dumps(
             {3: cbor2.dumps(['crv1', 6]), 5: b'', 6: b'12345678'}), ace.CF_GROUPCOMM)
         self.assertEqual(cbor2.loads(member.call(coap.GET, '/ace-group/crv1/creds', '2.05').payload)[13], [])
-        newcomer = self.member('crv1', 'poll')
-        newcomer.join()
+        newcomer, joined = self.member('crv1', 'poll'), threading.Event()
+        joining = threading.Thread(target=lambda: newcomer.join() or joined.set(), daemon=True)
+        joining.start()
+        self.assertFalse(joined.wait(2.0), 'a newcomer was let in before the member has come again')
+        member.keys, nonce = creds.KeyPair(creds.CURVE_OF[-7]), os.urandom(8)
+        proof = member.keys.sign(ace.client_pop_input(cbor2.dumps(['crv1', 6]), member.challenge, nonce))
+        member.call(coap.POST, '/ace-group/crv1/nodes/%s/cred' % member.node, '2.04', None,
+                    cbor2.dumps({5: member.keys.cred.raw, 6: nonce, 24: proof}), ace.CF_GROUPCOMM)
+        self.assertTrue(joined.wait(5.0), 'the newcomer is not let in after it')
+        joining.join(5.0)
         self.assertNotEqual(newcomer.gm_cred, before)
+        self.assertIn(member.sid, newcomer.creds)
 
     def test_an_operator_changes_a_group_in_the_same_way(self):
         admin = self.admin()

@@ -707,6 +707,10 @@ struct rig_answer rig_join(struct core_rig *r, struct rig_client *c, const struc
 	ev->method = 2;
 	ev->res = GM_RES_GROUP;
 	ev->group = add_text(&e, j->group);
+	if (j->upload_to) {
+		ev->res = GM_RES_NODE_CRED;
+		ev->node = add_text(&e, j->upload_to);
+	}
 	ev->join.parse = (uint8_t)j->parse;
 	ev->join.cred = (uint8_t)j->cred_err;
 	ev->join.pop = (uint8_t)j->pop;

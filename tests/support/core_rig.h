@@ -126,6 +126,7 @@ struct rig_request {
 struct rig_answer rig_request(struct core_rig *r, struct rig_client *c, const struct rig_request *q);
 struct rig_join {
 	const char *group, *scope_name; /* scope_name NULL: as group */
+	const char *upload_to; /* node name: a credential to nodes/N/cred instead; NULL: a Join */
 	uint32_t roles;
 	const char *cred; /* NULL: absent; "" : empty */
 	bool no_verify, empty_verify, no_cnonce, control;

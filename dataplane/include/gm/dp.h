@@ -367,7 +367,8 @@ struct gm_group_view { /* secret; what a worker needs of a group. Plain data, co
 struct gm_eff_group {
 	struct gm_rec rec;
 	uint8_t remove;
-	uint8_t zero[7];
+	uint8_t tell_active; /* those who observe whether it is active are told, also when that has not changed */
+	uint8_t zero[6];
 	struct gm_group_view view; /* remove: only index */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core_rig.h"
@@ -159,4 +160,57 @@ Test(config_change, of_what_is_no_algorithm_tells_members_nothing)
 	cr_expect_eq(rig_effects(&rig, GM_EFF_REKEY), 0u);
 	rig_pass(&rig, 40000);
 	cr_expect_eq(rig_info(&rig, "g1").version, 0u);
+}
+
+/* ---- active. GA §6.6.2 */
+
+static void turn_active(bool active)
+{
+	struct gm_admin_map map = {.has = GM_ADMIN_BIT(GM_ADMIN_ACTIVE), .active = active, .policies = {-1, -1}};
+
+	cr_assert_eq(set(&map), GM_E_OK);
+}
+
+/* Does what the start hands down have observers of active told again? */
+static bool tells_again(void)
+{
+	const struct gm_eff_group *e;
+
+	rig_restart(&rig);
+	for (unsigned i = 0; (e = rig_effect(&rig, GM_EFF_GROUP, i)); i++)
+		if (e->tell_active)
+			return true;
+	return false;
+}
+
+Test(config_change, of_active_is_told_again_after_a_stop_for_a_while)
+{
+	turn_active(false);
+	cr_expect_not(tells_again(), "nobody is there");
+	turn_active(true);
+	rig_member(&rig, 1, "g1", GM_ROLE_REQUESTER);
+	turn_active(false);
+	cr_expect(tells_again());
+	cr_expect(tells_again());
+	rig_pass(&rig, 300000);
+	cr_expect_not(tells_again());
+	cr_expect_not(rig_info(&rig, "g1").active);
+}
+
+Test(config_change, to_inactive_refuses_new_sender_ids_and_credentials_with_error_9)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", GM_ROLE_REQUESTER);
+	char node[17];
+	struct rig_request renew = {.method = 2, .res = GM_RES_NODE, .group = "g1", .node = node};
+	struct rig_join upload = {.group = "g1", .roles = GM_ROLE_REQUESTER, .cred = "new", .upload_to = node};
+
+	snprintf(node, sizeof(node), "%s", rig_mirror_of(&rig, c.ctx, "g1")->node);
+	turn_active(false);
+	struct rig_answer a = rig_request(&rig, &c, &renew);
+	cr_expect(a.code == GM_COAP(5, 3) && a.ace_id == 9);
+	a = rig_join(&rig, &c, &upload);
+	cr_expect(a.code == GM_COAP(5, 3) && a.ace_id == 9);
+	turn_active(true);
+	cr_expect_eq(rig_request(&rig, &c, &renew).code, GM_COAP(2, 4));
+	cr_expect_eq(rig_join(&rig, &c, &upload).code, GM_COAP(2, 4));
 }

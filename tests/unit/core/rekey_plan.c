@@ -275,6 +275,147 @@ Test(rekey, tells_when_it_has_to_be_woken)
 
 /* ---- backward security */
 
+static struct rig_client held(unsigned n, uint32_t roles, const char *cred)
+{
+	struct rig_client c = rig_client(n, "g1", roles);
+	struct rig_join j = {.group = "g1", .roles = roles, .cred = cred};
+
+	cr_assert_eq(rig_token(&rig, &c), GM_E_OK);
+	cr_assert_eq(rig_join(&rig, &c, &j).type, 0);
+	return c;
+}
+
+static struct gm_keying_map told(bool obs)
+{
+	const struct gm_eff_rekey *e = rig_effect(&rig, GM_EFF_REKEY, 0);
+	struct gm_keying_map map;
+
+	cr_assert_not_null(e);
+	cr_assert_eq(gm_keying_decode(gm_rec_bytes(e, obs ? e->body_obs : e->body_post), &map), GM_E_OK);
+	return map;
+}
+
+/* Both messages name this many, in all three columns; 0: in none. */
+static void expect_named(unsigned n)
+{
+	for (unsigned obs = 0; obs < 2; obs++) {
+		struct gm_keying_map map = told(obs);
+		struct gm_bytes column[] = {map.creds, map.peer_roles, map.peer_ids};
+		for (unsigned i = 0; i < 3; i++) {
+			struct gm_in in = gm_in_bytes(column[i]);
+			if (n)
+				cr_expect_eq(gm_cbor_array(&in), n);
+			else
+				cr_expect_null(column[i].p);
+		}
+	}
+}
+
+static bool names_sid(const struct rig_client *c)
+{
+	const struct rig_mirror *m = rig_mirror_of(&rig, c->ctx, "g1");
+	struct gm_keying_map map = told(false);
+	struct gm_in in = gm_in_bytes(map.peer_ids);
+
+	for (uint64_t n = gm_cbor_array(&in); n; n--)
+		if (gm_bytes_eq(gm_cbor_bstr(&in), (struct gm_bytes){m->sid, m->sid_n}))
+			return true;
+	return false;
+}
+
+Test(rekey, window_names_those_whom_it_let_in)
+{
+	struct rig_client c[3];
+
+	spec.backward = GM_BACKWARD_WINDOW;
+	make();
+	rig_member(&rig, 9, "g1", REQ);
+	for (unsigned i = 0; i < 3; i++)
+		c[i] = held(i, i == 2 ? GM_ROLE_MONITOR : REQ, i == 2 ? NULL : "cred");
+	rig_pass(&rig, 1000);
+	cr_expect_eq(rig_info(&rig, "g1").members, 4u);
+	expect_named(2);
+	cr_expect(names_sid(&c[0]) && names_sid(&c[1]));
+	struct gm_keying_map map = told(false);
+	cr_expect_eq(map.creds.p[1], 0x44);
+	cr_expect_eq(memcmp(map.creds.p + 2, "cred", 4), 0);
+	rig_restart(&rig);
+	expect_named(0);
+}
+
+Test(rekey, each_names_the_newcomer)
+{
+	spec.backward = GM_BACKWARD_EACH;
+	make();
+	rig_member(&rig, 1, "g1", REQ);
+	struct rig_client b = rig_member(&rig, 2, "g1", REQ);
+	expect_named(1);
+	cr_expect(names_sid(&b));
+}
+
+Test(rekey, names_nobody_where_more_than_eight_were_let_in)
+{
+	spec.backward = GM_BACKWARD_WINDOW;
+	make();
+	rig_member(&rig, 99, "g1", REQ);
+	for (unsigned i = 0; i < 8; i++)
+		held(i, REQ, "c");
+	rig_pass(&rig, 1000);
+	expect_named(8);
+	rig_delivered(&rig, "g1", true);
+	for (unsigned i = 0; i < 9; i++)
+		held(100 + i, REQ, "c");
+	rig_pass(&rig, 1000);
+	cr_expect_eq(version(), 2u);
+	expect_named(0);
+}
+
+Test(rekey, names_nobody_where_the_message_would_be_long)
+{
+	char cred[301], long_cred[421];
+
+	memset(cred, 'c', 300);
+	cred[300] = 0;
+	memset(long_cred, 'l', 420);
+	long_cred[420] = 0;
+	spec.backward = GM_BACKWARD_WINDOW;
+	make();
+	rig_member(&rig, 99, "g1", REQ);
+	held(1, REQ, cred);
+	held(2, REQ, cred);
+	rig_pass(&rig, 1000);
+	expect_named(2);
+	cr_expect_leq(((const struct gm_eff_rekey *)rig_effect(&rig, GM_EFF_REKEY, 0))->body_post.n, 900u);
+	rig_delivered(&rig, "g1", true);
+	held(3, REQ, cred);
+	held(4, REQ, cred);
+	held(5, REQ, cred);
+	rig_pass(&rig, 1000);
+	cr_expect_eq(version(), 2u);
+	expect_named(0);
+	rig_delivered(&rig, "g1", true);
+	held(6, REQ, long_cred);
+	held(7, REQ, long_cred);
+	rig_pass(&rig, 1000);
+	cr_expect_eq(version(), 3u);
+	expect_named(0);
+}
+
+Test(rekey, after_a_leave_names_nobody)
+{
+	spec.backward = GM_BACKWARD_WINDOW;
+	make();
+	struct rig_client a = rig_member(&rig, 9, "g1", REQ);
+	held(8, REQ, "c");
+	rig_pass(&rig, 1000);
+	rig_delivered(&rig, "g1", true);
+	leave(&a);
+	rig_pass(&rig, 1000);
+	cr_expect_eq(version(), 2u);
+	expect_named(0);
+}
+
+
 Test(rekey, off_lets_newcomers_in_under_the_present_keys)
 {
 	make();
