@@ -364,7 +364,7 @@ static void watch(void *arg, const struct gm_addr *to, const uint8_t *data, size
 	}
 	derive(s, bytes(s->watch_context, s->watch_context_n), &keys);
 	memcpy(id, keys.recv_key, 16);
-	gm_oscore_nonce(id + 16, GM_CCM_NONCE, keys.common_iv, &keys.rid, option.piv, option.piv_n);
+	gm_oscore_nonce(id + 16, gm_aead_info(keys.alg)->nonce_len, keys.common_iv, &keys.rid, option.piv, option.piv_n);
 	struct as_watched at = {hash(id, sizeof id), hash(m.payload.p, m.payload.n)};
 	for (unsigned i = 0; i < s->watched_n; i++) {
 		if (s->watched[i].id != at.id)
