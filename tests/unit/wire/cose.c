@@ -464,3 +464,113 @@ Test(cose, refuses_a_protected_header_longer_than_256_bytes)
 	gm_cbor_put_bstr(&o, "", 0);
 	cr_expect_eq(gm_cose_decode(gm_out_result(&o), &msg), GM_E_TOKEN_PARSE);
 }
+
+/* ---- one form only                                                                      RFC 9770 §3 */
+
+static bool strict(struct gm_bytes token, const struct gm_cose_key *key)
+{
+	struct gm_cose msg;
+	return gm_cose_decode(token, &msg) == GM_E_OK && gm_cose_strict(token, &msg, key);
+}
+
+/* Replaces n bytes at `at` with those of text. */
+static struct buffer varied(const struct buffer *x, size_t at, size_t n, const char *text)
+{
+	struct buffer y = *x, with = hex(text);
+	memmove(y.b + at + with.n, y.b + at + n, y.n - at - n);
+	memcpy(y.b + at, with.b, with.n);
+	y.n = y.n - n + with.n;
+	return y;
+}
+
+Test(cose, strict_takes_what_it_protects_under_every_algorithm)
+{
+	for (size_t i = 0; i < ALL_N; i++)
+		for (unsigned n = 0; n < 16; n++) {
+			struct pair p = make_pair(all[i]);
+			struct buffer token = protect(&p.priv), out;
+			cr_expect(strict(of(&token), &p.pub), "alg %d", all[i]);
+			cr_expect_eq(decode_and_open(of(&token), &p.pub, &out), GM_E_OK, "alg %d", all[i]);
+		}
+}
+
+Test(cose, strict_refuses_every_variation_that_still_opens)
+{
+	for (size_t i = 0; i < ALL_N; i++) {
+		struct pair p = make_pair(all[i]);
+		struct buffer t = protect(&p.priv), out;
+		size_t map = 3u + 1u + 1u + t.b[4] % 0x40; /* d8 3d dX 8N 4N protected a0 */
+		if (t.b[4] >= 0x58)
+			map = 3u + 1u + 2u + t.b[5];
+		cr_assert_eq(t.b[map], 0xa0);
+		struct buffer v[] = {
+		    varied(&t, 0, 2, ""),                /* without tag 61 */
+		    varied(&t, 0, 3, ""),                /* without tags */
+		    varied(&t, 0, 2, "d9003d"),          /* longer heads */
+		    varied(&t, 2, 1, t.b[2] == 0xd0 ? "d810" : t.b[2] == 0xd1 ? "d811" : "d812"),
+		    varied(&t, 3, 1, t.b[3] == 0x83 ? "9803" : "9804"),
+		    varied(&t, map, 1, "b800"),
+		    varied(&t, map, 1, "a118631863"),    /* something unprotected */
+		    varied(&t, map + 1, 1, t.b[map + 1] >= 0x58 ? "5900" : t.b[map + 1] == 0x4b ? "580b" : "5818"),
+		    varied(&t, 4, 1, t.b[4] >= 0x58 ? "5900" : "5800"),
+		};
+		if (t.b[4] < 0x58)
+			v[8].b[5] = t.b[4] & 0x3f;
+		if (t.b[map + 1] < 0x58)
+			v[7].b[map + 2] = t.b[map + 1] & 0x3f;
+		for (size_t k = 0; k < sizeof v / sizeof *v; k++) {
+			bool opens = decode_and_open(of(&v[k]), &p.pub, &out) == GM_E_OK;
+			cr_expect(opens || k == 1, "alg %d, variation %zu: shows nothing", all[i], k);
+			cr_expect(!strict(of(&v[k]), &p.pub), "alg %d, variation %zu", all[i], k);
+		}
+		struct buffer kid = p.pub.kid_n ? t : varied(&t, map, 1, "a1044101");
+		cr_expect_eq(decode_and_open(of(&kid), &p.pub, &out), GM_E_OK);
+		cr_expect(!strict(of(&kid), &p.pub), "alg %d, a kid unprotected", all[i]);
+	}
+}
+
+Test(cose, strict_takes_one_of_the_two_es256_signatures)
+{
+	static const uint8_t order[] = {0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	                                0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51};
+	for (unsigned n = 0; n < 32; n++) {
+		struct pair p = make_pair(GM_ALG_ES256);
+		struct buffer t = protect(&p.priv), out;
+		uint8_t *s = t.b + t.n - 32;
+		cr_expect(strict(of(&t), &p.pub));
+		for (int i = 31, borrow = 0; i >= 0; i--) {
+			int v = order[i] - s[i] - borrow;
+			borrow = v < 0;
+			s[i] = (uint8_t)v;
+		}
+		cr_expect_eq(decode_and_open(of(&t), &p.pub, &out), GM_E_OK, "the other one verifies");
+		cr_expect(!strict(of(&t), &p.pub));
+	}
+}
+
+Test(cose, strict_wants_nothing_protected_as_an_empty_string)
+{
+	/* a MAC of an AS that names no algorithm; what it is over is the same for 40 and 41a0 */
+	struct gm_cose_key key = {.alg = GM_ALG_HMAC_256, .key_n = 32};
+	uint8_t text[64], mac[32];
+	struct gm_out o = gm_out(text, sizeof text);
+
+	gm_cbor_put_array(&o, 4);
+	gm_cbor_put_text(&o, "MAC0");
+	gm_cbor_put_bstr(&o, "", 0);
+	gm_cbor_put_bstr(&o, "", 0);
+	gm_cbor_put_bstr(&o, payload.p, payload.n);
+	gm_hmac_sha256(mac, key.key, key.key_n, text, gm_out_len(&o));
+	for (unsigned form = 0; form < 2; form++) {
+		struct buffer x, out;
+		struct gm_out t = gm_out(x.b, sizeof x.b);
+		gm_out_be(&t, 0xd83dd184, 4);
+		gm_cbor_put_bstr(&t, "\xa0", form);
+		gm_cbor_put_map(&t, 0);
+		gm_cbor_put_bstr(&t, payload.p, payload.n);
+		gm_cbor_put_bstr(&t, mac, sizeof mac);
+		x.n = gm_out_len(&t);
+		cr_expect_eq(decode_and_open(of(&x), &key, &out), GM_E_OK);
+		cr_expect_eq(strict(of(&x), &key), form == 0);
+	}
+}
