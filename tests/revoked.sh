@@ -1,0 +1,141 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Introspection and the list of revoked tokens, with a real gmd, a real gmas over its link, and members written in Python.
+#
+#   tests/revoked.sh          KEEP=1 keeps the directory, GM_BUILD=DIR uses programs built already
+set -u
+here=$(dirname "$0")
+# shellcheck source=deploy/lib.sh
+. "$here/../deploy/lib.sh"
+python=$root/tests/python
+
+start_gmas() {
+	"$build/gmas" serve -k "$dir/as.json" --listen "127.0.0.1:$as_port" --link "$dir/link.json" --tokens "$dir/tokens.jsonl" \
+		--revoked "$dir/revoked" "$@" >>"$dir/gmas.log" 2>&1 &
+	as_pid=$!
+	until_true 10 listens "$as_port"
+}
+listens() { ! port_free "$1"; }
+stop_gmas() {
+	kill "$as_pid" && wait "$as_pid"
+	as_pid=""
+}
+
+as_says() { gmctl as show demo | grep -Eq "^ *$1 +$2 *$"; }
+
+# token N: the Nth of those that were minted, as a file of its own
+token() {
+	sed -n "$1p" "$dir/tokens.jsonl" >"$dir/token$1.json"
+	[ -s "$dir/token$1.json" ]
+}
+hash_of() { field hash <"$dir/token$1.json"; }
+# The file is put in place whole: gmas may read it at any time.
+revoke() {
+	{ cat "$dir/revoked"; hash_of "$1"; } >"$dir/revoked.new" && mv "$dir/revoked.new" "$dir/revoked"
+}
+
+# join N [STEP...]: a member with token N joins g1
+join() {
+	local n=$1
+	shift
+	timeout 60 /usr/bin/python3 "$python/member.py" --gm "127.0.0.1:$port" --token-file "$dir/token$n.json" --group g1 join "$@" \
+		>"$dir/member$n.log" 2>&1
+}
+node_of() { grep '"step": *"join"' "$dir/member$1.log" | field node; }
+is_in() { gmctl member show g1 "$(node_of "$1")"; }
+is_out() { [ -n "$(node_of "$1")" ] && ! is_in "$1"; }
+refused() {
+	! join "$1" && grep -q "authz-info answered $2" "$dir/member$1.log"
+}
+refused_where() { # N CODE WHY: the log of gmd says why
+	refused "$1" "$2" && tail -n 20 "$dir/gmd.log" | grep -q "$3"
+}
+
+bad_links() {
+	local text
+	while read -r text; do
+		printf '%s' "$text" >"$dir/bad.json"
+		gmctl as add bad --key "$dir/as.json" --link "$dir/bad.json" --trl >"$dir/bad.log" 2>&1
+		[ $? = 2 ] && grep -q 'bad.json' "$dir/bad.log" || { printf 'not refused: %s\n' "$text"; cat "$dir/bad.log"; return 1; }
+	done <<-'END'
+		{"addr": 
+		[1]
+		{"ms": "000102030405060708090a0b0c0d0e0f", "sid": "00", "rid": "01"}
+		{"addr": "127.0.0.1:1", "ms": "0001", "sid": "00", "rid": "01"}
+		{"addr": "127.0.0.1:1", "ms": "000102030405060708090a0b0c0d0e0x", "sid": "00", "rid": "01"}
+		{"addr": "127.0.0.1:1", "ms": "000102030405060708090a0b0c0d0e0f", "sid": "0011223344556677", "rid": "01"}
+		{"addr": "127.0.0.1:1", "ms": "000102030405060708090a0b0c0d0e0f", "sid": "00", "rid": "01", "alg": "CCM"}
+	END
+	! gmctl as add bad --key "$dir/as.json" --link "$dir/none.json" 2>"$dir/bad.log" && grep -q none.json "$dir/bad.log" &&
+		! gmctl as add bad --key "$dir/as.json" --trl 2>"$dir/bad.log" && grep -q 'link=FILE is missing' "$dir/bad.log" &&
+		! gmctl as list | grep -q bad
+}
+
+begin
+choose_ports port as_port
+say "Introspection and revoked tokens, on 127.0.0.1:$port and $as_port"
+programs
+write_config 2 'rekey_window_ms: 200'
+touch "$dir/revoked"
+must 'a key, a link and seven references' eval '"$build/gmas" keygen --alg AES-CCM-16-64-128 --iss as.example --aud gm.example -o "$dir/as.json" &&
+	"$build/gmas" link -o "$dir/link.json" --addr 127.0.0.1:$as_port &&
+	"$build/gmas" mint -k "$dir/as.json" --reference --group g1=requester,responder --count 7 -o "$dir/tokens.jsonl"'
+must 'gmas serves' start_gmas
+must 'gmd runs' eval '"$build/gmd" init -c "$dir/gmd.conf" && start_gmd'
+check 'link files that are wrong are refused, and it is said why' bad_links
+must 'gmd trusts it over the link' gmctl as add demo --key "$dir/as.json" --link "$dir/link.json" --introspect --trl --trl-every=4
+must 'a group' gmctl group create g1
+check 'the list of revoked tokens is read and observed' until_true 10 as_says trl observing
+for n in 1 2 3 4 5 6 7; do token $n; done
+
+say 'A reference'
+check 'opens the group' join 1
+check 'and the membership stands' is_in 1
+printf '{"token":"f0112233445566778899aabbccddeeff","id":"00","ms":"000102030405060708090a0b0c0d0e0f","salt":"00"}' >"$dir/token9.json"
+check 'that the server does not know is refused with 4.01' refused_where 9 4.01 'no authorization server calls the token active'
+
+say 'A revoked token'
+join 2 wait-rekey:1 leave &
+member_pid=$!
+check 'while another is a member' until_true 20 is_in 2
+check 'is named in the list of gmas' revoke 1
+check 'its holder is put out by the notification' until_true 3 is_out 1
+check 'the other member is given new keys' wait "$member_pid"
+member_pid=""
+check 'is refused when it comes again' refused_where 1 4.01 'token has been revoked'
+
+say 'gmas starts again'
+check 'a member with the third token' join 3
+must 'gmas stops' stop_gmas
+check 'tokens cannot be asked about: 5.03' refused 4 5.03
+must 'gmas serves again' start_gmas
+check 'the link is made anew' until_true 90 as_says trl observing
+check 'a token revoked then' revoke 3
+check 'puts its holder out' until_true 20 is_out 3
+check 'references are known again' join 4
+
+say 'gmd is killed and starts again'
+check 'a member with the fifth token' join 5
+must 'kill -9' kill_gmd
+check 'a token is revoked while it is down' revoke 5
+must 'it starts' start_gmd
+check 'the list is read again and the holder put out' until_true 20 is_out 5
+check 'the hashes from before are known still' refused_where 1 4.01 'token has been revoked'
+check 'the other member is a member still' is_in 4
+
+say 'The operator'
+check 'a member with the sixth token' join 6
+check 'takes it back by its hash' gmctl token revoke "$(hash_of 6)"
+check 'and it is out' until_true 3 is_out 6
+check 'no hash is refused with an error' eval '! gmctl token revoke 00ff 2>"$dir/bad.log" && grep -q "01 and the 32 bytes" "$dir/bad.log"'
+check 'sees how the link does' as_says trl_listed 3
+
+say 'A token that is a CWT'
+check 'in the one form that its list asks for opens the group' eval '"$build/gmas" mint -k "$dir/as.json" --group g1=requester,responder >"$dir/token10.json" && join 10'
+check 'in another form is refused' eval '"$build/gmas" mint -k "$dir/as.json" --loose --group g1=requester,responder >"$dir/token11.json" && refused 11 4.0'
+check 'is put out when its hash is listed' eval 'revoke 10 && until_true 5 is_out 10'
+check 'gmd stops in order' stop_gmd
+check 'gmas stops in order' stop_gmas
+[ "$failed" = 0 ] || show_logs
+tally
+[ "$failed" = 0 ]
