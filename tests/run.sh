@@ -100,6 +100,7 @@ if [ -n "${fast:-}" ]; then
 	stage 'interop' tally tests/interop.sh
 	stage 'interface' tally tests/python/interface.py
 	stage 'long answers' tally tests/python/many.py --members "${MANY:-500}"
+	stage 'revoked tokens' tally tests/revoked.sh
 	stage 'kinds of groups' tally tests/kinds.sh
 	stage 'quickstart' tally deploy/quickstart.sh "${MEMBERS:-300}"
 	stage 'quickstart, plain sockets' tally env PORT=mmsg deploy/quickstart.sh 100
@@ -108,11 +109,12 @@ if [ -n "${fast:-}" ]; then
 fi
 if [ -n "${dev:-}" ]; then
 	export GM_BUILD=$PWD/build/dev
+	stage 'revoked tokens sanitizers' tally tests/revoked.sh
 	stage 'quickstart sanitizers' tally deploy/quickstart.sh 60
 	stage 'kinds sanitizers' tally tests/kinds.sh es256-sha512 ctr signature-only pairwise-x25519 pairwise-p521 x5chain
 	stage 'attack sanitizers' mass /usr/bin/python3 tests/attack/attack.py --seconds 10
 fi
 stage 'requirements' tally tests/requirements.py --ctest build/fast/Testing/Temporary/LastTest.log --python "$logs/python.log" \
 	--script "interop.sh=$logs/interop.log" --script "kinds.sh=$logs/kinds-of-groups.log" \
-	--script "python/many.py=$logs/long-answers.log" --script "python/interface.py=$logs/interface.log"
+	--script "revoked.sh=$logs/revoked-tokens.log" --script "python/many.py=$logs/long-answers.log" --script "python/interface.py=$logs/interface.log"
 finish

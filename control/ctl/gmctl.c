@@ -378,6 +378,7 @@ static void take_member(struct gm_ctl_request *request, const json_t *json, cons
 }
 
 static char file_text[KEY_FILE_MAX]; /* secret */
+static json_t *file_json; /* of the file that is read: die() leaves it here */
 
 /* The text of a file, without what is white at its end; returns its length. */
 static size_t read_secret(const char *path)
@@ -400,13 +401,13 @@ static size_t read_secret(const char *path)
 static json_t *read_json(const char *path, size_t n)
 {
 	json_error_t error;
-	json_t *json = json_loadb(file_text, n, 0, &error);
 
-	if (!json)
+	file_json = json_loadb(file_text, n, 0, &error);
+	if (!file_json)
 		die(EXIT_USAGE, "%s:%d:%d: %s", path, error.line, error.column, error.text);
-	if (!json_is_object(json))
+	if (!json_is_object(file_json))
 		die(EXIT_USAGE, "%s: a JSON object is needed", path);
-	return json;
+	return file_json;
 }
 
 /* {"kid": hex, "alg": "…", "key": hex or "pub": hex, "iss": "…"}, or nothing but the key in hex. */
