@@ -12,30 +12,32 @@ here=$(dirname "$0")
 python=$root/tests/python
 members=20
 
-# name, whether a member in Python can join, arguments of `gmctl group create`
+# name, arguments of `gmctl group create`
 kinds() {
 	cat <<-END
-		eddsa              python
-		es256              python  --sign-alg ES256
-		es384              python  --sign-alg ES384
-		es512              python  --sign-alg ES512
-		eddsa-sha512       python  --hkdf sha512
-		es256-sha512       python  --sign-alg ES256 --hkdf sha512 --alg AES-CCM-16-128-256 --gp-enc-alg A256GCM
-		ctr                python  --gp-enc-alg A128CTR
-		ctr-192            python  --gp-enc-alg A192CTR --alg A192GCM
-		ctr-256            python  --gp-enc-alg A256CTR --alg ChaCha20/Poly1305
-		chacha             python  --gp-enc-alg 24 --alg A128GCM
-		ccm-64             python  --gp-enc-alg AES-CCM-64-64-128 --alg AES-CCM-64-128-256 --max-members 50
-		signature-only     python  --signature-only --sign-alg ES256
-		pairwise-x25519    python  --pairwise-only
-		pairwise-p256      python  --pairwise-only --ecdh-curve P-256
-		pairwise-p384      python  --pairwise-only --ecdh-curve P-384 --hkdf sha512
-		pairwise-p521      python  --pairwise-only --ecdh-curve P-521
-		kcwt               alone   --sign-alg ES384 --cred-fmt kcwt
-		x5chain            alone   --sign-alg ES512 --cred-fmt x5chain
-		x5bag              alone   --cred-fmt x5bag
-		c5c                alone   --sign-alg ES256 --cred-fmt c5c
-		pairwise-c5b       alone   --pairwise-only --ecdh-curve P-256 --cred-fmt c5b
+		eddsa
+		es256              --sign-alg ES256
+		es384              --sign-alg ES384
+		es512              --sign-alg ES512
+		eddsa-sha512       --hkdf sha512
+		es256-sha512       --sign-alg ES256 --hkdf sha512 --alg AES-CCM-16-128-256 --gp-enc-alg A256GCM
+		ctr                --gp-enc-alg A128CTR
+		ctr-192            --gp-enc-alg A192CTR --alg A192GCM
+		ctr-256            --gp-enc-alg A256CTR --alg ChaCha20/Poly1305
+		chacha             --gp-enc-alg 24 --alg A128GCM
+		ccm-64             --gp-enc-alg AES-CCM-64-64-128 --alg AES-CCM-64-128-256 --max-members 50
+		signature-only     --signature-only --sign-alg ES256
+		pairwise-x25519    --pairwise-only
+		pairwise-p256      --pairwise-only --ecdh-curve P-256
+		pairwise-p384      --pairwise-only --ecdh-curve P-384 --hkdf sha512
+		pairwise-p521      --pairwise-only --ecdh-curve P-521
+		kcwt               --sign-alg ES384 --cred-fmt kcwt
+		x5chain            --sign-alg ES512 --cred-fmt x5chain
+		x5bag              --cred-fmt x5bag
+		c5c                --sign-alg ES256 --cred-fmt c5c
+		pairwise-c5b       --pairwise-only --ecdh-curve P-256 --cred-fmt c5b
+		x5chain-eddsa      --cred-fmt x5chain
+		pairwise-kcwt      --pairwise-only --cred-fmt kcwt
 	END
 }
 
@@ -113,12 +115,12 @@ with_python() {
 
 live() {
 	kind=$1
-	must "$kind: a group" gmctl group create "$kind" "${@:3}"
+	must "$kind: a group" gmctl group create "$kind" "${@:2}"
 	must "$kind: $members members join" ask join "$members" --group "$kind" --roles "$(roles "$kind")" --ask mix --osc mix --creds 4
 	check "$kind: every resource answers what the fleet knows" ask resources --group "$kind"
 	check "$kind: rekeyed" rekey "$kind"
 	check "$kind: they talk, old keys fail" ask traffic "$kind" --sample 10
-	[ "$2" = alone ] || with_python
+	with_python
 	check "$kind: all leave" ask leave "$members" "$kind"
 }
 

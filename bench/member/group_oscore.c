@@ -48,7 +48,7 @@ static size_t key_len(int32_t alg)
 enum gm_err gm_group_oscore_init(struct gm_group_oscore *ctx, const struct gm_group_params *params, struct gm_bytes ms,
                                  struct gm_bytes salt, struct gm_bytes gid, struct gm_bytes gm_cred)
 {
-	*ctx = (struct gm_group_oscore){.params = *params, .gm_cred = gm_group_cred(gm_cred, params->cred_fmt)};
+	*ctx = (struct gm_group_oscore){.params = *params, .gm_cred = gm_cred};
 	const struct gm_aead_info *a = gm_aead_info(params->alg), *g = gm_group_enc_info(params->gp_enc_alg);
 	if (gid.n > sizeof(ctx->gid) || ms.n > sizeof(ctx->ms) || salt.n > sizeof(ctx->salt) || (!a && !g) ||
 	    (!a && params->alg) || (!g && params->gp_enc_alg))
@@ -89,10 +89,24 @@ struct gm_bytes gm_group_cred(struct gm_bytes cred, int32_t cred_fmt)
 	return gm_cred_untagged(cred, cred_fmt);
 }
 
+/* C509 in containers is a sequence; as a credential it is the array of its eleven parts. GO §2.4 */
+static bool needs_head(const struct gm_group_oscore *ctx)
+{
+	return ctx->params.cred_fmt == GM_CRED_FMT_C5C || ctx->params.cred_fmt == GM_CRED_FMT_C5B;
+}
+
 static void put_cred(struct gm_out *out, const struct gm_group_oscore *ctx, struct gm_bytes cred)
 {
 	struct gm_bytes part = gm_group_cred(cred, ctx->params.cred_fmt);
+	if (needs_head(ctx))
+		gm_cbor_put_array(out, 11);
 	gm_out_bytes(out, part.p, part.n);
+}
+
+static void put_cred_bstr(struct gm_out *out, const struct gm_group_oscore *ctx, struct gm_bytes cred)
+{
+	gm_cbor_put_bstr_head(out, gm_group_cred(cred, ctx->params.cred_fmt).n + needs_head(ctx));
+	put_cred(out, ctx, cred);
 }
 
 /* HKDF(Sender Key, from's cred || to's cred || DH, [from, Gid, alg, "Key", L]), whichever of both computes it.
@@ -147,9 +161,8 @@ void gm_group_external_aad(struct gm_out *out, const struct gm_group_oscore *ctx
 	gm_cbor_put_bstr(out, NULL, 0);
 	gm_cbor_put_bstr(out, request->gid, request->gid_n);
 	gm_cbor_put_bstr(out, option.p, option.n);
-	struct gm_bytes sender = gm_group_cred(sender_cred, ctx->params.cred_fmt);
-	gm_cbor_put_bstr(out, sender.p, sender.n);
-	gm_cbor_put_bstr(out, ctx->gm_cred.p, ctx->gm_cred.n);
+	put_cred_bstr(out, ctx, sender_cred);
+	put_cred_bstr(out, ctx, ctx->gm_cred);
 }
 
 static void put_enc_structure(struct gm_out *out, struct gm_bytes external_aad)

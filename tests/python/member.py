@@ -76,6 +76,7 @@ class Member:
         self.version, self.rekeys, self.configurations = None, 0, 0
         self.evicted = self.deleted = False
         self.gm_cred = self.cnonce = None
+        self.cred_fmt = creds.KCCS
         self.failures = []
         self._registration = self._last = None
 
@@ -130,10 +131,11 @@ class Member:
     def _choose_keys(self, reply):
         sign, dh = self._entry(reply.get(45)), self._entry(reply.get(48))
         check(sign or dh, 'neither sign_info nor kdc_dh_creds names the group')
-        self.gm_dh = None if sign else creds.PublicCred(dh[2])
+        self.cred_fmt = sign[4] if sign else dh[1]
+        self.gm_dh = None if sign else creds.PublicCred(dh[2], self.cred_fmt)
         if self.keys is None:
             curve = creds.CURVE_OF[sign[1]] if sign else self.gm_dh.crv
-            self.keys = creds.KeyPair(curve)
+            self.keys = creds.KeyPair(curve, fmt=self.cred_fmt)
 
     def keys_line(self, number=0):
         """What nonce_check.py and tshark_decrypt.py want to know about this context."""
@@ -197,7 +199,7 @@ class Member:
             body[5] = b''
         elif self.roles != MONITOR:
             proof = ace.client_pop_input(entry, self.challenge, self.cnonce)
-            body[5] = self.keys.cred.raw
+            body[5] = self.keys.cred.wire
             body[24] = self._prove(proof)
         if self.delivery == 'control':
             body[26] = 'coap://%s%s' % (join_host_port(self.addr), self.control_path)
@@ -218,7 +220,7 @@ class Member:
     def bad_proof(self):
         """A Join whose proof is that of another nonce must fail with error 3, and leave no trace."""
         entry = cbor2.dumps([self.name, self.roles])
-        body = {3: entry, 5: self.keys.cred.raw, 6: os.urandom(8),
+        body = {3: entry, 5: self.keys.cred.wire, 6: os.urandom(8),
                 24: self._prove(ace.client_pop_input(entry, self.challenge, bytes(8)))}
         self.call(coap.POST, self.base, '4.00', 3, cbor2.dumps(body), ace.CF_GROUPCOMM)
 
@@ -226,7 +228,7 @@ class Member:
         return ace.pop_mac(self.keys.shared_secret(self.gm_dh), data) if self.gm_dh else self.keys.sign(data)
 
     def _check_kdc_proof(self, reply, nonce):
-        cred, data = creds.PublicCred(reply[17]), ace.kdc_pop_input(nonce, reply[18])
+        cred, data = creds.PublicCred(reply[17], self.cred_fmt), ace.kdc_pop_input(nonce, reply[18])
         check(len(reply[18]) >= 8, 'kdc_nonce shorter than 8 bytes')
         good = (ace.pop_mac(self.keys.shared_secret(cred), data) == reply[19] if self.gm_dh
                 else cred.verify(reply[19], data))
@@ -262,7 +264,7 @@ class Member:
         present = [label in reply for label in (13, 14, 15)]
         check(all(present) == any(present), 'creds, peer_roles, peer_identifiers: all or none')
         for raw, roles, sid in zip(*(reply.get(label, []) for label in (13, 14, 15))):
-            self.creds[sid], self.roles_of[sid] = creds.PublicCred(raw), roles
+            self.creds[sid], self.roles_of[sid] = creds.PublicCred(raw, self.cred_fmt), roles
 
     def _install(self, version, key, sid=None):
         """New keying material: fresh Sender Sequence Number and replay windows; no salt means the empty salt."""
