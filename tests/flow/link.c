@@ -464,11 +464,11 @@ Test(link, hears_its_server_only)
 	uint8_t refusal[11] = {0x67, GM_COAP(4, 1), request.data[2], request.data[3]};
 	memcpy(refusal + 4, request.data + 4, LINK_TOKEN);
 	gm_mem_send(x->r->net, &stranger, &x->r->dp_config.listen[0], refusal, sizeof refusal);
-	flow_run(x->r, 100);
+	flow_run(x->r, 1500);
 	cr_expect_eq(x->as->hellos, 1, "a stranger ends no context");
 	refusal[4 + LINK_TOKEN - 1] ^= 1;
 	as_server_send(x->as, refusal, sizeof refusal);
-	flow_run(x->r, 100);
+	flow_run(x->r, 1500);
 	cr_expect_eq(x->as->hellos, 1, "nor does a guess");
 	refusal[4 + LINK_TOKEN - 1] ^= 1;
 	x->say.silent = false;
