@@ -51,6 +51,23 @@ refused_where() { # N CODE WHY: the log of gmd says why
 	refused "$1" "$2" && tail -n 20 "$dir/gmd.log" | grep -q "$3"
 }
 
+# lines FIRST LAST: hashes of tokens that nobody has
+lines() {
+	local i
+	for ((i = $1; i <= $2; i++)); do printf '01%064d\n' "$i"; done
+}
+append() {
+	{ cat "$dir/revoked"; cat; } >"$dir/revoked.new" && mv "$dir/revoked.new" "$dir/revoked"
+}
+one_by_one() { # more than one answer holds, while one observation stands
+	local i
+	for ((i = 1; i <= 24; i++)); do
+		lines "$i" "$i" | append
+		sleep 0.25
+	done
+	grep -q 'entries=8' "$dir/gmd.log"
+}
+
 bad_links() {
 	local text
 	while read -r text; do
@@ -134,6 +151,16 @@ say 'A token that is a CWT'
 check 'in the one form that its list asks for opens the group' eval '"$build/gmas" mint -k "$dir/as.json" --group g1=requester,responder >"$dir/token10.json" && join 10'
 check 'in another form is refused' eval '"$build/gmas" mint -k "$dir/as.json" --loose --group g1=requester,responder >"$dir/token11.json" && refused 11 4.0'
 check 'is put out when its hash is listed' eval 'revoke 10 && until_true 5 is_out 10'
+
+say 'A list that grows'
+check 'change by change, past what one answer tells' one_by_one
+check 'is known in full' until_true 10 as_says trl_listed 28
+check 'by more than a datagram holds at once' eval 'lines 101 400 | append && until_true 10 as_says trl_listed 328'
+check 'and every hash is kept' until_true 5 as_says revoked 329
+
+say 'A token for an administrator'
+check 'has the scope that was asked for' eval '"$build/gmas" mint -k "$dir/as.json" --reference --admin "*=list,create" --admin "re:g[0-9]=read" |
+	field claims | grep -q 8282f50382d9524966675b302d395d05'
 check 'gmd stops in order' stop_gmd
 check 'gmas stops in order' stop_gmas
 [ "$failed" = 0 ] || show_logs
