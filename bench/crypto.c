@@ -18,6 +18,7 @@
 
 static const struct row *const tables[] = {
     bench_ccm_rows,
+    bench_oscore_rows,
     bench_hkdf_rows,
 };
 

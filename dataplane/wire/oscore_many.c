@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The framing is a few words per member: each part is put together in a register and stored whole, and what follows is
+ * written over what was too much. Lengths vary from member to member, so a loop over bytes would be a wrong guess each.
+ */
+#include "wire/oscore_many.h"
+
+#define ALG_CCM_16_64_128 10
+#define BSTR 0x40u
+#define HAS_KID 0x08u /* flag byte of the option                                  RFC 8613 §6.1 */
+#define MARKER 0xffu
+#define PLAIN_MAX 65535u
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are put together as they lie in memory");
+
+typedef unsigned __int128 wide; /* up to 16 bytes, the first one lowest */
+
+/* Of one member, as words: byte i of what goes out is bits 8 i and up. */
+struct parts {
+	uint64_t kid, piv; /* as long as kid_n, piv_n; zeros behind */
+	unsigned kid_n, piv_n;
+};
+
+struct scratch { /* what the jobs point into */
+	uint8_t nonce[GM_BATCH_MAX][16], aad[GM_BATCH_MAX][32];
+};
+
+static uint64_t load64(const void *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static struct parts parts_of(const struct gm_oscore_post *post)
+{
+	const struct gm_oscore_id *id = &post->keys->sid;
+	struct parts p = {.kid_n = id->n};
+
+	_Static_assert(sizeof(*id) == 8 && offsetof(struct gm_oscore_id, b) == 1, "one word");
+	p.kid = load64(id) >> 8 & ((UINT64_C(1) << 8 * p.kid_n) - 1);
+	p.piv_n = (71 - (unsigned)__builtin_clzll(post->seq | 1)) / 8; /* at least one byte */
+	p.piv = __builtin_bswap64(post->seq << (64 - 8 * p.piv_n));
+	return p;
+}
+
+/* size of ID_PIV, ID_PIV to the right of 7 bytes, Partial IV to the right of 5; XOR the Common IV.  RFC 8613 §5.2 */
+static void put_nonce(uint8_t *to, const struct gm_oscore_post *post, const struct parts *p)
+{
+	const uint8_t *iv = post->keys->common_iv;
+	const uint64_t first = p->kid_n | p->kid << 1 << (63 - 8 * p->kid_n),
+	               second = __builtin_bswap64(post->seq) >> 24;
+	const uint64_t words[2] = {first ^ load64(iv), second ^ load64(iv + 5) >> 24};
+
+	memcpy(to, words, sizeof(words));
+}
+
+/* ["Encrypt0", h'', bstr([1, [10], kid, piv, h''])]                                       RFC 8613 §5.4 */
+static size_t put_aad(uint8_t *to, const struct parts *p)
+{
+	const unsigned external_n = 7 + p->kid_n + p->piv_n;
+	static const uint8_t start[16] = {0x83, 0x68, 'E',  'n',  'c',  'r',  'y',  'p',
+	                                  't',  '0',  BSTR, BSTR, 0x85, 0x01, 0x81, ALG_CCM_16_64_128};
+	const uint64_t words[2] = {load64(start), load64(start + 8) | (uint64_t)external_n << 24};
+	wide rest = BSTR | p->kid_n | (wide)p->kid << 8;
+
+	rest |= ((wide)(BSTR | p->piv_n) | (wide)p->piv << 8 | (wide)BSTR << 8 * (1 + p->piv_n)) << 8 * (1 + p->kid_n);
+	memcpy(to, words, sizeof(words));
+	memcpy(to + sizeof(words), &rest, sizeof(rest));
+	return 12 + external_n;
+}
+
+/* Header, token, OSCORE option, marker; returns where the text goes.     RFC 7252 §3, RFC 8613 §6.1 */
+static uint8_t *put_outer(const struct gm_oscore_post *post, const struct parts *p)
+{
+	const uint32_t head = 0x40 | GM_COAP_CON << 4 | post->token_len | GM_COAP_POST << 8 |
+	                      (uint32_t)__builtin_bswap16(post->mid) << 16;
+	const unsigned value_n = 1 + p->piv_n + p->kid_n,
+	               start_n = value_n < 13 ? 1 : 2; /* 13 takes a byte more, of 0 */
+	const wide value = HAS_KID | p->piv_n | (wide)p->piv << 8 | (wide)p->kid << 8 * (1 + p->piv_n);
+	const wide option =
+	    (GM_OPT_OSCORE << 4 | value_n) | value << 8 * start_n | (wide)MARKER << 8 * (start_n + value_n);
+	uint8_t *to = post->pkt;
+
+	memcpy(to, &head, sizeof(head));
+	memcpy(to + 4, post->token, sizeof(post->token));
+	memcpy(to + 4 + post->token_len, &option, sizeof(option));
+	return to + 4 + post->token_len + start_n + value_n + 1;
+}
+
+static bool fits(const struct gm_oscore_post *post, size_t plain_n)
+{
+	return post->keys->alg == ALG_CCM_16_64_128 && post->keys->sid.n <= GM_OSCORE_ID_MAX &&
+	       post->seq <= GM_OSCORE_SEQ_MAX && post->token_len <= GM_COAP_TOKEN_MAX && plain_n <= PLAIN_MAX &&
+	       post->cap >= GM_OSCORE_POST_ROOM(plain_n);
+}
+
+static void lay_out(struct gm_ccm_job *job, struct gm_oscore_post *post, struct gm_bytes plain, uint8_t *nonce,
+                    uint8_t *aad)
+{
+	const struct parts p = parts_of(post);
+	uint8_t *text = put_outer(post, &p);
+
+	if (plain.n)
+		memcpy(text, plain.p, plain.n);
+	put_nonce(nonce, post, &p);
+	*job = (struct gm_ccm_job){post->keys->send_key, nonce, aad, put_aad(aad, &p), text, plain.n, GM_CCM_TAG};
+	post->len = (size_t)(text - post->pkt) + plain.n + GM_CCM_TAG;
+}
+
+uint64_t gm_oscore_post_many(struct gm_oscore_post *posts, unsigned n, struct gm_bytes plain)
+{
+	struct gm_ccm_job jobs[GM_BATCH_MAX];
+	struct scratch s;
+	uint64_t made = 0;
+	unsigned jobs_n = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		if (fits(&posts[i], plain.n)) {
+			lay_out(&jobs[jobs_n], &posts[i], plain, s.nonce[jobs_n], s.aad[jobs_n]);
+			jobs_n++;
+			made |= UINT64_C(1) << i;
+		}
+	/* Sizes are good: only the portable variant can fail, without memory, and then nothing may leave. */
+	uint64_t all = jobs_n == GM_BATCH_MAX ? UINT64_MAX : (UINT64_C(1) << jobs_n) - 1;
+	return jobs_n > 0 && gm_ccm_seal(jobs, jobs_n) == all ? made : 0;
+}
