@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ed25519/ed25519.h"
+#include "ed25519/tables.h"
 
 /* fastest first; the last one is usable everywhere */
-static const struct gm_ed25519_variant *const variants[] = {&gm_ed25519_sodium};
+static const struct gm_ed25519_variant *const variants[] = {
+#ifdef __x86_64__
+    &gm_ed25519_ifma,
+#endif
+    &gm_ed25519_sodium,
+};
 
 static const struct gm_ed25519_variant *chosen = &gm_ed25519_sodium;
 
@@ -10,9 +16,18 @@ void gm_ed25519_pick(void)
 {
 	unsigned i = 0;
 
+	gm_ed25519_tables_start();
 	while (!variants[i]->usable())
 		i++;
 	chosen = variants[i];
+}
+
+void gm_ed25519_use(const struct gm_ed25519_variant *variant)
+{
+	if (variant)
+		chosen = variant;
+	else
+		gm_ed25519_pick();
 }
 
 uint64_t gm_ed25519_verify(const struct gm_ed25519_job *jobs, unsigned n)

@@ -32,7 +32,15 @@
 /* false when the crypto libraries cannot start or lack AES-CCM; the program then has to end */
 bool gm_crypto_init(void);
 
-/* ---- Ed25519 ------------------------------------------------------------------------ RFC 8032 */
+/* ---- Ed25519 ------------------------------------------------------------------------ RFC 8032
+ *
+ * One rule for every path, alone, in lanes or in a batch, on every processor: a signature (R, S) by A is good when
+ *	S < L,
+ *	A and R are canonical encodings of points of the curve, neither of them of small order,
+ *	8 S B = 8 R + 8 k A with k = SHA-512(R || A || M), the cofactored equation.
+ * That is what libsodium 1.0.18 accepts, and besides only signatures whose A or R has a component of small order, which
+ * nobody but the holder of the key can make.
+ */
 
 struct gm_ed25519_job {
 	const uint8_t *pub; /* GM_ED25519_PUB bytes */
@@ -42,7 +50,7 @@ struct gm_ed25519_job {
 };
 
 /* Verify up to GM_BATCH_MAX signatures: bit i is set where jobs[i] is good; one bad job leaves its
- * neighbours alone. Accepts what libsodium 1.0.18 accepts: S < L, canonical A and R, neither of small order. */
+ * neighbours alone. */
 uint64_t gm_ed25519_verify(const struct gm_ed25519_job *jobs, unsigned n);
 
 struct gm_ed25519_sign_job {

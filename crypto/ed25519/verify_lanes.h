@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Verification, a signature in each lane. Whether a signature is good does not depend on its lane nor on what is in
+ * the others. */
+#ifndef GM_ED25519_VERIFY_LANES_H
+#define GM_ED25519_VERIFY_LANES_H
+
+#include "ed25519/ed25519.h"
+#include "ed25519/rule.h"
+#include "ed25519/tables.h"
+#include "field/ge.h"
+#include "field/sc.h"
+#include "sha/sha512_lanes.h"
+
+#define GROUPS 8u /* lanes of jobs that share one inversion */
+#define KEY_DIGITS 51u
+#define KEY_WIDTH 5u
+#define KEY_MULTIPLES 17u /* 0 to 16 */
+#define BASE_DIGITS 26u
+#define BASE_WIDTH 10u
+
+struct group {
+	const struct gm_ed25519_job *job[LANES];
+	vmask hopeful; /* lanes with a job that nothing has been found against */
+	struct ge q;   /* S B - k A; the neutral point in other lanes */
+};
+
+/* The multiples of a point in each lane, as rows */
+struct key_table {
+	uint64_t row[LANES][KEY_MULTIPLES][CACHED_ROW] __attribute__((aligned(64)));
+};
+
+/* Lanes without a job get the first one's once more; nobody looks at the answer. */
+LANE_FN void group_fill(struct group *g, const struct gm_ed25519_job *jobs, unsigned n)
+{
+	unsigned hopeful = 0;
+
+	for (unsigned i = 0; i < LANES; i++) {
+		g->job[i] = &jobs[i < n ? i : 0];
+		hopeful |= (unsigned)(i < n && job_well_formed(&jobs[i])) << i;
+	}
+	g->hopeful = (vmask)hopeful;
+}
+
+/* SHA-512(R || A || M) mod L */
+LANE_FN struct sc challenge(const struct gm_ed25519_job *const job[static 1])
+{
+	struct sha_msg m[LANES];
+	vec digest[8];
+
+	for (unsigned i = 0; i < LANES; i++)
+		m[i] = (struct sha_msg){{{job[i]->sig, 32}, {job[i]->pub, 32}, {job[i]->msg, job[i]->msg_len}}};
+	sha512_lanes(digest, m);
+	return sc_reduce(sc_wide_of_words(digest));
+}
+
+LANE_FN void job_words(vec w[static 4], const struct gm_ed25519_job *const job[static 1], bool key, unsigned at)
+{
+	const uint8_t *from[LANES];
+
+	for (unsigned i = 0; i < LANES; i++)
+		from[i] = key ? job[i]->pub : job[i]->sig + at;
+	words_get(w, from, 4);
+}
+
+/* Points of n <= GROUPS times LANES encodings; the arrays have room for an even number. */
+static __attribute__((noinline)) void decode_groups(vmask *good, struct fe *x, struct fe *y, const vec *words,
+                                                    unsigned n)
+{
+	if (LANES == 1)
+		for (unsigned i = 0; i < n; i++)
+			ge_decode(&good[i], &x[i], &y[i], words + 4 * i, 1);
+	else
+		for (unsigned i = 0; i < n; i += FE_PAIR)
+			ge_decode(&good[i], &x[i], &y[i], words + 4 * i, FE_PAIR);
+}
+
+LANE_FN void put_cached(struct key_table *t, unsigned multiple, const struct ge_cached *c)
+{
+	uint64_t *rows[LANES];
+	vec limb[CACHED_ROW];
+
+	memcpy(limb, c, sizeof(*c));
+	for (unsigned i = 20; i < CACHED_ROW; i++)
+		limb[i] = v_zero();
+	for (unsigned i = 0; i < LANES; i++)
+		rows[i] = t->row[i][multiple];
+	v_rows_put(rows, limb, CACHED_ROW);
+}
+
+LANE_FN void fill_key_table(struct key_table *t, struct fe x, struct fe y)
+{
+	const struct ge_niels step = ge_to_niels(x, y);
+	struct ge p = ge_identity();
+	struct ge_cached c;
+
+	for (unsigned i = 0; i < KEY_MULTIPLES; i++) {
+		if (i > 0)
+			ge_add_niels(&p, &step);
+		c = ge_to_cached(&p);
+		put_cached(t, i, &c);
+	}
+}
+
+LANE_FN void add_key_digit(struct ge *q, const struct key_table *t, vec digit)
+{
+	const uint64_t *rows[LANES];
+	uint64_t index[LANES];
+	vec limb[CACHED_ROW];
+	struct ge_cached c;
+
+	v_store(index, digit_size(digit));
+	for (unsigned i = 0; i < LANES; i++)
+		rows[i] = t->row[i][index[i]];
+	v_rows_get(limb, rows, CACHED_ROW);
+	memcpy(&c, limb, sizeof(c));
+	cached_negate_if(v_negative(digit), &c);
+	ge_add(q, &c);
+}
+
+LANE_FN void add_base_digit(struct ge *q, vec digit)
+{
+	const uint64_t *rows[LANES];
+	uint64_t index[LANES];
+	vec limb[NIELS_ROW];
+	struct ge_niels b;
+
+	v_store(index, digit_size(digit));
+	for (unsigned i = 0; i < LANES; i++)
+		rows[i] = gm_ed25519_tables.base[index[i]];
+	v_rows_get(limb, rows, NIELS_ROW);
+	memcpy(&b, limb, sizeof(b));
+	niels_negate_if(v_negative(digit), &b);
+	ge_add_niels(q, &b);
+}
+
+/* k (x, y) + s B: one chain of doublings, every five of them a digit of k, every ten one of s */
+static __attribute__((noinline)) void double_scalar(struct ge *q, struct fe x, struct fe y, struct sc k, struct sc s)
+{
+	struct key_table table;
+	vec of_key[KEY_DIGITS], of_base[BASE_DIGITS];
+
+	fill_key_table(&table, x, y);
+	sc_digits(of_key, KEY_DIGITS, KEY_WIDTH, k);
+	sc_digits(of_base, BASE_DIGITS, BASE_WIDTH, s);
+	*q = ge_identity();
+	for (unsigned i = KEY_DIGITS; i-- > 0;) {
+		if (i + 1 < KEY_DIGITS)
+			ge_double(q, KEY_WIDTH);
+		add_key_digit(q, &table, of_key[i]);
+		if (i % 2 == 0)
+			add_base_digit(q, of_base[i / 2]);
+	}
+}
+
+/* Lanes whose q, encoded, is R */
+LANE_FN vmask same_as_r(const struct group *g, const vec words[static 4])
+{
+	unsigned same = ALL_LANES;
+	vec r[4];
+
+	job_words(r, g->job, false, 0);
+	for (unsigned i = 0; i < 4; i++)
+		same &= v_eq(words[i], r[i]);
+	return (vmask)same;
+}
+
+/* Lanes with 8 (q - R) = 0, R being a point of the curve */
+static __attribute__((noinline)) vmask differs_by_small_order(struct group *g)
+{
+	vec r[FE_PAIR * 4];
+	struct fe x[FE_PAIR], y[FE_PAIR];
+	struct ge_niels n;
+	vmask on_curve;
+
+	job_words(r, g->job, false, 0);
+	ge_decode(&on_curve, x, y, r, 1);
+	n = ge_to_niels(x[0], y[0]);
+	niels_negate_if(ALL_LANES, &n);
+	ge_add_niels(&g->q, &n);
+	ge_double(&g->q, 3);
+	return (vmask)(on_curve & ge_is_identity(&g->q));
+}
+
+/* q of each group. Lanes whose A is no point get the neutral one instead: the inversion that follows wants no zero. */
+LANE_FN void compute_groups(struct group *group, unsigned n)
+{
+	vec words[4 * GROUPS];
+	struct fe x[GROUPS], y[GROUPS];
+	vmask on_curve[GROUPS];
+
+	for (unsigned i = n; i < GROUPS; i++)
+		for (unsigned k = 0; k < 4; k++)
+			words[4 * i + k] = v_zero();
+	for (unsigned i = 0; i < n; i++)
+		job_words(words + 4 * i, group[i].job, true, 0);
+	decode_groups(on_curve, x, y, words, n);
+	for (unsigned i = 0; i < n; i++) {
+		const struct sc k = challenge(group[i].job);
+		vec s[4];
+
+		group[i].hopeful &= on_curve[i];
+		x[i] = fe_select(on_curve[i], x[i], fe_set1(fe_zero_limbs));
+		y[i] = fe_select(on_curve[i], y[i], fe_set1(fe_one_limbs));
+		job_words(s, group[i].job, false, 32);
+		double_scalar(&group[i].q, fe_sub(fe_set1(fe_zero_limbs), x[i]), y[i], k, sc_of_words(s));
+	}
+}
+
+/* Up to GROUPS times LANES jobs */
+static __attribute__((noinline)) uint64_t verify_groups(const struct gm_ed25519_job *jobs, unsigned n)
+{
+	const unsigned groups = (n + LANES - 1) / LANES;
+	struct group group[GROUPS];
+	struct ge q[GROUPS];
+	vec words[4 * GROUPS];
+	uint64_t good = 0;
+
+	for (unsigned i = 0; i < groups; i++)
+		group_fill(&group[i], jobs + LANES * i, n - LANES * i < LANES ? n - LANES * i : LANES);
+	compute_groups(group, groups);
+	for (unsigned i = 0; i < groups; i++)
+		q[i] = group[i].q;
+	ge_encode(words, q, groups);
+	for (unsigned i = 0; i < groups; i++) {
+		vmask same = (vmask)(same_as_r(&group[i], words + 4 * i) & group[i].hopeful);
+
+		if (same != group[i].hopeful)
+			same |= (vmask)(differs_by_small_order(&group[i]) & group[i].hopeful);
+		good |= (uint64_t)same << (LANES * i);
+	}
+	return good;
+}
+
+/* n <= 64 */
+LANE_FN uint64_t verify_lanes(const struct gm_ed25519_job *jobs, unsigned n)
+{
+	uint64_t good = 0;
+
+	for (unsigned i = 0; i < n; i += GROUPS * LANES) {
+		const unsigned some = n - i < GROUPS * LANES ? n - i : GROUPS * LANES;
+
+		good |= verify_groups(jobs + i, some) << i;
+	}
+	return good;
+}
+
+#endif
