@@ -306,6 +306,7 @@ static bool open_state(struct gmd *d)
 		.rekey_window_ms = d->config.rekey_window_ms,
 		.rekey_deadline_ms = d->config.rekey_deadline_ms,
 		.changes_per_minute = d->config.changes_per_minute,
+		.rekey_at_start = d->config.rekey_at_start,
 		.distribution_max_ms = 30000,
 		.log = log_decision,
 	};

@@ -48,6 +48,7 @@ struct gm_core_config {
 	unsigned pending_per_token, pending_s;          /* 4 and 60 */
 	uint32_t rekey_window_ms, rekey_deadline_ms;    /* 1,000 and 5,000 */
 	uint32_t distribution_max_ms;                   /* 30,000 */
+	bool rekey_at_start;                            /* each group that has members, after gm_core_loaded() */
 	uint32_t changes_per_minute;                    /* joins, leaves, renewals of one client; 0: no limit */
 	char audience[128];
 	char uri[128]; /* "coap://" and authority, for URIs told to administrators; empty: paths */

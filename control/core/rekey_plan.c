@@ -303,5 +303,7 @@ void gm_plan_resume(struct gm_turn *t, struct gm_group *g)
 	if (g->reason != GM_REASON_NONE) {
 		g->asked_ms = g->window_end_ms = t->txn->mono_ms;
 		gm_plan_arm(t, g);
+	} else if (t->core->config.rekey_at_start && g->members) {
+		gm_plan_ask(t, g, GM_REASON_RESTART, GM_HASTE_WINDOW); /* RFC 9594 §10.2 */
 	}
 }

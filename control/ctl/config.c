@@ -47,7 +47,7 @@ struct raw { /* as libcyaml fills it; absent: NULL, or the first value of an enu
 	unsigned listen_count;
 	enum gm_log_level *log_level;
 	enum gm_config_port *port;
-	bool *test_no_lease;
+	bool *rekey_at_start, *test_no_lease;
 };
 
 static const cyaml_strval_t levels[] = {
@@ -69,6 +69,7 @@ static const cyaml_schema_field_t fields[] = {
 	CYAML_FIELD_SEQUENCE("listen", OPTIONAL, struct raw, listen, &listen_entry, 1, LISTEN_N_MAX),
 	CYAML_FIELD_ENUM_PTR("log_level", OPTIONAL | CYAML_FLAG_STRICT, struct raw, log_level, levels, 4),
 	CYAML_FIELD_ENUM_PTR("port", OPTIONAL | CYAML_FLAG_STRICT, struct raw, port, ports, 3),
+	CYAML_FIELD_BOOL_PTR("rekey_at_start", OPTIONAL, struct raw, rekey_at_start),
 #ifdef GM_TEST_BUILD
 	CYAML_FIELD_BOOL_PTR("test_no_lease", OPTIONAL, struct raw, test_no_lease),
 #endif
@@ -284,6 +285,7 @@ static enum gm_err take(const struct source *src, const struct raw *raw, struct 
 		return wrong(src, "rekey_deadline_ms", "has to be at least rekey_window_ms");
 	config->port = raw->port ? *raw->port : GM_CONFIG_PORT_AUTO;
 	config->log_level = raw->log_level ? *raw->log_level : GM_LOG_INFO;
+	config->rekey_at_start = raw->rekey_at_start && *raw->rekey_at_start;
 	config->test_no_lease = raw->test_no_lease && *raw->test_no_lease;
 	return take_listen(src, raw, config);
 }

@@ -26,6 +26,7 @@ struct gm_config {
 	uint32_t rekey_window_ms, rekey_deadline_ms;
 	uint32_t ack_timeout_ms, retransmit_max;
 	enum gm_log_level log_level;
+	bool rekey_at_start;
 	bool test_no_lease; /* test builds only */
 };
 

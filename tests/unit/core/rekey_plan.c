@@ -187,6 +187,18 @@ Test(rekey, owed_before_a_stop_happens_after_it)
 	cr_expect_eq(version(), 1u);
 }
 
+Test(rekey, of_every_group_follows_a_start_where_that_is_asked_for)
+{
+	make();
+	rig_member(&rig, 1, "g1", REQ);
+	rig.config.rekey_at_start = true;
+	rig_restart(&rig);
+	cr_expect_eq(version(), 0u, "not at once: the window is for those that come meanwhile");
+	rig_pass(&rig, 1000);
+	cr_expect_eq(version(), 1u);
+	cr_expect_eq(rig_effects(&rig, GM_EFF_REKEY), 2u);
+}
+
 Test(rekey, interrupted_by_a_stop_is_walked_again)
 {
 	make();
