@@ -378,7 +378,7 @@ static void take_member(struct gm_ctl_request *request, const json_t *json, cons
 }
 
 static char file_text[KEY_FILE_MAX]; /* secret */
-static json_t *file_json; /* of the file that is read: die() leaves it here */
+static json_t *volatile file_json; /* of the file that is read: die() leaves it here, where it is no leak; volatile, for else nobody reads it */
 
 /* The text of a file, without what is white at its end; returns its length. */
 static size_t read_secret(const char *path)
