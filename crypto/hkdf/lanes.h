@@ -82,25 +82,36 @@ static void put_block(uint8_t *to, const struct message *m, uint64_t b)
 		memcpy(to + BLOCK - sizeof(bits), &bits, sizeof(bits));
 }
 
+/* Block b of all lanes; of a lane that has ended anything. */
+static void load_blocks(struct group *g, uint64_t b)
+{
+	for (unsigned i = 0; i < LANES; i++) {
+		bool whole = (b + 1) * BLOCK <= g->message[i].len;
+
+		if (!whole)
+			put_block(g->block[i], &g->message[i], b);
+		g->from[i] = whole ? g->message[i].p + b * BLOCK : g->block[i];
+	}
+	words_load(&g->words, g->from);
+}
+
 /* at = at after all blocks of the lanes' messages */
 static void take_messages(struct group *g)
 {
-	uint64_t most = 0;
+	uint64_t most = 0, least = UINT64_MAX;
 
-	for (unsigned i = 0; i < LANES; i++)
-		most = blocks_of(&g->message[i]) > most ? blocks_of(&g->message[i]) : most;
+	for (unsigned i = 0; i < LANES; i++) {
+		uint64_t blocks = blocks_of(&g->message[i]);
+
+		most = blocks > most ? blocks : most;
+		least = blocks < least ? blocks : least;
+	}
 	for (uint64_t b = 0; b < most; b++) {
-		for (unsigned i = 0; i < LANES; i++) {
-			bool whole = (b + 1) * BLOCK <= g->message[i].len;
-
-			if (!whole)
-				put_block(g->block[i], &g->message[i], b);
-			g->from[i] = whole ? g->message[i].p + b * BLOCK : g->block[i];
-		}
-		g->before = g->at;
-		words_load(&g->words, g->from);
+		load_blocks(g, b);
+		if (b >= least)
+			g->before = g->at;
 		compress(&g->at, &g->words);
-		for (unsigned i = 0; i < LANES; i++)
+		for (unsigned i = 0; i < LANES && b >= least; i++)
 			if (b >= blocks_of(&g->message[i]))
 				state_keep(&g->at, &g->before, i);
 	}
