@@ -2,6 +2,7 @@
 #include "aead/aead.h"
 #include "ccm/ccm.h"
 #include "ed25519/ed25519.h"
+#include "x25519/x25519.h"
 #include "hkdf/contexts.h"
 
 #include <sodium.h>
@@ -11,6 +12,7 @@ bool gm_crypto_init(void)
 	if (sodium_init() < 0 || !gm_evp_start())
 		return false;
 	gm_ed25519_pick();
+	gm_x25519_pick();
 	gm_ccm_pick();
 	gm_hkdf_pick();
 	return true;

@@ -39,3 +39,8 @@ void gm_ed25519_sign(const struct gm_ed25519_sign_job *jobs, unsigned n)
 {
 	chosen->sign(jobs, n);
 }
+
+void gm_ed25519_public_many(const struct gm_ed25519_public_job *jobs, unsigned n)
+{
+	chosen->public(jobs, n);
+}

@@ -10,6 +10,7 @@ struct gm_ed25519_variant {
 	bool (*usable)(void); /* does this processor have what it takes */
 	uint64_t (*verify)(const struct gm_ed25519_job *jobs, unsigned n);
 	void (*sign)(const struct gm_ed25519_sign_job *jobs, unsigned n);
+	void (*public)(const struct gm_ed25519_public_job *jobs, unsigned n);
 };
 
 extern const struct gm_ed25519_variant gm_ed25519_sodium;

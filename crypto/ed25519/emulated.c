@@ -2,6 +2,7 @@
 #ifdef __x86_64__
 #define GM_LANES_EMULATED
 #include "cpu.h"
+#include "ed25519/sign_lanes.h"
 #include "ed25519/verify_lanes.h"
 
 static bool usable(void)
@@ -16,8 +17,13 @@ static uint64_t verify(const struct gm_ed25519_job *jobs, unsigned n)
 
 static void sign(const struct gm_ed25519_sign_job *jobs, unsigned n)
 {
-	gm_ed25519_sodium.sign(jobs, n);
+	sign_lanes(jobs, n);
 }
 
-const struct gm_ed25519_variant gm_ed25519_emulated = {"emulated", usable, verify, sign};
+static void public(const struct gm_ed25519_public_job *jobs, unsigned n)
+{
+	public_lanes(jobs, n);
+}
+
+const struct gm_ed25519_variant gm_ed25519_emulated = {"emulated", usable, verify, sign, public};
 #endif

@@ -45,7 +45,13 @@ static void sign(const struct gm_ed25519_sign_job *jobs, unsigned n)
 	gm_wipe(secret, sizeof(secret));
 }
 
-const struct gm_ed25519_variant gm_ed25519_sodium = {"sodium", always, verify, sign};
+static void public(const struct gm_ed25519_public_job *jobs, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		gm_ed25519_public(jobs[i].pub, jobs[i].seed);
+}
+
+const struct gm_ed25519_variant gm_ed25519_sodium = {"sodium", always, verify, sign, public};
 
 void gm_ed25519_public(uint8_t pub[static GM_ED25519_PUB], const uint8_t seed[static GM_ED25519_SEED])
 {

@@ -357,6 +357,7 @@ LANE_FN void words_put(uint8_t *const to[static 1], const vec *w, unsigned n, un
 	for (unsigned i = 0; i < lanes; i++)
 		for (unsigned k = 0; k < n; k++)
 			memcpy(to[i] + 8 * k, &by_lane[k][i], 8);
+	gm_wipe(by_lane, sizeof(by_lane));
 }
 
 #endif

@@ -64,7 +64,13 @@ struct gm_ed25519_sign_job {
 /* Sign up to GM_BATCH_MAX messages, constant time in seed. Cannot fail. */
 void gm_ed25519_sign(const struct gm_ed25519_sign_job *jobs, unsigned n);
 
-/* Public key of a seed. */
+struct gm_ed25519_public_job {
+	const uint8_t *seed; /* GM_ED25519_SEED bytes, secret */
+	uint8_t *pub;        /* out: GM_ED25519_PUB bytes */
+};
+
+/* Public keys of up to GM_BATCH_MAX seeds, constant time in them; and of one. */
+void gm_ed25519_public_many(const struct gm_ed25519_public_job *jobs, unsigned n);
 void gm_ed25519_public(uint8_t pub[static GM_ED25519_PUB], const uint8_t seed[static GM_ED25519_SEED]);
 
 /* ---- curves P-256, P-384, P-521 ------------------------------------------------- RFC 9053 §2.1, §7.1.1 */
@@ -109,6 +115,15 @@ bool gm_es256_sign(uint8_t sig[static GM_ES256_SIG], const uint8_t priv[static 3
 /* Shared secret; false where it is all zero (point of small order). */
 bool gm_x25519(uint8_t out[static GM_X25519_KEY], const uint8_t priv[static GM_X25519_KEY],
                const uint8_t pub[static GM_X25519_KEY]);
+struct gm_x25519_job {
+	const uint8_t *priv; /* GM_X25519_KEY bytes, secret */
+	const uint8_t *pub;  /* GM_X25519_KEY bytes */
+	uint8_t *out;        /* GM_X25519_KEY bytes */
+};
+
+/* The same for up to GM_BATCH_MAX pairs: bit i is set where the secret of jobs[i] is not all zero. Constant time. */
+uint64_t gm_x25519_many(const struct gm_x25519_job *jobs, unsigned n);
+
 /* Montgomery form of an Ed25519 key; false for y = 1 or y = -1, small order, or a point off the curve.
  *                                                        draft-ietf-core-oscore-groupcomm §2.5.1 */
 bool gm_ed25519_to_x25519_pub(uint8_t out[static GM_X25519_KEY], const uint8_t pub[static GM_ED25519_PUB]);

@@ -189,6 +189,37 @@ Test(ed25519_lanes, decide_damaged_signatures_as_libsodium)
 	}
 }
 
+Test(ed25519_lanes, sign_and_make_keys_as_libsodium_in_any_number)
+{
+	static uint8_t seed[64][32], pub[64][32], expected_pub[64][32], sig[64][64], expected[64][64];
+
+	EACH_VARIANT(v)
+	for (unsigned n = 0; n <= 64; n = n < 17 ? n + 1 : n < 63 ? 63 : n + 1) {
+		struct gm_ed25519_public_job keys[64];
+		struct gm_ed25519_sign_job jobs[64];
+
+		gm_random(seed, sizeof(seed));
+		gm_random(rows[0].msg, sizeof(rows[0].msg));
+		memset(sig, 0, sizeof(sig));
+		memset(expected, 0, sizeof(expected));
+		memset(pub, 0, sizeof(pub));
+		memset(expected_pub, 0, sizeof(expected_pub));
+		for (unsigned i = 0; i < n; i++) {
+			const size_t len = (i * 37 + n) % sizeof(rows[0].msg);
+			uint8_t secret[64];
+
+			crypto_sign_seed_keypair(expected_pub[i], secret, seed[i]);
+			crypto_sign_detached(expected[i], NULL, rows[0].msg, len, secret);
+			keys[i] = (struct gm_ed25519_public_job){seed[i], pub[i]};
+			jobs[i] = (struct gm_ed25519_sign_job){seed[i], expected_pub[i], rows[0].msg, len, sig[i]};
+		}
+		v->public(keys, n);
+		v->sign(jobs, n);
+		cr_expect_arr_eq(pub, expected_pub, sizeof(pub), "%s: %u keys", v->name, n);
+		cr_expect_arr_eq(sig, expected, sizeof(sig), "%s: %u signatures", v->name, n);
+	}
+}
+
 /* n bytes that end where memory ends */
 static uint8_t *at_the_edge(const uint8_t *from, size_t n)
 {
@@ -212,4 +243,32 @@ Test(ed25519_lanes, read_nothing_behind_key_signature_or_message)
 	}
 	EACH_VARIANT(v)
 	cr_expect_eq(v->verify(jobs, 9), 0x1ff, "%s", v->name);
+}
+
+/* A handful of seeds whose keys are in RFC 8032 */
+Test(ed25519_lanes, sign_as_rfc_8032_section_7_1_shows_in_every_lane)
+{
+	json_t *file = gm_vectors_load("rfc8032/rfc8032_ed25519.json"), *test;
+	size_t t;
+
+	json_array_foreach(json_object_get(file, "tests"), t, test)
+	{
+		uint8_t seed[32], expected[64], sig[8][64];
+		struct gm_ed25519_sign_job jobs[8];
+		struct row *r = &rows[0];
+
+		gm_vectors_get(seed, sizeof(seed), test, "seed");
+		gm_vectors_get(r->pub, sizeof(r->pub), test, "public_key");
+		gm_vectors_get(expected, sizeof(expected), test, "signature");
+		r->msg_len = gm_vectors_get(r->msg, sizeof(r->msg), test, "message");
+		for (unsigned i = 0; i < 8; i++)
+			jobs[i] = (struct gm_ed25519_sign_job){seed, r->pub, r->msg, r->msg_len, sig[i]};
+		EACH_VARIANT(v)
+		{
+			v->sign(jobs, 8);
+			for (unsigned i = 0; i < 8; i++)
+				cr_expect_arr_eq(sig[i], expected, sizeof(expected), "%s, lane %u", v->name, i);
+		}
+	}
+	json_decref(file);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 #include <string.h>
-#include <gm/crypto.h>
+#include "x25519/x25519.h"
 #include "vectors.h"
 
 static void start(void)
@@ -39,6 +39,59 @@ Test(x25519, agrees_as_wycheproof_and_refuses_the_all_zero_secret)
 	json_decref(file);
 	cr_expect_eq(n, 518);
 	cr_expect_gt(refused, 10);
+}
+
+static const struct gm_x25519_variant *const variants[] = {
+    &gm_x25519_sodium,
+    &gm_x25519_plain,
+#ifdef __x86_64__
+    &gm_x25519_emulated,
+    &gm_x25519_ifma,
+#endif
+};
+
+static unsigned load(uint8_t (*priv)[32], uint8_t (*pub)[32], uint8_t (*shared)[32])
+{
+	json_t *file = gm_vectors_load("wycheproof/x25519_test.json"), *group, *test;
+	size_t g, t;
+	unsigned n = 0;
+
+	json_array_foreach(json_object_get(file, "testGroups"), g, group)
+	    json_array_foreach(json_object_get(group, "tests"), t, test)
+	{
+		gm_vectors_get(priv[n], 32, test, "private");
+		gm_vectors_get(pub[n], 32, test, "public");
+		gm_vectors_get(shared[n++], 32, test, "shared");
+	}
+	json_decref(file);
+	return n;
+}
+
+/* Each pair in each lane: calls of 1 to 17, 63 and 64 begin at any place. */
+Test(x25519, variants_agree_as_wycheproof_in_any_lane_and_number)
+{
+	static const unsigned sizes[] = {64, 63, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1};
+	static uint8_t priv[518][32], pub[518][32], shared[518][32], out[64][32];
+	const unsigned all = load(priv, pub, shared);
+
+	for (unsigned v = 0; v < sizeof(variants) / sizeof(variants[0]); v++)
+		for (unsigned from = 0, s = 0; variants[v]->usable() && from < 2 * all; s++) {
+			const unsigned n = sizes[s % (sizeof(sizes) / sizeof(sizes[0]))];
+			struct gm_x25519_job jobs[64];
+			const uint8_t zeros[32] = {0};
+			uint64_t expected = 0;
+
+			for (unsigned i = 0; i < n; i++) {
+				const unsigned at = (from + i) % all;
+
+				jobs[i] = (struct gm_x25519_job){priv[at], pub[at], out[i]};
+				expected |= (uint64_t)(memcmp(shared[at], zeros, 32) != 0) << i;
+			}
+			cr_expect_eq(variants[v]->agree(jobs, n), expected, "%s: %u", variants[v]->name, from);
+			for (unsigned i = 0; i < n; i++)
+				cr_expect_arr_eq(out[i], shared[(from + i) % all], 32, "%s", variants[v]->name);
+			from += n;
+		}
 }
 
 Test(x25519, maps_both_halves_of_an_ed25519_key_to_the_same_pair)
