@@ -126,7 +126,8 @@ class FakeGm(threading.Thread):
         n2, id2, challenge = os.urandom(8), os.urandom(4), os.urandom(8)
         salt = ace.master_salt(osc[5], body[40], n2)
         self.clients[id2] = Client(peer, oscore.Context(osc[2], salt, body[43], id2), challenge)
-        reply = {42: n2, 44: id2, 46: challenge}
+        curve = [2, 1] if self.sign_alg == -7 else [1, 4]
+        reply = {42: n2, 44: id2, 46: challenge, 47: [[self.name, -27, curve[:1], curve, 14]]}
         if self.sign_alg:
             reply[45] = [[self.name, self.sign_alg, self.caps[:1], self.caps, 14]]
         else:
