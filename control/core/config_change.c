@@ -361,15 +361,6 @@ static bool same_params(const struct gm_group_params *a, const struct gm_group_p
 	return true;
 }
 
-/* Other algorithms under the same secrets are never used: keys change with them. */
-static void rekey_for(struct gm_turn *t, struct gm_group *g)
-{
-	if (g->members)
-		gm_plan_ask(t, g, GM_REASON_OPERATOR, GM_HASTE_SUPERSEDE); /* no new algorithm under old keys */
-	else
-		gm_plan_step(t, g, GM_REASON_OPERATOR);
-}
-
 static bool same_keys(const struct gm_group_params *a, const struct gm_group_params *b)
 {
 	return a->cred_fmt == b->cred_fmt && a->sign_alg == b->sign_alg && a->sign_crv == b->sign_crv &&
@@ -424,6 +415,7 @@ static void shorten_sids(struct gm_turn *t, struct gm_group *g, unsigned sid_max
 	gm_wait_answer(t, held, GM_WAITED_REKEY);
 }
 
+/* Other algorithms under the same secrets are never used: keys change with them, before anything else of the turn is read. */
 static void change_params(struct gm_turn *t, struct gm_group *g, const struct gm_group_params *params)
 {
 	bool keys = !same_keys(params, &g->spec.params);
@@ -431,6 +423,7 @@ static void change_params(struct gm_turn *t, struct gm_group *g, const struct gm
 	g->spec.params = *params;
 	g->gen++;
 	g->owed |= GM_OWED_CONFIG;
+	g->config_num = g->version + 1;
 	if (keys && gm_groups_new_credential(t, g) == GM_E_OK)
 		forget_credentials(t, g);
 	gm_record_put_group(t, g);
@@ -438,7 +431,7 @@ static void change_params(struct gm_turn *t, struct gm_group *g, const struct gm
 	if (gm_config_sid_max(params) < g->sid_len)
 		shorten_sids(t, g, gm_config_sid_max(params));
 	else
-		rekey_for(t, g);
+		gm_plan_step(t, g, GM_REASON_OPERATOR);
 }
 
 void gm_config_apply(struct gm_turn *t, struct gm_group *g, const struct gm_admin_map *m)

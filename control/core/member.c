@@ -414,10 +414,12 @@ static enum gm_reason rekey_instead(const struct gm_group *g)
 
 static void renew_by_rekey(struct gm_turn *t, struct gm_call *call, enum gm_reason reason)
 {
+	bool knows = call->member->version >= call->group->config_num; /* the algorithms of these keys */
+
 	gm_plan_step(t, call->group, reason);
 	gm_members_handed(t->core, call->member, call->group->version);
 	gm_record_put_member(t, call->member);
-	gm_reply_rekey(t, call->ev, call->group);
+	gm_reply_rekey(t, call->ev, call->group, !knows);
 }
 
 static void renew_sid(struct gm_turn *t, struct gm_call *call)

@@ -9,7 +9,7 @@
 #define FORM_MEMBER 2u /* 1 had no scope and one observation */
 #define FORM_ASSOC 2u  /* 1 had no algorithm: it was ALG_OF_FORM_1 */
 #define ALG_OF_FORM_1 10u
-#define FORM_GROUP 2u  /* 1 did not say what is owed */
+#define FORM_GROUP 3u  /* 1 did not say what is owed, 2 not since when the configuration is what it is */
 #define FORM_AS 2u     /* 1 had no link and nothing that goes over it */
 #define FORM_REVOKED 2u /* 1 had no age */
 
@@ -173,7 +173,7 @@ static void put_params(struct gm_out *o, const struct gm_group_params *p)
 
 void gm_record_put_group(struct gm_turn *t, const struct gm_group *g)
 {
-	struct gm_out o = begin_form(t, FORM_GROUP, 25, 2048);
+	struct gm_out o = begin_form(t, FORM_GROUP, 26, 2048);
 
 	gm_cbor_put_text(&o, g->spec.name);
 	gm_cbor_put_uint(&o, g->gen);
@@ -200,6 +200,7 @@ void gm_record_put_group(struct gm_turn *t, const struct gm_group *g)
 	gm_cbor_put_bool(&o, g->reason != GM_REASON_NONE);
 	gm_cbor_put_bool(&o, g->distributing);
 	gm_cbor_put_uint(&o, g->owed);
+	gm_cbor_put_uint(&o, g->config_num);
 	put(t, GM_OWNER_GROUP(g->index), GM_TABLE_GROUP, key_u32(g->index), &o);
 }
 
@@ -445,6 +446,17 @@ static struct gm_in open_either(struct gm_bytes value, uint64_t *form, unsigned 
 	return in;
 }
 
+static struct gm_in open_group(struct gm_bytes value, uint64_t *form)
+{
+	struct gm_in in = gm_in_bytes(value);
+	uint64_t n = gm_cbor_array(&in);
+
+	*form = gm_cbor_uint(&in);
+	if (*form < FORM || *form > FORM_GROUP || n != 24 + *form)
+		gm_in_fail(&in, GM_E_CORRUPT);
+	return in;
+}
+
 static struct gm_in open_record(struct gm_bytes value, unsigned fields)
 {
 	struct gm_in in = gm_in_bytes(value);
@@ -613,7 +625,7 @@ static enum gm_err load_about(struct gm_core *c, struct gm_bytes key, struct gm_
 static enum gm_err load_group(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
 {
 	uint64_t form;
-	struct gm_in in = open_either(value, &form, 24, 25);
+	struct gm_in in = open_group(value, &form);
 	char name[GM_GROUP_NAME_MAX + 1] = "";
 
 	if (key.n == 16)
@@ -628,7 +640,11 @@ static enum gm_err load_group(struct gm_core *c, struct gm_bytes key, struct gm_
 	take_params(&in, &g->spec.params);
 	take_spec(&in, &g->spec);
 	take_keys(&in, g);
-	g->owed = form == FORM_GROUP ? take_u32(&in, GM_OWED_ALL) : 0;
+	g->owed = form > FORM ? take_u32(&in, GM_OWED_ALL) : 0;
+	if (form == FORM_GROUP)
+		g->config_num = gm_cbor_uint(&in);
+	else if (g->owed & GM_OWED_CONFIG)
+		g->config_num = g->version + (g->reason != GM_REASON_NONE); /* the rekey asked for may be its own */
 	GM_TRY(done(&in));
 	if (g->version < g->stale_first || g->version - g->stale_first >= g->spec.max_stale_sets || g->gid_n < 5)
 		return GM_E_CORRUPT;

@@ -192,6 +192,12 @@ static void new_keys(struct gm_turn *t, struct gm_group *g)
 	g->last_rekey = t->txn->wall_s;
 }
 
+static void configuration_told(struct gm_group *g)
+{
+	if (g->version >= g->config_num)
+		g->owed &= ~GM_OWED_CONFIG;
+}
+
 static void start_walk(struct gm_turn *t, struct gm_group *g)
 {
 	g->distributing = g->members > 0;
@@ -200,7 +206,7 @@ static void start_walk(struct gm_turn *t, struct gm_group *g)
 	g->confirmed = g->late = 0;
 	g->waiting = g->members;
 	if (!g->distributing)
-		g->owed &= ~GM_OWED_CONFIG;
+		configuration_told(g);
 }
 
 void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason)
@@ -230,7 +236,7 @@ void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason)
 static void end_walk(struct gm_turn *t, struct gm_group *g)
 {
 	g->distributing = false;
-	g->owed &= ~GM_OWED_CONFIG;
+	configuration_told(g);
 	gm_record_put_group(t, g);
 	gm_plan_arm(t, g);
 	gm_core_log(t->core, "rekey.done group=%s num=%llu confirmed=%u late=%u waiting=%u", g->spec.name,

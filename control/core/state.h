@@ -202,6 +202,7 @@ struct gm_group {
 	uint64_t started_ms;
 	unsigned confirmed, late, waiting;
 	unsigned owed; /* GM_OWED_*: what members have to be told beside keys; in the store until it is done */
+	uint64_t config_num; /* the version that the present configuration came with */
 };
 #define GM_JOINERS_MAX 8u
 #define GM_OWED_CONFIG 1u /* a changed configuration, with the walk */
@@ -492,8 +493,8 @@ void gm_reply_location(struct gm_turn *t, const struct gm_ev_request *ev, int32_
 /* body is malloc()ed and given away. */
 void gm_reply_big(struct gm_turn *t, const struct gm_ev_request *ev, uint8_t code, int32_t cf, uint8_t *body, size_t n);
 void gm_reply_nothing(struct gm_turn *t, const struct gm_ev_request *ev); /* 2.05 with an empty byte string */
-/* 2.04 with the group's present keys in the form of a rekeying message */
-void gm_reply_rekey(struct gm_turn *t, const struct gm_ev_request *ev, const struct gm_group *g);
+/* 2.04 with the group's present keys in the form of a rekeying message; full: with the algorithms */
+void gm_reply_rekey(struct gm_turn *t, const struct gm_ev_request *ev, const struct gm_group *g, bool full);
 void gm_reply_err(struct gm_turn *t, const struct gm_ev_request *ev, enum gm_err err);
 
 #endif

@@ -441,7 +441,7 @@ static uint32_t max_age(enum gm_err err)
 	return err == GM_E_BUSY ? 1 : err == GM_E_TOO_OFTEN ? 10 : 60;
 }
 
-void gm_reply_rekey(struct gm_turn *t, const struct gm_ev_request *ev, const struct gm_group *g)
+void gm_reply_rekey(struct gm_turn *t, const struct gm_ev_request *ev, const struct gm_group *g, bool full)
 {
 	uint8_t joiners_mem[NAMING_MAX];
 	size_t stale_cap = stale_size(g), cap = stale_cap + KEYING_MAX + NAMING_MAX;
@@ -449,7 +449,7 @@ void gm_reply_rekey(struct gm_turn *t, const struct gm_ev_request *ev, const str
 	struct gm_out o = gm_out(mem, stale_cap), body = gm_out(gm_must_alloc(NULL, cap), cap);
 	struct gm_keying keying = keying_of(t, g);
 
-	put_naming(&body, gm_rekey_encode, &keying, stale_array(&o, g), joiners_of(t, g, joiners_mem));
+	put_naming(&body, full ? gm_keying_encode : gm_rekey_encode, &keying, stale_array(&o, g), joiners_of(t, g, joiners_mem));
 	gm_reply_big(t, ev, GM_COAP(2, 4), 261, body.start, gm_out_len(&body));
 	struct gm_eff_reply *e = gm_effects_last(t->txn->effects, ev->rec.worker);
 	e->flags = GM_REPLY_SAVE | GM_REPLY_KEYS;

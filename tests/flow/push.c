@@ -4,6 +4,9 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
+#include <time.h>
+
+#include "core_poke.h"
 #include "flow_rig.h"
 
 #define JOIN (GM_PLAN(GM_OP_TOKEN) | GM_PLAN(GM_OP_JOIN))
@@ -112,6 +115,77 @@ Test(push, superseded_by_a_rekey_comes_with_the_next_walk)
 	flow_run(r, 20000);
 	cr_assert(eq(u64, r->env.stats.configurations, 4));
 	cr_assert(eq(u32, flow_at_version(r, 2), 6));
+	cr_assert(eq(u32, r->failures, 0), "%s", r->failure);
+	cr_assert(eq(u32, r->reuses, 0));
+	flow_free(r);
+}
+
+/* ---- a change, and more in the turn that it came in */
+
+struct patch { /* comes right before the first event of that kind */
+	struct flow *r;
+	bool (*before)(const struct gm_rec *rec);
+	bool done;
+};
+
+static bool patch_before(void *arg, const struct gm_rec *rec)
+{
+	struct patch *p = arg;
+	struct gm_txn txn = {.changes = &p->r->changes, .effects = &p->r->effects,
+	                     .mono_ms = gm_mem_now(p->r->net) / 1000000, .wall_s = time(NULL)};
+
+	if (!p->done && p->before(rec)) {
+		p->done = true;
+		core_poke_patch(p->r->core, &txn, &other_alg);
+	}
+	return false;
+}
+
+static bool ends_walk(const struct gm_rec *rec)
+{
+	return rec->type == GM_EV_DELIVERED && ((const struct gm_ev_delivered *)(const void *)rec)->walk_done;
+}
+
+static bool renews(const struct gm_rec *rec)
+{
+	const struct gm_ev_request *ev = (const void *)rec;
+
+	return rec->type == GM_EV_REQUEST && ev->res == GM_RES_NODE && ev->method == GM_COAP_POST;
+}
+
+Test(push, of_a_change_that_comes_as_the_walk_before_it_ends_is_not_lost)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct patch p = {r, ends_walk, false};
+
+	join_some(r, 6);
+	r->event = patch_before;
+	r->event_arg = &p;
+	cr_assert(flow_rekey(r, false) == GM_E_OK);
+	flow_run(r, 20000);
+	cr_assert(p.done);
+	cr_assert(eq(i32, r->env.groups[0].params.alg, A128GCM));
+	cr_assert(eq(u64, r->env.stats.configurations, 4));
+	cr_assert(eq(u32, flow_at_version(r, 2), 6));
+	cr_assert(eq(u32, r->failures, 0), "%s", r->failure);
+	cr_assert(eq(u32, r->reuses, 0));
+	flow_free(r);
+}
+
+Test(push, reaches_a_member_that_renews_its_keys_in_the_turn_of_the_change)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct patch p = {r, renews, false};
+	struct gm_member *m = flow_member(r, GM_ROLE_REQUESTER | GM_ROLE_RESPONDER, true);
+
+	cr_assert(flow_do(r, m, JOIN));
+	r->event = patch_before;
+	r->event_arg = &p;
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_RENEW)));
+	flow_run(r, 20000);
+	cr_assert(p.done);
+	cr_assert(eq(u32, flow_at_version(r, 1), 1));
+	cr_assert(eq(u64, r->env.stats.configurations, 1));
 	cr_assert(eq(u32, r->failures, 0), "%s", r->failure);
 	cr_assert(eq(u32, r->reuses, 0));
 	flow_free(r);

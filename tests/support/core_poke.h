@@ -7,5 +7,7 @@
 
 void core_poke_turn_active(struct gm_core *core, struct gm_txn *txn); /* active becomes inactive, or back */
 void core_poke_only_pairwise(struct gm_core *core, struct gm_txn *txn);
+/* As PATCH /manage/g1 does: nothing else of the turn is run, unlike by the operator's command. */
+void core_poke_patch(struct gm_core *core, struct gm_txn *txn, const struct gm_admin_map *changes);
 
 #endif

@@ -137,6 +137,57 @@ Test(config_change, of_algorithms_is_told_again_until_a_walk_has_ended)
 	cr_expect_not(pushed(&map));
 }
 
+static void walk_ends_unconfirmed(void)
+{
+	rig_turn(&rig);
+	for (uint16_t w = 0; w < rig.config.workers; w++) {
+		struct gm_ev_delivered ev = {.rec = {.type = GM_EV_DELIVERED, .worker = w, .len = sizeof(ev)},
+		                             .group = rig_info(&rig, "g1").index,
+		                             .version = rig_info(&rig, "g1").version,
+		                             .walk_done = true};
+		gm_core_apply(rig.core, &rig.txn, &ev.rec);
+	}
+	rig_turn_end(&rig);
+}
+
+static struct rig_answer on_node(struct rig_client *c, uint8_t method)
+{
+	char node[17];
+	struct rig_request q = {.method = method, .res = GM_RES_NODE, .group = "g1", .node = node};
+
+	snprintf(node, sizeof(node), "%s", rig_mirror_of(&rig, c->ctx, "g1")->node);
+	return rig_request(&rig, c, &q);
+}
+
+/* A leave, and a renewal that the rekey for it serves. */
+static bool renewal_names_algorithms(struct rig_client *c, unsigned leaver)
+{
+	struct rig_client other = rig_member(&rig, leaver, "g1", GM_ROLE_REQUESTER);
+	struct gm_keying_map map;
+	uint64_t version = rig_info(&rig, "g1").version;
+
+	cr_assert_eq(on_node(&other, 4).code, GM_COAP(2, 2));
+	struct rig_answer a = on_node(c, 2);
+	cr_assert_eq(a.code, GM_COAP(2, 4));
+	cr_assert_eq(gm_keying_decode(a.payload, &map), GM_E_OK);
+	cr_assert_eq((uint64_t)map.num, version + 1, "the rekey came now");
+	cr_assert(!map.has_params || map.params.alg == 1);
+	rig_delivered(&rig, "g1", true);
+	return map.has_params;
+}
+
+Test(config_change, that_a_member_has_not_heard_of_comes_with_the_keys_it_renews)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", GM_ROLE_REQUESTER);
+
+	cr_expect_not(renewal_names_algorithms(&c, 2), "nothing has changed");
+	cr_assert_eq(set(&other_alg), GM_E_OK);
+	walk_ends_unconfirmed();
+	rig_restart(&rig);
+	cr_expect(renewal_names_algorithms(&c, 3));
+	cr_expect_not(renewal_names_algorithms(&c, 4), "once");
+}
+
 Test(config_change, of_a_group_that_is_empty_is_told_to_nobody_later)
 {
 	struct gm_keying_map map;
