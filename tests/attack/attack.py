@@ -18,6 +18,7 @@ import time
 
 import control
 import joins
+import links
 import network
 import storms
 import tokens
@@ -150,7 +151,8 @@ PHASES = {
     'resources': joins.other_resources, 'pipelined': joins.pipelined, 'blocks': network.blocks,
     'observe': network.observations, 'strangers': network.contexts_of_others, 'spoofed': network.spoofed_answers,
     'replays': network.replays, 'storm': storms.operator_against_members, 'rejoins': storms.endless_rejoins,
-    'scopes': storms.long_scopes, 'control': control.all_of_it, 'unused-tokens': tokens.unused_tokens,
+    'scopes': storms.long_scopes, 'references': links.references, 'introspection': links.introspections,
+    'link': links.wire, 'lists': links.lists, 'control': control.all_of_it, 'unused-tokens': tokens.unused_tokens,
 }
 
 
