@@ -91,7 +91,7 @@ static struct gm_slice append(struct gm_turn *t, unsigned worker, struct gm_byte
 	return b.n ? gm_effects_append(t->txn->effects, worker, b.p, b.n) : (struct gm_slice){0};
 }
 
-/* One worker speaks with an authorization server; only it has the secrets for that. */
+/* One worker speaks with an authorization server; only it has the secrets for that, the others know its address. */
 static unsigned link_owner(const struct gm_core *c, const struct gm_as *as)
 {
 	return as->id % c->config.workers;
@@ -121,6 +121,8 @@ void gm_tell_as(struct gm_turn *t, const struct gm_as *as, bool remove)
 		memcpy(e->aud, t->core->config.audience, e->aud_n);
 		e->introspect = s->introspect[0] != 0;
 		e->strict = s->trl[0] && !s->loose;
+		e->linked = s->link.ms_n > 0;
+		e->link.peer = s->link.peer;
 		if (w == link_owner(t->core, as))
 			e->link = s->link;
 	}

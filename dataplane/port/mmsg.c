@@ -19,6 +19,7 @@
 #define RX_CAP 1920u
 #define BURST GM_PORT_BURST
 #define NS_PER_S 1000000000u
+#define RETRY_NS 1000000u /* nothing tells when the kernel has memory again */
 
 struct buf {
 	union gm_udp_name name;
@@ -35,6 +36,7 @@ struct mmsg_port {
 	struct gm_free rx_free, tx_free;
 	int event;
 	bool full[GM_LISTEN_MAX]; /* the socket refused the last send for want of room */
+	bool starved;             /* the kernel did, for want of memory: the socket is ready all the same */
 	_Atomic bool wake_sent;
 	struct gm_port_stats stats;
 };
@@ -133,8 +135,9 @@ static unsigned send_run(struct mmsg_port *p, struct gm_dgram *d, unsigned n)
 		k++;
 	}
 	int sent = sendmmsg(p->udp[socket].fd, m, k, 0);
-	p->full[socket] = sent < 0 && (errno == EAGAIN || errno == ENOBUFS);
-	if (p->full[socket])
+	p->full[socket] = sent < 0 && errno == EAGAIN;
+	p->starved = sent < 0 && (errno == ENOBUFS || errno == ENOMEM);
+	if (p->full[socket] || p->starved)
 		return 0;
 	if (sent <= 0) { /* the first one is refused: it goes the way of a lost datagram */
 		p->stats.tx_failed++;
@@ -233,14 +236,15 @@ static uint64_t mmsg_now(struct gm_port *port)
 static void mmsg_wait(struct gm_port *port, uint64_t timeout_ns)
 {
 	struct mmsg_port *p = mmsg(port);
-	struct timespec t = {.tv_sec = (time_t)(timeout_ns / NS_PER_S), .tv_nsec = (long)(timeout_ns % NS_PER_S)};
+	uint64_t ns = p->starved && timeout_ns > RETRY_NS ? RETRY_NS : timeout_ns;
+	struct timespec t = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
 	struct pollfd fds[GM_LISTEN_MAX + 1] = {{.fd = p->event, .events = POLLIN}};
 	uint64_t count;
 
 	for (unsigned i = 0; i < p->udp_n; i++)
 		fds[i + 1] = (struct pollfd){.fd = p->udp[i].fd,
 		                             .events = (short)((p->rx_free.n ? POLLIN : 0) | (p->full[i] ? POLLOUT : 0))};
-	ppoll(fds, p->udp_n + 1, timeout_ns == UINT64_MAX ? NULL : &t, NULL);
+	ppoll(fds, p->udp_n + 1, ns == UINT64_MAX ? NULL : &t, NULL);
 	/* whoever finds wake_sent set does not write; so it is cleared only after the read */
 	if (fds[0].revents && read(p->event, &count, sizeof(count)) == sizeof(count))
 		atomic_exchange(&p->wake_sent, false);

@@ -158,29 +158,37 @@ static bool valid_at(const struct cert *c, int64_t at)
 
 /* ---- chains and bags */
 
-static bool issued(const struct cert *by, const struct cert *c)
+static bool named_by(const struct cert *c, const struct cert *by)
 {
-	return c->type == NATIVE && gm_bytes_eq(c->issuer.p ? c->issuer : c->subject, by->subject) &&
-	       signature_good(c, &by->pub);
+	return c->type == NATIVE && gm_bytes_eq(c->issuer.p ? c->issuer : c->subject, by->subject);
 }
 
 static bool chain_holds(const struct cert *c, unsigned n)
 {
 	for (unsigned i = 0; i + 1 < n; i++)
-		if (!issued(&c[i + 1], &c[i]))
+		if (!named_by(&c[i], &c[i + 1]) || !signature_good(&c[i], &c[i + 1].pub))
 			return false;
 	return true;
 }
 
-/* The one that issued none of the others; NULL: none, or several */
+/* Of a bag each certificate but one issued another; more tries than this only where several bear one name. */
+#define BAG_TRIES (2u * GM_C509_MAX)
+
+/* The one that issued none of the others; NULL: none, or several, or too much work to find out */
 static const struct cert *end_of_bag(const struct cert *c, unsigned n)
 {
 	const struct cert *end = NULL;
+	unsigned tries = 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		bool issuer = false;
-		for (unsigned k = 0; k < n && !issuer; k++)
-			issuer = k != i && issued(&c[i], &c[k]);
+		for (unsigned k = 0; k < n && !issuer; k++) {
+			if (k == i || !named_by(&c[k], &c[i]))
+				continue;
+			if (tries++ == BAG_TRIES)
+				return NULL;
+			issuer = signature_good(&c[k], &c[i].pub);
+		}
 		if (issuer)
 			continue;
 		if (end)

@@ -473,10 +473,12 @@ void gm_ask_due(struct worker *w, struct link *l, unsigned i)
 		deliver(w, l, i);
 	} else if (a->state == ASK_QUEUED) {
 		a->flight.timer = 0;
-		gm_ask_failed(w, l, i, GM_E_BUSY);
+		gm_ask_failed(w, l, i, l->unknown ? GM_E_NO_CONTEXT : GM_E_BUSY);
 	} else if (a->state == ASK_FLYING && gm_flight_due(w, l, &a->flight, gm_link_ref(l, i))) {
-		gm_ask_failed(w, l, i, GM_E_BUSY);
-		if (l->state == LINK_UNPROVEN)
+		bool refused = a->flight.refused;
+		if (!refused)
+			gm_ask_failed(w, l, i, GM_E_BUSY);
+		if (refused || l->state == LINK_UNPROVEN)
 			gm_link_lost(w, l);
 	}
 }

@@ -13,7 +13,8 @@
  * options; its nonce, like that of request #2, is made of Partial IV 0. Request #2 is the first thing that core asks, and
  * until its response has verified nothing else is sent. Response #1 is protected under its own Partial IV or under request
  * #1's nonce. A server that could open a request but wants a fresh context answers any request with kid context as it
- * answers #1. What an unprotected error says is not proven: it ends a context, which costs three messages and the back-off.
+ * answers #1. What an unprotected error or a reset says is not proven: the true response has a moment more to come; if it does
+ * not, the context ends, which costs three messages and the back-off, and what was asked waits for the next.
  *
  * Requests are confirmable and kept sealed: what is sent again is the same bytes. Tokens are seven bytes long, which tells
  * them from those towards members: worker, place of the link, five that nobody guesses. Message IDs are of all 16 bits;
@@ -154,7 +155,7 @@ enum gm_err gm_link_send(struct worker *w, struct link *l, struct flight *f, uin
 bool gm_flight_due(struct worker *w, struct link *l, struct flight *f, uint32_t ref)
 {
 	f->timer = 0;
-	if (f->waiting || f->tries > w->config.retransmit_max)
+	if (f->refused || f->waiting || f->tries > w->config.retransmit_max)
 		return true;
 	COUNT(w, link_retransmitted);
 	fly(w, l, f, ref);
@@ -179,10 +180,17 @@ static enum gm_err derive(const struct link *l, const uint8_t *id_context, size_
 
 static enum gm_err set_context(struct link *l, enum link_state state, size_t id_context_n)
 {
-	l->id_context_n = id_context_n;
-	l->seq = 0;
-	l->state = (uint8_t)state;
-	return derive(l, l->id_context, id_context_n, &l->keys);
+	struct gm_oscore_keys keys;
+	enum gm_err err = derive(l, l->id_context, id_context_n, &keys);
+
+	if (err == GM_E_OK) {
+		l->keys = keys;
+		l->id_context_n = id_context_n;
+		l->seq = 0;
+		l->state = (uint8_t)state;
+	}
+	gm_wipe(&keys, sizeof keys);
+	return err;
 }
 
 static void go_down(struct worker *w, struct link *l, unsigned seconds)
@@ -200,6 +208,8 @@ static void go_down(struct worker *w, struct link *l, unsigned seconds)
 /* It could not be made, or was never confirmed. */
 static void not_made(struct worker *w, struct link *l)
 {
+	if (l->hello.live)
+		l->unknown = l->hello.refused >> 5 == 4;
 	go_down(w, l, 1u << l->fails);
 	gm_asks_again(w, l);
 }
@@ -270,7 +280,7 @@ static bool open_with(const struct gm_oscore_keys *keys, uint64_t seq, const str
 	       (class == 2 || class == 4 || class == 5);
 }
 
-/* Response #1: R2 in kid context. true: the third context is made. */
+/* Response #1: R2 in kid context. true: it was that, and the third context is made or the link is down. */
 static bool take_r2(struct worker *w, struct link *l, const struct flight *f, const struct opening *o, struct opened *x)
 {
 	uint8_t id2[LINK_R2_MAX + sizeof l->id_context];
@@ -292,7 +302,10 @@ static bool take_r2(struct worker *w, struct link *l, const struct flight *f, co
 	memcpy(l->id_context, r2.p, r2.n);
 	gm_random(l->id_context + r2.n, LINK_NONCE);
 	COUNT(w, link_contexts);
-	return set_context(l, LINK_UNPROVEN, r2.n + LINK_NONCE) == GM_E_OK;
+	l->unknown = false;
+	if (set_context(l, LINK_UNPROVEN, r2.n + LINK_NONCE) != GM_E_OK)
+		not_made(w, l);
+	return true;
 }
 
 static bool acked_before(struct worker *w, const struct link *l, const struct gm_coap *m)
@@ -316,17 +329,14 @@ static void ack(struct worker *w, struct link *l, const struct opening *o)
 	memcpy(l->acked[i].token, o->outer.token, LINK_TOKEN);
 }
 
-/* An error without protection, from the server's address and with our token */
-static void refused(struct worker *w, struct link *l, unsigned i, uint8_t code)
+/* An error without protection, from the server's address and with our token, or a reset, with our Message ID. Whoever sees
+ * our requests can say so: the request stays as it is, and gm_flight_due() ends it unless the response was faster. */
+static void refused(struct worker *w, const struct link *l, unsigned i, struct flight *f, uint8_t code)
 {
-	if (i == REF_LINK) {
-		not_made(w, l);
-		gm_asks_fail(w, l, code >> 5 == 4 ? GM_E_NO_CONTEXT : GM_E_BUSY);
-	} else if (code == GM_COAP(4, 1) || code == GM_COAP(4, 0)) { /* it has not got our keys, or not the window's state */
-		gm_link_lost(w, l);
-	} else {
-		gm_ask_failed(w, l, i, code >> 5 == 4 ? GM_E_NO_CONTEXT : GM_E_BUSY);
-	}
+	if (f->refused)
+		return;
+	f->refused = code;
+	arm(w, f, gm_link_ref(l, i), REFUSAL_MS);
 }
 
 static bool is_token(const struct gm_coap *m, const uint8_t token[static LINK_TOKEN])
@@ -371,15 +381,11 @@ static void take_answer(struct worker *w, struct link *l, unsigned i, bool notif
 	gm_ask_answered(w, l, i, &x->inner, &x->option, notification ? NULL : &was);
 }
 
-bool gm_link_response(struct worker *w, const struct opening *o)
+static bool take_response(struct worker *w, struct link *l, const struct opening *o, struct opened *x)
 {
 	const struct gm_coap *m = &o->outer;
-	struct link *l = m->token[1] < LINKS_MAX ? w->as_links[m->token[1]] : NULL;
-	struct opened x;
 	unsigned i;
 
-	if (!l || !gm_addr_eq(&l->of.peer, &o->peer))
-		return false;
 	if (m->type == GM_COAP_CON && acked_before(w, l, m)) {
 		gm_send_empty(w, &o->peer, &o->local, GM_COAP_ACK, m->mid);
 		return true;
@@ -390,20 +396,34 @@ bool gm_link_response(struct worker *w, const struct opening *o)
 	if (!m->has_oscore) {
 		if (!f || m->code >> 5 == 2)
 			return true; /* says nothing */
-		ack(w, l, o);
-		refused(w, l, i, m->code);
-	} else if (gm_oscore_option_decode(m->oscore, &x.option) != GM_E_OK) {
+		if (m->type == GM_COAP_CON) /* and is not remembered: a response that verifies may come under the same Message ID */
+			gm_send_empty(w, &o->peer, &o->local, GM_COAP_ACK, m->mid);
+		refused(w, l, i, f, m->code);
+	} else if (gm_oscore_option_decode(m->oscore, &x->option) != GM_E_OK) {
 		return true;
-	} else if (f && take_r2(w, l, f, o, &x)) {
+	} else if (f && take_r2(w, l, f, o, x)) {
 		ack(w, l, o);
-	} else if (i != REF_LINK && open_with(&l->keys, f ? f->seq : l->ask[i].seq, o, &x)) {
+	} else if (i != REF_LINK && open_with(&l->keys, f ? f->seq : l->ask[i].seq, o, x)) {
 		ack(w, l, o);
-		take_answer(w, l, i, !f, &x);
+		take_answer(w, l, i, !f, x);
 	} else {
 		COUNT(w, rx_undecryptable);
 	}
 	gm_link_pump(w, l);
 	return true;
+}
+
+bool gm_link_response(struct worker *w, const struct opening *o)
+{
+	const struct gm_coap *m = &o->outer;
+	struct link *l = m->token[1] < LINKS_MAX ? w->as_links[m->token[1]] : NULL;
+	struct opened x;
+
+	if (!l || !gm_addr_eq(&l->of.peer, &o->peer))
+		return false;
+	bool taken = take_response(w, l, o, &x);
+	gm_wipe(&x, sizeof x); /* keys of members, where a token was introspected */
+	return taken;
 }
 
 /* ---- ACK and RST */
@@ -412,12 +432,12 @@ static bool empty_to(struct worker *w, struct link *l, unsigned i, struct flight
 {
 	if (!f->live || f->mid != m->mid)
 		return false;
-	if (m->type == GM_COAP_ACK) {
-		f->waiting = true;
-		arm(w, f, gm_link_ref(l, i), RESPONSE_WAIT_MS);
+	if (m->type == GM_COAP_RST) {
+		refused(w, l, i, f, GM_COAP(4, 4));
 	} else {
-		refused(w, l, i, GM_COAP(4, 4));
-		gm_link_pump(w, l);
+		f->waiting = true;
+		if (!f->refused)
+			arm(w, f, gm_link_ref(l, i), RESPONSE_WAIT_MS);
 	}
 	return true;
 }

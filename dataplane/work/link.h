@@ -18,11 +18,13 @@
 #define ASK_RESTARTS 3u       /* of a body that changed while it was fetched */
 #define ASK_TEXT_MAX 1200u    /* path, query and payload: one datagram */
 #define BACKOFF_MAX_S 60u
+#define REFUSAL_MS 500u       /* after an unprotected error, for the response that verifies */
 #define SETTLED_MS 60000u     /* a context that lived so long ends the back-off */
 
 struct flight { /* a confirmable request of ours until its response */
 	bool live;
 	bool waiting; /* empty ACK came, the response has not */
+	uint8_t refused; /* code of the first unprotected error; 0: none */
 	uint8_t tries, token[LINK_TOKEN];
 	uint16_t mid;
 	uint32_t timer, timeout_ms;
@@ -76,6 +78,7 @@ struct link {
 	uint64_t mids_ms[2];  /* when each half of the Message IDs was begun */
 	struct flight hello;  /* request #1; its timer is also that of the back-off */
 	unsigned fails;
+	bool unknown;         /* to the server, as far as it can be believed: its refusal was the end of the latest hello */
 	uint64_t up_ms, not_before_ms;
 	uint16_t first, last; /* queue: place + 1 */
 	unsigned flying;

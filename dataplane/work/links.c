@@ -7,7 +7,6 @@
 #include "work/worker.h"
 
 #define LINK_MAX (3u * GM_GROUP_NAME_MAX + 64u)
-#define AMPLIFY 3u       /* a source that may be forged gets so many times the bytes it sent. RFC 9175 §2.4 */
 #define PLAIN_AROUND 21u /* head, Content-Format, Block2, Echo and marker: all but token and payload */
 #define PLAIN_SZX 6u     /* unprotected, once Echo has shown the source: 1,024 bytes */
 

@@ -88,7 +88,7 @@ uint32_t gm_xch_put(struct worker *w, const struct xch *x)
 	struct xch *at = gm_slab_at(&w->xchs, h);
 	*at = *x;
 	at->live = true;
-	if (x->type == GM_COAP_CON)
+	if (x->type == GM_COAP_CON && x->protected_) /* gm_answer_plain() says why */
 		at->timer = gm_wheel_add(&w->wheel, w->now_ms + EMPTY_ACK_MS, TIMER_XCH, h);
 	return h;
 }
@@ -132,14 +132,8 @@ static uint16_t any_mid(struct worker *w)
 	return (uint16_t)(w->index << MID_WORKER_SHIFT | (gm_worker_random(w) & ((1u << MID_WORKER_SHIFT) - 1)));
 }
 
-/* An answer that was promised by an empty ACK is a confirmable message of its own. RFC 7252 §5.2.2 */
-static uint32_t separate(struct worker *w, struct ctx *c, const struct xch *x, uint16_t mid)
-{
-	struct out o = {.peer = x->peer, .local = x->local, .ctx = x->ctx, .kind = OUT_SEPARATE, .mid = mid};
-
-	return gm_out_new(w, c, &o);
-}
-
+/* Who asked is not proven, so an answer leaves once for each request that comes: never ahead of it an empty ACK, which would
+ * make it a confirmable message. Whoever misses it repeats the request and gets the same bytes again. RFC 7252 §5.2.1 */
 void gm_answer_plain(struct worker *w, const struct xch *x, const struct plain *a, struct blob **keep)
 {
 	struct gm_dgram *d = gm_box_add(w, &x->peer, &x->local);
@@ -147,9 +141,7 @@ void gm_answer_plain(struct worker *w, const struct xch *x, const struct plain *
 
 	if (!d)
 		return;
-	/* Who asked is not proven: only what needed a good token is sent more than once, an error amplifies nothing. */
-	bool again = a->code >> 5 == 2;
-	uint8_t type = x->type != GM_COAP_CON ? GM_COAP_NON : !x->acked ? GM_COAP_ACK : again ? GM_COAP_CON : GM_COAP_NON;
+	uint8_t type = x->type == GM_COAP_CON ? GM_COAP_ACK : GM_COAP_NON;
 	uint16_t mid = type == GM_COAP_ACK ? x->mid : any_mid(w);
 	struct gm_out out = gm_out(d->data, d->cap);
 	gm_coap_put_head(&out, type, a->code, mid, x->token, x->token_len);
@@ -169,14 +161,17 @@ void gm_answer_plain(struct worker *w, const struct xch *x, const struct plain *
 	d->len = (uint16_t)gm_out_len(&out);
 	if (keep)
 		*keep = gm_blob_copy(d->data, d->len);
-	uint32_t h = type == GM_COAP_CON ? separate(w, NULL, x, mid) : 0;
-	if (h) {
-		gm_out_at(w, h)->body = gm_blob_copy(d->data, d->len);
-		gm_out_sent(w, h);
-	}
 }
 
 /* ---- protected answers */
+
+/* An answer that was promised by an empty ACK is a confirmable message of its own. RFC 7252 §5.2.2 */
+static uint32_t separate(struct worker *w, struct ctx *c, const struct xch *x, uint16_t mid)
+{
+	struct out o = {.peer = x->peer, .local = x->local, .ctx = x->ctx, .kind = OUT_SEPARATE, .mid = mid};
+
+	return gm_out_new(w, c, &o);
+}
 
 static void send_sealed(struct worker *w, struct ctx *c, const struct xch *x, const struct answer *a, struct gm_bytes plain)
 {

@@ -2,12 +2,13 @@
 /* POST /authz-info: the token's protection is checked here, its claims are judged by core, the context is made here again.
  * RFC 9200 §5.10.1, RFC 9203 §4 */
 #include "gm/crypto.h"
+#include "wire/cbor.h"
 #include "work/worker.h"
 
 #define HKDF_SHA_256 5
 #define HKDF_SHA_512 7
 #define OWN_ID 4u /* bytes of our Recipient IDs: a gm_ctx_id */
-#define HINTS_HEAD 16u /* CoAP head, token, Content-Format, marker at most */
+#define HEAD_MAX 16u /* CoAP head, token, Content-Format, marker at most */
 
 /* ---- duplicates of unprotected requests, RFC 7252 §4.5 */
 
@@ -15,7 +16,7 @@
 
 static bool is_repeat(const struct worker *w, const struct repeat *r, const struct xch *x)
 {
-	return (r->xid || r->answer) && r->mid == x->mid && r->token_len == x->token_len &&
+	return (r->xid || r->answer) && r->mid == x->mid && r->token_len == x->token_len && r->datagram_n == x->datagram_n &&
 	       memcmp(r->token, x->token, x->token_len) == 0 && gm_addr_eq(&r->peer, &x->peer) &&
 	       w->now_ms - r->at_ms < EXCHANGE_LIFETIME_MS;
 }
@@ -42,13 +43,10 @@ static struct repeat *repeat_of(struct worker *w, const struct xch *x)
 
 static void answer_again(struct worker *w, const struct repeat *r, const struct xch *x)
 {
-	const struct xch *first = gm_xch_at(w, r->xid);
 	struct gm_dgram *d = r->answer ? gm_box_add(w, &x->peer, &x->local) : NULL;
 
 	COUNT(w, rx_repeat);
-	if (first && first->acked) /* core has it still; that ACK was lost */
-		gm_send_empty(w, &x->peer, &x->local, GM_COAP_ACK, x->mid);
-	if (!d)
+	if (!d) /* or core has it still: that will be answered when it is decided */
 		return;
 	memcpy(d->data, r->answer->bytes, r->answer->n);
 	d->len = (uint16_t)r->answer->n;
@@ -65,6 +63,7 @@ static void remember(struct worker *w, const struct xch *x, struct blob *answer,
 	}
 	gm_blob_drop(&r->answer);
 	*r = (struct repeat){.peer = x->peer, .mid = x->mid, .xid = xid, .at_ms = w->now_ms, .answer = answer};
+	r->datagram_n = x->datagram_n;
 	r->token_len = x->token_len;
 	memcpy(r->token, x->token, sizeof r->token);
 }
@@ -89,7 +88,7 @@ void gm_token_hints(struct worker *w, const struct xch *x)
 		gm_cnonce_make(nonce, as->cnonce_key, w->wall_s);
 	if (as)
 		gm_hints_encode(&out, as->uri, as->aud, (struct gm_bytes){as->cnonce ? nonce : NULL, sizeof nonce});
-	if (gm_out_len(&out) + HINTS_HEAD > 3u * x->datagram_n) { /* RFC 9175 §2.4 */
+	if (gm_out_len(&out) + HEAD_MAX > AMPLIFY * x->datagram_n) {
 		out = gm_out(body, sizeof body);
 		as = NULL;
 	}
@@ -402,6 +401,42 @@ static enum gm_err take_claims(struct xch *x, const struct gm_eff_token *e)
 	return GM_E_OK;
 }
 
+/* The first of infos that fit into so many bytes: they are a SHOULD. */
+static void trim_infos(struct gm_token_response *response, size_t room)
+{
+	struct gm_in in = gm_in_bytes(response->infos);
+	size_t fits = 0;
+	unsigned n = 0;
+
+	for (; n < response->infos_n; n++) {
+		gm_cbor_skip(&in);
+		gm_cbor_skip(&in);
+		size_t upto = response->infos.n - gm_in_left(&in);
+		if (in.err != GM_E_OK || upto > room)
+			break;
+		fits = upto;
+	}
+	response->infos.n = fits;
+	response->infos_n = n;
+}
+
+/* In one datagram, and within what this request may cause. */
+static struct gm_bytes encode_response(struct worker *w, const struct xch *x, struct gm_token_response *response)
+{
+	struct gm_token_response bare = *response;
+	struct gm_out out = gm_out(w->plain, sizeof w->plain);
+	size_t room = AMPLIFY * (size_t)x->datagram_n < sizeof w->plain ? AMPLIFY * (size_t)x->datagram_n : sizeof w->plain;
+
+	bare.infos = (struct gm_bytes){0};
+	bare.infos_n = 0;
+	gm_token_response_encode(&out, &bare);
+	size_t around = gm_out_len(&out) + HEAD_MAX;
+	trim_infos(response, room > around ? room - around : 0);
+	out = gm_out(w->plain, sizeof w->plain);
+	gm_token_response_encode(&out, response);
+	return gm_out_result(&out);
+}
+
 static void accept(struct worker *w, struct xch *x, const struct gm_eff_token *e)
 {
 	struct pending *p = (struct pending *)x->blob->bytes;
@@ -423,15 +458,7 @@ static void accept(struct worker *w, struct xch *x, const struct gm_eff_token *e
 	};
 	if (e->challenge)
 		response.challenge = (struct gm_bytes){e->n_s, sizeof e->n_s};
-	struct gm_out out = gm_out(w->plain, sizeof w->plain);
-	gm_token_response_encode(&out, &response);
-	if (out.err) { /* more infos than a datagram holds: they are a SHOULD */
-		response.infos_n = 0;
-		response.infos = (struct gm_bytes){0};
-		out = gm_out(w->plain, sizeof w->plain);
-		gm_token_response_encode(&out, &response);
-	}
-	struct plain a = {.code = GM_COAP(2, 1), .format = GM_CF_ACE, .payload = gm_out_result(&out)};
+	struct plain a = {.code = GM_COAP(2, 1), .format = GM_CF_ACE, .payload = encode_response(w, x, &response)};
 	struct blob *kept = NULL;
 	gm_answer_plain(w, x, &a, &kept);
 	if (kept)

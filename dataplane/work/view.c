@@ -321,7 +321,7 @@ void gm_view_as(struct worker *w, const struct gm_eff_as *e)
 	memcpy(as->aud, e->aud, e->aud_n);
 	as->introspect = e->introspect;
 	as->strict = e->strict;
-	as->linked = e->link.ms_n;
+	as->linked = e->linked;
 	as->link_peer = e->link.peer;
 }
 

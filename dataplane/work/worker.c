@@ -126,12 +126,12 @@ bool gm_worker_turn(struct worker *w)
 	gm_rekey_step(w);
 	gm_box_flush(w);
 	tell_others(w);
-	return worked || w->box.n;
+	return worked;
 }
 
 uint64_t gm_worker_timeout_ns(struct worker *w)
 {
-	uint64_t ms = gm_rekey_waiting(w) ? 1 : gm_wheel_next(&w->wheel);
+	uint64_t ms = gm_rekey_waiting(w) || w->box.n ? 1 : gm_wheel_next(&w->wheel);
 
 	return ms * 1000000;
 }

@@ -22,7 +22,8 @@
 #define CONTROL_PATH_MAX 64u
 #define PENDING_MS 60000u       /* a pending context lives this long */
 #define EXCHANGE_LIFETIME_MS 247000u /* RFC 7252 §4.8.2 */
-#define EMPTY_ACK_MS 500u       /* an answer that takes longer gets an empty ACK ahead */
+#define EMPTY_ACK_MS 500u       /* a protected answer that takes longer gets an empty ACK ahead */
+#define AMPLIFY 3u              /* a source that may be forged gets so many times the bytes it sent. RFC 9175 §2.4 */
 #define BODY_IDLE_MS 60000u
 #define REQUEST_MAX 8192u       /* longest request that is taken by blocks */
 #define UPLOADS_MAX 4096u       /* such requests at a time, in a worker */
@@ -184,6 +185,7 @@ struct repeat { /* answer to an unprotected request, for its duplicates */
 	struct gm_addr peer;
 	uint16_t mid;
 	uint8_t token_len, token[8];
+	uint16_t datagram_n; /* bytes of the request */
 	uint32_t xid; /* core has it still; 0: answered */
 	uint64_t at_ms;
 	struct blob *answer;

@@ -82,10 +82,15 @@ static void set_row(struct world *x, const struct gm_link *link, bool remove)
 {
 	struct gm_eff_as e = {.rec = {.type = GM_EFF_AS, .len = sizeof e}, .as_id = AS_ID, .remove = remove};
 
-	if (link)
-		e.link = *link;
-	for (unsigned i = 0; i < x->r->dp->config.workers; i++)
+	e.linked = link != NULL;
+	for (unsigned i = 0; i < x->r->dp->config.workers; i++) { /* as gm_tell_as() does */
+		e.link = (struct gm_link){0};
+		if (link && i == AS_ID % x->r->dp->config.workers)
+			e.link = *link;
+		else if (link)
+			e.link.peer = link->peer;
 		flow_effect(x->r, i, &e, sizeof e);
+	}
 }
 
 static struct world *begin(unsigned workers)
@@ -198,22 +203,118 @@ Test(link, finds_its_worker_whatever_worker_the_answers_reach)
 	}
 }
 
+Test(link, empty_ack_of_its_server_is_found_whatever_worker_it_reaches)
+{
+	for (unsigned workers = 2; workers <= 5; workers++) {
+		struct world *x = begin(workers);
+		ask(x, 0);
+		cr_assert(heard(x, 1, 2000));
+		x->as->separate = x->say.silent = true; /* that ACK is all that comes */
+		for (unsigned i = 1; i < LINK_WINDOW; i++)
+			ask(x, i);
+		flow_run(x->r, 20000);
+		cr_expect_eq(stats(x)->link_retransmitted, 0, "%u workers", workers);
+		end(x);
+	}
+}
+
 Test(link, of_another_secret_is_refused_without_harm)
 {
 	struct world *x = begin(1);
 
 	x->as->link.ms[0] ^= 1;
 	ask(x, 1);
-	cr_assert(heard(x, 1, 1000));
+	flow_run(x->r, REFUSAL_MS + 900);
+	cr_expect_eq(x->as->refused, 1, "the back-off holds for a second");
+	cr_assert(!heard(x, 1, ASK_WAIT_MS - REFUSAL_MS - 1000), "what is asked waits");
+	cr_expect_leq(x->as->refused, 5, "longer each time");
+	cr_assert(heard(x, 1, 200));
 	cr_expect_eq(x->heard[0].ev.err, GM_E_NO_CONTEXT);
 	ask(x, 2);
-	flow_run(x->r, 900);
-	cr_expect_eq(x->as->refused, 1, "the back-off holds for a second");
-	cr_assert(heard(x, 2, 1000));
 	x->as->link.ms[0] ^= 1;
-	ask(x, 3);
-	cr_assert(heard(x, 3, 3000));
-	cr_expect_eq(x->heard[2].ev.err, GM_E_OK);
+	cr_assert(heard(x, 2, ASK_WAIT_MS));
+	cr_expect_eq(x->heard[1].ev.err, GM_E_OK);
+	end(x);
+}
+
+/* What anybody can say who sees a request, before the server's answer to it. */
+static void say_error(struct world *x, uint8_t type, uint8_t code)
+{
+	uint8_t pkt[16];
+	const uint8_t *request = x->as->last.data;
+	struct gm_out o = gm_out(pkt, sizeof pkt);
+	uint16_t mid = type == GM_COAP_CON ? x->as->next_mid : (uint16_t)(request[2] << 8 | request[3]);
+
+	gm_coap_put_head(&o, type, code, mid, request + 4, code ? request[0] & 15 : 0);
+	as_server_send(x->as, pkt, gm_out_len(&o));
+}
+
+static const struct said_first { uint8_t type, code; } *said_first;
+
+static void answer_second(void *arg, const struct gm_coap *inner, struct as_answer *a)
+{
+	say_error(arg, said_first->type, said_first->code);
+	answer(arg, inner, a);
+}
+
+Test(link, injected_error_is_not_believed_while_the_answer_is_on_its_way)
+{
+	static const struct said_first errors[] = {
+		{GM_COAP_RST, 0}, {GM_COAP_ACK, GM_COAP(4, 4)}, {GM_COAP_ACK, GM_COAP(4, 1)}, {GM_COAP_ACK, GM_COAP(5, 3)}, {GM_COAP_CON, GM_COAP(4, 1)},
+	};
+
+	for (size_t k = 0; k < 2 * sizeof errors / sizeof *errors; k++) {
+		struct world *x = begin(1);
+		said_first = &errors[k / 2];
+		ask(x, 0);
+		cr_assert(heard(x, 1, 2000));
+		x->as->answer = answer_second;
+		x->as->separate = k % 2; /* its CON has the Message ID of the injected one */
+		for (unsigned i = 1; i <= 10; i++) {
+			ask(x, i);
+			cr_assert(heard(x, i + 1, REFUSAL_MS), "%zu", k);
+			cr_expect_eq(x->heard[i].ev.err, GM_E_OK, "%zu", k);
+		}
+		cr_expect_eq(x->as->hellos, 1, "%zu", k);
+		end(x);
+	}
+}
+
+Test(link, injected_error_with_no_answer_behind_it_costs_a_context)
+{
+	static const struct said_first errors[] = {{GM_COAP_RST, 0}, {GM_COAP_ACK, GM_COAP(4, 4)}, {GM_COAP_NON, GM_COAP(5, 0)}};
+
+	for (size_t k = 0; k < sizeof errors / sizeof *errors; k++) {
+		struct world *x = begin(1);
+		ask(x, 0);
+		cr_assert(heard(x, 1, 2000));
+		x->say.silent = true;
+		ask(x, 1);
+		flow_run(x->r, 20);
+		say_error(x, errors[k].type, errors[k].code);
+		x->say.silent = false;
+		cr_assert(heard(x, 2, 3000));
+		cr_expect_eq(x->heard[1].ev.err, GM_E_OK, "%zu", k);
+		cr_expect_eq(x->as->hellos, 2, "%zu", k);
+		end(x);
+	}
+}
+
+Test(link, reset_of_its_hello_fails_nothing_that_waits)
+{
+	struct world *x = begin(1);
+
+	x->as->deaf = true;
+	for (unsigned i = 0; i < 50; i++)
+		ask(x, i);
+	flow_run(x->r, 20);
+	const struct flight *hello = &x->r->dp->worker[0]->as_links[0]->hello;
+	cr_assert(hello->live);
+	as_server_send(x->as, (uint8_t[]){0x70, 0, (uint8_t)(hello->mid >> 8), (uint8_t)hello->mid}, 4);
+	x->as->deaf = false;
+	cr_assert(heard(x, 50, 20000));
+	for (unsigned i = 0; i < 50; i++)
+		cr_expect_eq(x->heard[i].ev.err, GM_E_OK);
 	end(x);
 }
 

@@ -208,8 +208,8 @@ struct gm_ev_answered {
 	struct gm_rec rec;
 	uint32_t as_id, ask;
 	/* enum gm_err: OK; BUSY: no answer after all retries, or too many wait; UNKNOWN: no such link, or it goes; TOO_LARGE: the
-	 * request or the answer; INCOMPLETE: blocks that do not fit together; else the link failed: NO_CONTEXT where the server does
-	 * not know us. Whatever it is, the ask is over; an observation that stood is lost with the context (NO_CONTEXT) */
+	 * request or the answer; INCOMPLETE: blocks that do not fit together; else the link failed: NO_CONTEXT where the server said,
+	 * and said again under new contexts or until the ask had waited too long, that it does not know us. Whatever it is, the ask is over; an observation that stood is lost with the context (NO_CONTEXT) */
 	uint8_t err;
 	uint8_t code; /* CoAP, where err is OK */
 	uint8_t observed; /* the observation stands: notifications will come under the same number */
@@ -418,6 +418,7 @@ struct gm_eff_as {
 	char uri[128], aud[128]; /* for creation hints, of the first row */
 	uint8_t introspect; /* what is no CWT may be a reference to a token of its */
 	uint8_t strict;     /* only tokens whose bytes cannot be varied, gm_cose_strict(): it keeps a list of revoked ones */
+	uint8_t linked;     /* there is a link, to link.peer; the rest of it goes to one worker, as_id % workers */
 	struct gm_link link;
 };
 

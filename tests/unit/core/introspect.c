@@ -420,6 +420,7 @@ Test(introspect, links_secrets_go_to_one_worker_and_come_back_after_a_restart)
 			told += e->as_id == FIRST && e->introspect && !e->strict;
 			with_secrets += e->as_id == FIRST && e->link.ms_n == 16 && e->rec.worker == FIRST % 2;
 			cr_expect(e->as_id != FIRST || e->rec.worker == FIRST % 2 || !e->link.ms_n);
+			cr_expect(e->as_id != FIRST || (e->linked && e->link.peer.port), "all know where it is");
 		}
 		if (round == 1) {
 			cr_expect_eq(told, 2u);

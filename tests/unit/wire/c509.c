@@ -122,6 +122,35 @@ Test(c509, bag_has_one_end_entity_wherever_it_lies)
 	cr_expect_not(gm_c509_end_key((struct gm_bytes[]){e, m, other}, 3, false, NOW, &pub), "which of the two?");
 }
 
+/* So many, each issued by the next, and all of one name: only signatures tell who issued whom. */
+static bool bag_of_one_name(unsigned n)
+{
+	struct gm_group_params p = gm_group_params_default();
+	uint8_t bytes[GM_C509_MAX][CERT_MAX];
+	struct gm_key_pair key[GM_C509_MAX];
+	struct gm_bytes certs[GM_C509_MAX];
+	struct gm_cred_pub pub;
+
+	for (unsigned i = 0; i < n; i++)
+		cr_assert_eq(gm_key_pair_make(&key[i], &p, (const uint8_t[32]){(uint8_t)(i + 1)}), GM_E_OK);
+	for (unsigned i = 0; i < n; i++) {
+		uint8_t whole[CERT_MAX];
+		struct gm_out o = gm_out(whole, sizeof whole);
+		gm_c509_issue(&o, &key[i].pub, "one", "one", NOW - 1, &key[i + 1 < n ? i + 1 : i]);
+		struct gm_in in = gm_in_bytes(gm_out_result(&o));
+		struct gm_bytes sequence = gm_cbor_bstr(&in);
+		memcpy(bytes[i], sequence.p, sequence.n);
+		certs[i] = (struct gm_bytes){bytes[i], sequence.n};
+	}
+	return gm_c509_end_key(certs, n, false, NOW, &pub) && memcmp(pub.x, key[0].pub.x, pub.n) == 0;
+}
+
+Test(c509, bag_whose_names_say_nothing_costs_few_verifications)
+{
+	cr_expect(bag_of_one_name(4), "some may share a name");
+	cr_expect_not(bag_of_one_name(GM_C509_MAX), "which would take 35");
+}
+
 Test(c509, is_refused_when_cut_short_or_altered)
 {
 	struct gm_cred_pub pub;
