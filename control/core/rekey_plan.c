@@ -8,6 +8,9 @@
 
 #include <stdlib.h>
 
+#define PUT_OFF_MS 10u
+#define PUT_OFF_MS_MAX 5000u
+
 static const char *const reason_text[GM_REASON_N] = {
     [GM_REASON_NONE] = "none",
     [GM_REASON_JOIN] = "join",
@@ -110,9 +113,27 @@ void gm_plan_ask(struct gm_turn *t, struct gm_group *g, enum gm_reason reason, e
 	gm_plan_arm(t, g);
 }
 
+/* Who is about to be put out must not be handed new keys first; nor may a server hold them up for long. */
+static bool put_off(struct gm_turn *t, struct gm_group *g)
+{
+	uint64_t now = t->txn->mono_ms;
+
+	if (gm_trl_settled(t->core, now)) {
+		g->put_off_ms = 0;
+		return false;
+	}
+	if (!g->put_off_ms)
+		g->put_off_ms = now;
+	if (now - g->put_off_ms >= PUT_OFF_MS_MAX)
+		return false;
+	gm_timer_set(&t->core->mono, &g->rekey, GM_TIMER_REKEY, now + PUT_OFF_MS);
+	return true;
+}
+
 void gm_plan_due(struct gm_turn *t, struct gm_group *g)
 {
-	gm_plan_step(t, g, g->reason);
+	if (!put_off(t, g))
+		gm_plan_step(t, g, g->reason);
 }
 
 /* Renewed a tenth of their life before the keys end, at most an hour. */

@@ -191,6 +191,7 @@ struct gm_group {
 	enum gm_reason reason;
 	enum gm_haste haste;
 	uint64_t asked_ms, window_end_ms;
+	uint64_t put_off_ms; /* since when it waits for lists of revoked tokens; 0: it does not */
 	struct gm_wait held;
 	/* members that have to come again, and who waits until they have: rejoin.c */
 	uint32_t returning, returning_n;
@@ -367,6 +368,8 @@ void gm_trl_start(struct gm_turn *t, struct gm_as *as);
 void gm_trl_due(struct gm_turn *t, struct gm_timer *timer);
 void gm_trl_answered(struct gm_turn *t, const struct gm_ev_answered *ev);
 bool gm_trl_number(uint32_t ask); /* an ask of ours */
+/* All that was listed is carried out, and each list was read once or could not be, or its server had its time. */
+bool gm_trl_settled(const struct gm_core *c, uint64_t mono_ms);
 void gm_trl_free(struct gm_core *c, struct gm_as *as);
 void gm_trl_info(const struct gm_as *as, struct gm_as_info *info);
 

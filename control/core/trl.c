@@ -19,6 +19,8 @@
 #define RETRY_MS 2000u
 #define RETRY_MS_MAX 300000u
 #define ASK_MS_MAX 300000u /* an ask that is out longer is lost */
+#define FIRST_MS 5000u     /* for the first answer, before new keys go out without it */
+#define MORE_MS 100u       /* between portions of changes: a server sets no pace for us */
 #define PORTION 256u       /* hashes that are carried out in a turn */
 
 struct todo {
@@ -36,6 +38,7 @@ struct gm_watch {
 	bool has_cursor;
 	uint64_t cursor;
 	unsigned failures;
+	uint64_t since_ms;  /* of this start */
 	bool heard;         /* the latest ask was answered */
 	uint64_t next_ms;   /* when to ask again, once all that came is carried out */
 	uint64_t full_ms;   /* when the next full query is due */
@@ -237,7 +240,7 @@ static void go_on(struct gm_turn *t, struct gm_watch *w, const struct gm_trl *tr
 	else if (lost || (trl->more && !moved))
 		w->next_ms = now + (w->failures > 1 ? RETRY_MS_MAX : RETRY_MS);
 	else if (trl->more)
-		w->next_ms = now;                 /* the rest of the changes */
+		w->next_ms = now + MORE_MS;       /* the rest of the changes */
 	else
 		w->next_ms = sooner(now + REFRESH_MS, w->full_ms > now + RETRY_MS ? w->full_ms : now + RETRY_MS);
 	arm(t, w);
@@ -292,6 +295,8 @@ void gm_trl_answered(struct gm_turn *t, const struct gm_ev_answered *ev)
 		memmove(w->todo, w->todo + w->todo_at, (w->todo_n - w->todo_at) * sizeof(*w->todo));
 		w->todo_n -= w->todo_at;
 		w->todo_at = 0;
+		for (size_t i = 0; i < w->todo_n; i++)
+			w->todo[i].order = (uint32_t)i;
 	}
 	if (ev->ask == w->observed && (ev->err != GM_E_OK || ev->code != GM_COAP(2, 5)))
 		w->observed = 0; /* it has ended */
@@ -308,6 +313,16 @@ void gm_trl_answered(struct gm_turn *t, const struct gm_ev_answered *ev)
 bool gm_trl_number(uint32_t ask)
 {
 	return ask & NUMBER_BIT;
+}
+
+bool gm_trl_settled(const struct gm_core *c, uint64_t mono_ms)
+{
+	for (unsigned i = 0; i < c->ases_n; i++) {
+		const struct gm_watch *w = c->ases[i].watch;
+		if (w && (w->todo_at < w->todo_n || (!w->heard && !w->failures && mono_ms < w->since_ms + FIRST_MS)))
+			return false;
+	}
+	return true;
 }
 
 /* ---- time and life */
@@ -334,6 +349,7 @@ void gm_trl_start(struct gm_turn *t, struct gm_as *as)
 	struct gm_watch *w = gm_must_alloc(NULL, sizeof(*w));
 	memset(w, 0, sizeof(*w));
 	w->as_id = as->id;
+	w->since_ms = t->txn->mono_ms;
 	w->want_full = true;
 	as->watch = w;
 	ask(t, w, as);

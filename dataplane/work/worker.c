@@ -230,6 +230,8 @@ void gm_worker_free(struct worker *w)
 		return;
 	for (uint32_t h = 1; h <= w->xchs.made; h++)
 		gm_xch_done(w, h);
+	for (uint32_t h = 1; h <= w->outs.made; h++)
+		gm_blob_drop(&gm_out_at(w, h)->body); /* free places hold none */
 	gm_shards_free(w);
 	gm_as_links_free(w);
 	gm_bodies_free(w);

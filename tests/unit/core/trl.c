@@ -566,3 +566,63 @@ Test(trl, needs_a_link)
 	as.link.rid[0] = 0;
 	cr_expect_eq(rig_as(&rig, &as), GM_E_USAGE, "both ends under one name");
 }
+
+/* ---- lists and new keys */
+
+static struct rig_client member_of_many(unsigned n)
+{
+	static char cred[32];
+	struct rig_join j = {.group = "large", .roles = REQ, .cred = cred};
+	struct rig_client c = rig_client(n, "large", REQ);
+
+	c.as_id = AS;
+	snprintf(cred, sizeof(cred), "credential-%u", n);
+	struct rig_token t = rig_token_of(&c);
+	t.iss = "coap://as2";
+	cr_assert_eq(rig_token_post(&rig, &t)->err, GM_E_OK);
+	c.ctx = GM_CTX_ID(n % 256, n / 256, 1);
+	cr_assert_eq(rig_join(&rig, &c, &j).type, GM_EFF_JOINED);
+	return c;
+}
+
+Test(trl, all_that_a_list_names_are_out_before_there_are_new_keys)
+{
+	struct gm_group_spec spec = rig_group_spec("large");
+
+	observing(1, 0, -1);
+	spec.max_members = 1000;
+	cr_assert_eq(rig_group(&rig, &spec), GM_E_OK);
+	for (unsigned i = 1; i <= 300; i++)
+		member_of_many(i);
+	rig_pass(&rig, 10000);
+	rig_delivered(&rig, "large", true);
+	uint64_t version = rig_info(&rig, "large").version;
+	answer_as(latest.ask, diff(1, 290, 0, false, false), true);
+	cr_expect_gt(rig_info(&rig, "large").members, 10u, "a portion a turn");
+	cr_expect_eq(rig_info(&rig, "large").version, version);
+	rig_pass(&rig, 20);
+	cr_expect_eq(rig_info(&rig, "large").members, 10u);
+	cr_expect_eq(rig_info(&rig, "large").version, version + 1, "one rekey for all");
+}
+
+Test(trl, rekey_after_a_start_waits_a_while_for_the_list)
+{
+	observing(1, 0, -1);
+	member(1);
+	rig.config.rekey_at_start = true;
+	rig_restart(&rig);
+	cr_assert(asks());
+	uint64_t version = rig_info(&rig, "g1").version;
+	rig_pass(&rig, 1000);
+	rig_pass(&rig, 1000);
+	cr_expect_eq(rig_info(&rig, "g1").version, version, "nothing was said yet");
+	answer_as(latest.ask, full(1, 0, -1), false);
+	rig_pass(&rig, 20);
+	cr_expect_eq(rig_info(&rig, "g1").version, version + 1);
+	rig_delivered(&rig, "g1", true);
+	rig_restart(&rig);
+	rig_pass(&rig, 1000);
+	for (unsigned i = 0; i < 6; i++)
+		rig_pass(&rig, 1000);
+	cr_expect_eq(rig_info(&rig, "g1").version, version + 2, "a silent server holds nothing up for long");
+}
