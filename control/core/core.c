@@ -102,10 +102,11 @@ void gm_core_free(struct gm_core *c)
 	gm_map_free(&c->revoked_map);
 	gm_map_free(&c->hash_map);
 	gm_map_free(&c->seen_map);
-	for (unsigned i = 0; i < c->ases_n; i++)
+	for (unsigned i = 0; i < c->ases_n; i++) {
 		gm_trl_free(c, &c->ases[i]);
+		gm_heap_free(&c->ases[i].ages);
+	}
 	gm_introspect_free(c);
-	gm_heap_free(&c->ages);
 	gm_heap_free(&c->wall);
 	gm_heap_free(&c->mono);
 	free(c->groups);

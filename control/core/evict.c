@@ -215,6 +215,7 @@ enum gm_err gm_core_as_remove(struct gm_core *core, struct gm_txn *txn, const ch
 			continue;
 		end_trust(&t, as->id, evicted);
 		gm_token_seen_drop(&t, as->id);
+		gm_revoked_drop(&t, as);
 		gm_record_remove_as(&t, as);
 		gm_tell_as(&t, as, true);
 		gm_core_log(core, "as.remove as=%s memberships=%u", name, *evicted);

@@ -134,6 +134,7 @@ struct gm_assoc *gm_assoc_new(struct gm_core *c, const struct gm_ctx_save *save,
 
 struct wanted_hash {
 	const struct gm_core *core;
+	uint32_t as_id;
 	const uint8_t *hash;
 };
 
@@ -142,12 +143,14 @@ static bool stands_on(const void *arg, uint32_t value)
 	const struct wanted_hash *want = arg;
 	const struct gm_assoc *a = gm_assoc_at(want->core, value);
 
+	if (want->as_id && gm_ident_at(want->core, a->ident)->as_id != want->as_id)
+		return false;
 	return !a->closing && memcmp(a->hash, want->hash, sizeof(a->hash)) == 0;
 }
 
-struct gm_assoc *gm_assoc_by_hash(const struct gm_core *c, const uint8_t hash[static GM_TOKEN_HASH])
+struct gm_assoc *gm_assoc_by_hash(const struct gm_core *c, uint32_t as_id, const uint8_t hash[static GM_TOKEN_HASH])
 {
-	struct wanted_hash want = {c, hash};
+	struct wanted_hash want = {c, as_id, hash};
 
 	return gm_assoc_at(c, gm_map_find(&c->hash_map, gm_hash_key(hash), stands_on, &want));
 }

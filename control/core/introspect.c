@@ -11,6 +11,7 @@
 #define PLACE_BITS 10u
 #define SERIAL_MAX (1u << (31 - PLACE_BITS))
 #define PER_PEER_MAX 64u    /* of one address: it must not take the places of all */
+#define STRANGERS_MAX 192u  /* places for posts, whose senders are not proven; fewer than a link's worker has places for asks */
 #define DEADLINE_MS 10000u  /* for one authorization server: a client gives up at some time, too */
 #define CLAIMS_MAX 4096u    /* bytes of an answer that are taken */
 #define OSC_ID_MAX 32u
@@ -42,19 +43,63 @@ static bool from_same_host(const struct gm_rec *a, const struct gm_rec *b)
 	return memcmp(peer_of(a)->ip, peer_of(b)->ip, sizeof(peer_of(a)->ip)) == 0;
 }
 
-static struct gm_ask *place_for(struct gm_core *c, const struct gm_rec *event)
+static void decide(struct gm_turn *t, struct gm_ask *q, const struct gm_cwt *cwt, struct gm_bytes claims, enum gm_err bad);
+
+static void stop_ask(struct gm_turn *t, const struct gm_ask *q)
 {
+	struct gm_as *as = gm_as_find(t->core, q->as_id);
+
+	if (as)
+		gm_tell_ask(t, as, &(struct gm_ask_spec){.number = q->number,
+		                                         .method = GM_COAP_POST,
+		                                         .observe = 2,
+		                                         .path = as->spec.introspect,
+		                                         .content_format = GM_CF_NONE});
+}
+
+static bool of_stranger(const struct gm_ask *q)
+{
+	return q->event && !request_of(q);
+}
+
+/* One stranger's ask makes room for another's: any of them, as the oldest are those that will be answered next, and the
+ * newest may be the one that is no forgery. */
+static void drop_stranger(struct gm_turn *t)
+{
+	struct gm_asks *asks = t->core->asks;
+	uint16_t random;
+
+	gm_dice(t->txn, &random, sizeof(random));
+	for (unsigned i = 0; i < GM_ASKS_MAX; i++) {
+		struct gm_ask *q = &asks->at[(random + i) % GM_ASKS_MAX];
+		if (!of_stranger(q))
+			continue;
+		stop_ask(t, q);
+		decide(t, q, NULL, (struct gm_bytes){0}, GM_E_BUSY);
+		return;
+	}
+}
+
+static struct gm_ask *place_for(struct gm_turn *t, const struct gm_rec *event)
+{
+	struct gm_core *c = t->core;
 	struct gm_asks *asks = c->asks;
-	unsigned of_peer = 0;
+	unsigned of_peer = 0, strangers = 0;
+	bool stranger = event->type != GM_EV_REQUEST;
 
 	if (!asks) {
 		asks = c->asks = gm_must_alloc(NULL, sizeof(*asks));
 		memset(asks, 0, sizeof(*asks));
 	}
-	for (unsigned i = 0; i < GM_ASKS_MAX && asks->used; i++)
-		of_peer += asks->at[i].event && from_same_host(asks->at[i].event, event);
-	if (asks->used == GM_ASKS_MAX || of_peer >= PER_PEER_MAX)
+	for (unsigned i = 0; i < GM_ASKS_MAX && asks->used; i++) {
+		const struct gm_ask *q = &asks->at[i];
+		strangers += of_stranger(q);
+		of_peer += q->event && of_stranger(q) == stranger && from_same_host(q->event, event);
+	}
+	if (of_peer >= PER_PEER_MAX || (asks->used == GM_ASKS_MAX && !strangers))
 		return NULL;
+	if (asks->used == GM_ASKS_MAX || (stranger && strangers >= STRANGERS_MAX))
+		drop_stranger(t);
 	while (asks->at[asks->next].event)
 		asks->next = (asks->next + 1) % GM_ASKS_MAX;
 	asks->used++;
@@ -209,7 +254,7 @@ static void go_on(struct gm_turn *t, struct gm_ask *q)
 enum gm_err gm_introspect_begin(struct gm_turn *t, const struct gm_rec *event)
 {
 	struct gm_as *as = next_as(t->core, 0);
-	struct gm_ask *q = as ? place_for(t->core, event) : NULL;
+	struct gm_ask *q = as ? place_for(t, event) : NULL;
 
 	if (!as)
 		return GM_E_TOKEN_KEY;
@@ -272,6 +317,7 @@ void gm_introspect_late(struct gm_turn *t, struct gm_ask *q)
 {
 	struct gm_as *as = gm_as_find(t->core, q->as_id);
 
+	stop_ask(t, q);
 	if (as)
 		failed(t, q, as, "no answer in time");
 	else

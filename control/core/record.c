@@ -76,11 +76,15 @@ static struct key key_bar(const struct gm_ident *ident, uint32_t group)
 	return k;
 }
 
+/* The operator's have no as_id; so had all of them once. */
 static struct key key_hash(const struct gm_revoked *r)
 {
-	struct key k = {.n = sizeof(r->hash)};
+	struct key k = {.n = sizeof(r->hash) + (r->as_id ? 4 : 0)};
+	struct gm_out o = gm_out(k.b, sizeof(k.b));
 
-	memcpy(k.b, r->hash, sizeof(r->hash));
+	gm_out_bytes(&o, r->hash, sizeof(r->hash));
+	if (r->as_id)
+		gm_out_be(&o, r->as_id, 4);
 	return k;
 }
 
@@ -866,9 +870,12 @@ static enum gm_err load_revoked(struct gm_core *c, struct gm_bytes key, struct g
 	uint64_t age = form == FORM_REVOKED ? gm_cbor_uint(&in) : 0;
 
 	GM_TRY(done(&in));
-	if (key.n != GM_TOKEN_HASH || gm_revoked_find(c, key.p))
+	if (key.n != GM_TOKEN_HASH && key.n != GM_TOKEN_HASH + 4)
 		return GM_E_CORRUPT;
-	gm_revoked_add(c, key.p, exp, age);
+	uint32_t as_id = key.n > GM_TOKEN_HASH ? be32(key.p + GM_TOKEN_HASH) : 0;
+	if (gm_revoked_find(c, as_id, key.p) || (key.n > GM_TOKEN_HASH && !gm_as_find(c, as_id)))
+		return GM_E_CORRUPT;
+	gm_revoked_add(c, as_id, key.p, exp, age);
 	return GM_E_OK;
 }
 

@@ -3,9 +3,11 @@
 #include "core/state.h"
 
 #define HASH_SHA_256 1u
+#define OPERATOR 0u
 
 struct wanted {
 	const struct gm_core *core;
+	uint32_t as_id;
 	const uint8_t *hash;
 };
 
@@ -14,15 +16,29 @@ static bool same_hash(const void *arg, uint32_t value)
 	const struct wanted *want = arg;
 	const struct gm_revoked *r = gm_slab_at(&want->core->revoked, value);
 
-	return memcmp(r->hash, want->hash, sizeof(r->hash)) == 0;
+	return r->as_id == want->as_id && memcmp(r->hash, want->hash, sizeof(r->hash)) == 0;
 }
 
-struct gm_revoked *gm_revoked_find(const struct gm_core *c, const uint8_t hash[static GM_TOKEN_HASH])
+struct gm_revoked *gm_revoked_find(const struct gm_core *c, uint32_t as_id, const uint8_t hash[static GM_TOKEN_HASH])
 {
-	struct wanted want = {c, hash};
+	struct wanted want = {c, as_id, hash};
 	uint32_t id = gm_map_find(&c->revoked_map, gm_hash_key(hash), same_hash, &want);
 
 	return id ? gm_slab_at(&c->revoked, id) : NULL;
+}
+
+unsigned gm_revoked_of(const struct gm_core *c, uint32_t as_id, const uint8_t hash[static GM_TOKEN_HASH],
+                       struct gm_revoked *found[static 2])
+{
+	struct gm_revoked *by_as = as_id ? gm_revoked_find(c, as_id, hash) : NULL;
+	struct gm_revoked *by_operator = gm_revoked_find(c, OPERATOR, hash);
+	unsigned n = 0;
+
+	if (by_as)
+		found[n++] = by_as;
+	if (by_operator)
+		found[n++] = by_operator;
+	return n;
 }
 
 static void arm(struct gm_core *c, struct gm_revoked *r)
@@ -31,15 +47,18 @@ static void arm(struct gm_core *c, struct gm_revoked *r)
 		gm_timer_set(&c->wall, &r->expiry, GM_TIMER_REVOKED, (uint64_t)r->exp);
 }
 
-struct gm_revoked *gm_revoked_add(struct gm_core *c, const uint8_t hash[static GM_TOKEN_HASH], int64_t exp, uint64_t age)
+struct gm_revoked *gm_revoked_add(struct gm_core *c, uint32_t as_id, const uint8_t hash[static GM_TOKEN_HASH], int64_t exp,
+                                  uint64_t age)
 {
+	struct gm_as *as = gm_as_find(c, as_id);
 	uint32_t id = gm_must_get(&c->revoked);
 	struct gm_revoked *r = gm_slab_at(&c->revoked, id);
 
-	*r = (struct gm_revoked){.self = id, .exp = exp};
+	*r = (struct gm_revoked){.self = id, .as_id = as_id, .exp = exp, .age.at = age};
 	memcpy(r->hash, hash, sizeof(r->hash));
 	gm_map_add(&c->revoked_map, gm_hash_key(hash), id);
-	gm_timer_set(&c->ages, &r->age, GM_TIMER_NONE, age);
+	if (as)
+		gm_timer_set(&as->ages, &r->age, GM_TIMER_NONE, age);
 	c->revoked_serial = age > c->revoked_serial ? age : c->revoked_serial;
 	arm(c, r);
 	return r;
@@ -57,21 +76,23 @@ void gm_revoked_until(struct gm_turn *t, struct gm_revoked *r, int64_t exp)
 void gm_revoked_end(struct gm_turn *t, struct gm_revoked *r)
 {
 	struct gm_core *c = t->core;
+	struct gm_as *as = gm_as_find(c, r->as_id);
 
 	gm_record_remove_revoked(t, r);
 	gm_timer_stop(&c->wall, &r->expiry);
-	gm_timer_stop(&c->ages, &r->age);
+	if (as)
+		gm_timer_stop(&as->ages, &r->age);
 	gm_map_remove(&c->revoked_map, gm_hash_key(r->hash), r->self);
 	gm_slab_put(&c->revoked, r->self);
 }
 
 /* All associations that stand on the token; returns when it ends, 0: there was none. */
-static int64_t end_holders(struct gm_turn *t, const uint8_t *hash, unsigned *evicted)
+static int64_t end_holders(struct gm_turn *t, uint32_t as_id, const uint8_t *hash, unsigned *evicted)
 {
 	struct gm_core *c = t->core;
 	int64_t exp = 0;
 
-	for (struct gm_assoc *a; (a = gm_assoc_by_hash(c, hash));) {
+	for (struct gm_assoc *a; (a = gm_assoc_by_hash(c, as_id, hash));) {
 		exp = a->exp;
 		gm_evict_all_of(t, gm_ident_at(c, a->ident), GM_E_EVICTED, GM_REASON_EVICTED, GM_HASTE_NOW, evicted);
 		gm_assoc_close(t, a);
@@ -79,37 +100,72 @@ static int64_t end_holders(struct gm_turn *t, const uint8_t *hash, unsigned *evi
 	return exp;
 }
 
-/* Where memory is short the earliest go.                                        RFC 9770 §10.1 */
-static void make_room(struct gm_turn *t)
+static struct gm_revoked *earliest_of(const struct gm_as *as)
 {
-	struct gm_core *c = t->core;
-
-	if (c->revoked.used < c->config.contexts_max || c->ages.n == 0)
-		return;
-	struct gm_revoked *r = (struct gm_revoked *)(void *)((char *)c->ages.at[0] - offsetof(struct gm_revoked, age));
-	gm_core_log(c, "revoked.forgotten hash=%08x: no room, its token would be TAKEN AGAIN", gm_hash_key(r->hash));
-	gm_revoked_end(t, r);
+	return (struct gm_revoked *)(void *)((char *)as->ages.at[0] - offsetof(struct gm_revoked, age));
 }
 
-void gm_revoked_listed(struct gm_turn *t, const uint8_t hash[static GM_TOKEN_HASH], unsigned *evicted)
+void gm_revoked_drop(struct gm_turn *t, struct gm_as *as)
+{
+	while (as->ages.n)
+		gm_revoked_end(t, earliest_of(as));
+	gm_heap_free(&as->ages);
+}
+
+static unsigned of_servers(const struct gm_core *c)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < c->ases_n; i++)
+		n += c->ases[i].ages.n;
+	return n;
+}
+
+/* Where memory is short the earliest go, of the server that would have most: a long list takes no room from the shorter ones
+ * of others. The operator's stay.                                               RFC 9770 §10.1 */
+static void make_room(struct gm_turn *t, uint32_t for_as)
+{
+	struct gm_core *c = t->core;
+	struct gm_as *most = NULL;
+	unsigned n = 0;
+
+	if (of_servers(c) < c->config.contexts_max)
+		return;
+	for (unsigned i = 0; i < c->ases_n; i++) {
+		struct gm_as *as = &c->ases[i];
+		unsigned has = as->ages.n + (as->id == for_as);
+		if (as->ages.n && has > n) {
+			most = as;
+			n = has;
+		}
+	}
+	if (!most)
+		return;
+	gm_core_log(c, "revoked.forgotten as=%u hash=%08x: no room, its token would be TAKEN AGAIN", most->id,
+	            gm_hash_key(earliest_of(most)->hash));
+	gm_revoked_end(t, earliest_of(most));
+}
+
+void gm_revoked_listed(struct gm_turn *t, uint32_t as_id, const uint8_t hash[static GM_TOKEN_HASH], unsigned *evicted)
 {
 	struct gm_core *c = t->core;
 
 	*evicted = 0;
-	if (hash[0] != HASH_SHA_256 || gm_revoked_find(c, hash))
+	if (hash[0] != HASH_SHA_256 || gm_revoked_find(c, as_id, hash))
 		return;
-	int64_t exp = end_holders(t, hash, evicted);
+	int64_t exp = end_holders(t, as_id, hash, evicted);
 	c->count.evictions += *evicted;
-	gm_core_log(c, "token.revoked hash=%08x memberships=%u", gm_hash_key(hash), *evicted);
-	make_room(t);
-	gm_record_put_revoked(t, gm_revoked_add(c, hash, exp, c->revoked_serial + 1));
+	gm_core_log(c, "token.revoked as=%u hash=%08x memberships=%u", as_id, gm_hash_key(hash), *evicted);
+	if (as_id != OPERATOR)
+		make_room(t, as_id);
+	gm_record_put_revoked(t, gm_revoked_add(c, as_id, hash, exp, c->revoked_serial + 1));
 }
 
 /* Its server says that the token has ended. That alone lets nobody forget: the token has to have been seen, too, and one with
  * exi ends here by our own count.                                             RFC 9770 §10.1 */
-void gm_revoked_unlisted(struct gm_turn *t, const uint8_t hash[static GM_TOKEN_HASH])
+void gm_revoked_unlisted(struct gm_turn *t, uint32_t as_id, const uint8_t hash[static GM_TOKEN_HASH])
 {
-	struct gm_revoked *r = gm_revoked_find(t->core, hash);
+	struct gm_revoked *r = gm_revoked_find(t->core, as_id, hash);
 
 	if (r && r->exp > 0 && r->exp <= t->txn->wall_s)
 		gm_revoked_end(t, r);
@@ -122,7 +178,9 @@ enum gm_err gm_core_revoke(struct gm_core *core, struct gm_txn *txn, struct gm_b
 	*evicted = 0;
 	if (hash.n != GM_TOKEN_HASH || hash.p[0] != HASH_SHA_256)
 		return GM_E_USAGE;
-	gm_revoked_listed(&t, hash.p, evicted);
+	if (core->revoked.used - of_servers(core) >= core->config.contexts_max)
+		return GM_E_FULL;
+	gm_revoked_listed(&t, OPERATOR, hash.p, evicted);
 	gm_core_due(&t);
 	return GM_E_OK;
 }

@@ -53,6 +53,7 @@ struct gm_as {
 	struct gm_as_spec spec;
 	uint64_t asked, answered, failed; /* over the link */
 	int64_t answered_at;
+	struct gm_heap ages; /* of the hashes it has revoked, in the order of their coming */
 	struct gm_watch *watch; /* trl.c; NULL: its list of revoked tokens is not read */
 };
 
@@ -91,8 +92,8 @@ struct gm_seen { /* an exi counter that runs */
 
 struct gm_revoked { /* a revoked token that may come again */
 	struct gm_timer expiry;
-	struct gm_timer age; /* in the core's heap of ages: who came first goes first where there is no room */
-	uint32_t self;
+	struct gm_timer age; /* in its server's heap of ages: who came first goes first where there is no room */
+	uint32_t self, as_id; /* as_id: who has revoked it, and for whose tokens it counts; 0: the operator, for all */
 	uint8_t hash[GM_TOKEN_HASH];
 	int64_t exp; /* 0: not known */
 };
@@ -237,7 +238,6 @@ struct gm_core {
 	struct gm_pending *pending;
 	uint32_t pending_cap;
 	struct gm_heap wall, mono; /* seconds; milliseconds */
-	struct gm_heap ages;       /* of revoked hashes, in the order of their coming */
 	struct gm_core_status count;
 	uint8_t *scratch;
 	size_t scratch_cap;
@@ -291,7 +291,8 @@ struct gm_assoc *gm_assoc_in_place(const struct gm_core *c, gm_ctx_id ctx); /* o
 struct gm_assoc *gm_assoc_new(struct gm_core *c, const struct gm_ctx_save *save, struct gm_bytes scope,
                               struct gm_bytes cti);
 void gm_assoc_set_hash(struct gm_core *c, struct gm_assoc *a, const uint8_t hash[static GM_TOKEN_HASH]);
-struct gm_assoc *gm_assoc_by_hash(const struct gm_core *c, const uint8_t hash[static GM_TOKEN_HASH]); /* none that is closing */
+/* as_id: of whose token, 0: of any; none that is closing */
+struct gm_assoc *gm_assoc_by_hash(const struct gm_core *c, uint32_t as_id, const uint8_t hash[static GM_TOKEN_HASH]);
 void gm_assoc_set_token(struct gm_assoc *a, struct gm_bytes scope, struct gm_bytes cti);
 void gm_assoc_forget(struct gm_core *c, struct gm_assoc *a); /* from memory only */
 void gm_assoc_drop(struct gm_turn *t, struct gm_assoc *a);   /* at once and without a word */
@@ -347,13 +348,19 @@ void gm_token_seen_end(struct gm_turn *t, struct gm_seen *s);
 struct gm_seen *gm_token_seen_add(struct gm_core *c, uint32_t as_id, uint64_t seq, int64_t exp);
 
 /* revoke.c */
-struct gm_revoked *gm_revoked_find(const struct gm_core *c, const uint8_t hash[static GM_TOKEN_HASH]);
+struct gm_revoked *gm_revoked_find(const struct gm_core *c, uint32_t as_id, const uint8_t hash[static GM_TOKEN_HASH]);
+/* Those that a token of as_id is refused for: its server's, the operator's; how many */
+unsigned gm_revoked_of(const struct gm_core *c, uint32_t as_id, const uint8_t hash[static GM_TOKEN_HASH],
+                       struct gm_revoked *found[static 2]);
 /* memory only; age: of the stored record, or one above revoked_serial */
-struct gm_revoked *gm_revoked_add(struct gm_core *c, const uint8_t hash[static GM_TOKEN_HASH], int64_t exp, uint64_t age);
+struct gm_revoked *gm_revoked_add(struct gm_core *c, uint32_t as_id, const uint8_t hash[static GM_TOKEN_HASH], int64_t exp,
+                                  uint64_t age);
 void gm_revoked_until(struct gm_turn *t, struct gm_revoked *r, int64_t exp); /* its token was seen: it ends then */
 void gm_revoked_end(struct gm_turn *t, struct gm_revoked *r);
-void gm_revoked_listed(struct gm_turn *t, const uint8_t hash[static GM_TOKEN_HASH], unsigned *evicted);
-void gm_revoked_unlisted(struct gm_turn *t, const uint8_t hash[static GM_TOKEN_HASH]); /* the list has it no more */
+void gm_revoked_listed(struct gm_turn *t, uint32_t as_id, const uint8_t hash[static GM_TOKEN_HASH], unsigned *evicted);
+/* the list has it no more */
+void gm_revoked_unlisted(struct gm_turn *t, uint32_t as_id, const uint8_t hash[static GM_TOKEN_HASH]);
+void gm_revoked_drop(struct gm_turn *t, struct gm_as *as); /* all of an authorization server */
 
 /* introspect.c: event is a GM_EV_TOKEN with a reference, or a GM_EV_REQUEST whose update has one; it is copied */
 /* OK: its answer comes later. TOKEN_KEY: there is nobody to ask; BUSY */

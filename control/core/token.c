@@ -197,19 +197,20 @@ static void start_counter(struct gm_turn *t, const struct gm_ev_token *ev, const
 /* The hash of a revoked token is kept until the token was seen and is known to have ended. RFC 9770 */
 static enum gm_err check_revoked(struct gm_turn *t, const struct gm_ev_token *ev, const struct verdict *v, enum gm_err err)
 {
-	struct gm_revoked *r = gm_revoked_find(t->core, ev->hash);
+	struct gm_revoked *found[2];
+	unsigned n = gm_revoked_of(t->core, ev->as_id, ev->hash, found);
 
-	if (!r)
+	if (!n)
 		return err;
-	if (err == GM_E_TOKEN_EXPIRED) {
-		gm_revoked_end(t, r);
-		return err;
-	}
-	if (err == GM_E_OK) {
+	if (err == GM_E_OK)
 		start_counter(t, ev, v); /* else exi would count from a later post, when the hash is forgotten */
-		gm_revoked_until(t, r, v->exp);
+	for (unsigned i = 0; i < n; i++) {
+		if (err == GM_E_TOKEN_EXPIRED)
+			gm_revoked_end(t, found[i]);
+		else if (err == GM_E_OK)
+			gm_revoked_until(t, found[i], v->exp);
 	}
-	return GM_E_TOKEN_REVOKED;
+	return err == GM_E_TOKEN_EXPIRED ? err : GM_E_TOKEN_REVOKED;
 }
 
 static enum gm_err check_claims(struct gm_turn *t, const struct gm_ev_token *ev, struct verdict *v)
@@ -493,9 +494,10 @@ enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, 
 	struct gm_core *c = t->core;
 	const struct gm_ev_confirm *confirm = &ev->confirm;
 	struct gm_bytes osc_id = gm_rec_bytes(ev, confirm->osc_id), scope = gm_rec_bytes(ev, confirm->scope);
+	struct gm_revoked *found[2];
 
 	if (!gm_as_find(c, confirm->as_id) || osc_id.n > OSC_ID_MAX || gm_scope_check(scope) != GM_E_OK ||
-	    gm_revoked_find(c, confirm->hash))
+	    gm_revoked_of(c, confirm->as_id, confirm->hash, found))
 		return GM_E_UNAUTHORIZED;
 	if (c->assocs.used >= c->config.contexts_max)
 		return GM_E_FULL;

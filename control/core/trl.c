@@ -66,9 +66,9 @@ static void carry_out(struct gm_turn *t, struct gm_watch *w)
 		const struct todo *d = &w->todo[w->todo_at];
 		unsigned evicted = 0;
 		if (d->removed)
-			gm_revoked_unlisted(t, d->hash);
+			gm_revoked_unlisted(t, w->as_id, d->hash);
 		else
-			gm_revoked_listed(t, d->hash, &evicted);
+			gm_revoked_listed(t, w->as_id, d->hash, &evicted);
 	}
 	if (w->todo_at < w->todo_n)
 		return;
@@ -126,7 +126,7 @@ static void tidy(struct gm_core *c, struct gm_watch *w)
 	qsort(w->todo, w->todo_n, sizeof(*w->todo), by_hash);
 	for (size_t i = 0; i < w->todo_n; i++) {
 		bool last = i + 1 == w->todo_n || memcmp(w->todo[i].hash, w->todo[i + 1].hash, GM_TOKEN_HASH) != 0;
-		bool known = gm_revoked_find(c, w->todo[i].hash) != NULL;
+		bool known = gm_revoked_find(c, w->as_id, w->todo[i].hash) != NULL;
 		if (last && known == w->todo[i].removed)
 			w->todo[n++] = w->todo[i];
 	}
@@ -144,16 +144,17 @@ static uint32_t new_number(struct gm_core *c)
 	return NUMBER_BIT | c->watch_serial;
 }
 
-static void stop_observing(struct gm_turn *t, struct gm_watch *w, struct gm_as *as)
+/* An observation, or an ask that may become one, is wanted no more. */
+static void stop(struct gm_turn *t, struct gm_as *as, uint32_t *number)
 {
-	if (!w->observed)
+	if (!*number)
 		return;
-	gm_tell_ask(t, as, &(struct gm_ask_spec){.number = w->observed,
+	gm_tell_ask(t, as, &(struct gm_ask_spec){.number = *number,
 	                                         .method = GM_COAP(0, 1),
 	                                         .observe = 2,
 	                                         .path = as->spec.trl,
 	                                         .content_format = GM_CF_NONE});
-	w->observed = 0;
+	*number = 0;
 }
 
 static void ask(struct gm_turn *t, struct gm_watch *w, struct gm_as *as)
@@ -163,7 +164,7 @@ static void ask(struct gm_turn *t, struct gm_watch *w, struct gm_as *as)
 
 	if (t->txn->mono_ms >= w->full_ms)
 		w->want_full = true;
-	stop_observing(t, w, as);
+	stop(t, as, &w->observed);
 	if (!w->want_full)
 		n = snprintf(query, sizeof(query), "diff=%u", GM_TRL_DIFF_MAX);
 	if (!w->want_full && w->has_cursor)
@@ -188,7 +189,7 @@ static void fail(struct gm_turn *t, struct gm_watch *w, struct gm_as *as, const 
 
 	as->failed++;
 	w->failures++;
-	w->ask = 0;
+	stop(t, as, &w->ask);
 	w->heard = false;
 	w->want_full = true;
 	w->has_cursor = false;
@@ -298,9 +299,10 @@ void gm_trl_answered(struct gm_turn *t, const struct gm_ev_answered *ev)
 		for (size_t i = 0; i < w->todo_n; i++)
 			w->todo[i].order = (uint32_t)i;
 	}
-	if (ev->ask == w->observed && (ev->err != GM_E_OK || ev->code != GM_COAP(2, 5)))
-		w->observed = 0; /* it has ended */
-	if (ev->err == GM_E_TOO_LARGE && w->asked_full)
+	bool ended = ev->err != GM_E_OK || ev->code != GM_COAP(2, 5), own = ev->ask == w->ask;
+	if (ended)
+		*(own ? &w->ask : &w->observed) = 0;
+	if (ev->err == GM_E_TOO_LARGE && own && w->asked_full)
 		too_large(t, w, as);
 	else if (ev->err != GM_E_OK)
 		fail(t, w, as, gm_err_info((enum gm_err)ev->err)->text);

@@ -19,7 +19,7 @@ enum gm_table {
 	GM_TABLE_BAR,    /* key: hash of (AS, proof-of-possession key), group index */
 	GM_TABLE_LEASE,  /* key: shard u8 */
 	GM_TABLE_SEEN,   /* key: as id u32. Highest exi sequence number that has ended */
-	GM_TABLE_REVOKED, /* key: hash of a token */
+	GM_TABLE_REVOKED, /* key: hash of a token, id u32 of the AS that has revoked it; of the operator none */
 	GM_TABLE_N
 };
 #define GM_KEY_MAX 48u /* all keys big endian, so that their order is the slots' order */

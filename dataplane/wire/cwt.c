@@ -237,7 +237,7 @@ static void put_osc(struct gm_out *out, const struct gm_osc *osc)
 {
 	const struct gm_osc *d = &osc_defaults;
 
-	gm_cbor_put_map(out, 2u + (osc->version != d->version) + (osc->hkdf != d->hkdf) + (osc->alg != d->alg) +
+	gm_cbor_put_map(out, 0u + (osc->id.p != NULL) + (osc->ms.p != NULL) + (osc->version != d->version) + (osc->hkdf != d->hkdf) + (osc->alg != d->alg) +
 	                         (osc->salt.p != NULL) + (osc->context_id.p != NULL));
 	put_bytes(out, OSC_ID, osc->id);
 	put_number(out, OSC_VERSION, osc->version, d->version);

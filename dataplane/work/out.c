@@ -147,8 +147,8 @@ void gm_answer_plain(struct worker *w, const struct xch *x, const struct plain *
 	gm_coap_put_head(&out, type, a->code, mid, x->token, x->token_len);
 	if (a->format != GM_CF_NONE)
 		gm_coap_put_option_uint(&out, &last, GM_OPT_CONTENT_FORMAT, (uint32_t)a->format);
-	if (a->max_age_0)
-		gm_coap_put_option_uint(&out, &last, GM_OPT_MAX_AGE, 0);
+	if (a->max_age_0 || a->max_age)
+		gm_coap_put_option_uint(&out, &last, GM_OPT_MAX_AGE, a->max_age);
 	if (a->block2)
 		gm_coap_put_block(&out, &last, GM_OPT_BLOCK2, *a->block2);
 	if (a->echo.n)

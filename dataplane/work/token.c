@@ -104,6 +104,8 @@ static void refuse(struct worker *w, const struct xch *x, enum gm_err err)
 	struct blob *kept = NULL;
 
 	COUNT(w, token_bad);
+	if (a.code == GM_COAP(5, 3))
+		a.max_age = 1 + gm_worker_random(w) % 4; /* spread */
 	if (a.code == GM_COAP(4, 0)) {
 		gm_token_error_encode(&out, gm_oauth_error(err), gm_err_info(err)->text);
 		a.format = GM_CF_ACE;

@@ -391,6 +391,7 @@ struct plain { /* an unprotected answer */
 	uint8_t code;
 	int32_t format;
 	bool max_age_0;
+	uint32_t max_age; /* 0: not said */
 	const struct gm_coap_block *block2; /* NULL: none */
 	struct gm_bytes echo;
 	struct gm_bytes payload;

@@ -226,6 +226,33 @@ Test(reference, is_refused_where_nobody_can_be_asked_or_it_is_too_long)
 	flow_free(r);
 }
 
+static void note_max_age(void *arg, const struct gm_addr *to, const uint8_t *data, size_t n)
+{
+	struct gm_coap msg;
+	(void)to;
+	if (gm_coap_decode((struct gm_bytes){data, n}, &msg) == GM_E_OK && msg.code == GM_COAP(5, 3))
+		*(uint32_t *)arg = msg.has_max_age ? msg.max_age : 0;
+}
+
+Test(reference, that_cannot_be_judged_now_may_come_again_in_some_seconds)
+{
+	struct asked a = {0};
+	struct flow *r = begin(&a, true);
+	struct gm_member *m = with_reference(r, 24);
+	uint32_t max_age = 99;
+
+	r->far_tap = note_max_age;
+	r->far_arg = &max_age;
+	post(r, m, 3000);
+	cr_assert_eq(a.n, 1);
+	struct gm_eff_token e = {.rec = {.type = GM_EFF_TOKEN, .len = sizeof e}, .xid = a.xid, .err = GM_E_AS_SILENT};
+	flow_effect(r, 0, &e, sizeof e);
+	flow_run(r, 100);
+	cr_expect(max_age >= 1 && max_age <= 4, "%u", max_age);
+	r->far_tap = NULL;
+	flow_free(r);
+}
+
 Test(reference, is_none_where_a_token_is_forged)
 {
 	struct asked a = {0};

@@ -282,26 +282,6 @@ Test(introspect, without_a_server_to_ask_knows_no_such_token)
 	cr_expect_eq(e->err, GM_E_TOKEN_KEY);
 }
 
-Test(introspect, has_a_bound_for_one_host_and_one_for_all)
-{
-	for (unsigned i = 0; i < 1024; i++) {
-		reference.peer.ip[0] = (uint8_t)(i / 64);
-		reference.peer.port = (uint16_t)i;
-		reference.xid = i + 1;
-		post();
-		if (i == 63) {
-			cr_expect_eq(((const struct gm_eff_token *)rig_token_post(&rig, &reference))->err, GM_E_BUSY, "of one host");
-		}
-	}
-	reference.peer.ip[0] = 200;
-	const struct gm_eff_token *e = rig_token_post(&rig, &reference);
-	cr_assert_not_null(e);
-	cr_expect_eq(e->err, GM_E_BUSY);
-	rig_pass(&rig, 10000);
-	cr_expect_eq(rig_effects(&rig, GM_EFF_TOKEN), 1024u, "each has an answer");
-	post();
-}
-
 Test(introspect, gives_each_post_its_own_answer)
 {
 	struct gm_eff_ask ask[2];
@@ -363,6 +343,61 @@ Test(introspect, lets_a_reference_update_the_rights_of_a_member)
 	cr_expect_not_null(rig_mirror_of(&rig, c.ctx, "g1"), "the newer token's end counts");
 	rig_pass(&rig, 100000);
 	cr_expect_null(rig_mirror_of(&rig, c.ctx, "g1"), "and ends the membership");
+}
+
+static void posts_of_strangers(unsigned n) /* 64 of each host */
+{
+	for (unsigned i = 0; i < n; i++) {
+		reference.peer.ip[0] = (uint8_t)(i / 64);
+		reference.peer.port = (uint16_t)i;
+		reference.xid = i + 1;
+		post();
+	}
+}
+
+Test(introspect, has_a_bound_for_one_host)
+{
+	posts_of_strangers(64);
+	cr_expect_eq(((const struct gm_eff_token *)rig_token_post(&rig, &reference))->err, GM_E_BUSY);
+	reference.peer.ip[0] = 1;
+	post();
+}
+
+Test(introspect, has_a_bound_for_all_posts_and_one_of_them_makes_room)
+{
+	posts_of_strangers(192);
+	reference.peer.ip[0] = 200;
+	reference.xid = 1000;
+	const struct gm_eff_token *e = rig_token_post(&rig, &reference);
+	cr_assert_not_null(e);
+	cr_expect_eq(e->err, GM_E_BUSY);
+	cr_expect_leq(e->xid, 192u, "another, any");
+	cr_assert_eq(rig_effects(&rig, GM_EFF_ASK), 2u);
+	unsigned stops = 0;
+	for (unsigned i = 0; i < 2; i++)
+		stops += rig_ask(&rig, i)->observe == 2;
+	cr_expect_eq(stops, 1u, "its worker has a place more again, too");
+	rig_pass(&rig, 10000);
+	cr_expect_eq(rig_effects(&rig, GM_EFF_TOKEN), 192u, "each has an answer");
+	cr_expect_eq(rig_effects(&rig, GM_EFF_ASK), 192u, "nobody is asked any more");
+}
+
+Test(introspect, has_room_for_updates_of_rights_whatever_strangers_post)
+{
+	struct rig_client c = joined(), newer;
+	struct rig_token update;
+	struct gm_cwt cwt = update_of(&c, &newer);
+
+	posts_of_strangers(192);
+	update = reference;
+	update.client = &newer;
+	for (unsigned i = 0; i < 64; i++) {
+		cr_expect_eq(rig_token_update(&rig, &c, &update).type, 0);
+		cr_assert_eq(rig_effects(&rig, GM_EFF_ASK), 1u);
+		cr_expect_eq(rig_effects(&rig, GM_EFF_TOKEN), 0u, "nor do they take room from each other");
+	}
+	answer(rig_ask(&rig, 0), &cwt);
+	cr_expect_eq(((const struct gm_eff_reply *)rig_effect(&rig, GM_EFF_REPLY, 0))->code, GM_COAP(2, 1));
 }
 
 Test(introspect, refuses_an_update_of_rights_that_is_inactive_or_for_another_key)

@@ -402,7 +402,7 @@ Test(trl, of_a_server_that_is_removed_is_asked_for_no_more)
 	cr_assert_eq(gm_core_as_remove(rig.core, &rig.txn, "as2", &evicted), GM_E_OK);
 	rig_turn_end(&rig);
 	answer_as(latest.ask, diff(2, 1, 6, false, false), true);
-	cr_expect_eq(revoked(), 1u);
+	cr_expect_eq(revoked(), 0u, "its tokens are refused for another reason now");
 	cr_expect_not(wait_ask(120000));
 }
 
@@ -415,6 +415,48 @@ Test(trl, is_read_again_after_a_restart)
 	cr_expect_str_eq(query, "");
 	answer(full(1, 3, 9));
 	cr_expect_eq(revoked(), 3u);
+}
+
+static bool stops(uint32_t number)
+{
+	const struct gm_eff_ask *e;
+
+	for (unsigned i = 0; (e = rig_ask(&rig, i)); i++)
+		if (e->observe == 2 && e->ask == number)
+			return true;
+	return false;
+}
+
+Test(trl, observation_that_began_with_nonsense_is_ended)
+{
+	cr_assert(asks());
+	answer(full(1, 1, 5));
+	cr_assert(asks() || wait_ask(5000));
+	cr_assert_eq(latest.observe, 1);
+	struct gm_bytes bad = diff(0, 0, 5, false, false);
+	bad.n--;
+	answer_as(latest.ask, bad, true);
+	cr_expect_str_eq(state(), "failing");
+	cr_expect(stops(latest.ask));
+}
+
+Test(trl, ask_that_nobody_answers_is_ended_where_it_waits)
+{
+	cr_assert(asks());
+	uint32_t number = latest.ask;
+	rig_pass(&rig, 299999);
+	cr_expect_not(stops(number));
+	rig_pass(&rig, 1);
+	cr_expect(stops(number));
+	cr_expect_str_eq(state(), "failing");
+}
+
+Test(trl, refusal_ends_an_ask_without_another_word)
+{
+	cr_assert(asks());
+	rig_answered(&rig, &(struct rig_answered){.as_id = AS, .ask = latest.ask, .code = GM_COAP(4, 4), .format = -1});
+	cr_expect_str_eq(state(), "failing");
+	cr_expect_eq(rig_effects(&rig, GM_EFF_ASK), 0u);
 }
 
 /* ---- what becomes of it */
@@ -497,6 +539,90 @@ Test(trl, full_table_forgets_the_earliest_and_puts_the_holder_out_nevertheless)
 	next.as_id = AS;
 	cr_expect_eq(post_again(&second), GM_E_OK);
 	cr_expect_eq(post_again(&next), GM_E_TOKEN_REVOKED);
+}
+
+/* ---- one server's list is about its own tokens */
+
+/* As full(), about tokens of another server. */
+static struct gm_bytes full_of(uint32_t as_id, unsigned first, unsigned n)
+{
+	out = gm_out(bytes, sizeof(bytes));
+	gm_cbor_put_map(&out, 1);
+	gm_cbor_put_uint(&out, 0);
+	gm_cbor_put_array(&out, n);
+	for (unsigned i = first; i < first + n; i++) {
+		struct rig_client c = rig_client(i, "g1", REQ);
+		c.as_id = as_id;
+		gm_cbor_put_bstr(&out, rig_hash(&c).p, 33);
+	}
+	return gm_out_result(&out);
+}
+
+static enum gm_err revoke(const struct rig_client *c)
+{
+	unsigned evicted;
+
+	rig_turn(&rig);
+	enum gm_err err = gm_core_revoke(rig.core, &rig.txn, rig_hash(c), &evicted);
+	rig_turn_end(&rig);
+	return err;
+}
+
+Test(trl, of_one_server_says_nothing_about_tokens_of_another)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ); /* of as1 */
+
+	rig_restart(&rig);
+	cr_assert(asks());
+	answer(full_of(1, 1, 2));
+	cr_expect_eq(revoked(), 2u);
+	cr_expect_not_null(rig_mirror_of(&rig, c.ctx, "g1"));
+	struct rig_token t = rig_token_of(&c);
+	cr_expect_eq(rig_token_post(&rig, &t)->err, GM_E_OK);
+	rig_restart(&rig);
+	cr_expect_eq(revoked(), 2u);
+	cr_expect_eq(rig_token_post(&rig, &t)->err, GM_E_OK, "also after a stop");
+	cr_expect_eq(revoke(&c), GM_E_OK);
+	cr_expect_null(rig_mirror_of(&rig, c.ctx, "g1"), "the operator's word counts for all");
+	cr_expect_eq(rig_token_post(&rig, &t)->err, GM_E_TOKEN_REVOKED);
+}
+
+Test(trl, that_is_long_takes_no_room_from_other_servers_and_the_operator)
+{
+	struct gm_as_spec as = rig_as_spec("as3");
+	struct rig_client a = rig_client(1, "g1", REQ), b = rig_client(2, "g1", REQ);
+	uint32_t longest;
+
+	a.as_id = 3;
+	cr_assert(asks());
+	longest = latest.ask;
+	strcpy(as.trl, "trl");
+	cr_assert_eq(rig_as(&rig, &as), GM_E_OK);
+	cr_assert(asks());
+	cr_assert_eq(latest.as_id, 3);
+	rig_answered(&rig, &(struct rig_answered){.as_id = 3, .ask = latest.ask, .code = GM_COAP(2, 5), .format = 262,
+	                                          .payload = full_of(3, 1, 5)});
+	cr_assert_eq(revoke(&b), GM_E_OK);
+	answer_as(longest, full(100, 1500, 5), false);
+	for (unsigned i = 0; i < 10; i++)
+		rig_pass(&rig, 1);
+	cr_expect_eq(revoked(), 1001u, "as many of servers as there may be contexts");
+	struct rig_token t = rig_token_of(&a);
+	t.iss = "coap://as3";
+	cr_expect_eq(rig_token_post(&rig, &t)->err, GM_E_TOKEN_REVOKED);
+	t = rig_token_of(&b);
+	cr_expect_eq(rig_token_post(&rig, &t)->err, GM_E_TOKEN_REVOKED);
+}
+
+Test(trl, bound_of_the_operators_own_hashes_is_said)
+{
+	for (unsigned i = 0; i < 1000; i++) {
+		struct rig_client c = rig_client(i, "g1", REQ);
+		cr_assert_eq(revoke(&c), GM_E_OK);
+	}
+	struct rig_client c = rig_client(1000, "g1", REQ);
+	cr_expect_eq(revoke(&c), GM_E_FULL);
+	cr_expect_eq(revoked(), 1000u);
 }
 
 Test(trl, hash_that_is_taken_off_is_kept_until_the_token_was_seen_and_has_ended)

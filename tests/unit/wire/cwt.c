@@ -227,6 +227,18 @@ Test(cwt, decodes_what_it_encodes)
 	cr_expect(back.osc.version == 2 && back.osc.hkdf == 7 && back.osc.alg == 24);
 }
 
+Test(cwt, of_an_osc_without_key_is_still_one_map)
+{
+	uint8_t buf[512];
+	struct gm_out o = gm_out(buf, sizeof buf);
+	struct gm_cwt back;
+
+	gm_cwt_encode(&o, &(struct gm_cwt){.exp = 1, .nbf = -1, .iat = -1, .exi = -1, .scope = text("s"), .ace_profile = -1,
+	                                   .has_osc = true, .osc = {.id = text("i"), .version = 1, .hkdf = 5, .alg = 10}});
+	cr_expect(is_hex(gm_out_result(&o), "a3040108a104a1004169094173"));
+	cr_expect_eq(gm_cwt_decode(gm_out_result(&o), &back), GM_E_TOKEN_PROFILE);
+}
+
 Test(cwt, leaves_out_what_is_absent_or_default)
 {
 	uint8_t buf[512];
