@@ -718,3 +718,27 @@ Test(discovery, gives_strangers_three_times_what_they_sent_until_they_show_their
 	cr_expect(gt(sz, a.inner.payload.n, strlen(whole)), "what is kept is made anew with a group");
 	flow_free(r);
 }
+
+Test(worker, that_cannot_send_sleeps_for_a_moment_instead_of_trying_on_and_on)
+{
+	struct gm_mem_faults narrow = {.tx_max = 1}; /* datagrams that the network takes at once */
+	struct flow *r = flow_new(1, NULL);
+	struct worker *w = r->dp->worker[0];
+	unsigned slept = 0;
+
+	flow_run(r, 5);
+	gm_mem_set_faults(r->net, &narrow);
+	r->env.now_ns = gm_mem_now(r->net);
+	for (unsigned i = 0; i < 20; i++)
+		gm_member_plan(&r->env, flow_member(r, GM_ROLE_REQUESTER, true), GM_PLAN(GM_OP_TOKEN));
+	for (unsigned i = 0; i < 50; i++) {
+		flow_turn(r);
+		bool worked = gm_worker_turn(w);
+		slept += w->box.n && !worked;
+		if (w->box.n)
+			cr_expect(gm_worker_timeout_ns(w) <= 1000000);
+	}
+	cr_expect(slept > 0);
+	cr_expect(w->box.n == 0, "and all leave in the end");
+	flow_free(r);
+}
