@@ -329,21 +329,26 @@ static bool open_state(struct gmd *d)
 	return true;
 }
 
-static const char *network_why(const struct gmd *d, enum gm_err err, int why)
+static const char *network_why(const struct gmd *d, const struct gm_port_ops *port, enum gm_err err, int why)
 {
 	static char text[GM_ADDR_TEXT + 160];
 	char addr[GM_ADDR_TEXT];
+	const char *words = gm_port_why(port);
 
 	if (err != GM_E_IO)
 		return gm_err_info(err)->text;
+	if (words[0])
+		return words;
 	snprintf(text, sizeof(text), "%s%s: %s", gm_addr_text(&d->config.listen[0], addr),
 	         d->config.listen_n > 1 ? " or another listen address" : "", strerror(why));
 	return text;
 }
 
-/* Where io_uring is forbidden, plain sockets serve as well. */
-static const struct gm_port_ops *choose_port(const struct gm_config *config)
+/* Where io_uring is forbidden, plain sockets serve as well. NULL: why tells. */
+static const struct gm_port_ops *choose_port(const struct gm_config *config, char why[static GM_PORT_WHY])
 {
+	if (config->port == GM_CONFIG_PORT_DPDK)
+		return gm_port_dpdk_load(why);
 	if (config->port == GM_CONFIG_PORT_MMSG)
 		return &gm_port_mmsg;
 	if (config->port == GM_CONFIG_PORT_URING || gm_port_uring_permitted())
@@ -354,8 +359,11 @@ static const struct gm_port_ops *choose_port(const struct gm_config *config)
 
 static bool open_network(struct gmd *d)
 {
+	char why[GM_PORT_WHY] = "";
+	struct gm_dpdk_config dpdk = {.args = d->config.dpdk_args, .interface = d->config.dpdk_interface};
 	struct gm_dp_config dp = {
-		.port = choose_port(&d->config),
+		.port = choose_port(&d->config, why),
+		.port_arg = d->config.port == GM_CONFIG_PORT_DPDK ? &dpdk : NULL,
 		.listen_n = d->config.listen_n,
 		.workers = d->config.workers,
 		.contexts_max = d->config.contexts_max,
@@ -367,9 +375,11 @@ static bool open_network(struct gmd *d)
 		.wake_arg = d,
 	};
 
+	if (!dp.port)
+		return failed("network", why);
 	memcpy(dp.listen, d->config.listen, sizeof(dp.listen));
 	enum gm_err err = gm_dp_start(&d->dp, &dp);
-	return err == GM_E_OK ? true : failed("network", network_why(d, err, errno));
+	return err == GM_E_OK ? true : failed("network", network_why(d, dp.port, err, errno));
 }
 
 /* Hand the whole state down, in portions that the workers' rings can take. */

@@ -95,6 +95,7 @@ static void print_usage(FILE *to)
 	      "      --tries N            repeats of what was refused with 5.03 or not answered, 3\n"
 	      "      --keys FILE          append each OSCORE context as it is made (secret)\n"
 	      "      --acks FILE          append each acknowledged join\n"
+	      "      --from IP            address of the members, for a server elsewhere: IPv4 A.B.x.y, IPv6 whole\n"
 	      "      --io NAME            uring or sockets\n\ncommands:\n",
 	      to);
 	for (size_t i = 0; i < COMMANDS_N; i++)
@@ -102,7 +103,7 @@ static void print_usage(FILE *to)
 }
 
 struct settings {
-	const char *server, *as, *keys, *acks, *io;
+	const char *server, *as, *keys, *acks, *io, *from;
 	long port, max, window, tries;
 };
 
@@ -120,6 +121,7 @@ static const struct setting { /* an option with a value */
     {{"keys", required_argument, NULL, 'k'}, false, offsetof(struct settings, keys)},
     {{"acks", required_argument, NULL, 'c'}, false, offsetof(struct settings, acks)},
     {{"io", required_argument, NULL, 'i'}, false, offsetof(struct settings, io)},
+    {{"from", required_argument, NULL, 'f'}, false, offsetof(struct settings, from)},
 };
 #define SETTINGS_N (sizeof(table) / sizeof(table[0]))
 
@@ -174,10 +176,11 @@ int main(int argc, char **argv)
 	struct settings s = {
 	    .server = "127.0.0.1:5683", .io = "uring", .port = 40000, .max = GM_FLEET_MAX, .window = 512, .tries = 3};
 	static struct load l;
-	struct gm_addr server;
+	struct gm_addr server, from;
 	bool ok = true;
 
-	if (!read_options(&s, argc, argv) || !gm_addr_parse(&server, s.server)) {
+	if (!read_options(&s, argc, argv) || !gm_addr_parse(&server, s.server) ||
+	    (s.from && !gm_addr_parse(&from, s.from))) {
 		print_usage(stderr);
 		return EXIT_USAGE;
 	}
@@ -192,7 +195,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "gmload: %s: %s\n", s.as, gm_err_info(err)->text);
 		return 1;
 	}
-	if (gm_fleet_open(&l.fleet, &server, (uint16_t)s.port, (uint32_t)s.max, s.io) != GM_E_OK)
+	err = s.from ? gm_fleet_open_from(&l.fleet, &server, &from, (uint16_t)s.port, (uint32_t)s.max, s.io)
+	             : gm_fleet_open(&l.fleet, &server, (uint16_t)s.port, (uint32_t)s.max, s.io);
+	if (err != GM_E_OK)
 		return 1;
 	l.fleet.keys = open_log(s.keys);
 	l.fleet.acks = open_log(s.acks);

@@ -295,6 +295,15 @@ static enum gm_err open_port(struct gm_fleet *f, const struct gm_port_config *co
 enum gm_err gm_fleet_open(struct gm_fleet *f, const struct gm_addr *server, uint16_t port, uint32_t capacity,
                           const char *port_name)
 {
+	struct gm_addr from = *server;
+	if (memcmp(server->ip, (const uint8_t[12]){[10] = 0xff, [11] = 0xff}, 12) == 0)
+		from.ip[12] = 127, from.ip[13] = 1;
+	return gm_fleet_open_from(f, server, &from, port, capacity, port_name);
+}
+
+enum gm_err gm_fleet_open_from(struct gm_fleet *f, const struct gm_addr *server, const struct gm_addr *from, uint16_t port,
+                               uint32_t capacity, const char *port_name)
+{
 	static const uint8_t v4_any[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 	*f = (struct gm_fleet){.capacity = capacity};
 	f->v4 = memcmp(server->ip, v4_any, 12) == 0;
@@ -317,12 +326,12 @@ enum gm_err gm_fleet_open(struct gm_fleet *f, const struct gm_addr *server, uint
 	unsigned sockets = f->v4 ? 1 : f->capacity;
 	struct gm_port_config config = {.listen_n = 1, .arg = &sockets};
 	f->ops = find_port(port_name, f->v4);
-	memcpy(config.listen[0].ip, f->v4 ? v4_any : server->ip, 16);
+	memcpy(config.listen[0].ip, f->v4 ? v4_any : from->ip, 16);
 	config.listen[0].port = port;
 	config.listen[0].port = free_port(&config, sockets);
 	f->first = config.listen[0];
 	if (f->v4)
-		f->first.ip[12] = 127, f->first.ip[13] = 1;
+		memcpy(f->first.ip + 12, from->ip + 12, 2);
 	if (config.listen[0].port == 0 || open_port(f, &config) != GM_E_OK) {
 		fprintf(stderr, "gmload: port %u cannot be opened: %s\n", port, strerror(errno));
 		return GM_E_IO;
@@ -430,10 +439,17 @@ bool gm_fleet_mint_update(struct gm_fleet *f, const struct gm_askey *as, struct 
 
 /* ---- the loop */
 
+/* where members begin, or where gm_fleet_move takes them */
+static bool ours(const struct gm_fleet *f, const struct gm_addr *local)
+{
+	const uint8_t *first = f->first.ip + 12, *ip = local->ip + 12;
+	return ip[0] == first[0] && (ip[1] == first[1] || ip[1] == (first[1] ^ 3));
+}
+
 static struct gm_member *member_at(struct gm_fleet *f, const struct gm_addr *local)
 {
 	uint32_t i = f->v4 ? (uint32_t)(local->ip[14] << 8 | local->ip[15]) : (uint32_t)(local->port - f->first.port);
-	return i < f->members_n && (!f->v4 || (local->ip[12] == 127 && (local->ip[13] == 1 || local->ip[13] == 2))) ? &f->members[i] : NULL;
+	return i < f->members_n && (!f->v4 || ours(f, local)) ? &f->members[i] : NULL;
 }
 
 static unsigned receive(struct gm_fleet *f)

@@ -71,6 +71,9 @@ struct gm_fleet {
 /* server decides the family; port: of the members, or the next one that nobody has. IO with a line on stderr. */
 GM_NODISCARD enum gm_err gm_fleet_open(struct gm_fleet *f, const struct gm_addr *server, uint16_t port,
                                        uint32_t capacity, const char *port_name);
+/* The same for members of other addresses: of from the first two bytes (IPv4), or all (IPv6). */
+GM_NODISCARD enum gm_err gm_fleet_open_from(struct gm_fleet *f, const struct gm_addr *server, const struct gm_addr *from,
+                                            uint16_t port, uint32_t capacity, const char *port_name);
 void gm_fleet_close(struct gm_fleet *f);
 /* Index of the group; a new one is added. -1: too many. */
 int gm_fleet_group(struct gm_fleet *f, const char *name);

@@ -33,7 +33,9 @@
 	X(control_socket,      "/run/gmd/gmd.sock")                                                                    \
 	X(control_group,       "")                                                                                     \
 	X(audience,            NULL)                                                                                   \
-	X(uri,                 "")
+	X(uri,                 "")                                                                                     \
+	X(dpdk_args,           "")                                                                                     \
+	X(dpdk_interface,      "")
 /* clang-format on */
 
 struct raw { /* as libcyaml fills it; absent: NULL, or the first value of an enumeration */
@@ -53,7 +55,8 @@ struct raw { /* as libcyaml fills it; absent: NULL, or the first value of an enu
 static const cyaml_strval_t levels[] = {
 	{"error", GM_LOG_ERROR}, {"warn", GM_LOG_WARN}, {"info", GM_LOG_INFO}, {"debug", GM_LOG_DEBUG}};
 static const cyaml_strval_t ports[] = {
-	{"auto", GM_CONFIG_PORT_AUTO}, {"uring", GM_CONFIG_PORT_URING}, {"mmsg", GM_CONFIG_PORT_MMSG}};
+	{"auto", GM_CONFIG_PORT_AUTO}, {"uring", GM_CONFIG_PORT_URING}, {"mmsg", GM_CONFIG_PORT_MMSG},
+	{"dpdk", GM_CONFIG_PORT_DPDK}};
 static const cyaml_schema_value_t listen_entry = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, GM_ADDR_TEXT)};
 
 #define OPTIONAL (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
@@ -68,7 +71,7 @@ static const cyaml_schema_field_t fields[] = {
 #undef X
 	CYAML_FIELD_SEQUENCE("listen", OPTIONAL, struct raw, listen, &listen_entry, 1, LISTEN_N_MAX),
 	CYAML_FIELD_ENUM_PTR("log_level", OPTIONAL | CYAML_FLAG_STRICT, struct raw, log_level, levels, 4),
-	CYAML_FIELD_ENUM_PTR("port", OPTIONAL | CYAML_FLAG_STRICT, struct raw, port, ports, 3),
+	CYAML_FIELD_ENUM_PTR("port", OPTIONAL | CYAML_FLAG_STRICT, struct raw, port, ports, 4),
 	CYAML_FIELD_BOOL_PTR("rekey_at_start", OPTIONAL, struct raw, rekey_at_start),
 #ifdef GM_TEST_BUILD
 	CYAML_FIELD_BOOL_PTR("test_no_lease", OPTIONAL, struct raw, test_no_lease),
@@ -135,7 +138,7 @@ static const struct {
 /* "has to be one of its words" becomes the words. */
 static const struct {
 	const char *key, *words;
-} choices[] = {{"log_level", "error, warn, info or debug"}, {"port", "auto, uring or mmsg"}};
+} choices[] = {{"log_level", "error, warn, info or debug"}, {"port", "auto, uring, mmsg or dpdk"}};
 #define ITS_WORDS "one of its words"
 
 static void name_choices(char why[static GM_CONFIG_WHY], const char *key)
@@ -273,6 +276,22 @@ static enum gm_err take_listen(const struct source *src, const struct raw *raw, 
 	return GM_E_OK;
 }
 
+/* It has one queue pair and one worker, and does nothing without arguments. */
+static enum gm_err take_port(const struct source *src, const struct raw *raw, struct gm_config *config)
+{
+	config->port = raw->port ? *raw->port : GM_CONFIG_PORT_AUTO;
+	if (config->port != GM_CONFIG_PORT_DPDK && (raw->dpdk_args || raw->dpdk_interface))
+		return wrong(src, raw->dpdk_args ? "dpdk_args" : "dpdk_interface", "needs port: dpdk");
+	if (config->port != GM_CONFIG_PORT_DPDK)
+		return GM_E_OK;
+	if (!raw->dpdk_args)
+		return wrong(src, "dpdk_args", "is missing: port: dpdk needs it");
+	if (raw->workers && *raw->workers != 1)
+		return wrong(src, "workers", "has to be 1 with port: dpdk, not %u", *raw->workers);
+	config->workers = 1;
+	return GM_E_OK;
+}
+
 static enum gm_err take(const struct source *src, const struct raw *raw, struct gm_config *config)
 {
 #define X(key, least, most, initial) GM_TRY(take_number(src, #key, raw->key, least, most, initial, &config->key));
@@ -283,7 +302,7 @@ static enum gm_err take(const struct source *src, const struct raw *raw, struct 
 #undef X
 	if (config->rekey_deadline_ms < config->rekey_window_ms)
 		return wrong(src, "rekey_deadline_ms", "has to be at least rekey_window_ms");
-	config->port = raw->port ? *raw->port : GM_CONFIG_PORT_AUTO;
+	GM_TRY(take_port(src, raw, config));
 	config->log_level = raw->log_level ? *raw->log_level : GM_LOG_INFO;
 	config->rekey_at_start = raw->rekey_at_start && *raw->rekey_at_start;
 	config->test_no_lease = raw->test_no_lease && *raw->test_no_lease;

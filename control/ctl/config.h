@@ -9,7 +9,7 @@
 #define GM_CONFIG_PATH_MAX 107u /* longest path of a Unix socket */
 #define GM_CONFIG_WHY 512u
 
-enum gm_config_port { GM_CONFIG_PORT_AUTO, GM_CONFIG_PORT_URING, GM_CONFIG_PORT_MMSG };
+enum gm_config_port { GM_CONFIG_PORT_AUTO, GM_CONFIG_PORT_URING, GM_CONFIG_PORT_MMSG, GM_CONFIG_PORT_DPDK };
 
 struct gm_config {
 	char state_dir[GM_CONFIG_PATH_MAX + 1], key_file[GM_CONFIG_PATH_MAX + 1];
@@ -22,6 +22,8 @@ struct gm_config {
 	uint32_t workers, contexts_max, members_max, groups_max;
 	uint32_t changes_per_minute; /* of one client; 0: no limit */
 	enum gm_config_port port;
+	char dpdk_args[1024];    /* of its environment, as text; empty unless port is dpdk */
+	char dpdk_interface[16]; /* empty: DPDK knows */
 	uint32_t pace; /* rekeying messages a second; 0: no limit */
 	uint32_t rekey_window_ms, rekey_deadline_ms;
 	uint32_t ack_timeout_ms, retransmit_max;

@@ -25,7 +25,7 @@ struct gm_port_config {
 	unsigned listen_n;
 	unsigned rx_bufs, tx_bufs; /* buffers to hold at once, powers of two; 0: 1,024 */
 	unsigned rcvbuf;           /* bytes of socket buffer to ask for, 0: 8 MiB */
-	void *arg;                 /* mem: the struct gm_mem_net */
+	void *arg;                 /* mem: the struct gm_mem_net; dpdk: the struct gm_dpdk_config */
 };
 
 struct gm_port_stats {
@@ -33,6 +33,8 @@ struct gm_port_stats {
 	uint64_t rx_bursts, tx_bursts;   /* calls that moved some */
 	uint64_t rx_truncated, rx_rearm; /* longer than a buffer (dropped); multishot receive armed again */
 	uint64_t tx_failed;              /* the kernel refused */
+	uint64_t rx_bad, rx_fragments;   /* dpdk, dropped: wrong lengths, checksums or sender; part of a datagram to us */
+	uint64_t tx_kernel;              /* dpdk: of tx, those that had no fresh next hop */
 	uint32_t rcvbuf;                 /* bytes the kernel granted, smallest socket */
 };
 
@@ -43,6 +45,8 @@ struct gm_port_ops {
 	/* Before any open: nobody else has the addresses. Waits up to three seconds for a predecessor that is on its way out.
 	 * IO: errno says why. NULL: nothing to check. */
 	enum gm_err (*check)(const struct gm_port_config *config);
+	/* In words, why check or open failed last; empty, or NULL here: errno says it all. */
+	const char *(*why)(void);
 	/* From the thread that will use it. IO: an address cannot be bound; errno says why. */
 	enum gm_err (*open)(struct gm_port **port, const struct gm_port_config *config);
 	/* Lend up to n empty send buffers; returns how many. The caller fills data, len, peer, local. */

@@ -111,6 +111,9 @@ static void publish_stats(struct worker *w)
 	w->ops->stats(w->port, &s);
 	SET(w, port_tx_failed, s.tx_failed);
 	SET(w, port_rx_truncated, s.rx_truncated);
+	SET(w, port_rx_bad, s.rx_bad);
+	SET(w, port_rx_fragments, s.rx_fragments);
+	SET(w, port_tx_kernel, s.tx_kernel);
 }
 
 bool gm_worker_turn(struct worker *w)

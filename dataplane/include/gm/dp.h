@@ -444,6 +444,7 @@ struct gm_worker_stats { /* written by the worker, read by any thread */
 	_Atomic uint64_t rekey_sent, rekey_confirmed, rekey_retransmitted, rekey_late, notices, notices_told;
 	_Atomic uint64_t asks, asks_failed, link_contexts, link_sent, link_retransmitted; /* to authorization servers */
 	_Atomic uint64_t contexts, contexts_pending, members, inflight, bodies_bytes, port_tx_failed, port_rx_truncated;
+	_Atomic uint64_t port_rx_bad, port_rx_fragments, port_tx_kernel;
 	_Atomic uint64_t hist_open[GM_HIST], hist_seal[GM_HIST], hist_verify[GM_HIST], hist_sign[GM_HIST]; /* jobs per call */
 	_Atomic uint64_t hist_confirm_us[GM_HIST]; /* first send of a rekeying message to its confirmation */
 };
@@ -466,6 +467,15 @@ struct gm_dp;
 extern const struct gm_port_ops gm_port_uring; /* kernel UDP sockets through io_uring */
 extern const struct gm_port_ops gm_port_mmsg;  /* the same through sendmmsg and recvmmsg */
 bool gm_port_uring_permitted(void);            /* false: errno says why */
+struct gm_dpdk_config {                        /* port_arg of the port that DPDK drives; texts stay the caller's */
+	const char *args;      /* of its environment abstraction layer, separated by spaces */
+	const char *interface; /* whose addresses, routes and neighbours count; empty: DPDK knows */
+};
+#define GM_PORT_WHY 256u
+/* The DPDK port lies in an object of its own; NULL: why tells. It has one worker. */
+const struct gm_port_ops *gm_port_dpdk_load(char why[static GM_PORT_WHY]);
+/* In words, why gm_dp_start failed with IO; empty: errno says it all. */
+const char *gm_port_why(const struct gm_port_ops *port);
 
 /* Start the workers; returns when all ports are open. They serve after GM_EFF_READY.
  * IO: errno says why, EADDRINUSE where another process has an address; NO_MEMORY. */

@@ -57,6 +57,15 @@ Test(config, takes_every_key)
 	cr_expect(config.rekey_at_start);
 }
 
+Test(config, gives_dpdk_one_worker_and_its_arguments)
+{
+	cr_assert_eq(parse("audience: a\nport: dpdk\ndpdk_args: --no-huge -m 64\ndpdk_interface: eth0\n"), GM_E_OK, "%s", why);
+	cr_expect_eq(config.port, GM_CONFIG_PORT_DPDK);
+	cr_expect_str_eq(config.dpdk_args, "--no-huge -m 64");
+	cr_expect_str_eq(config.dpdk_interface, "eth0");
+	cr_expect_eq(config.workers, 1);
+}
+
 /* clang-format off */
 static const struct {
 	const char *text, *message;
@@ -72,7 +81,11 @@ static const struct {
 	{"audience: a\nlisten: [here]\n",
          "t.conf:2:1: listen: 'here' is not an address like [::1]:5683 or 127.0.0.1:5683"},
 	{"audience: a\nlisten: ['[::1]:5', '[::1]:5']\n", "t.conf:2:1: listen: '[::1]:5' is named twice"},
-	{"audience: a\nport: dpdk\n", "t.conf:2:7: port: has to be auto, uring or mmsg, not dpdk"},
+	{"audience: a\nport: dpdk\n", "t.conf: dpdk_args: is missing: port: dpdk needs it"},
+	{"audience: a\ndpdk_args: x\n", "t.conf:2:1: dpdk_args: needs port: dpdk"},
+	{"audience: a\nport: mmsg\ndpdk_interface: x\n", "t.conf:3:1: dpdk_interface: needs port: dpdk"},
+	{"audience: a\nport: dpdk\ndpdk_args: x\nworkers: 2\n", "t.conf:4:1: workers: has to be 1 with port: dpdk, not 2"},
+	{"audience: a\nport: raw\n", "t.conf:2:7: port: has to be auto, uring, mmsg or dpdk, not raw"},
 	{"audience: a\nlog_level: loud\n", "t.conf:2:12: log_level: has to be error, warn, info or debug, not loud"},
 	{"audience:\n", "t.conf:1:10: audience: is empty"},
 	{"audience: [a]\n", "t.conf:1:11: audience: has to be a text"},

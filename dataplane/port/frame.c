@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "port/frame.h"
+
+#include "port/util.h"
+
+#define ETH GM_FRAME_ETH
+#define V4 20u
+#define V6 40u
+#define UDP 8u
+#define PROTO_UDP 17u
+#define PROTO_FRAGMENT 44u
+#define HOPS 64u
+#define V4_MORE_OR_OFFSET 0x3fffu
+
+static const uint8_t type_v4[2] = {0x08, 0x00}, type_v6[2] = {0x86, 0xdd};
+
+static uint32_t get16(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 8 | p[1];
+}
+
+static void put16(uint8_t *p, size_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+/* ---- checksums: 64 bits of one's complement sum, folded at the end                              RFC 1071 */
+
+static uint64_t sum(const uint8_t *p, size_t n, uint64_t s)
+{
+	uint32_t v;
+
+	for (; n >= 4; p += 4, n -= 4) { /* in the order of memory: the sum does not mind, the fold gives it back so */
+		memcpy(&v, p, 4);
+		s += v;
+	}
+	if (n) {
+		v = 0;
+		memcpy(&v, p, n);
+		s += v;
+	}
+	return s;
+}
+
+static void fold(uint64_t s, uint8_t to[static 2])
+{
+	s = (s & 0xffffffff) + (s >> 32);
+	s = (s & 0xffffffff) + (s >> 32);
+	uint32_t half = (uint32_t)(s & 0xffff) + (uint32_t)(s >> 16);
+	half = (half & 0xffff) + (half >> 16);
+	const uint16_t sixteen = (uint16_t)((half & 0xffff) + (half >> 16));
+	memcpy(to, &sixteen, 2);
+}
+
+static void complement(uint64_t s, uint8_t to[static 2])
+{
+	fold(s, to);
+	to[0] ^= 0xff;
+	to[1] ^= 0xff;
+}
+
+/* addrs: source and destination as they lie in the IP header */
+static uint64_t pseudo(const uint8_t *addrs, size_t n, size_t udp_len)
+{
+	const uint8_t tail[4] = {0, PROTO_UDP, (uint8_t)(udp_len >> 8), (uint8_t)udp_len};
+
+	return sum(tail, sizeof(tail), sum(addrs, n, 0));
+}
+
+static bool all_ones(const uint8_t c[static 2])
+{
+	return c[0] == 0xff && c[1] == 0xff;
+}
+
+/* ---- reading */
+
+static void map_v4(uint8_t ip[static 16], const uint8_t *v4)
+{
+	memset(ip, 0, 10);
+	ip[10] = ip[11] = 0xff;
+	memcpy(ip + 12, v4, 4);
+}
+
+static enum gm_frame_is parse_udp(const uint8_t *udp, size_t n, struct gm_frame *f)
+{
+	if (n < UDP || get16(udp + 4) < UDP || get16(udp + 4) > n)
+		return GM_FRAME_BAD;
+	f->peer.port = (uint16_t)get16(udp);
+	f->local.port = (uint16_t)get16(udp + 2);
+	f->len = get16(udp + 4) - UDP;
+	return GM_FRAME_UDP;
+}
+
+static enum gm_frame_is parse_v4(const uint8_t *p, size_t n, struct gm_frame *f)
+{
+	uint8_t header_sum[2];
+
+	if (n < V4 || p[0] >> 4 != 4)
+		return GM_FRAME_BAD;
+	size_t head = (size_t)(p[0] & 15) * 4, total = get16(p + 2);
+	if (head < V4 || total < head || total > n)
+		return GM_FRAME_BAD;
+	fold(sum(p, head, 0), header_sum);
+	if (!all_ones(header_sum))
+		return GM_FRAME_BAD;
+	if (p[9] != PROTO_UDP)
+		return GM_FRAME_OTHER;
+	map_v4(f->peer.ip, p + 12);
+	map_v4(f->local.ip, p + 16);
+	if (get16(p + 6) & V4_MORE_OR_OFFSET)
+		return GM_FRAME_FRAGMENT;
+	f->off = (uint32_t)(ETH + head + UDP);
+	return parse_udp(p + head, total - head, f);
+}
+
+static enum gm_frame_is parse_v6(const uint8_t *p, size_t n, struct gm_frame *f)
+{
+	if (n < V6 || p[0] >> 4 != 6 || get16(p + 4) > n - V6)
+		return GM_FRAME_BAD;
+	if (p[6] != PROTO_UDP && p[6] != PROTO_FRAGMENT)
+		return GM_FRAME_OTHER;
+	memcpy(f->peer.ip, p + 8, 16);
+	memcpy(f->local.ip, p + 24, 16);
+	if (gm_is_v4(f->peer.ip) || gm_is_v4(f->local.ip)) /* would pass for IPv4 further up */
+		return GM_FRAME_BAD;
+	if (p[6] == PROTO_FRAGMENT)
+		return GM_FRAME_FRAGMENT;
+	f->off = ETH + V6 + UDP;
+	enum gm_frame_is is = parse_udp(p + V6, get16(p + 4), f);
+	return is == GM_FRAME_UDP && get16(p + V6 + 6) == 0 ? GM_FRAME_BAD : is;
+}
+
+enum gm_frame_is gm_frame_parse(const uint8_t *p, size_t n, const uint8_t mac[static 6], struct gm_frame *frame)
+{
+	*frame = (struct gm_frame){0};
+	if (n < ETH || memcmp(p, mac, 6) != 0)
+		return GM_FRAME_OTHER;
+	if (memcmp(p + 12, type_v4, 2) == 0)
+		return parse_v4(p + ETH, n - ETH, frame);
+	if (memcmp(p + 12, type_v6, 2) == 0)
+		return parse_v6(p + ETH, n - ETH, frame);
+	return GM_FRAME_OTHER;
+}
+
+bool gm_frame_udp_good(const uint8_t *p, const struct gm_frame *frame)
+{
+	const uint8_t *udp = p + frame->off - UDP;
+	bool v4 = gm_is_v4(frame->peer.ip);
+	size_t len = frame->len + UDP;
+	uint64_t s = v4 ? pseudo(p + ETH + 12, 8, len) : pseudo(p + ETH + 8, 32, len);
+	uint8_t folded[2];
+
+	if (v4 && get16(udp + 6) == 0)
+		return true;
+	fold(sum(udp, len, s), folded);
+	return all_ones(folded);
+}
+
+/* ---- laying out */
+
+static void lay_udp(uint8_t *udp, size_t len, uint64_t pseudo_sum, const struct gm_frame_to *to)
+{
+	put16(udp, to->local.port);
+	put16(udp + 2, to->peer.port);
+	put16(udp + 4, len);
+	put16(udp + 6, 0);
+	if (to->offload) {
+		fold(pseudo_sum, udp + 6);
+		return;
+	}
+	complement(sum(udp, len, pseudo_sum), udp + 6);
+	if (get16(udp + 6) == 0) /* zero says: no checksum */
+		put16(udp + 6, 0xffff);
+}
+
+static void lay_v4(uint8_t *ip, size_t udp_len, const struct gm_frame_to *to)
+{
+	memset(ip, 0, V4);
+	ip[0] = 0x45;
+	put16(ip + 2, V4 + udp_len);
+	put16(ip + 4, to->ident);
+	ip[8] = HOPS;
+	ip[9] = PROTO_UDP;
+	memcpy(ip + 12, to->local.ip + 12, 4);
+	memcpy(ip + 16, to->peer.ip + 12, 4);
+	if (!to->offload)
+		complement(sum(ip, V4, 0), ip + 10);
+	lay_udp(ip + V4, udp_len, pseudo(ip + 12, 8, udp_len), to);
+}
+
+static void lay_v6(uint8_t *ip, size_t udp_len, const struct gm_frame_to *to)
+{
+	memset(ip, 0, 8);
+	ip[0] = 0x60;
+	put16(ip + 4, udp_len);
+	ip[6] = PROTO_UDP;
+	ip[7] = HOPS;
+	memcpy(ip + 8, to->local.ip, 16);
+	memcpy(ip + 24, to->peer.ip, 16);
+	lay_udp(ip + V6, udp_len, pseudo(ip + 8, 32, udp_len), to);
+}
+
+unsigned gm_frame_lay(uint8_t *payload, size_t len, const struct gm_frame_to *to)
+{
+	bool v4 = gm_is_v4(to->peer.ip);
+	unsigned head = ETH + (v4 ? V4 : V6) + UDP;
+	uint8_t *eth = payload - head;
+
+	memcpy(eth, to->dst, 6);
+	memcpy(eth + 6, to->src, 6);
+	memcpy(eth + 12, v4 ? type_v4 : type_v6, 2);
+	if (v4)
+		lay_v4(eth + ETH, len + UDP, to);
+	else
+		lay_v6(eth + ETH, len + UDP, to);
+	return head;
+}
+
+size_t gm_frame_ip_len(const struct gm_addr *peer, size_t len)
+{
+	return len + UDP + (gm_is_v4(peer->ip) ? V4 : V6);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <criterion/criterion.h>
+
+#include "port/hops.h"
+
+#define S 1000000000u
+
+static const uint8_t router[6] = {2, 0, 0, 0, 0, 1}, host[6] = {2, 0, 0, 0, 0, 2};
+
+static struct gm_addr ip(const char *text)
+{
+	struct gm_addr a;
+
+	cr_assert(gm_addr_parse(&a, text));
+	return a;
+}
+
+static void route(struct gm_hops *h, const char *to, unsigned bits, const char *via, unsigned metric, bool kernel)
+{
+	struct gm_route r = {.bits = (uint8_t)bits, .metric = metric, .kernel = kernel};
+
+	memcpy(r.to, ip(to).ip, 16);
+	if (via)
+		memcpy(r.via, ip(via).ip, 16);
+	gm_hops_route(h, &r);
+}
+
+static void neigh(struct gm_hops *h, const char *text, enum gm_hop_state state, const uint8_t *mac)
+{
+	gm_hops_neigh(h, ip(text).ip, state, mac);
+}
+
+static bool goes_to(struct gm_hops *h, const char *text, const uint8_t mac[6], uint64_t now_ns)
+{
+	uint8_t got[6];
+
+	return gm_hops_find(h, ip(text).ip, now_ns, got) && memcmp(got, mac, 6) == 0;
+}
+
+static bool by_kernel(struct gm_hops *h, const char *text)
+{
+	uint8_t got[6];
+
+	return !gm_hops_find(h, ip(text).ip, S, got);
+}
+
+static struct gm_hops *lan(void)
+{
+	struct gm_hops *h = gm_hops_new();
+
+	cr_assert(h);
+	gm_hops_begin(h);
+	route(h, "0.0.0.0", 96, "10.0.0.1", 0, false);
+	route(h, "10.0.0.0", 120, NULL, 0, false);
+	route(h, "10.0.0.9", 128, NULL, 0, true);
+	route(h, "::", 0, "fe80::1", 1024, false);
+	route(h, "fd00::", 61, NULL, 256, false);
+	gm_hops_addr(h, ip("10.0.0.9").ip);
+	neigh(h, "10.0.0.1", GM_HOP_FRESH, router);
+	neigh(h, "10.0.0.2", GM_HOP_FRESH, host);
+	neigh(h, "10.0.0.9", GM_HOP_FRESH, host);
+	neigh(h, "fe80::1", GM_HOP_FRESH, router);
+	neigh(h, "fd00:0:0:7::2", GM_HOP_FRESH, host);
+	gm_hops_done(h);
+	return h;
+}
+
+Test(hops, takes_the_most_exact_route)
+{
+	struct gm_hops *h = lan();
+
+	cr_expect(goes_to(h, "10.0.0.2", host, S));
+	cr_expect(goes_to(h, "10.0.1.2", router, S));
+	cr_expect(goes_to(h, "fd00:0:0:7::2", host, S));
+	cr_expect(goes_to(h, "fd00:0:0:8::2", router, S));
+	gm_hops_free(h);
+}
+
+Test(hops, leaves_to_the_kernel_what_it_does_not_know)
+{
+	struct gm_hops *h = lan();
+
+	cr_expect(by_kernel(h, "10.0.0.3"));
+	cr_expect(by_kernel(h, "10.0.0.9"));
+	cr_expect(by_kernel(h, "fd00::3"));
+	gm_hops_free(h);
+}
+
+Test(hops, forgets_a_neighbour_that_failed_and_learns_it_again)
+{
+	struct gm_hops *h = lan();
+
+	neigh(h, "10.0.0.2", GM_HOP_NONE, host);
+	cr_expect(by_kernel(h, "10.0.0.2"));
+	neigh(h, "10.0.0.2", GM_HOP_FRESH, router);
+	cr_expect(goes_to(h, "10.0.0.2", router, S));
+	gm_hops_free(h);
+}
+
+Test(hops, lets_the_kernel_ask_a_stale_neighbour_once_a_second)
+{
+	struct gm_hops *h = lan();
+
+	neigh(h, "10.0.0.2", GM_HOP_STALE, host);
+	cr_expect(by_kernel(h, "10.0.0.2"));
+	cr_expect(goes_to(h, "10.0.0.2", host, S + 1));
+	cr_expect(goes_to(h, "10.0.0.2", host, 2u * S - 1));
+	cr_expect_not(goes_to(h, "10.0.0.2", host, 2u * (uint64_t)S));
+	cr_expect(goes_to(h, "10.0.0.2", host, 2u * (uint64_t)S + 1));
+	gm_hops_free(h);
+}
+
+Test(hops, keeps_the_old_lists_until_new_ones_are_whole)
+{
+	struct gm_hops *h = lan();
+
+	gm_hops_begin(h);
+	cr_expect(goes_to(h, "10.0.1.2", router, S));
+	cr_expect(gm_hops_is_local(h, ip("10.0.0.9").ip));
+	route(h, "10.0.0.0", 120, NULL, 0, false);
+	neigh(h, "10.0.0.2", GM_HOP_FRESH, host);
+	gm_hops_done(h);
+	cr_expect(by_kernel(h, "10.0.1.2"));
+	cr_expect(goes_to(h, "10.0.0.2", host, S));
+	cr_expect_not(gm_hops_is_local(h, ip("10.0.0.9").ip));
+	gm_hops_free(h);
+}
+
+Test(hops, does_not_choose_between_equal_routes_or_by_policy)
+{
+	struct gm_hops *h = lan();
+
+	gm_hops_begin(h);
+	route(h, "::", 0, "fe80::1", 1024, false);
+	route(h, "::", 0, "fe80::2", 1024, false);
+	neigh(h, "fe80::1", GM_HOP_FRESH, router);
+	neigh(h, "fe80::2", GM_HOP_FRESH, host);
+	gm_hops_done(h);
+	cr_expect(by_kernel(h, "fd01::1"));
+	gm_hops_begin(h);
+	route(h, "::", 0, "fe80::1", 1024, false);
+	route(h, "::", 0, "fe80::2", 512, false);
+	neigh(h, "fe80::1", GM_HOP_FRESH, router);
+	neigh(h, "fe80::2", GM_HOP_FRESH, host);
+	gm_hops_done(h);
+	cr_expect(goes_to(h, "fd01::1", host, S));
+	gm_hops_begin(h);
+	route(h, "::", 0, "fe80::1", 1024, false);
+	neigh(h, "fe80::1", GM_HOP_FRESH, router);
+	gm_hops_policy(h);
+	gm_hops_done(h);
+	cr_expect(by_kernel(h, "fd01::1"));
+	gm_hops_free(h);
+}
+
+Test(hops, with_too_many_routes_all_go_by_the_kernel)
+{
+	struct gm_hops *h = lan();
+
+	gm_hops_begin(h);
+	route(h, "10.0.0.0", 120, NULL, 0, false);
+	route(h, "fd00::", 61, NULL, 0, false);
+	for (unsigned i = 0; i < GM_HOPS_ROUTES; i++)
+		route(h, "10.0.1.0", 120, "10.0.0.1", i, false);
+	neigh(h, "10.0.0.2", GM_HOP_FRESH, host);
+	neigh(h, "fd00:0:0:7::2", GM_HOP_FRESH, host);
+	gm_hops_done(h);
+	cr_expect(by_kernel(h, "10.0.0.2"));
+	cr_expect(goes_to(h, "fd00:0:0:7::2", host, S));
+	gm_hops_free(h);
+}
+
+Test(hops, knows_as_many_neighbours_as_it_has_room_for)
+{
+	struct gm_hops *h = lan();
+	struct gm_addr a = ip("fd00::");
+	unsigned known = 0;
+	uint8_t got[6];
+
+	for (unsigned i = 1; i < 70000; i++) {
+		memcpy(a.ip + 12, &i, 4);
+		gm_hops_neigh(h, a.ip, GM_HOP_FRESH, host);
+	}
+	for (unsigned i = 1; i < 70000; i++) {
+		memcpy(a.ip + 12, &i, 4);
+		known += gm_hops_find(h, a.ip, S, got);
+	}
+	cr_expect_eq(known, GM_HOPS_NEIGHS / 4 * 3 - 5);
+	gm_hops_free(h);
+}
