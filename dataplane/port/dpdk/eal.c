@@ -60,11 +60,12 @@ struct args {
 
 static bool split(struct args *a, const char *args)
 {
+	static char name[] = "gmd";
 	char *rest;
 
 	if ((size_t)snprintf(a->text, sizeof(a->text), "%s", args) >= sizeof(a->text))
 		return gm_eal_failed("dpdk_args is longer than %d bytes", TEXT_MAX - 1);
-	a->at[a->n++] = (char[]){"gmd"};
+	a->at[a->n++] = name;
 	for (char *one = strtok_r(a->text, " ", &rest); one; one = strtok_r(NULL, " ", &rest)) {
 		if (a->n >= ARGS_MAX - 2)
 			return gm_eal_failed("dpdk_args has more than %d parts", ARGS_MAX - 4);
