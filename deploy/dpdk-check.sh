@@ -3,6 +3,7 @@
 # Says what is missing for `port: dpdk`, for a kernel interface (af_packet, af_xdp) or for a PCI device (vfio). Changes nothing.
 #
 #   deploy/dpdk-check.sh INTERFACE|PCI-ADDRESS [DIRECTORY of gmd-dpdk.so]
+# shellcheck disable=SC2015 # ok does not fail
 set -u
 
 [ $# -ge 1 ] || { sed -n '/^#   /s/^#   //p' "$0" >&2; exit 2; }

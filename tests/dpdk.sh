@@ -6,7 +6,7 @@
 #
 # Needs root, for the namespaces, and a build with DPDK; says what is missing and skips otherwise. The namespaces are
 # removed at the end. KEEP=1 keeps the directory with logs. GM_BUILD=DIR: built already.
-# shellcheck disable=SC2317 # functions are called by name
+# shellcheck disable=SC2317,SC2015,SC2016 # functions are called by name; awk has its own $
 set -u
 # shellcheck source=deploy/lib.sh
 . "$(dirname "$0")/../deploy/lib.sh"
