@@ -20,6 +20,7 @@ static const struct row *const tables[] = {
     bench_ccm_rows,
     bench_oscore_rows,
     bench_hkdf_rows,
+    bench_curve25519_rows,
 };
 
 static const struct goal goals[] = {
@@ -27,6 +28,11 @@ static const struct goal goals[] = {
     {"ccm_open", 64, 25, GM_CPU_AES | GM_CPU_AVX512 | GM_CPU_VAES, "AVX-512 and VAES"},
     {"oscore_rekey", 64, 18, GM_CPU_AES | GM_CPU_AVX512 | GM_CPU_VAES, "AVX-512 and VAES"},
     {"hkdf_context", 64, 16, GM_CPU_AVX512, "AVX-512"},
+    {"ed25519_verify", 16, 8, GM_CPU_AVX512 | GM_CPU_IFMA, "AVX-512 IFMA"},
+    {"ed25519_verify", 64, 8.5, GM_CPU_AVX512 | GM_CPU_IFMA, "AVX-512 IFMA"},
+    {"ed25519_sign", 64, 13, GM_CPU_AVX512 | GM_CPU_IFMA, "AVX-512 IFMA"},
+    {"ed25519_keygen", 64, 14, GM_CPU_AVX512 | GM_CPU_IFMA, "AVX-512 IFMA"},
+    {"x25519", 64, 5.5, GM_CPU_AVX512 | GM_CPU_IFMA, "AVX-512 IFMA"},
 };
 
 #define WAYS_MAX 8u
@@ -177,7 +183,7 @@ static void name_goals(void)
 {
 	for (unsigned i = 0; i < BENCH_COUNT(goals); i++)
 		if (!gm_cpu_has(goals[i].needs))
-			fprintf(stderr, "not to be shown here: %s, n = %u, %.0f times the library needs %s\n",
+			fprintf(stderr, "not to be shown here: %s, n = %u, %g times the library needs %s\n",
 			        goals[i].bench, goals[i].n, goals[i].ratio, goals[i].named);
 }
 
