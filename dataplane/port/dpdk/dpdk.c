@@ -47,6 +47,7 @@ struct dpdk_port {
 	const struct gm_port_ops *ops;
 	uint16_t id;
 	bool started, offload;
+	bool full; /* the driver or the buffers refused: room comes without a sign */
 	uint8_t mac[6];
 	unsigned ifindex; /* 0: the kernel knows nothing of it */
 	struct rte_mempool *pool;
@@ -251,6 +252,7 @@ static unsigned dpdk_tx_get(struct gm_port *port, struct gm_dgram *d, unsigned n
 		p->tx.at[buf] = m;
 		d[i] = (struct gm_dgram){.data = rte_pktmbuf_mtod(m, uint8_t *), .cap = GM_DGRAM_TX_CAP, .buf = buf};
 	}
+	p->full = i < n;
 	return i;
 }
 
@@ -342,6 +344,7 @@ static unsigned dpdk_tx_burst(struct gm_port *port, struct gm_dgram *d, unsigned
 		if (done < n && run < BURST)
 			send_by_kernel(p, &d[done++]);
 	}
+	p->full = done < n;
 	p->stats.tx_bursts += done > 0;
 	return done;
 }
@@ -513,7 +516,7 @@ static void dpdk_wait(struct gm_port *port, uint64_t timeout_ns)
 			p->nap_ns = NAP_NS_MIN;
 			return;
 		}
-		if (woken)
+		if (woken || p->full)
 			return;
 		p->nap_ns = p->nap_ns * 17 / 16 < NAP_NS_MAX ? p->nap_ns * 17 / 16 : NAP_NS_MAX;
 		at = now();
