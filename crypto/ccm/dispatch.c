@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ccm/ccm.h"
+#include "trial.h"
 
 const struct gm_ccm_variant *const gm_ccm_variants[] = {
 #ifdef __x86_64__
@@ -14,7 +14,7 @@ void gm_ccm_pick(void)
 {
 	unsigned i = 0;
 
-	while (!gm_ccm_variants[i]->usable())
+	while (gm_ccm_variants[i] != &gm_ccm_portable && !(gm_ccm_variants[i]->usable() && gm_ccm_trial(gm_ccm_variants[i])))
 		i++;
 	chosen = gm_ccm_variants[i];
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ed25519/ed25519.h"
+#include "trial.h"
 #include "ed25519/tables.h"
 
 /* fastest first; the last one is usable everywhere */
@@ -17,7 +17,7 @@ void gm_ed25519_pick(void)
 	unsigned i = 0;
 
 	gm_ed25519_tables_start();
-	while (!variants[i]->usable())
+	while (variants[i] != &gm_ed25519_sodium && !(variants[i]->usable() && gm_ed25519_trial(variants[i])))
 		i++;
 	chosen = variants[i];
 }
