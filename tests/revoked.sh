@@ -82,6 +82,9 @@ bad_links() {
 		{"addr": "127.0.0.1:1", "ms": "000102030405060708090a0b0c0d0e0x", "sid": "00", "rid": "01"}
 		{"addr": "127.0.0.1:1", "ms": "000102030405060708090a0b0c0d0e0f", "sid": "0011223344556677", "rid": "01"}
 		{"addr": "127.0.0.1:1", "ms": "000102030405060708090a0b0c0d0e0f", "sid": "00", "rid": "01", "alg": "CCM"}
+		{"addr": "127.0.0.1:1", "ms": "000102030405060708090a0b0c0d0e0f", "sid": 1, "rid": "01"}
+		{"addr": "127.0.0.1:1", "ms": "000102030405060708090a0b0c0d0e0f", "salt": 1, "sid": "00", "rid": "01"}
+		{"addr": "127.0.0.1:1", "ms": "000102030405060708090a0b0c0d0e0f", "sid": "00", "rid": ["01"]}
 	END
 	! gmctl as add bad --key "$dir/as.json" --link "$dir/none.json" 2>"$dir/bad.log" && grep -q none.json "$dir/bad.log" &&
 		! gmctl as add bad --key "$dir/as.json" --trl 2>"$dir/bad.log" && grep -q 'link=FILE is missing' "$dir/bad.log" &&

@@ -211,6 +211,18 @@ static bool load_members(struct gm_turn *t)
 	return true;
 }
 
+static bool load_bars(struct gm_turn *t)
+{
+	struct gm_core *c = t->core;
+
+	for (uint32_t id = 1; id <= c->bars.made; id++) {
+		struct gm_bar *b = gm_slab_at(&c->bars, id);
+		if (b->expiry.pos)
+			gm_record_bar_anew(t, b);
+	}
+	return true;
+}
+
 /* Numbers from the stored bound on were never used; the next step of them is stored here, before any is. */
 static bool load_leases(struct gm_turn *t)
 {
@@ -239,7 +251,7 @@ static bool load_ready(struct gm_turn *t)
 bool gm_core_loaded(struct gm_core *core, struct gm_txn *txn)
 {
 	static bool (*const phases[])(struct gm_turn *) = {load_ases,    load_groups, load_contexts,
-	                                                   load_members, load_leases, load_ready};
+	                                                   load_members, load_bars,   load_leases, load_ready};
 	struct gm_turn t = {core, txn};
 
 	core->load.budget = effects_size(txn->effects) + LOAD_PORTION;
@@ -271,7 +283,7 @@ void gm_core_request(struct gm_turn *t, const struct gm_ev_request *ev, enum gm_
 
 	if (!a && (ev->flags & GM_REQ_CONFIRM))
 		err = waited ? GM_E_UNAUTHORIZED : gm_token_confirm(t, ev, &a);
-	if (err == GM_E_OK && (!a || a->closing))
+	if (err == GM_E_OK && (!a || a->closing || gm_ident_bar(t->core, gm_ident_at(t->core, a->ident), GM_BAR_ALL)))
 		err = GM_E_UNAUTHORIZED;
 	if (err == GM_E_OK && (ev->flags & GM_REQ_MOVED) && !waited)
 		moved(t, a, &ev->peer);

@@ -12,8 +12,7 @@ static bool may_still_join(const struct gm_core *c, const struct gm_ident *ident
 	struct gm_scope_entry e;
 
 	while (gm_scope_next(&it, &e)) {
-		struct gm_group *g = e.admin ? NULL : gm_groups_find(c, e.name);
-		if (e.admin || !g || !gm_ident_bar(c, ident, g->index))
+		if (e.admin || !gm_ident_bar(c, ident, e.name))
 			return true;
 	}
 	return false;
@@ -61,9 +60,8 @@ static void bar_scope(struct gm_turn *t, struct gm_ident *ident)
 		return;
 	it = gm_scope_iter(gm_blob(a->blob, a->scope));
 	while (gm_scope_next(&it, &e)) {
-		struct gm_group *g = e.admin ? NULL : gm_groups_find(t->core, e.name);
-		if (g)
-			gm_bar_set(t, ident, g->index, a->exp);
+		if (!e.admin && gm_groups_find(t->core, e.name))
+			gm_bar_set(t, ident, e.name, a->exp);
 	}
 }
 
@@ -124,7 +122,7 @@ static enum gm_err evict_node(struct gm_turn *t, const struct gm_evict_spec *spe
 	struct gm_ident *ident = gm_ident_at(t->core, m->ident);
 	struct gm_assoc *a = gm_assoc_at(t->core, ident->assoc);
 	if (!spec->allow_return && a)
-		gm_bar_set(t, ident, g->index, a->exp);
+		gm_bar_set(t, ident, text_bytes(spec->group), a->exp);
 	gm_members_remove(t, m, GM_E_EVICTED, spec->compromised ? GM_REASON_COMPROMISE : GM_REASON_EVICTED,
 	                  spec->compromised ? GM_HASTE_SUPERSEDE : GM_HASTE_WINDOW);
 	*evicted = 1;
@@ -155,7 +153,140 @@ enum gm_err gm_core_evict(struct gm_core *core, struct gm_txn *txn, const struct
 
 static bool link_is_bad(const struct gm_link *link)
 {
-	return !link->peer.port || (link->sid_n == link->rid_n && memcmp(link->sid, link->rid, link->sid_n) == 0);
+	return !link->peer.port || !gm_aead_info(link->alg) || (link->sid_n == link->rid_n && memcmp(link->sid, link->rid, link->sid_n) == 0);
+}
+
+/* ---- one that comes back: its key verifies the tokens it verified before, and with another key it is asked for the same */
+
+static struct gm_gone gone_of(const struct gm_as *as)
+{
+	struct gm_gone gone = {.id = as->id, .ended = as->ended};
+
+	gm_sha256(gone.key, as->spec.key.key, as->spec.key.key_n);
+	if (as->spec.issuer[0])
+		gm_sha256(gone.issuer, (const uint8_t *)as->spec.issuer, strlen(as->spec.issuer));
+	return gone;
+}
+
+static struct gm_as *heir_of(const struct gm_core *c, const struct gm_as *gone)
+{
+	const struct gm_cose_key *key = &gone->spec.key;
+
+	for (unsigned i = 0; i < c->ases_n; i++) {
+		struct gm_as *as = &c->ases[i];
+		if (as != gone && as->spec.key.key_n == key->key_n && memcmp(as->spec.key.key, key->key, key->key_n) == 0)
+			return as;
+	}
+	return NULL;
+}
+
+/* The bar has come to an identity that may hold what it forbids. */
+static void end_barred(struct gm_turn *t, struct gm_ident *ident, struct gm_bytes group)
+{
+	struct gm_group *g = group.n ? gm_groups_find(t->core, group) : NULL;
+	struct gm_member *m = g ? gm_ident_member(t->core, ident, g->index) : NULL;
+	struct gm_assoc *a = gm_assoc_at(t->core, ident->assoc);
+	unsigned n = 0;
+
+	if (m)
+		gm_members_remove(t, m, GM_E_EVICTED, GM_REASON_EVICTED, GM_HASTE_WINDOW);
+	if (group.n)
+		return;
+	gm_evict_all_of(t, ident, GM_E_EVICTED, GM_REASON_EVICTED, GM_HASTE_NOW, &n);
+	if (a)
+		gm_assoc_close(t, a);
+}
+
+static void move_bars(struct gm_turn *t, uint32_t from, uint32_t to)
+{
+	struct gm_core *c = t->core;
+
+	for (uint32_t id = 1; id <= c->bars.made; id++) {
+		struct gm_bar *b = gm_slab_at(&c->bars, id);
+		const struct gm_ident *old = b->expiry.pos ? gm_ident_at(c, b->ident) : NULL;
+		if (!old || old->as_id != from)
+			continue;
+		struct gm_ident *ident = gm_ident_need(c, to, (struct gm_bytes){old->osc_id, old->osc_id_n});
+		struct gm_bytes group = {b->group, b->group_n};
+		gm_bar_set(t, ident, group, b->until);
+		end_barred(t, ident, group);
+		gm_bar_lift(t, b);
+	}
+}
+
+static void inherit(struct gm_turn *t, uint32_t from, uint32_t to)
+{
+	move_bars(t, from, to);
+	gm_token_seen_move(t, from, to);
+}
+
+static void forget_gone(struct gm_turn *t, struct gm_gone *gone)
+{
+	gm_record_remove_gone(t, gone);
+	*gone = t->core->gone[--t->core->gone_n];
+}
+
+/* Where there is no room the one that went first is forgotten: its bars end with their time, unseen. */
+static void make_room(struct gm_turn *t)
+{
+	struct gm_core *c = t->core;
+	struct gm_gone *first = c->gone;
+
+	if (c->gone_n < GM_GONE_MAX)
+		return;
+	for (unsigned i = 1; i < c->gone_n; i++)
+		if (c->gone[i].at < first->at)
+			first = &c->gone[i];
+	gm_core_log(c, "as.forgotten id=%u: no room, if it comes again so do its ended tokens", first->id);
+	gm_token_seen_drop(t, first->id);
+	gm_record_remove_ended(t, first->id);
+	forget_gone(t, first);
+}
+
+/* RFC 9200 §5.10.3: a number that has ended is refused from then on. */
+static void remember(struct gm_turn *t, const struct gm_as *as)
+{
+	struct gm_core *c = t->core;
+	const struct gm_as *heir = heir_of(c, as);
+
+	if (heir) {
+		inherit(t, as->id, heir->id);
+		return;
+	}
+	make_room(t);
+	struct gm_gone *gone = &c->gone[c->gone_n++];
+	*gone = gone_of(as);
+	gone->at = t->txn->wall_s;
+	gm_record_put_gone(t, gone);
+}
+
+static bool same_key(const struct gm_gone *a, const struct gm_gone *b)
+{
+	return memcmp(a->key, b->key, sizeof(a->key)) == 0;
+}
+
+static bool same_issuer(const struct gm_gone *a, const struct gm_gone *b)
+{
+	return memcmp(a->issuer, b->issuer, sizeof(a->issuer)) == 0;
+}
+
+/* Returns how many it was. */
+static unsigned recall(struct gm_turn *t, const struct gm_as *as, bool (*same)(const struct gm_gone *, const struct gm_gone *))
+{
+	struct gm_core *c = t->core;
+	struct gm_gone self = gone_of(as);
+	unsigned n = 0;
+
+	for (unsigned i = c->gone_n; i-- > 0;) {
+		struct gm_gone *gone = &c->gone[i];
+		if (!same(gone, &self))
+			continue;
+		inherit(t, gone->id, as->id);
+		gm_core_log(c, "as.known as=%s id=%u was=%u", as->spec.name, as->id, gone->id);
+		forget_gone(t, gone);
+		n++;
+	}
+	return n;
 }
 
 enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struct gm_as_spec *spec)
@@ -182,6 +313,8 @@ enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struc
 		as->spec.trl_every_s = GM_TRL_EVERY_S;
 	gm_record_put_as(&t, as);
 	gm_record_put_next_as(&t);
+	if (!recall(&t, as, same_key) && spec->issuer[0])
+		recall(&t, as, same_issuer);
 	gm_tell_as(&t, as, false);
 	gm_trl_start(&t, as);
 	gm_core_log(core, "as.add as=%s id=%u", spec->name, as->id);
@@ -214,7 +347,7 @@ enum gm_err gm_core_as_remove(struct gm_core *core, struct gm_txn *txn, const ch
 		if (strcmp(as->spec.name, name) != 0)
 			continue;
 		end_trust(&t, as->id, evicted);
-		gm_token_seen_drop(&t, as->id);
+		remember(&t, as);
 		gm_revoked_drop(&t, as);
 		gm_record_remove_as(&t, as);
 		gm_tell_as(&t, as, true);

@@ -301,17 +301,6 @@ enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn, const
 	return GM_E_OK;
 }
 
-static void lift_bars(struct gm_turn *t, uint32_t group)
-{
-	struct gm_core *c = t->core;
-
-	for (uint32_t id = 1; id <= c->bars.made; id++) {
-		struct gm_bar *b = gm_slab_at(&c->bars, id);
-		if (b->expiry.pos && b->group == group)
-			gm_bar_lift(t, b);
-	}
-}
-
 enum gm_err gm_core_group_delete(struct gm_core *core, struct gm_txn *txn, const char *name)
 {
 	struct gm_turn t = {core, txn};
@@ -325,7 +314,6 @@ enum gm_err gm_core_group_delete(struct gm_core *core, struct gm_txn *txn, const
 		if (m)
 			gm_members_remove(&t, m, GM_E_GROUP_DELETED, GM_REASON_NONE, GM_HASTE_WINDOW);
 	}
-	lift_bars(&t, g->index);
 	for (uint64_t v = g->stale_first; v <= g->version; v++)
 		gm_record_remove_stale(&t, g, v, gm_stale_of(g, v)->n);
 	gm_record_remove_group(&t, g);

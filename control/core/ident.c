@@ -13,6 +13,16 @@ struct gm_as *gm_as_find(const struct gm_core *c, uint32_t id)
 	return NULL;
 }
 
+struct gm_ended *gm_ended_of(struct gm_core *c, uint32_t as_id)
+{
+	struct gm_as *as = gm_as_find(c, as_id);
+
+	for (unsigned i = 0; !as && i < c->gone_n; i++)
+		if (c->gone[i].id == as_id)
+			return &c->gone[i].ended;
+	return as ? &as->ended : NULL;
+}
+
 struct gm_ident *gm_ident_at(const struct gm_core *c, uint32_t id)
 {
 	return id ? gm_slab_at(&c->idents, id) : NULL;
@@ -224,25 +234,35 @@ struct gm_member *gm_ident_member(const struct gm_core *c, const struct gm_ident
 	return NULL;
 }
 
-struct gm_bar *gm_ident_bar(const struct gm_core *c, const struct gm_ident *ident, uint32_t group)
+struct gm_bar *gm_ident_bar(const struct gm_core *c, const struct gm_ident *ident, struct gm_bytes group)
 {
 	for (uint32_t id = ident->bars; id;) {
 		struct gm_bar *b = gm_slab_at(&c->bars, id);
-		if (b->group == group)
+		if (gm_bytes_eq((struct gm_bytes){b->group, b->group_n}, group))
 			return b;
 		id = b->next;
 	}
 	return NULL;
 }
 
-struct gm_bar *gm_bar_add(struct gm_core *c, struct gm_ident *ident, uint32_t group, int64_t until)
+bool gm_ident_revoked(const struct gm_core *c, uint32_t as_id, struct gm_bytes osc_id)
+{
+	const struct gm_ident *ident = gm_ident_find(c, as_id, osc_id);
+
+	return ident && gm_ident_bar(c, ident, GM_BAR_ALL);
+}
+
+struct gm_bar *gm_bar_add(struct gm_core *c, struct gm_ident *ident, struct gm_bytes group, int64_t until)
 {
 	struct gm_bar *b = gm_ident_bar(c, ident, group);
 
 	if (!b) {
 		uint32_t id = gm_must_get(&c->bars);
 		b = gm_slab_at(&c->bars, id);
-		*b = (struct gm_bar){.self = id, .ident = ident->self, .group = group, .next = ident->bars};
+		*b = (struct gm_bar){.self = id, .ident = ident->self, .index = GM_BAR_NAMED, .next = ident->bars};
+		b->group_n = (uint8_t)group.n;
+		if (group.n)
+			memcpy(b->group, group.p, group.n);
 		ident->bars = id;
 	}
 	b->until = until > b->until ? until : b->until;
@@ -250,7 +270,7 @@ struct gm_bar *gm_bar_add(struct gm_core *c, struct gm_ident *ident, uint32_t gr
 	return b;
 }
 
-void gm_bar_set(struct gm_turn *t, struct gm_ident *ident, uint32_t group, int64_t until)
+void gm_bar_set(struct gm_turn *t, struct gm_ident *ident, struct gm_bytes group, int64_t until)
 {
 	gm_record_put_bar(t, gm_bar_add(t->core, ident, group, until));
 }

@@ -217,7 +217,7 @@ static enum gm_err check_bounds(const struct gm_turn *t, const struct gm_call *c
 
 static enum gm_err check_join(struct gm_turn *t, const struct gm_call *call)
 {
-	if (gm_ident_bar(t->core, call->ident, call->group->index))
+	if (gm_ident_bar(t->core, call->ident, gm_rec_bytes(call->ev, call->ev->group)))
 		return GM_E_BARRED;
 	GM_TRY(check_form(call));
 	if (!is_monitor(call))

@@ -99,7 +99,7 @@ static enum gm_err check(struct gm_turn *t, struct gm_call *call, const struct r
 	call->member = gm_ident_member(t->core, call->ident, call->group->index);
 	if (!(row->who & who_is(call, scope, name)))
 		return (enum gm_err)row->refusal;                    /* C7 */
-	if (gm_ident_bar(t->core, call->ident, call->group->index))
+	if (gm_ident_bar(t->core, call->ident, name))
 		return GM_E_BARRED;
 	if ((ev->res == GM_RES_NODE || ev->res == GM_RES_NODE_CRED) &&
 	    !gm_bytes_is(gm_rec_bytes(ev, ev->node), call->member->node))

@@ -348,7 +348,7 @@ static bool may_know(const struct gm_core *c, const struct gm_call *call, struct
 {
 	const struct gm_group *g = gm_groups_find(c, name);
 
-	return g && !gm_ident_bar(c, call->ident, g->index) && gm_scope_allows(gm_blob(call->assoc->blob, call->assoc->scope), name, 0);
+	return g && !gm_ident_bar(c, call->ident, name) && gm_scope_allows(gm_blob(call->assoc->blob, call->assoc->scope), name, 0);
 }
 
 void gm_read_groups(struct gm_turn *t, struct gm_call *call)

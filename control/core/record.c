@@ -12,6 +12,7 @@
 #define FORM_GROUP 3u  /* 1 did not say what is owed, 2 not since when the configuration is what it is */
 #define FORM_AS 2u     /* 1 had no link and nothing that goes over it */
 #define FORM_REVOKED 2u /* 1 had no age */
+#define FORM_BAR 2u    /* 1 had the group's index in its key, and no name */
 
 /* ---- keys */
 
@@ -61,18 +62,34 @@ static struct key key_ctx(gm_ctx_id id)
 	return k;
 }
 
-static struct key key_bar(const struct gm_ident *ident, uint32_t group)
+/* of a server that was removed; behind the place of its own record */
+static struct key key_gone(const struct gm_gone *gone)
+{
+	return key_two(gone->id, 0, 1);
+}
+
+static struct key key_bar(const struct gm_ident *ident, const struct gm_bar *bar)
 {
 	uint8_t text[4 + 32], hash[GM_SHA256];
 	struct gm_out o = gm_out(text, sizeof(text));
-	struct key k = {.n = 20};
+	struct key k = {.n = 32};
 
 	gm_out_be(&o, ident->as_id, 4);
 	gm_out_bytes(&o, ident->osc_id, ident->osc_id_n);
 	gm_sha256(hash, text, gm_out_len(&o));
-	o = gm_out(k.b, sizeof(k.b));
-	gm_out_bytes(&o, hash, 16);
-	gm_out_be(&o, group, 4);
+	memcpy(k.b, hash, 16);
+	gm_sha256(hash, bar->group, bar->group_n);
+	memcpy(k.b + 16, hash, 16);
+	return k;
+}
+
+static struct key key_bar_1(const struct gm_ident *ident, const struct gm_bar *bar)
+{
+	struct key k = key_bar(ident, bar);
+	struct gm_out o = gm_out(k.b + 16, 4);
+
+	gm_out_be(&o, bar->index, 4);
+	k.n = 20;
 	return k;
 }
 
@@ -307,12 +324,32 @@ void gm_record_put_assoc(struct gm_turn *t, const struct gm_assoc *a)
 void gm_record_put_bar(struct gm_turn *t, const struct gm_bar *bar)
 {
 	const struct gm_ident *ident = gm_ident_at(t->core, bar->ident);
-	struct gm_out o = begin(t, 3, 128);
+	struct gm_out o = begin_form(t, FORM_BAR, 4, 192);
 
 	gm_cbor_put_uint(&o, ident->as_id);
 	gm_cbor_put_bstr(&o, ident->osc_id, ident->osc_id_n);
 	gm_cbor_put_int(&o, bar->until);
-	put(t, GM_OWNER_GROUP(bar->group), GM_TABLE_BAR, key_bar(ident, bar->group), &o);
+	gm_cbor_put_bstr(&o, bar->group, bar->group_n);
+	put(t, GM_OWNER_SITE, GM_TABLE_BAR, key_bar(ident, bar), &o);
+}
+
+void gm_record_bar_anew(struct gm_turn *t, struct gm_bar *bar)
+{
+	if (bar->index == GM_BAR_NAMED)
+		return;
+	take_away(t, GM_OWNER_GROUP(bar->index), GM_TABLE_BAR, key_bar_1(gm_ident_at(t->core, bar->ident), bar));
+	bar->index = GM_BAR_NAMED;
+	gm_record_put_bar(t, bar);
+}
+
+void gm_record_put_gone(struct gm_turn *t, const struct gm_gone *gone)
+{
+	struct gm_out o = begin(t, 3, 128);
+
+	gm_cbor_put_bstr(&o, gone->key, sizeof(gone->key));
+	gm_cbor_put_bstr(&o, gone->issuer, sizeof(gone->issuer));
+	gm_cbor_put_int(&o, gone->at);
+	put(t, GM_OWNER_SITE, GM_TABLE_AS, key_gone(gone), &o);
 }
 
 void gm_record_put_lease(struct gm_turn *t, unsigned shard)
@@ -346,18 +383,27 @@ void gm_record_remove_revoked(struct gm_turn *t, const struct gm_revoked *r)
 	take_away(t, GM_OWNER_SITE, GM_TABLE_REVOKED, key_hash(r));
 }
 
-void gm_record_put_ended(struct gm_turn *t, const struct gm_as *as)
+void gm_record_put_ended(struct gm_turn *t, uint32_t as_id, uint64_t seq)
 {
 	struct gm_out o = begin(t, 1, 32);
 
-	gm_cbor_put_uint(&o, as->ended);
-	put(t, GM_OWNER_SITE, GM_TABLE_SEEN, key_u32(as->id), &o);
+	gm_cbor_put_uint(&o, seq);
+	put(t, GM_OWNER_SITE, GM_TABLE_SEEN, key_u32(as_id), &o);
+}
+
+void gm_record_remove_ended(struct gm_turn *t, uint32_t as_id)
+{
+	take_away(t, GM_OWNER_SITE, GM_TABLE_SEEN, key_u32(as_id));
 }
 
 void gm_record_remove_as(struct gm_turn *t, const struct gm_as *as)
 {
 	take_away(t, GM_OWNER_SITE, GM_TABLE_AS, key_u32(as->id));
-	take_away(t, GM_OWNER_SITE, GM_TABLE_SEEN, key_u32(as->id));
+}
+
+void gm_record_remove_gone(struct gm_turn *t, const struct gm_gone *gone)
+{
+	take_away(t, GM_OWNER_SITE, GM_TABLE_AS, key_gone(gone));
 }
 
 void gm_record_remove_group(struct gm_turn *t, const struct gm_group *g)
@@ -385,7 +431,7 @@ void gm_record_remove_assoc(struct gm_turn *t, const struct gm_assoc *a)
 
 void gm_record_remove_bar(struct gm_turn *t, const struct gm_bar *bar)
 {
-	take_away(t, GM_OWNER_GROUP(bar->group), GM_TABLE_BAR, key_bar(gm_ident_at(t->core, bar->ident), bar->group));
+	take_away(t, GM_OWNER_SITE, GM_TABLE_BAR, key_bar(gm_ident_at(t->core, bar->ident), bar));
 }
 
 void gm_record_remove_seen(struct gm_turn *t, const struct gm_seen *s)
@@ -492,8 +538,26 @@ static void take_link(struct gm_in *in, struct gm_link *link)
 	link->alg = (int8_t)take_u32(in, INT8_MAX);
 }
 
+static enum gm_err load_gone(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
+{
+	struct gm_in in = open_record(value, 3);
+	struct gm_gone gone = {.id = be32(key.p)};
+
+	take_fixed(&in, gone.key, sizeof(gone.key));
+	take_fixed(&in, gone.issuer, sizeof(gone.issuer));
+	gone.at = gm_cbor_int(&in);
+	GM_TRY(done(&in));
+	if (c->gone_n == GM_GONE_MAX)
+		return GM_E_CORRUPT;
+	c->gone[c->gone_n++] = gone;
+	c->next_as = gone.id >= c->next_as ? gone.id + 1 : c->next_as;
+	return GM_E_OK;
+}
+
 static enum gm_err load_as(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
 {
+	if (key.n == 5)
+		return load_gone(c, key, value);
 	uint64_t form;
 	struct gm_in in = open_either(value, &form, 8, 20);
 	struct gm_as as = {.spec.trl_every_s = GM_TRL_EVERY_S};
@@ -517,7 +581,7 @@ static enum gm_err load_as(struct gm_core *c, struct gm_bytes key, struct gm_byt
 		take_link(&in, &as.spec.link);
 	}
 	GM_TRY(done(&in));
-	if (c->ases_n == GM_ASES_MAX)
+	if (c->ases_n == GM_ASES_MAX || (as.spec.link.ms_n && !gm_aead_info(as.spec.link.alg)))
 		return GM_E_CORRUPT;
 	c->ases[c->ases_n++] = as;
 	c->next_as = as.id >= c->next_as ? as.id + 1 : c->next_as;
@@ -808,15 +872,27 @@ static enum gm_err load_assoc(struct gm_core *c, struct gm_bytes key, struct gm_
 
 static enum gm_err load_bar(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
 {
-	struct gm_in in = open_record(value, 3);
+	uint64_t form;
+	struct gm_in in = open_either(value, &form, 3, 4);
 	uint32_t as_id = take_u32(&in, UINT32_MAX);
 	struct gm_bytes osc_id = gm_cbor_bstr(&in);
 	int64_t until = gm_cbor_int(&in);
+	struct gm_bytes name = form == FORM_BAR ? gm_cbor_bstr(&in) : GM_BAR_ALL;
 
 	GM_TRY(done(&in));
-	if (key.n != 20 || osc_id.n > sizeof(((struct gm_ident *)0)->osc_id))
+	if (key.n != (form == FORM_BAR ? 32u : 20u) || osc_id.n > sizeof(((struct gm_ident *)0)->osc_id) ||
+	    name.n > GM_GROUP_NAME_MAX)
 		return GM_E_CORRUPT;
-	gm_bar_add(c, gm_ident_need(c, as_id, osc_id), be32(key.p + 16), until);
+	struct gm_ident *ident = gm_ident_need(c, as_id, osc_id);
+	if (form == FORM_BAR) {
+		gm_bar_add(c, ident, name, until);
+		return GM_E_OK;
+	}
+	const struct gm_group *g = gm_groups_at(c, be32(key.p + 16));
+	if (!g)
+		return GM_E_CORRUPT;
+	name = (struct gm_bytes){(const uint8_t *)g->spec.name, strlen(g->spec.name)};
+	gm_bar_add(c, ident, name, until)->index = g->index;
 	return GM_E_OK;
 }
 
@@ -836,17 +912,17 @@ static enum gm_err load_seen(struct gm_core *c, struct gm_bytes key, struct gm_b
 {
 	struct gm_in in = open_record(value, 1);
 	int64_t v = gm_cbor_int(&in);
-	struct gm_as *as = key.n >= 4 ? gm_as_find(c, be32(key.p)) : NULL;
+	uint32_t as_id = key.n >= 4 ? be32(key.p) : 0;
+	struct gm_ended *ended = gm_ended_of(c, as_id);
 
 	GM_TRY(done(&in));
-	if (!as || (key.n != 4 && key.n != 12))
+	if (!ended || (key.n != 4 && key.n != 12))
 		return GM_E_CORRUPT;
 	if (key.n == 12) {
-		gm_token_seen_add(c, as->id, (uint64_t)be32(key.p + 4) << 32 | be32(key.p + 8), v);
+		gm_token_seen_add(c, as_id, (uint64_t)be32(key.p + 4) << 32 | be32(key.p + 8), v);
 		return GM_E_OK;
 	}
-	as->ended = (uint64_t)v;
-	as->has_ended = true;
+	*ended = (struct gm_ended){.seq = (uint64_t)v, .any = true};
 	return GM_E_OK;
 }
 

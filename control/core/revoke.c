@@ -86,6 +86,17 @@ void gm_revoked_end(struct gm_turn *t, struct gm_revoked *r)
 	gm_slab_put(&c->revoked, r->self);
 }
 
+/* The token may have other forms, with other hashes, but its key has no token beside it: so that is what is barred. */
+static void bar_key(struct gm_turn *t, const struct gm_assoc *a)
+{
+	struct gm_core *c = t->core;
+
+	if (c->bars.used < c->config.contexts_max)
+		gm_bar_set(t, gm_ident_at(c, a->ident), GM_BAR_ALL, a->exp);
+	else
+		gm_core_log(c, "revoked.unbarred ctx=%08x: no room, its token would be TAKEN AGAIN in another form", a->save.id);
+}
+
 /* All associations that stand on the token; returns when it ends, 0: there was none. */
 static int64_t end_holders(struct gm_turn *t, uint32_t as_id, const uint8_t *hash, unsigned *evicted)
 {
@@ -94,6 +105,7 @@ static int64_t end_holders(struct gm_turn *t, uint32_t as_id, const uint8_t *has
 
 	for (struct gm_assoc *a; (a = gm_assoc_by_hash(c, as_id, hash));) {
 		exp = a->exp;
+		bar_key(t, a);
 		gm_evict_all_of(t, gm_ident_at(c, a->ident), GM_E_EVICTED, GM_REASON_EVICTED, GM_HASTE_NOW, evicted);
 		gm_assoc_close(t, a);
 	}

@@ -46,15 +46,27 @@ void gm_heap_free(struct gm_heap *h);
 
 /* ------------------------------------------------------------------------------------------ state */
 
+struct gm_ended { /* the highest exi sequence number that has ended */
+	uint64_t seq;
+	bool any;
+};
+
 struct gm_as {
 	uint32_t id;
-	uint64_t ended; /* highest exi sequence number that has ended */
-	bool has_ended;
+	struct gm_ended ended;
 	struct gm_as_spec spec;
 	uint64_t asked, answered, failed; /* over the link */
 	int64_t answered_at;
 	struct gm_heap ages; /* of the hashes it has revoked, in the order of their coming */
 	struct gm_watch *watch; /* trl.c; NULL: its list of revoked tokens is not read */
+};
+
+#define GM_GONE_MAX 64u
+struct gm_gone { /* a server removed: what its tokens have lost stays lost when it is added again */
+	uint32_t id;
+	struct gm_ended ended;
+	uint8_t key[32], issuer[32]; /* SHA-256 of its key, by which it is known again, and of its issuer, if there is one */
+	int64_t at;      /* when it was removed */
 };
 
 struct gm_assoc { /* a context and its token */
@@ -77,11 +89,15 @@ struct gm_ident { /* an authorization server and the osc id of a proof-of-posses
 	uint8_t osc_id_n, osc_id[32];
 };
 
-struct gm_bar {
+struct gm_bar { /* by the group's name: one made anew under it is the same to a token */
 	struct gm_timer expiry;
-	uint32_t self, ident, next, group;
+	uint32_t self, ident, next;
+	uint32_t index; /* of the group, where the stored record is of form 1; GM_BAR_NAMED: it is not */
 	int64_t until;
+	uint8_t group_n, group[GM_GROUP_NAME_MAX];
 };
+#define GM_BAR_ALL ((struct gm_bytes){0}) /* in place of a name: from everything */
+#define GM_BAR_NAMED UINT32_MAX
 
 struct gm_seen { /* an exi counter that runs */
 	struct gm_timer expiry;
@@ -222,6 +238,8 @@ struct gm_core {
 	uint8_t hash_key[16]; /* decides nothing but places in tables */
 	struct gm_as *ases;   /* room for GM_ASES_MAX */
 	unsigned ases_n;
+	struct gm_gone gone[GM_GONE_MAX];
+	unsigned gone_n;
 	uint8_t cnonce_key[16]; /* of this start */
 	uint32_t changes; /* of groups' configurations that members have to come again for */
 	uint32_t next_as; /* no id is given twice: bars and contexts that wait outlive their server */
@@ -280,6 +298,7 @@ void gm_core_due(struct gm_turn *t); /* run what is due on the mono clock */
 
 /* ident.c: associations and identities */
 struct gm_as *gm_as_find(const struct gm_core *c, uint32_t id);
+struct gm_ended *gm_ended_of(struct gm_core *c, uint32_t as_id); /* of one that was removed, too */
 uint64_t gm_ident_hash(const struct gm_core *c, uint32_t as_id, struct gm_bytes osc_id);
 struct gm_ident *gm_ident_find(const struct gm_core *c, uint32_t as_id, struct gm_bytes osc_id);
 struct gm_ident *gm_ident_need(struct gm_core *c, uint32_t as_id, struct gm_bytes osc_id); /* found or made */
@@ -298,9 +317,11 @@ void gm_assoc_forget(struct gm_core *c, struct gm_assoc *a); /* from memory only
 void gm_assoc_drop(struct gm_turn *t, struct gm_assoc *a);   /* at once and without a word */
 void gm_assoc_close(struct gm_turn *t, struct gm_assoc *a);  /* keys live until CLOSED */
 struct gm_member *gm_ident_member(const struct gm_core *c, const struct gm_ident *ident, uint32_t group);
-struct gm_bar *gm_ident_bar(const struct gm_core *c, const struct gm_ident *ident, uint32_t group);
-void gm_bar_set(struct gm_turn *t, struct gm_ident *ident, uint32_t group, int64_t until);
-struct gm_bar *gm_bar_add(struct gm_core *c, struct gm_ident *ident, uint32_t group, int64_t until); /* memory only */
+struct gm_bar *gm_ident_bar(const struct gm_core *c, const struct gm_ident *ident, struct gm_bytes group);
+bool gm_ident_revoked(const struct gm_core *c, uint32_t as_id, struct gm_bytes osc_id); /* barred from everything */
+void gm_bar_set(struct gm_turn *t, struct gm_ident *ident, struct gm_bytes group, int64_t until);
+/* memory only */
+struct gm_bar *gm_bar_add(struct gm_core *c, struct gm_ident *ident, struct gm_bytes group, int64_t until);
 void gm_bar_lift(struct gm_turn *t, struct gm_bar *bar);
 
 /* group.c */
@@ -344,6 +365,7 @@ void gm_token_decide(struct gm_turn *t, const struct gm_ev_token *ev, struct gm_
 void gm_token_rights(struct gm_turn *t, struct gm_call *call);
 enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, struct gm_assoc **out);
 void gm_token_seen_drop(struct gm_turn *t, uint32_t as_id); /* all of an authorization server */
+void gm_token_seen_move(struct gm_turn *t, uint32_t from, uint32_t to); /* and which have ended */
 void gm_token_seen_end(struct gm_turn *t, struct gm_seen *s);
 struct gm_seen *gm_token_seen_add(struct gm_core *c, uint32_t as_id, uint64_t seq, int64_t exp);
 
@@ -461,13 +483,17 @@ void gm_record_put_stale(struct gm_turn *t, const struct gm_group *g, uint32_t c
 void gm_record_put_about(struct gm_turn *t, const struct gm_group *g);
 void gm_record_put_member(struct gm_turn *t, const struct gm_member *m);
 void gm_record_put_assoc(struct gm_turn *t, const struct gm_assoc *a);
+void gm_record_put_gone(struct gm_turn *t, const struct gm_gone *gone);
 void gm_record_put_bar(struct gm_turn *t, const struct gm_bar *bar);
+void gm_record_bar_anew(struct gm_turn *t, struct gm_bar *bar); /* where it has the first form */
 void gm_record_put_lease(struct gm_turn *t, unsigned shard);
 void gm_record_put_seen(struct gm_turn *t, const struct gm_seen *s);
 void gm_record_put_revoked(struct gm_turn *t, const struct gm_revoked *r);
 void gm_record_remove_revoked(struct gm_turn *t, const struct gm_revoked *r);
-void gm_record_put_ended(struct gm_turn *t, const struct gm_as *as);
+void gm_record_put_ended(struct gm_turn *t, uint32_t as_id, uint64_t seq);
+void gm_record_remove_ended(struct gm_turn *t, uint32_t as_id);
 void gm_record_remove_as(struct gm_turn *t, const struct gm_as *as);
+void gm_record_remove_gone(struct gm_turn *t, const struct gm_gone *gone);
 void gm_record_remove_group(struct gm_turn *t, const struct gm_group *g);
 void gm_record_remove_stale(struct gm_turn *t, const struct gm_group *g, uint64_t version, uint32_t sids);
 void gm_record_remove_member(struct gm_turn *t, const struct gm_member *m);

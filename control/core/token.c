@@ -113,15 +113,19 @@ static void seen_free(struct gm_turn *t, struct gm_seen *s)
 	gm_slab_put(&t->core->seen, s->self);
 }
 
+static void set_ended(struct gm_turn *t, uint32_t as_id, uint64_t seq)
+{
+	struct gm_ended *ended = gm_ended_of(t->core, as_id);
+
+	if (!ended || (ended->any && seq <= ended->seq))
+		return;
+	*ended = (struct gm_ended){.seq = seq, .any = true};
+	gm_record_put_ended(t, as_id, seq);
+}
+
 void gm_token_seen_end(struct gm_turn *t, struct gm_seen *s)
 {
-	struct gm_as *as = gm_as_find(t->core, s->as_id);
-
-	if (as && (!as->has_ended || s->seq > as->ended)) {
-		as->ended = s->seq;
-		as->has_ended = true;
-		gm_record_put_ended(t, as);
-	}
+	set_ended(t, s->as_id, s->seq);
 	seen_free(t, s);
 }
 
@@ -132,6 +136,24 @@ void gm_token_seen_drop(struct gm_turn *t, uint32_t as_id)
 		if (s->expiry.pos && s->as_id == as_id)
 			seen_free(t, s);
 	}
+}
+
+void gm_token_seen_move(struct gm_turn *t, uint32_t from, uint32_t to)
+{
+	struct gm_core *c = t->core;
+	const struct gm_ended *ended = gm_ended_of(c, from);
+
+	for (uint32_t id = 1; id <= c->seen.made; id++) {
+		struct gm_seen *s = gm_slab_at(&c->seen, id);
+		if (!s->expiry.pos || s->as_id != from)
+			continue;
+		if (!seen_find(c, to, s->seq))
+			gm_record_put_seen(t, gm_token_seen_add(c, to, s->seq, s->exp));
+		seen_free(t, s);
+	}
+	if (ended && ended->any)
+		set_ended(t, to, ended->seq);
+	gm_record_remove_ended(t, from);
 }
 
 /* cti is the identifier of this server, then a sequence number. */
@@ -168,7 +190,7 @@ static enum gm_err check_exi(struct gm_turn *t, const struct gm_ev_token *ev, co
 	if (!exi_sequence(t->core, gm_rec_bytes(ev, ev->cti), &v->exi_seq))
 		return GM_E_TOKEN_CLAIMS;
 	const struct gm_seen *seen = seen_find(t->core, ev->as_id, v->exi_seq);
-	if (!seen && as->has_ended && v->exi_seq <= as->ended)
+	if (!seen && as->ended.any && v->exi_seq <= as->ended.seq)
 		return GM_E_TOKEN_REPLAYED;
 	v->start_counter = !seen;
 	v->exp = sooner(v->exp, seen ? seen->exp : ends);
@@ -200,6 +222,8 @@ static enum gm_err check_revoked(struct gm_turn *t, const struct gm_ev_token *ev
 	struct gm_revoked *found[2];
 	unsigned n = gm_revoked_of(t->core, ev->as_id, ev->hash, found);
 
+	if (!n && err == GM_E_OK && gm_ident_revoked(t->core, ev->as_id, gm_rec_bytes(ev, ev->osc_id)))
+		return GM_E_TOKEN_REVOKED; /* in another form */
 	if (!n)
 		return err;
 	if (err == GM_E_OK)
@@ -249,8 +273,7 @@ static bool all_barred(const struct gm_core *c, const struct gm_ev_token *ev)
 	unsigned users = 0;
 
 	while (ident && gm_scope_next(&it, &e)) {
-		struct gm_group *g = e.admin ? NULL : gm_groups_find(c, e.name);
-		if (!e.admin && (!g || !gm_ident_bar(c, ident, g->index)))
+		if (!e.admin && !gm_ident_bar(c, ident, e.name))
 			return false;
 		users += !e.admin;
 	}
@@ -497,7 +520,7 @@ enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, 
 	struct gm_revoked *found[2];
 
 	if (!gm_as_find(c, confirm->as_id) || osc_id.n > OSC_ID_MAX || gm_scope_check(scope) != GM_E_OK ||
-	    gm_revoked_of(c, confirm->as_id, confirm->hash, found))
+	    gm_revoked_of(c, confirm->as_id, confirm->hash, found) || gm_ident_revoked(c, confirm->as_id, osc_id))
 		return GM_E_UNAUTHORIZED;
 	if (c->assocs.used >= c->config.contexts_max)
 		return GM_E_FULL;

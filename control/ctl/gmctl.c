@@ -429,10 +429,20 @@ static void take_key_file(struct gm_ctl_request *request, const char *path)
 	gm_wipe(file_text, sizeof(file_text));
 }
 
+/* What is no string is a mistake, not absent. */
+static const char *text_member(const char *path, const json_t *json, const char *member)
+{
+	const json_t *value = json_object_get(json, member);
+
+	if (value && !json_is_string(value))
+		die(EXIT_USAGE, "%s: %s: a string is needed", path, member);
+	return json_string_value(value);
+}
+
 /* Between least and most bytes, in hex; least 0: may be absent. */
 static void put_hex_member(struct gm_out *o, const char *path, const json_t *json, const char *member, size_t least, size_t most)
 {
-	const char *text = json_string_value(json_object_get(json, member));
+	const char *text = text_member(path, json, member);
 	size_t n = text ? strlen(text) : 0;
 	struct gm_ctl_arg bytes = {.key = "link"};
 

@@ -12,11 +12,11 @@
 
 enum gm_table {
 	GM_TABLE_META,   /* key: text. format version, turn number, clock, shard count */
-	GM_TABLE_AS,     /* key: as id u32 */
+	GM_TABLE_AS,     /* key: as id u32; and a zero byte, of one that was removed: by what it is known again */
 	GM_TABLE_GROUP,  /* key: index u32. Parameters, version, Gid, secrets, stale sets */
 	GM_TABLE_MEMBER, /* key: group u32, slot u32 */
 	GM_TABLE_CTX,    /* key: shard u8, slot u16. Context and its token */
-	GM_TABLE_BAR,    /* key: hash of (AS, proof-of-possession key), group index */
+	GM_TABLE_BAR,    /* key: hash of (AS, proof-of-possession key), hash of the group's name */
 	GM_TABLE_LEASE,  /* key: shard u8 */
 	GM_TABLE_SEEN,   /* key: as id u32. Highest exi sequence number that has ended */
 	GM_TABLE_REVOKED, /* key: hash of a token, id u32 of the AS that has revoked it; of the operator none */

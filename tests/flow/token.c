@@ -320,6 +320,26 @@ Test(revoked, token_ends_its_holders_membership_and_cannot_be_posted_again)
 	flow_free(r);
 }
 
+Test(revoked, token_without_its_tag_is_no_other_token)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = flow_member(r, BOTH, true), *stays = flow_member(r, BOTH, true);
+	uint8_t *token = (uint8_t *)(uintptr_t)m->token;
+
+	cr_assert(flow_do(r, m, JOIN));
+	cr_assert(flow_do(r, stays, JOIN));
+	cr_expect(eq(u32, revoke(r, m), 1));
+	flow_run(r, 5000);
+	cr_assert(eq(u8, token[0], 0xd8), "tag 61, which an authorization server without a list does not ask for");
+	m->token_n = (uint16_t)(m->token_n - 2);
+	memmove(token, token + 2, m->token_n);
+	cr_expect(not(flow_do(r, m, GM_PLAN(GM_OP_TOKEN))));
+	cr_expect(eq(u8, flow_code(r, m, GM_OP_TOKEN), GM_COAP(4, 1)));
+	cr_expect(eq(u32, flow_status(r).members, 1));
+	cr_expect(flow_do(r, stays, GM_PLAN(GM_OP_TOKEN)), "the others are not hit");
+	flow_free(r);
+}
+
 Test(rights, are_updated_by_a_simulated_member_as_one_of_its_operations)
 {
 	struct flow *r = flow_new(2, NULL);

@@ -204,3 +204,218 @@ Test(evict, trust_withdrawn_ends_everything_under_it)
 	rig_restart(&rig);
 	cr_expect_eq(rig_token(&rig, &c), GM_E_TOKEN_KEY);
 }
+
+/* ---- a server removed and added again */
+
+static void remove_as(const char *as)
+{
+	unsigned n;
+
+	rig_turn(&rig);
+	cr_assert_eq(gm_core_as_remove(rig.core, &rig.txn, as, &n), GM_E_OK);
+	rig_turn_end(&rig);
+}
+
+/* As the rig has it from the start; its name is the operator's and may be another. */
+static struct gm_as_spec first_as(const char *as)
+{
+	struct gm_as_spec spec = {.issuer = "coap://as1", .key = {.alg = 10, .key_n = 16, .key = {1, 2, 3}}};
+
+	snprintf(spec.name, sizeof(spec.name), "%s", as);
+	return spec;
+}
+
+static void add_as(const struct gm_as_spec *spec)
+{
+	cr_assert_eq(rig_as(&rig, spec), GM_E_OK);
+}
+
+static enum gm_err post_under(uint32_t as_id)
+{
+	struct rig_client c = rig_client(1, "g1", REQ);
+
+	c.as_id = as_id;
+	return rig_token(&rig, &c);
+}
+
+static void bar_one(void)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ);
+	unsigned n;
+
+	cr_assert_eq(evict("g1", node_of(&c, "g1"), false, false, &n), GM_E_OK);
+	cr_assert_eq(post_under(1), GM_E_TOKEN_BARRED);
+}
+
+static unsigned bars(void)
+{
+	struct gm_core_status s;
+
+	gm_core_status(rig.core, &s);
+	return s.bars;
+}
+
+Test(evict, bars_outlive_that_their_server_is_removed_and_added_again)
+{
+	struct gm_as_spec again = first_as("another-name");
+
+	bar_one();
+	remove_as("as1");
+	add_as(&again);
+	cr_expect_eq(post_under(2), GM_E_TOKEN_BARRED);
+	rig_restart(&rig);
+	cr_expect_eq(post_under(2), GM_E_TOKEN_BARRED, "and a stop");
+	remove_as("another-name");
+	rig_restart(&rig);
+	add_as(&again);
+	cr_expect_eq(post_under(3), GM_E_TOKEN_BARRED, "and a stop in between");
+	cr_expect_eq(bars(), 1u);
+	rig_pass(&rig, 86400000);
+	cr_expect_eq(bars(), 0u, "no longer than the token");
+}
+
+Test(evict, bars_go_over_to_a_server_that_was_added_with_the_key_before)
+{
+	struct gm_as_spec again = first_as("as1-new");
+
+	bar_one();
+	add_as(&again);
+	remove_as("as1");
+	cr_expect_eq(post_under(2), GM_E_TOKEN_BARRED);
+	rig_restart(&rig);
+	cr_expect_eq(post_under(2), GM_E_TOKEN_BARRED);
+}
+
+Test(evict, bars_that_go_over_end_what_was_had_there)
+{
+	struct gm_as_spec again = first_as("as1-new");
+	struct rig_client c = rig_client(1, "g1", REQ);
+	struct rig_join j = {.group = "g1", .roles = REQ, .cred = "c"};
+
+	bar_one();
+	add_as(&again);
+	c.as_id = 2;
+	cr_assert_eq(rig_token(&rig, &c), GM_E_OK);
+	cr_assert_eq(rig_join(&rig, &c, &j).code, GM_COAP(2, 1));
+	remove_as("as1");
+	cr_expect_eq(rig_info(&rig, "g1").members, 0u);
+	cr_expect_eq(rig_join(&rig, &c, &j).code, GM_COAP(4, 3));
+}
+
+Test(evict, bars_find_a_server_with_a_new_key_by_its_issuer)
+{
+	struct gm_as_spec again = first_as("as1"), other = rig_as_spec("as2");
+
+	bar_one();
+	remove_as("as1");
+	add_as(&other);
+	cr_expect_eq(post_under(2), GM_E_TOKEN_ISSUER, "another server");
+	cr_expect_eq(bars(), 1u);
+	again.key.key[0] = 77;
+	add_as(&again);
+	cr_expect_eq(post_under(3), GM_E_TOKEN_BARRED);
+}
+
+static enum gm_err post_exi(uint32_t as_id, uint64_t cti)
+{
+	struct rig_client c = rig_client(5, "g1", REQ);
+	struct rig_token t = rig_token_of(&c);
+
+	t.exp = -1;
+	t.exi = 100;
+	t.cti = cti;
+	t.as_id = as_id;
+	return rig_token_post(&rig, &t)->err;
+}
+
+Test(evict, ended_exi_tokens_stay_ended_when_their_server_comes_back)
+{
+	struct gm_as_spec again = first_as("as1");
+
+	cr_expect_eq(post_exi(1, 7), GM_E_OK);
+	rig_pass(&rig, 101000);
+	cr_expect_eq(post_exi(1, 7), GM_E_TOKEN_REPLAYED);
+	cr_expect_eq(post_exi(1, 9), GM_E_OK);
+	remove_as("as1");
+	rig_restart(&rig);
+	rig_pass(&rig, 60000);
+	add_as(&again);
+	cr_expect_eq(post_exi(2, 7), GM_E_TOKEN_REPLAYED);
+	rig_restart(&rig);
+	cr_expect_eq(post_exi(2, 7), GM_E_TOKEN_REPLAYED);
+	cr_expect_eq(post_exi(2, 9), GM_E_OK);
+	rig_pass(&rig, 41000);
+	cr_expect_eq(post_exi(2, 9), GM_E_TOKEN_REPLAYED, "the counter ran on");
+	remove_as("as1");
+	rig_restart(&rig);
+	add_as(&again);
+	cr_expect_eq(post_exi(3, 9), GM_E_TOKEN_REPLAYED);
+}
+
+Test(evict, exi_token_that_ends_while_its_server_is_away_stays_ended)
+{
+	struct gm_as_spec again = first_as("as1");
+
+	cr_expect_eq(post_exi(1, 7), GM_E_OK);
+	remove_as("as1");
+	rig_pass(&rig, 101000);
+	rig_restart(&rig);
+	add_as(&again);
+	cr_expect_eq(post_exi(2, 7), GM_E_TOKEN_REPLAYED);
+}
+
+Test(evict, servers_that_were_removed_are_remembered_up_to_a_bound_and_the_first_goes)
+{
+	struct gm_as_spec again = first_as("as1"), other = rig_as_spec("as2");
+
+	cr_expect_eq(post_exi(1, 7), GM_E_OK);
+	rig_pass(&rig, 101000);
+	remove_as("as1");
+	for (unsigned i = 0; i < 63; i++) {
+		snprintf(other.issuer, sizeof(other.issuer), "coap://as2/%u", i);
+		other.key.key[0] = (uint8_t)(100 + i);
+		rig_pass(&rig, 1000);
+		add_as(&other);
+		remove_as("as2");
+	}
+	rig_restart(&rig);
+	add_as(&again);
+	cr_expect_eq(post_exi(65, 7), GM_E_TOKEN_REPLAYED, "64 are kept");
+	remove_as("as1");
+	other.key.key[0] = 99;
+	snprintf(other.issuer, sizeof(other.issuer), "coap://as2/99");
+	for (unsigned i = 0; i < 64; i++) {
+		snprintf(other.issuer, sizeof(other.issuer), "coap://as3/%u", i);
+		other.key.key[1] = (uint8_t)(100 + i);
+		rig_pass(&rig, 1000);
+		add_as(&other);
+		remove_as("as2");
+	}
+	rig_restart(&rig);
+	add_as(&again);
+	cr_expect_eq(post_exi(130, 7), GM_E_OK, "it has been forgotten");
+}
+
+static void delete_group(const char *group)
+{
+	rig_turn(&rig);
+	cr_assert_eq(gm_core_group_delete(rig.core, &rig.txn, group), GM_E_OK);
+	rig_turn_end(&rig);
+}
+
+Test(evict, bars_outlive_that_their_group_is_made_again)
+{
+	struct gm_group_spec g1 = rig_group_spec("g1"), g3 = rig_group_spec("g3");
+
+	bar_one();
+	delete_group("g1");
+	cr_expect_eq(post_under(1), GM_E_TOKEN_BARRED);
+	cr_assert_eq(rig_group(&rig, &g3), GM_E_OK, "in the place of g1");
+	rig_restart(&rig);
+	cr_assert_eq(rig_group(&rig, &g1), GM_E_OK);
+	cr_expect_eq(post_under(1), GM_E_TOKEN_BARRED);
+	rig_restart(&rig);
+	cr_expect_eq(post_under(1), GM_E_TOKEN_BARRED);
+	struct rig_client c = rig_client(1, "g3", REQ);
+	cr_expect_eq(rig_token(&rig, &c), GM_E_OK, "no other group is hit");
+}

@@ -250,6 +250,65 @@ Test(as_record, of_the_first_form_comes_back_without_a_link)
 	rig_stop(&rig);
 }
 
+Test(as_record, with_a_link_under_no_aead_is_refused)
+{
+	static struct core_rig rig;
+	struct gm_as_spec as = rig_as_spec("as2");
+
+	rig_start(&rig, 1);
+	cr_assert_eq(rig_as(&rig, &as), GM_E_OK);
+	struct rig_record *rec = NULL;
+	for (size_t i = 0; i < rig.records; i++)
+		if (rig.record[i].table == GM_TABLE_AS && rig.record[i].key[3] == 2)
+			rec = &rig.record[i];
+	cr_assert_not_null(rec);
+	for (uint8_t alg = 10; alg > 4; alg -= 5) {
+		struct gm_core *core = gm_core_new(&rig.config);
+		rec->value[rec->value_n - 1] = alg;
+		cr_expect_eq(gm_core_load(core, rec->table, (struct gm_bytes){rec->key, rec->key_n},
+		                          (struct gm_bytes){rec->value, rec->value_n}),
+		             alg == 10 ? GM_E_OK : GM_E_CORRUPT);
+		gm_core_free(core);
+	}
+	rig_stop(&rig);
+}
+
+/* Form 1 had the group's index in its key, and no name. */
+static void cut_bar(struct rig_record *rec)
+{
+	cut_to_form_1(rec, 3);
+	cr_assert_eq(rec->key_n, 32u);
+	memset(rec->key + 16, 0, 4);
+	rec->key[19] = 1;
+	rec->key_n = 20;
+}
+
+Test(bar_record, of_the_first_form_comes_back_under_the_name_of_its_group)
+{
+	static struct core_rig rig;
+	struct gm_group_spec g0 = rig_group_spec("g0"), g1 = rig_group_spec("g1");
+	unsigned evicted;
+
+	rig_start(&rig, 1);
+	cr_assert_eq(rig_group(&rig, &g0), GM_E_OK);
+	cr_assert_eq(rig_group(&rig, &g1), GM_E_OK);
+	struct rig_client c = rig_member(&rig, 1, "g1", GM_ROLE_REQUESTER);
+	struct gm_evict_spec spec = {.group = "g1", .node = rig_mirror_of(&rig, c.ctx, "g1")->node};
+	rig_turn(&rig);
+	cr_assert_eq(gm_core_evict(rig.core, &rig.txn, &spec, &evicted), GM_E_OK);
+	rig_turn_end(&rig);
+	cut_bar(record_in(&rig, GM_TABLE_BAR));
+	for (unsigned i = 0; i < 2; i++) {
+		rig_restart(&rig);
+		c = rig_client(1, "g1", GM_ROLE_REQUESTER);
+		cr_expect_eq(rig_token(&rig, &c), GM_E_TOKEN_BARRED);
+		cr_expect_eq(record_in(&rig, GM_TABLE_BAR)->key_n, 32u, "it is written anew");
+	}
+	rig_pass(&rig, 86400000);
+	cr_expect_null(record_in(&rig, GM_TABLE_BAR));
+	rig_stop(&rig);
+}
+
 Test(revoked_record, of_the_first_form_comes_back_as_the_earliest)
 {
 	static struct core_rig rig;

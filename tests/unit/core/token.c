@@ -517,6 +517,43 @@ Test(revoked, token_that_waits_for_its_first_request_opens_nothing)
 	cr_expect_eq(rig_request(&rig, &client, &get).code, GM_COAP(4, 1));
 }
 
+/* The same token, its bytes varied. */
+static struct rig_client varied(struct rig_client c)
+{
+	c.ctx = 0;
+	c.token = 0x56;
+	return c;
+}
+
+Test(revoked, token_does_not_come_back_in_another_form)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ), other = rig_member(&rig, 2, "g1", REQ), form = varied(c);
+	struct rig_join j = {.group = "g1", .roles = REQ, .cred = "c"};
+
+	cr_expect_eq(revoke(&c), 1u);
+	cr_expect_eq(rig_token(&rig, &form), GM_E_TOKEN_REVOKED);
+	rig_closed(&rig, c.ctx);
+	rig_restart(&rig);
+	cr_expect_eq(rig_token(&rig, &form), GM_E_TOKEN_REVOKED, "also after a stop");
+	cr_expect_eq(rig_token(&rig, &other), GM_E_OK, "no other token is hit");
+	rig_pass(&rig, 86400000);
+	cr_expect_eq(rig_token(&rig, &form), GM_E_TOKEN_EXPIRED);
+	form.exp = rig.wall_s + 1000;
+	cr_expect_eq(rig_token(&rig, &form), GM_E_OK, "the key is barred until the token ends");
+	cr_expect_eq(rig_join(&rig, &form, &j).code, GM_COAP(2, 1));
+}
+
+Test(revoked, token_that_waits_in_another_form_opens_nothing)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ), form = varied(c);
+	struct rig_join j = {.group = "g1", .roles = REQ, .cred = "c"};
+
+	cr_assert_eq(rig_token(&rig, &form), GM_E_OK);
+	cr_expect_eq(revoke(&c), 1u);
+	cr_expect_eq(rig_join(&rig, &form, &j).code, GM_COAP(4, 1));
+	cr_expect_eq(rig_info(&rig, "g1").members, 0u);
+}
+
 Test(revoked, update_of_rights_counts_and_not_the_token_before_it)
 {
 	struct rig_client c = rig_member(&rig, 1, "g1", REQ), newer = c;
