@@ -41,7 +41,7 @@ bool gm_ed25519_trial(const struct gm_ed25519_variant *v)
 	bool same = memcmp(pub[0], pub[1], sizeof(pub[0])) == 0 && memcmp(sig[0], sig[1], sizeof(sig[0])) == 0;
 	for (unsigned i = 0; i < JOBS; i++) {
 		verify[i] = (struct gm_ed25519_job){pub[0][i], sig[0][i], in.text[i], TEXT - i};
-		sig[0][i][i] ^= (BAD >> i & 1) ? 1 : 0;
+		sig[0][i][i] ^= (uint8_t)(BAD >> i & 1);
 	}
 	return same && v->verify(verify, JOBS) == (ALL & ~BAD);
 }
@@ -87,7 +87,7 @@ bool gm_ccm_trial(const struct gm_ccm_variant *v)
 	if (memcmp(text[0], text[1], sizeof(text[0])) != 0)
 		return false;
 	for (unsigned i = 0; i < JOBS; i++)
-		text[1][i][0] ^= (BAD >> i & 1) ? 1 : 0;
+		text[1][i][0] ^= (uint8_t)(BAD >> i & 1);
 	if (v->open(job[1], JOBS) != (ALL & ~BAD))
 		return false;
 	for (unsigned i = 0; i < JOBS; i++)
