@@ -91,6 +91,7 @@ void gm_groups_unlink(struct gm_core *c, struct gm_group *g)
 	free(g->slots);
 	free(g->about);
 	gm_map_free(&g->sids);
+	gm_map_free(&g->returning);
 	c->groups[g->index] = NULL;
 	c->count.groups--;
 	gm_slab_put(&c->group_mem, g->self);

@@ -89,6 +89,45 @@ void gm_ident_tidy(struct gm_core *c, struct gm_ident *i)
 	gm_slab_put(&c->idents, i->self);
 }
 
+/* ---- sets of identities */
+
+struct in_set {
+	uint32_t key, value; /* what a map takes of the hash */
+};
+
+static struct in_set in_set(const struct gm_core *c, const struct gm_ident *i)
+{
+	uint64_t hash = gm_ident_hash(c, i->as_id, (struct gm_bytes){i->osc_id, i->osc_id_n});
+
+	return (struct in_set){.key = (uint32_t)hash, .value = (uint32_t)(hash >> 33) + 1}; /* not NONE, not DEAD */
+}
+
+static bool same_value(const void *arg, uint32_t value)
+{
+	return ((const struct in_set *)arg)->value == value;
+}
+
+bool gm_idents_have(const struct gm_core *c, const struct gm_map *set, const struct gm_ident *i)
+{
+	struct in_set in = in_set(c, i);
+
+	return gm_map_find(set, in.key, same_value, &in) != GM_MAP_NONE;
+}
+
+void gm_idents_add(const struct gm_core *c, struct gm_map *set, const struct gm_ident *i)
+{
+	struct in_set in = in_set(c, i);
+
+	gm_map_add(set, in.key, in.value);
+}
+
+void gm_idents_remove(const struct gm_core *c, struct gm_map *set, const struct gm_ident *i)
+{
+	struct in_set in = in_set(c, i);
+
+	gm_map_remove(set, in.key, in.value);
+}
+
 /* ---- associations */
 
 static uint32_t *ctx_place(const struct gm_core *c, gm_ctx_id ctx)

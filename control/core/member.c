@@ -236,7 +236,7 @@ static enum first rekey_first(struct gm_turn *t, struct gm_call *call)
 	bool newcomer = !call->member && g->members > 0 && !call->held;
 
 	bool window = g->spec.backward == GM_BACKWARD_WINDOW ||
-	              (g->spec.backward == GM_BACKWARD_EACH && gm_rejoin_expected(g, call->ident)); /* one for all who return */
+	              (g->spec.backward == GM_BACKWARD_EACH && gm_rejoin_expected(t->core, g, call->ident)); /* one for all who return */
 
 	if (newcomer && window) {
 		gm_plan_hold(t, g, call->ev);
@@ -376,7 +376,7 @@ void gm_members_join(struct gm_turn *t, struct gm_call *call)
 {
 	enum gm_err err = check_join(t, call);
 
-	if (err == GM_E_OK && gm_rejoin_first(call)) {
+	if (err == GM_E_OK && gm_rejoin_first(t->core, call)) {
 		err = gm_rejoin_hold(call);
 		if (err == GM_E_OK)
 			return;

@@ -84,7 +84,6 @@ struct gm_ident { /* an authorization server and the osc id of a proof-of-posses
 	uint32_t self, as_id;
 	uint32_t assoc, members, bars; /* current association; heads of lists */
 	uint32_t closing;              /* associations that are ending */
-	uint32_t returning; /* the change of a group that it has to come again for; see rejoin.c */
 	uint64_t spent_until_ms; /* of its allowance of changes, on the mono clock */
 	uint8_t osc_id_n, osc_id[32];
 };
@@ -211,7 +210,7 @@ struct gm_group {
 	uint64_t put_off_ms; /* since when it waits for lists of revoked tokens; 0: it does not */
 	struct gm_wait held;
 	/* members that have to come again, and who waits until they have: rejoin.c */
-	uint32_t returning, returning_n;
+	struct gm_map returning;
 	struct gm_wait behind;
 	uint32_t joiners[8], joiners_n; /* who was held for the latest rekey and let in; the first of them */
 	/* the distribution of the current version */
@@ -241,7 +240,6 @@ struct gm_core {
 	struct gm_gone gone[GM_GONE_MAX];
 	unsigned gone_n;
 	uint8_t cnonce_key[16]; /* of this start */
-	uint32_t changes; /* of groups' configurations that members have to come again for */
 	uint32_t next_as; /* no id is given twice: bars and contexts that wait outlive their server */
 	struct gm_slab assocs, idents, members, bars, seen, revoked, group_mem;
 	uint32_t *ctx[GM_SHARDS]; /* slot to association */
@@ -302,6 +300,10 @@ struct gm_ended *gm_ended_of(struct gm_core *c, uint32_t as_id); /* of one that 
 uint64_t gm_ident_hash(const struct gm_core *c, uint32_t as_id, struct gm_bytes osc_id);
 struct gm_ident *gm_ident_find(const struct gm_core *c, uint32_t as_id, struct gm_bytes osc_id);
 struct gm_ident *gm_ident_need(struct gm_core *c, uint32_t as_id, struct gm_bytes osc_id); /* found or made */
+/* Sets of identities, by what they are: an identity may be forgotten, and come again, and be in it still. */
+void gm_idents_add(const struct gm_core *c, struct gm_map *set, const struct gm_ident *ident);
+bool gm_idents_have(const struct gm_core *c, const struct gm_map *set, const struct gm_ident *ident);
+void gm_idents_remove(const struct gm_core *c, struct gm_map *set, const struct gm_ident *ident);
 void gm_ident_tidy(struct gm_core *c, struct gm_ident *ident); /* frees it when nothing hangs on it */
 struct gm_ident *gm_ident_at(const struct gm_core *c, uint32_t id);
 struct gm_assoc *gm_assoc_at(const struct gm_core *c, uint32_t id);
@@ -464,9 +466,9 @@ const char *gm_reason_text(enum gm_reason reason);
 /* rejoin.c */
 void gm_rejoin_begin(struct gm_turn *t, struct gm_group *g); /* then expect() each that has to come again */
 void gm_rejoin_expect(const struct gm_turn *t, struct gm_group *g, const struct gm_member *m);
-bool gm_rejoin_expected(const struct gm_group *g, const struct gm_ident *ident);
+bool gm_rejoin_expected(const struct gm_core *c, const struct gm_group *g, const struct gm_ident *ident);
 void gm_rejoin_came(struct gm_turn *t, struct gm_group *g, struct gm_ident *ident); /* or never will */
-bool gm_rejoin_first(const struct gm_call *call); /* others go before this Join */
+bool gm_rejoin_first(const struct gm_core *c, const struct gm_call *call); /* others go before this Join */
 enum gm_err gm_rejoin_hold(const struct gm_call *call); /* BUSY: too many wait */
 void gm_rejoin_due(struct gm_turn *t, struct gm_group *g); /* all came, or its timer rang */
 

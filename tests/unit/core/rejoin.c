@@ -29,19 +29,24 @@ static void make(void)
 	cr_assert_eq(rig_group(&rig, &spec), GM_E_OK);
 }
 
-static enum gm_err set(struct gm_admin_map map)
+static enum gm_err set_in(const char *group, struct gm_admin_map map)
 {
 	const char *why;
 
 	map.policies = (struct gm_policies){-1, -1};
 	rig_turn(&rig);
-	enum gm_err err = gm_core_group_set(rig.core, &rig.txn, "g1", &map, &why);
+	enum gm_err err = gm_core_group_set(rig.core, &rig.txn, group, &map, &why);
 	rig_turn_end(&rig);
 	return err;
 }
 
+static enum gm_err set(struct gm_admin_map map)
+{
+	return set_in("g1", map);
+}
+
 /* ES256: everybody needs another credential */
-static void change_signatures(void)
+static void change_signatures_in(const char *group)
 {
 	struct gm_admin_map map = {.has = GM_ADMIN_BIT(GM_ADMIN_SIGN_ALG) | GM_ADMIN_BIT(GM_ADMIN_SIGN_PARAMS) |
 	                                  GM_ADMIN_BIT(GM_ADMIN_ECDH_PARAMS),
@@ -49,8 +54,13 @@ static void change_signatures(void)
 	                           .sign_params = {2, 1},
 	                           .ecdh_params = {2, 1}};
 
-	cr_assert_eq(set(map), GM_E_OK);
-	rig_delivered(&rig, "g1", true);
+	cr_assert_eq(set_in(group, map), GM_E_OK);
+	rig_delivered(&rig, group, true);
+}
+
+static void change_signatures(void)
+{
+	change_signatures_in("g1");
 }
 
 static struct rig_client token(unsigned n)
@@ -61,11 +71,16 @@ static struct rig_client token(unsigned n)
 	return c;
 }
 
-static struct rig_answer join(struct rig_client *c)
+static struct rig_answer join_in(struct rig_client *c, const char *group)
 {
-	struct rig_join j = {.group = "g1", .roles = REQ, .cred = "another"};
+	struct rig_join j = {.group = group, .roles = REQ, .cred = "another"};
 
 	return rig_join(&rig, c, &j);
+}
+
+static struct rig_answer join(struct rig_client *c)
+{
+	return join_in(c, "g1");
 }
 
 static struct rig_answer upload(struct rig_client *c)
@@ -84,6 +99,20 @@ static struct rig_answer leave(struct rig_client *c)
 
 	snprintf(node, sizeof(node), "%s", rig_mirror_of(&rig, c->ctx, "g1")->node);
 	return rig_request(&rig, c, &q);
+}
+
+static struct rig_client member_of_two_groups(unsigned n)
+{
+	struct gm_group_spec second = rig_group_spec("g2");
+	struct rig_client c = rig_client(n, "g1", REQ);
+
+	second.max_members = spec.max_members;
+	cr_assert_eq(rig_group(&rig, &second), GM_E_OK);
+	rig_scope_add(&c, "g2", REQ);
+	cr_assert_eq(rig_token(&rig, &c), GM_E_OK);
+	cr_assert_eq(join_in(&c, "g1").code, GM_COAP(2, 1));
+	cr_assert_eq(join_in(&c, "g2").code, GM_COAP(2, 1));
+	return c;
 }
 
 static bool is_member(const struct rig_client *c)
@@ -228,4 +257,37 @@ Test(rejoin, of_a_group_deleted_leaves_no_newcomer_without_an_answer)
 	rig_turn_end(&rig);
 	cr_expect_eq(rig_effects(&rig, GM_EFF_REPLY), 1u);
 	rig_pass(&rig, 60000);
+}
+
+Test(rejoin, of_a_member_of_two_groups_that_change_is_counted_in_each)
+{
+	make();
+	struct rig_client a = member_of_two_groups(1), c = token(4), d = rig_client(5, "g2", REQ);
+
+	cr_assert_eq(rig_token(&rig, &d), GM_E_OK);
+	change_signatures_in("g1");
+	change_signatures_in("g2");
+	cr_expect_eq(join_in(&c, "g1").type, 0, "held");
+	cr_expect_eq(join_in(&d, "g2").type, 0, "held");
+	cr_expect_eq(join_in(&a, "g1").code, GM_COAP(2, 4));
+	rig_pass(&rig, 0);
+	cr_expect(is_member(&c));
+	cr_expect_null(rig_mirror_of(&rig, d.ctx, "g2"));
+	cr_expect_eq(join_in(&a, "g2").code, GM_COAP(2, 4));
+	rig_pass(&rig, 0);
+	cr_expect_not_null(rig_mirror_of(&rig, d.ctx, "g2"));
+}
+
+Test(rejoin, of_one_put_out_of_two_groups_goes_before_newcomers_in_each)
+{
+	struct gm_admin_map short_nonces = {.has = GM_ADMIN_BIT(GM_ADMIN_ALG) | GM_ADMIN_BIT(GM_ADMIN_GP_ENC_ALG),
+	                                    .alg = 12, .gp_enc_alg = 12}; /* AES-CCM-64-64-128 */
+
+	spec.max_members = 1000;
+	make();
+	struct rig_client a = member_of_two_groups(1);
+	cr_assert_eq(set_in("g1", short_nonces), GM_E_OK);
+	cr_assert_eq(set_in("g2", short_nonces), GM_E_OK);
+	cr_expect_eq(join_in(&a, "g1").code, GM_COAP(2, 1));
+	cr_expect_eq(join_in(&a, "g2").code, GM_COAP(2, 1));
 }
