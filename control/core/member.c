@@ -239,11 +239,11 @@ static enum first rekey_first(struct gm_turn *t, struct gm_call *call)
 	              (g->spec.backward == GM_BACKWARD_EACH && gm_rejoin_expected(t->core, g, call->ident)); /* one for all who return */
 
 	if (newcomer && window) {
-		gm_plan_hold(t, g, call->ev);
+		gm_plan_hold(t, call);
 		return FIRST_WAITS;
 	}
 	if (newcomer && g->spec.backward == GM_BACKWARD_EACH) { /* held too, so that the others are told who it is */
-		gm_plan_hold(t, g, call->ev);
+		gm_plan_hold(t, call);
 		gm_plan_step(t, g, GM_REASON_JOIN);
 		return FIRST_WAITS;
 	}
@@ -376,8 +376,12 @@ void gm_members_join(struct gm_turn *t, struct gm_call *call)
 {
 	enum gm_err err = check_join(t, call);
 
+	if (err == GM_E_OK && !call->waited) {
+		gm_wait_supersede(t, &call->group->held, call->ident);
+		gm_wait_supersede(t, &call->group->behind, call->ident);
+	}
 	if (err == GM_E_OK && gm_rejoin_first(t->core, call)) {
-		err = gm_rejoin_hold(call);
+		err = gm_rejoin_hold(t->core, call);
 		if (err == GM_E_OK)
 			return;
 	}

@@ -41,11 +41,11 @@ bool gm_rejoin_first(const struct gm_core *c, const struct gm_call *call)
 	       !gm_rejoin_expected(c, call->group, call->ident);
 }
 
-enum gm_err gm_rejoin_hold(const struct gm_call *call)
+enum gm_err gm_rejoin_hold(const struct gm_core *c, const struct gm_call *call)
 {
 	if (call->group->behind.n >= BEHIND_MAX)
 		return GM_E_BUSY;
-	gm_wait_add(&call->group->behind, call->ev);
+	gm_wait_add(c, &call->group->behind, call);
 	return GM_E_OK;
 }
 

@@ -157,11 +157,19 @@ void gm_plan_keys_due(struct gm_turn *t, struct gm_group *g)
 
 /* ---- Joins that wait for the window */
 
-void gm_wait_add(struct gm_wait *w, const struct gm_ev_request *ev)
+static uint64_t hash_of(const struct gm_core *c, const struct gm_ident *ident)
 {
+	return gm_ident_hash(c, ident->as_id, (struct gm_bytes){ident->osc_id, ident->osc_id_n});
+}
+
+void gm_wait_add(const struct gm_core *c, struct gm_wait *w, const struct gm_call *call)
+{
+	const struct gm_ev_request *ev = call->ev;
 	struct gm_held *h = gm_must_alloc(NULL, sizeof(*h));
 
 	h->next = NULL;
+	h->ident = hash_of(c, call->ident);
+	gm_idents_add(c, &w->idents, call->ident);
 	h->event = gm_must_alloc(NULL, ev->rec.len);
 	memcpy(h->event, ev, ev->rec.len);
 	*(w->first ? w->last : &w->first) = h;
@@ -169,10 +177,32 @@ void gm_wait_add(struct gm_wait *w, const struct gm_ev_request *ev)
 	w->n++;
 }
 
+/* One who asks again must not fill the line, nor become a member as often as it asked. */
+void gm_wait_supersede(struct gm_turn *t, struct gm_wait *w, const struct gm_ident *ident)
+{
+	uint64_t hash = hash_of(t->core, ident);
+	struct gm_held **link = &w->first;
+
+	if (!gm_idents_have(t->core, &w->idents, ident))
+		return;
+	while ((*link)->ident != hash)
+		link = &(*link)->next;
+	struct gm_held *h = *link;
+	*link = h->next;
+	if (!h->next)
+		w->last = link;
+	w->n--;
+	gm_idents_remove(t->core, &w->idents, ident);
+	gm_reply_err(t, h->event, GM_E_BUSY);
+	free(h->event);
+	free(h);
+}
+
 struct gm_held *gm_wait_take(struct gm_wait *w)
 {
 	struct gm_held *h = w->first;
 
+	gm_map_free(&w->idents);
 	*w = (struct gm_wait){0};
 	return h;
 }
@@ -188,10 +218,10 @@ void gm_wait_answer(struct gm_turn *t, struct gm_held *held, enum gm_waited wait
 	}
 }
 
-void gm_plan_hold(struct gm_turn *t, struct gm_group *g, const struct gm_ev_request *ev)
+void gm_plan_hold(struct gm_turn *t, const struct gm_call *call)
 {
-	gm_wait_add(&g->held, ev);
-	gm_plan_ask(t, g, GM_REASON_JOIN, GM_HASTE_WINDOW);
+	gm_wait_add(t->core, &call->group->held, call);
+	gm_plan_ask(t, call->group, GM_REASON_JOIN, GM_HASTE_WINDOW);
 }
 
 /* Members are told of them, unless they are too many. KG §11.1 */

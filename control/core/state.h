@@ -118,6 +118,7 @@ struct gm_ask { /* introspect.c */
 	struct gm_timer deadline;
 	uint32_t number; /* of the ask that is out; 0: the place is free */
 	uint32_t as_id;
+	uint32_t only; /* the one that can answer; 0: any */
 	bool silent; /* one that was asked before gave no answer */
 	struct gm_rec *event; /* a copy: the token's, or the request's that updates rights */
 };
@@ -167,9 +168,11 @@ enum gm_haste { GM_HASTE_WINDOW, GM_HASTE_NOW, GM_HASTE_SUPERSEDE };
 struct gm_held { /* a Join Request that waits */
 	struct gm_held *next;
 	struct gm_ev_request *event;
+	uint64_t ident; /* gm_ident_hash() of who sent it: the identity may be gone when it is answered */
 };
-struct gm_wait { /* a line of them; last is set where first is */
+struct gm_wait { /* a line of them, one of each identity; last is set where first is */
 	struct gm_held *first, **last;
+	struct gm_map idents;
 	unsigned n;
 };
 enum gm_waited { GM_WAITED_NOT, GM_WAITED_ANSWER, GM_WAITED_REJOINS, GM_WAITED_REKEY }; /* ANSWER: of an AS */
@@ -444,7 +447,7 @@ void gm_creds_of_joiners(struct gm_turn *t, const struct gm_group *g, struct gm_
 
 /* rekey_plan.c */
 void gm_plan_ask(struct gm_turn *t, struct gm_group *g, enum gm_reason reason, enum gm_haste haste);
-void gm_plan_hold(struct gm_turn *t, struct gm_group *g, const struct gm_ev_request *ev);
+void gm_plan_hold(struct gm_turn *t, const struct gm_call *call);
 void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason);
 void gm_plan_joined(struct gm_group *g, const struct gm_member *m); /* who was held for the step */
 void gm_plan_due(struct gm_turn *t, struct gm_group *g);      /* its timer rang */
@@ -455,7 +458,8 @@ void gm_plan_delivered(struct gm_turn *t, const struct gm_ev_delivered *ev);
 void gm_plan_resume(struct gm_turn *t, struct gm_group *g); /* the walk of the current version once more */
 void gm_plan_owe_active(struct gm_turn *t, struct gm_group *g); /* the caller stores it */
 void gm_plan_active_told(struct gm_turn *t, struct gm_group *g);
-void gm_wait_add(struct gm_wait *w, const struct gm_ev_request *ev);
+void gm_wait_add(const struct gm_core *c, struct gm_wait *w, const struct gm_call *call);
+void gm_wait_supersede(struct gm_turn *t, struct gm_wait *w, const struct gm_ident *ident); /* 5.03 to what is older */
 struct gm_held *gm_wait_take(struct gm_wait *w);
 void gm_wait_answer(struct gm_turn *t, struct gm_held *held, enum gm_waited waited); /* and free; t NULL: free only */
 struct gm_stale_set *gm_stale_of(const struct gm_group *g, uint64_t version); /* NULL: not kept */
@@ -469,7 +473,7 @@ void gm_rejoin_expect(const struct gm_turn *t, struct gm_group *g, const struct 
 bool gm_rejoin_expected(const struct gm_core *c, const struct gm_group *g, const struct gm_ident *ident);
 void gm_rejoin_came(struct gm_turn *t, struct gm_group *g, struct gm_ident *ident); /* or never will */
 bool gm_rejoin_first(const struct gm_core *c, const struct gm_call *call); /* others go before this Join */
-enum gm_err gm_rejoin_hold(const struct gm_call *call); /* BUSY: too many wait */
+enum gm_err gm_rejoin_hold(const struct gm_core *c, const struct gm_call *call); /* BUSY: too many wait */
 void gm_rejoin_due(struct gm_turn *t, struct gm_group *g); /* all came, or its timer rang */
 
 /* evict.c */

@@ -232,13 +232,17 @@ Test(rejoin, of_those_whose_sender_ids_were_too_long_goes_first_and_costs_one_re
 
 Test(rejoin, holds_so_many_newcomers_and_sends_the_rest_away_for_now)
 {
+	rig.config.contexts_max = 2000;
+	rig_restart(&rig);
 	make();
-	struct rig_client a = rig_member(&rig, 1, "g1", REQ), c = token(4);
+	struct rig_client a = rig_member(&rig, 1, "g1", REQ), c[1025];
 
 	change_signatures();
+	for (unsigned i = 0; i < 1025; i++)
+		c[i] = token(4 + i);
 	for (unsigned i = 0; i < 1024; i++)
-		cr_assert_eq(join(&c).type, 0);
-	struct rig_answer sent = join(&c);
+		cr_assert_eq(join(&c[i]).type, 0);
+	struct rig_answer sent = join(&c[1024]);
 	cr_expect_eq(sent.code, GM_COAP(5, 3));
 	cr_expect_gt(sent.max_age, 0u);
 	cr_expect_eq(join(&a).code, GM_COAP(2, 4), "members are served");
@@ -290,4 +294,54 @@ Test(rejoin, of_one_put_out_of_two_groups_goes_before_newcomers_in_each)
 	cr_assert_eq(set_in("g2", short_nonces), GM_E_OK);
 	cr_expect_eq(join_in(&a, "g1").code, GM_COAP(2, 1));
 	cr_expect_eq(join_in(&a, "g2").code, GM_COAP(2, 1));
+}
+
+Test(rejoin, holds_one_join_of_a_newcomer_and_answers_the_older)
+{
+	make();
+	struct rig_client a = rig_member(&rig, 1, "g1", REQ), c = token(4), d = token(5);
+
+	change_signatures();
+	cr_expect_eq(join(&c).type, 0, "held");
+	for (unsigned i = 0; i < 1100; i++)
+		cr_assert_eq(join(&c).code, GM_COAP(5, 3), "the older's answer");
+	cr_expect_eq(join(&d).type, 0, "there is room");
+	cr_expect_eq(join(&c).code, GM_COAP(5, 3));
+	cr_expect_eq(join(&a).code, GM_COAP(2, 4));
+	rig_pass(&rig, 0);
+	cr_expect_eq(rig_effects(&rig, GM_EFF_JOINED), 2u);
+	cr_expect(is_member(&c) && is_member(&d));
+}
+
+Test(rejoin, of_a_newcomer_that_asks_again_when_all_have_come_costs_one_sender_id)
+{
+	make();
+	struct rig_client a = rig_member(&rig, 1, "g1", REQ), c = token(4);
+
+	change_signatures();
+	cr_expect_eq(join(&c).type, 0, "held");
+	cr_expect_eq(join(&a).code, GM_COAP(2, 4));
+	unsigned stale = rig_info(&rig, "g1").stale_now;
+	join(&c);
+	cr_expect_eq(rig_effects(&rig, GM_EFF_JOINED), 1u);
+	cr_expect_eq(rig_effects(&rig, GM_EFF_REPLY), 1u, "5.03 to the older");
+	rig_pass(&rig, 0);
+	cr_expect_eq(rig_effects(&rig, GM_EFF_JOINED), 0u);
+	cr_expect_eq(rig_info(&rig, "g1").stale_now, stale);
+}
+
+Test(rejoin, of_one_who_asks_twice_within_the_window_is_one_membership)
+{
+	spec.backward = GM_BACKWARD_WINDOW;
+	make();
+	rig_member(&rig, 1, "g1", REQ);
+	rig_pass(&rig, 5000);
+	struct rig_client c = token(4), d = token(5);
+
+	cr_expect_eq(join(&c).type, 0, "held");
+	cr_expect_eq(join(&c).code, GM_COAP(5, 3), "the older's answer");
+	cr_expect_eq(join(&d).type, 0, "behind the newer");
+	rig_pass(&rig, 1000);
+	cr_expect_eq(rig_effects(&rig, GM_EFF_JOINED), 2u);
+	cr_expect_eq(rig_info(&rig, "g1").stale_now, 0u);
 }

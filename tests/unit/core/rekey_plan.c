@@ -488,9 +488,14 @@ Test(rekey, one_who_waits_and_asks_again_becomes_one_member)
 	cr_assert_eq(rig_token(&rig, &c), GM_E_OK);
 	rig_join(&rig, &c, &j);
 	leave(&only);
-	cr_expect_eq(rig_join(&rig, &c, &j).code, GM_COAP(2, 4));
+	cr_expect_eq(rig_join(&rig, &c, &j).code, GM_COAP(2, 1));
+	const struct gm_eff_reply *older = rig_effect(&rig, GM_EFF_REPLY, 0);
+	cr_assert_not_null(older);
+	cr_expect_eq(older->code, GM_COAP(5, 3));
+	cr_expect_eq(rig_effects(&rig, GM_EFF_JOINED), 1u);
 	cr_expect_eq(version(), 1u);
 	cr_expect_eq(rig_info(&rig, "g1").members, 1u);
+	cr_expect_eq(rig_info(&rig, "g1").stale_now, 0u);
 }
 
 Test(rekey, a_group_deleted_takes_those_who_waited_along)
