@@ -134,14 +134,14 @@ void gm_introspect_free(struct gm_core *c)
 
 /* ---- asking */
 
-/* In the order of their ids, which no removal changes. */
-static struct gm_as *next_as(const struct gm_core *c, uint32_t after)
+/* In the order of their ids, which no removal changes. only: the one that may be asked, 0: any */
+static struct gm_as *next_as(const struct gm_core *c, uint32_t after, uint32_t only)
 {
 	struct gm_as *next = NULL;
 
 	for (unsigned i = 0; i < c->ases_n; i++) {
 		struct gm_as *as = &c->ases[i];
-		if (as->spec.introspect[0] && as->id > after && (!next || as->id < next->id))
+		if (as->spec.introspect[0] && as->id > after && (!only || as->id == only) && (!next || as->id < next->id))
 			next = as;
 	}
 	return next;
@@ -243,7 +243,7 @@ static void decide(struct gm_turn *t, struct gm_ask *q, const struct gm_cwt *cwt
 /* On to the next, or to the end: where one gave no answer, it may be the one that knows the token. */
 static void go_on(struct gm_turn *t, struct gm_ask *q)
 {
-	struct gm_as *as = next_as(t->core, q->as_id);
+	struct gm_as *as = next_as(t->core, q->as_id, q->only);
 
 	if (as)
 		send_ask(t, q, as);
@@ -251,15 +251,26 @@ static void go_on(struct gm_turn *t, struct gm_ask *q)
 		decide(t, q, NULL, (struct gm_bytes){0}, q->silent ? GM_E_AS_SILENT : GM_E_TOKEN_INACTIVE);
 }
 
+/* Rights are updated by a token of the same authorization server only; others need not hear of it. */
+static uint32_t only_of(const struct gm_core *c, const struct gm_rec *event)
+{
+	const struct gm_ev_request *ev = event->type == GM_EV_REQUEST ? (const void *)event : NULL;
+	const struct gm_assoc *a = ev ? gm_assoc_by_ctx(c, ev->ctx) : NULL;
+
+	return a ? gm_ident_at(c, a->ident)->as_id : 0;
+}
+
 enum gm_err gm_introspect_begin(struct gm_turn *t, const struct gm_rec *event)
 {
-	struct gm_as *as = next_as(t->core, 0);
+	uint32_t only = only_of(t->core, event);
+	struct gm_as *as = next_as(t->core, 0, only);
 	struct gm_ask *q = as ? place_for(t, event) : NULL;
 
 	if (!as)
 		return GM_E_TOKEN_KEY;
 	if (!q)
 		return GM_E_BUSY;
+	q->only = only;
 	q->event = gm_must_alloc(NULL, event->len);
 	memcpy(q->event, event, event->len);
 	send_ask(t, q, as);

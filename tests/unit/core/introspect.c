@@ -400,6 +400,32 @@ Test(introspect, has_room_for_updates_of_rights_whatever_strangers_post)
 	cr_expect_eq(((const struct gm_eff_reply *)rig_effect(&rig, GM_EFF_REPLY, 0))->code, GM_COAP(2, 1));
 }
 
+Test(introspect, of_an_update_of_rights_asks_the_issuer_of_the_first_token_alone)
+{
+	second_as();
+	struct gm_cwt cwt = claims_of(&client);
+	answer(post(), NULL);
+	answer(rig_ask(&rig, 0), &cwt);
+	cr_assert_eq(decision(), GM_E_OK);
+	struct rig_client c = client, newer;
+	struct rig_join j = {.group = "g1", .roles = REQ, .cred = "credential"};
+	c.ctx = GM_CTX_ID(7, 0, 1);
+	c.as_id = SECOND;
+	cr_assert_eq(rig_join(&rig, &c, &j).type, GM_EFF_JOINED);
+	cwt = update_of(&c, &newer);
+	reference.client = &newer;
+	rig_token_update(&rig, &c, &reference);
+	cr_assert_not_null(rig_ask(&rig, 0));
+	cr_expect_eq(rig_ask(&rig, 0)->as_id, SECOND);
+	answer(rig_ask(&rig, 0), &cwt);
+	cr_expect_eq(((const struct gm_eff_reply *)rig_effect(&rig, GM_EFF_REPLY, 0))->code, GM_COAP(2, 1));
+	newer.token = 2;
+	rig_token_update(&rig, &c, &reference);
+	answer(rig_ask(&rig, 0), NULL);
+	cr_expect_eq(rig_effects(&rig, GM_EFF_ASK), 0u);
+	cr_expect_eq(((const struct gm_eff_reply *)rig_effect(&rig, GM_EFF_REPLY, 0))->code, GM_COAP(4, 1));
+}
+
 Test(introspect, refuses_an_update_of_rights_that_is_inactive_or_for_another_key)
 {
 	struct rig_client c = joined(), newer;
