@@ -53,6 +53,75 @@ struct gm_ed25519_job {
  * neighbours alone. */
 uint64_t gm_ed25519_verify(const struct gm_ed25519_job *jobs, unsigned n);
 
+/* ---- Ed25519, many signatures as one equation
+ *
+ * A random combination of all equations, each with a coefficient of 126 bits, is one equation of which most is shared:
+ * per signature it costs a half (64 jobs) to a third (1,024) of a lane. Only if it does not hold are the lanes asked,
+ * once and for all jobs, and that costs what it had cost without a batch, and the batch. The answers are those of
+ * gm_ed25519_verify(); a bad signature passes with a probability of 2^-126. Processors without lanes have no batches:
+ * there this is gm_ed25519_verify() again and again.
+ */
+#define GM_ED25519_BATCH_MAX 4096u
+#define GM_ED25519_BATCH_WORDS(n) (((n) + 63u) / 64u)
+/* Bytes that a batch of up to n jobs computes in, aligned to 64; at most 1.8 MiB. Nothing is left there to be kept. */
+#define GM_ED25519_BATCH_ROOM(n) (200u * 1024u + 400u * (((n) + 15u) & ~15u))
+
+/* The decoded form of a key, for signers that come again: where it is at hand a batch saves half of its decoding, a
+ * fifth of all it does. Public, and the same on every processor. */
+struct gm_ed25519_point {
+	uint8_t x[32]; /* the coordinate that the key has but the sign of */
+};
+
+/* false: no signature by this key is good. That is so where it is no canonical encoding, of small order, or no point. */
+bool gm_ed25519_point_from_key(struct gm_ed25519_point *point, const uint8_t pub[static GM_ED25519_PUB]);
+
+struct gm_ed25519_point_job {
+	const uint8_t *pub;             /* GM_ED25519_PUB bytes */
+	struct gm_ed25519_point *point; /* out */
+};
+/* The same for up to GM_BATCH_MAX keys; bit i is unset, and the point all zero, where the answer is false. */
+uint64_t gm_ed25519_points_from_keys(const struct gm_ed25519_point_job *jobs, unsigned n);
+
+struct gm_ed25519_batch {
+	const struct gm_ed25519_job *jobs;
+	const struct gm_ed25519_point *const *points; /* NULL, or for each job that of its key, or NULL */
+	unsigned n;                                   /* 0 to GM_ED25519_BATCH_MAX */
+	/* GM_ED25519_SEED bytes of gm_random(), drawn when the last job was there, and used for no other batch: who knows
+	 * them before can make bad signatures that pass. (As what is verified is hashed with them, not even then is it easy.) */
+	const uint8_t *seed;
+	void *room; /* GM_ED25519_BATCH_ROOM(n) bytes, aligned to 64; NULL: the lanes alone */
+};
+
+/* Bit i % 64 of good[i / 64] is set where jobs[i] is good, the others of GM_ED25519_BATCH_WORDS(n) words are not.
+ * Returns how many are good. A point that is not the one of its key changes no answer; it costs more than none. */
+unsigned gm_ed25519_verify_batch(uint64_t *good, const struct gm_ed25519_batch *batch);
+
+/* ---- how many to verify as one equation
+ *
+ * One bad signature makes the whole batch cost its price in lanes too. So a batch is the larger, the rarer bad ones
+ * are, and whoever is not known, or has just sent a bad one, goes to the lanes and fails there alone:
+ *
+ *	for signers whom gm_ed25519_standing_batches() lets in:
+ *		n = gm_ed25519_policy_size(policy, waiting)
+ *		n > 0: gm_ed25519_verify_batch() of the next n; n = 0: gm_ed25519_verify() of the next up to GM_BATCH_MAX
+ *		gm_ed25519_policy_learn() of either
+ *	the others: gm_ed25519_verify()
+ *	all: standing = gm_ed25519_standing_after(standing, good)
+ */
+struct gm_ed25519_policy {
+	uint32_t bad; /* share of bad signatures in what was learnt last, of 2^32. All 0 is a good start */
+};
+
+unsigned gm_ed25519_policy_size(const struct gm_ed25519_policy *policy, unsigned waiting);
+/* bad <= n <= GM_ED25519_BATCH_MAX */
+void gm_ed25519_policy_learn(struct gm_ed25519_policy *policy, unsigned n, unsigned bad);
+
+/* What is known of a signer, in a byte of the caller's record; 0: nothing. One good signature lets a newcomer into
+ * batches; a bad one keeps everyone out until GM_ED25519_PENANCE good ones have come, one after the other. */
+#define GM_ED25519_PENANCE 8u
+uint8_t gm_ed25519_standing_after(uint8_t standing, bool good);
+bool gm_ed25519_standing_batches(uint8_t standing);
+
 struct gm_ed25519_sign_job {
 	const uint8_t *seed; /* GM_ED25519_SEED bytes, secret */
 	const uint8_t *pub;  /* GM_ED25519_PUB bytes, must belong to seed */
