@@ -302,6 +302,19 @@ enum gm_err gm_cose_open(const struct gm_cose *msg, const struct gm_cose_key *ke
 	return open_tagged(msg, key, out, cap, out_n);
 }
 
+bool gm_cose_signed(const struct gm_cose *msg, const struct gm_cose_key *key, uint8_t *text, size_t cap, size_t *n)
+{
+	const struct algorithm *a = algorithm_of(key->alg);
+	struct gm_out o = gm_out(text, cap);
+
+	if (canonical(key->alg) != GM_ALG_EDDSA || !gm_cose_key_fits(msg, key) ||
+	    !key_sized(a, key->key_n, a->public_n) || msg->tag.n != a->tag_n)
+		return false;
+	put_structure(&o, a->context, msg->protected_, &msg->payload);
+	*n = gm_out_len(&o);
+	return o.err == GM_E_OK;
+}
+
 /* All headers are protected: a token then is the one byte string that revocation by hash asks for. RFC 9770 §4 */
 static struct gm_bytes put_headers(struct gm_out *o, const struct gm_cose_key *key, const uint8_t *iv, size_t iv_n)
 {

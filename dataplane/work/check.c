@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CHECK: datagrams in, checked events out. A burst is parsed, opened in one call, its Joins verified in one call; only what
- * passed becomes a request. */
+/* CHECK: datagrams in, checked events out. What a turn brings is parsed, opened 64 at a time, and its signatures are verified
+ * in one call at its end; only what passed becomes a request. */
 #include <stdio.h>
 
 #include "gm/crypto.h"
@@ -92,7 +92,7 @@ static void hop_to_link(struct worker *w, const struct opening *o, const uint8_t
 
 static void on_empty(struct worker *w, const struct opening *o, const uint8_t *data, size_t n, bool hopped)
 {
-	const struct gm_coap *m = &o->outer;
+	const struct gm_coap *m = o->m;
 	unsigned owner = m->mid >> MID_WORKER_SHIFT;
 
 	if (m->type == GM_COAP_CON) { /* CoAP ping */
@@ -154,18 +154,38 @@ static uint32_t answered(struct worker *w, const struct opening *o, const struct
 	return o->outer.type == GM_COAP_ACK && out->mid != o->outer.mid ? 0 : c->out;
 }
 
+uint8_t *gm_texts_take(struct worker *w, size_t n)
+{
+	uint8_t *p = w->texts + w->texts_n;
+
+	if (n > TEXTS - w->texts_n)
+		return NULL;
+	w->texts_n += (n + 63) & ~(size_t)63; /* TEXTS is a multiple */
+	return p;
+}
+
+void gm_texts_trim(struct worker *w, const uint8_t *last, size_t n)
+{
+	w->texts_n = (size_t)(last - w->texts) + ((n + 63) & ~(size_t)63);
+}
+
 static bool prepare_open(struct worker *w, struct opening *o, const struct ctx *c, bool is_request)
 {
-	unsigned i = w->openings_n;
+	unsigned i = w->openings_n - w->openings_at;
+	size_t n = o->m->payload.n;
 
-	return gm_oscore_unwrap(&c->keys, o->outer.payload, &o->option, &o->request, is_request, w->text[i], TEXT_MAX,
+	return n <= TEXT_MAX && (o->text = gm_texts_take(w, n)) &&
+	       gm_oscore_unwrap(&c->keys, o->m->payload, &o->option, &o->request, is_request, o->text, n,
 	                        &w->open_scratch[i], &w->open_job[i]) == GM_E_OK;
 }
 
+static void open_batch(struct worker *w);
+
 static void take(struct worker *w)
 {
-	if (++w->openings_n == BURST)
-		gm_check_finish(w);
+	w->openings_n++;
+	if (w->openings_n - w->openings_at == BURST)
+		open_batch(w);
 }
 
 static void on_response(struct worker *w, struct opening *o, const uint8_t *data, size_t n, bool hopped)
@@ -192,7 +212,7 @@ static void on_response(struct worker *w, struct opening *o, const uint8_t *data
 		return;
 	}
 	const struct out *out = gm_out_at(w, o->out);
-	if (!o->outer.has_oscore || gm_oscore_option_decode(o->outer.oscore, &o->option) != GM_E_OK) {
+	if (!o->m->has_oscore || gm_oscore_option_decode(o->m->oscore, &o->option) != GM_E_OK) {
 		/* The member has lost the context, or refuses without it; anybody else says nothing to us. */
 		if (gm_addr_eq(&out->peer, &o->peer) && o->outer.type == GM_COAP_ACK)
 			gm_out_end(w, o->out, false);
@@ -264,7 +284,7 @@ static bool seen_before(struct worker *w, const struct ctx *c, const struct open
 
 static void on_protected(struct worker *w, struct opening *o, const uint8_t *data, size_t n, bool hopped)
 {
-	enum gm_err err = gm_oscore_option_decode(o->outer.oscore, &o->option);
+	enum gm_err err = gm_oscore_option_decode(o->m->oscore, &o->option);
 
 	if (err != GM_E_OK || !o->option.has_kid || !o->option.piv_n) {
 		oscore_error(w, o, GM_E_OSCORE_OPTION);
@@ -308,7 +328,7 @@ static void on_protected(struct worker *w, struct opening *o, const uint8_t *dat
 
 static void on_plain(struct worker *w, struct opening *o)
 {
-	const struct gm_coap *m = &o->outer;
+	const struct gm_coap *m = o->m;
 	struct xch x = xch_of(o);
 	bool authz = m->path_n == 1 && gm_bytes_is(m->path[0], "authz-info");
 
@@ -331,15 +351,18 @@ static void on_plain(struct worker *w, struct opening *o)
 void gm_check_datagram(struct worker *w, const uint8_t *data, size_t n, const struct gm_addr *peer,
                        const struct gm_addr *local, bool hopped)
 {
-	struct opening *o = &w->opening[w->openings_n];
+	struct gm_coap m;
 
-	memset(o, 0, sizeof *o);
-	o->peer = *peer;
-	o->local = *local;
-	o->datagram_n = (uint16_t)n;
+	if (w->openings_n == TURN_MAX || w->tokens_n == TURN_MAX || TEXTS - w->texts_n < 4 * TEXT_MAX)
+		gm_check_finish(w);
+	struct opening *o = &w->opening[w->openings_n];
 	if (!hopped)
 		COUNT(w, rx);
-	if (gm_coap_decode((struct gm_bytes){data, n}, &o->outer) != GM_E_OK) {
+	enum gm_err err = gm_coap_decode((struct gm_bytes){data, n}, &m);
+	*o = (struct opening){
+		.m = &m, .outer = {m.type, m.code, m.token_len, {0}, m.mid}, .peer = *peer, .local = *local, .datagram_n = (uint16_t)n};
+	memcpy(o->outer.token, m.token, sizeof o->outer.token);
+	if (err != GM_E_OK) {
 		COUNT(w, rx_bad);
 		if (n >= 4 && data[0] >> 6 == 1 && o->outer.type == GM_COAP_CON)
 			gm_send_empty(w, peer, local, GM_COAP_RST, o->outer.mid);
@@ -352,11 +375,11 @@ void gm_check_datagram(struct worker *w, const uint8_t *data, size_t n, const st
 		on_response(w, o, data, n, hopped);
 	else if (class != 0 || o->outer.type == GM_COAP_ACK || o->outer.type == GM_COAP_RST)
 		reject(w, o);
-	else if (o->outer.has_oscore && o->outer.has_proxy)
+	else if (m.has_oscore && m.has_proxy)
 		plain_error(w, o, GM_E_PROXY);
-	else if (o->outer.has_oscore && o->outer.unknown_critical)
+	else if (m.has_oscore && m.unknown_critical)
 		plain_error(w, o, GM_E_BAD_OPTION);
-	else if (o->outer.has_oscore)
+	else if (m.has_oscore)
 		on_protected(w, o, data, n, hopped);
 	else
 		on_plain(w, o);
@@ -512,9 +535,7 @@ static void check_cred(const struct worker *w, struct checked *k, const struct g
 		return;
 	gm_pop_input(&pop, k->join.scope, (struct gm_bytes){c->n_s, sizeof c->n_s}, k->join.cnonce);
 	k->pop_n = gm_out_len(&pop);
-	k->has_job = pop.err == GM_E_OK && gm_proof_is_ed25519(&g->params);
-	k->pop = pop.err == GM_E_OK && !k->has_job &&
-	         gm_proof_verify(&g->params, &g->kdc, &k->pub, gm_out_result(&pop), k->join.verify);
+	k->proof = pop.err == GM_E_OK ? g : NULL;
 }
 
 static void check_control(struct checked *k, const struct opening *o)
@@ -539,7 +560,8 @@ static struct checked *new_checked(struct worker *w, struct opening *o, const st
 	k->res = res;
 	k->moved = w->moved;
 	k->inner = *inner;
-	k->has_job = k->pop = k->control_ok = false;
+	k->proof = NULL;
+	k->control_ok = false;
 	k->cred = GM_E_BAD_CRED;
 	k->group_gen = g ? g->view.gen : 0;
 	return k;
@@ -814,62 +836,54 @@ static void request_opened(struct worker *w, struct opening *o, struct gm_bytes 
 		take_request(w, o, c, &inner, res, NULL);
 }
 
-static void verify_joins(struct worker *w)
+void gm_check_verified(struct worker *w, struct checked *k, bool good)
 {
-	struct gm_ed25519_job job[BURST];
-	unsigned of[BURST], n = 0;
-	uint64_t good = 0;
+	w->moved = k->moved;
+	if (gm_ctx_at(w, k->o->ctx))
+		hand_up(w, k->o, &k->inner, k->res, k, good);
+	gm_blob_drop(&k->hold);
+}
 
-	for (unsigned i = 0; i < w->joins_n; i++) {
-		struct checked *k = &w->join[i];
-		if (k->parse == GM_E_OK && k->pop)
-			good |= UINT64_C(1) << i;
-		if (k->parse != GM_E_OK || !k->has_job)
-			continue;
-		job[n] = (struct gm_ed25519_job){
-			.pub = k->pub.x, .sig = k->join.verify.p, .msg = k->pop_input, .msg_len = k->pop_n};
-		of[n++] = i;
+static void opened(struct worker *w, struct opening *o, size_t text_n, bool good)
+{
+	struct gm_bytes plain = {o->text, text_n};
+
+	if (!good) {
+		COUNT(w, rx_undecryptable);
+		if (!o->out)
+			oscore_error(w, o, GM_E_DECRYPT);
+	} else if (o->out) {
+		response_opened(w, o, plain);
+	} else {
+		request_opened(w, o, plain);
 	}
-	uint64_t mask = n ? gm_ed25519_verify(job, n) : 0;
-	if (n)
-		gm_work_hist(w->stats.hist_verify, n);
-	for (unsigned i = 0; i < n; i++)
-		if (mask >> i & 1)
-			good |= UINT64_C(1) << of[i];
-	for (unsigned i = 0; i < w->joins_n; i++) {
-		struct checked *k = &w->join[i];
-		w->moved = k->moved;
-		if (gm_ctx_at(w, k->o->ctx))
-			hand_up(w, k->o, &k->inner, k->res, k, good >> i & 1);
-		gm_blob_drop(&k->hold);
+}
+
+static void open_batch(struct worker *w)
+{
+	unsigned n = w->openings_n - w->openings_at;
+
+	if (n) {
+		uint64_t good = gm_aead_open_many(w->open_job, n);
+		gm_work_hist(w->stats.hist_open, n);
+		for (unsigned i = 0; i < n; i++)
+			opened(w, &w->opening[w->openings_at + i], w->open_job[i].text_len, good >> i & 1);
 	}
-	atomic_fetch_add_explicit(&w->stats.joins, w->joins_n, memory_order_relaxed);
-	w->joins_n = 0;
+	w->openings_at = w->openings_n;
+	if (gm_verify_waits(w))
+		return;
+	w->openings_n = w->openings_at = 0;
+	w->texts_n = 0;
 }
 
 void gm_check_finish(struct worker *w)
 {
-	unsigned n = w->openings_n;
-
-	if (!n)
+	open_batch(w);
+	if (!gm_verify_waits(w))
 		return;
-	uint64_t good = gm_aead_open_many(w->open_job, n);
-	gm_work_hist(w->stats.hist_open, n);
-	for (unsigned i = 0; i < n; i++) {
-		struct opening *o = &w->opening[i];
-		struct gm_bytes plain = {w->text[i], w->open_job[i].text_len};
-		if (!(good >> i & 1)) {
-			COUNT(w, rx_undecryptable);
-			if (!o->out)
-				oscore_error(w, o, GM_E_DECRYPT);
-		} else if (o->out) {
-			response_opened(w, o, plain);
-		} else {
-			request_opened(w, o, plain);
-		}
-	}
-	verify_joins(w);
-	w->openings_n = 0;
+	gm_box_flush(w); /* what is decided does not wait for signatures */
+	gm_verify(w);
+	open_batch(w); /* nothing more: all room is free again */
 }
 
 unsigned gm_check_hops(struct worker *w)
@@ -879,15 +893,12 @@ unsigned gm_check_hops(struct worker *w)
 
 	for (unsigned from = 0; from < w->workers; from++) {
 		struct gm_ring *ring = w->hop_in[from];
-		struct hop *h;
-		while (ring && n < BURST && (h = gm_ring_peek(ring, &len))) {
-			uint32_t size = h->n < TEXT_MAX ? h->n : TEXT_MAX;
-			struct gm_addr peer = h->peer, local = h->local;
-			memcpy(w->hop_data[n], h->data, size);
+		const struct hop *h;
+		while (ring && n < TURN_MAX && (h = gm_ring_peek(ring, &len))) {
+			gm_check_datagram(w, h->data, h->n, &h->peer, &h->local, true);
 			gm_ring_release(ring);
-			gm_check_datagram(w, w->hop_data[n++], size, &peer, &local, true);
+			n++;
 		}
 	}
-	gm_check_finish(w);
 	return n;
 }

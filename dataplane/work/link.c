@@ -271,7 +271,7 @@ static bool open_with(const struct gm_oscore_keys *keys, uint64_t seq, const str
 	struct gm_aead_job job;
 
 	request.piv_n = gm_oscore_piv(request.piv, seq);
-	if (gm_oscore_unwrap(keys, o->outer.payload, &x->option, &request, false, x->text, sizeof x->text, &scratch, &job) !=
+	if (gm_oscore_unwrap(keys, o->m->payload, &x->option, &request, false, x->text, sizeof x->text, &scratch, &job) !=
 	            GM_E_OK ||
 	    !gm_aead_open_many(&job, 1))
 		return false;
@@ -383,7 +383,7 @@ static void take_answer(struct worker *w, struct link *l, unsigned i, bool notif
 
 static bool take_response(struct worker *w, struct link *l, const struct opening *o, struct opened *x)
 {
-	const struct gm_coap *m = &o->outer;
+	const struct gm_coap *m = o->m;
 	unsigned i;
 
 	if (m->type == GM_COAP_CON && acked_before(w, l, m)) {
@@ -415,7 +415,7 @@ static bool take_response(struct worker *w, struct link *l, const struct opening
 
 bool gm_link_response(struct worker *w, const struct opening *o)
 {
-	const struct gm_coap *m = &o->outer;
+	const struct gm_coap *m = o->m;
 	struct link *l = m->token[1] < LINKS_MAX ? w->as_links[m->token[1]] : NULL;
 	struct opened x;
 
@@ -444,7 +444,7 @@ static bool empty_to(struct worker *w, struct link *l, unsigned i, struct flight
 
 bool gm_link_empty(struct worker *w, const struct opening *o)
 {
-	const struct gm_coap *m = &o->outer;
+	const struct gm_coap *m = o->m;
 
 	for (unsigned p = 0; p < LINKS_MAX; p++) {
 		struct link *l = w->as_links[p];

@@ -5,7 +5,6 @@
 #include "work/worker.h"
 
 #include <errno.h>
-#include <unistd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -15,7 +14,6 @@
 #define UP_BYTES (16u << 20)
 #define DOWN_BYTES (32u << 20)
 #define HOP_BYTES (2u << 20)
-#define GATHER_US 200u
 
 void gm_work_hist(_Atomic uint64_t *hist, uint64_t v)
 {
@@ -77,17 +75,21 @@ static void read_clocks(struct worker *w)
 	w->wall_s = ts.tv_sec;
 }
 
-static bool receive(struct worker *w)
+/* All that is there, as far as one turn takes it. */
+static unsigned receive(struct worker *w)
 {
 	struct gm_dgram d[BURST];
-	unsigned n = w->ops->rx_burst(w->port, d, BURST);
+	unsigned all = 0, n;
 
-	for (unsigned i = 0; i < n; i++)
-		gm_check_datagram(w, d[i].data, d[i].len, &d[i].peer, &d[i].local, false);
-	gm_check_finish(w);
-	if (n)
-		w->ops->rx_put(w->port, d, n);
-	return n > 0;
+	do {
+		n = w->ops->rx_burst(w->port, d, BURST);
+		for (unsigned i = 0; i < n; i++)
+			gm_check_datagram(w, d[i].data, d[i].len, &d[i].peer, &d[i].local, false);
+		if (n)
+			w->ops->rx_put(w->port, d, n);
+		all += n;
+	} while (n == BURST && all < TURN_MAX);
+	return all;
 }
 
 /* Wake those who have got something, once per turn. */
@@ -121,8 +123,9 @@ bool gm_worker_turn(struct worker *w)
 	read_clocks(w);
 	bool worked = gm_effects_run(w);
 	if (w->ready) {
-		worked |= receive(w);
-		worked |= gm_check_hops(w) > 0;
+		unsigned n = receive(w) + gm_check_hops(w);
+		gm_check_finish(w);
+		worked |= n > 0;
 	}
 	gm_shards_ask(w);
 	gm_timers_run(w);
@@ -157,8 +160,6 @@ static void sleep_a_while(struct worker *w)
 	atomic_store(&w->asleep, 1);
 	if (!something_waits(w) && !atomic_load(&w->stop))
 		w->ops->wait(w->port, gm_worker_timeout_ns(w));
-	if (w->walks && !atomic_load(&w->stop)) /* confirmations come by the thousand: opened together they cost less */
-		usleep(GATHER_US);
 	atomic_store(&w->asleep, 0);
 }
 

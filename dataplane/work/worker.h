@@ -17,7 +17,9 @@
 #include "work/wheel.h"
 
 #define BURST GM_PORT_BURST
+#define TURN_MAX 1024u          /* datagrams taken from the network in a turn: under backlog, as many signatures in one call */
 #define TEXT_MAX 2048u          /* longest datagram a worker opens */
+#define TEXTS (1u << 20)        /* bytes that wait in a turn: opened messages, posted tokens */
 #define BLOCK_SZX 6u            /* 1,024 bytes: the largest payload sent in one piece */
 #define CONTROL_PATH_MAX 64u
 #define PENDING_MS 60000u       /* a pending context lives this long */
@@ -202,7 +204,8 @@ struct box { /* datagrams on their way out: sealed together, sent together */
 };
 
 struct opening { /* a protected message between parse and verdict */
-	struct gm_coap outer;
+	const struct gm_coap *m; /* while it is parsed: borrows from the datagram */
+	struct { uint8_t type, code, token_len, token[GM_COAP_TOKEN_MAX]; uint16_t mid; } outer;
 	struct gm_oscore_option option;
 	struct gm_oscore_request request;
 	struct gm_addr peer, local;
@@ -211,6 +214,15 @@ struct opening { /* a protected message between parse and verdict */
 	uint32_t out;     /* response to this message of ours; 0: a request */
 	bool repeat;      /* of the last CON, whose answer was a read */
 	uint64_t seq;
+	uint8_t *text;    /* plaintext, once opened */
+};
+
+struct posted_token { /* between parse and verdict on its signature */
+	struct xch x;
+	struct gm_bytes payload; /* of the request, and what is signed: in worker.texts */
+	struct gm_bytes signed_, sig;
+	int32_t format;
+	uint32_t as; /* place in worker.as of the key that it may be under */
 };
 
 struct checked { /* a Join, or an upload of a credential, between parse and verdict on its signature */
@@ -220,7 +232,8 @@ struct checked { /* a Join, or an upload of a credential, between parse and verd
 	struct gm_join_request join; /* of an upload: cred, verify, cnonce */
 	enum gm_err parse, cred;
 	uint32_t group_gen;
-	bool has_job, pop, control_ok, moved; /* has_job: its signature waits for the batch; else pop is the verdict */
+	const struct group *proof; /* that the proof of possession is for; NULL: there is none to be checked */
+	bool control_ok, moved;
 	struct gm_uri uri;
 	struct blob *hold; /* the request's payload, where it came by blocks */
 	uint8_t scope[GM_GROUP_NAME_MAX + 16];
@@ -281,14 +294,18 @@ struct worker {
 	unsigned walks;      /* active, and those that tell of active */
 
 	struct box box;
-	unsigned openings_n, joins_n, signings_n;
-	struct opening opening[BURST];
+	/* What a turn has brought. Openings from openings_at on wait for their call; those before, and all of texts, stay for
+	 * the signatures, which are verified last. */
+	unsigned openings_n, openings_at, joins_n, tokens_n, signings_n;
+	size_t texts_n;
+	struct opening opening[TURN_MAX];
 	struct gm_aead_job open_job[BURST];
 	struct gm_oscore_scratch open_scratch[BURST];
-	uint8_t text[BURST][TEXT_MAX];
-	struct checked join[BURST];
+	struct checked join[TURN_MAX];
+	struct posted_token token[TURN_MAX];
+	struct gm_ed25519_job sig_job[2 * TURN_MAX];
 	struct signing signing[BURST];
-	uint8_t hop_data[BURST][TEXT_MAX];
+	uint8_t texts[TEXTS];
 	uint8_t plain[GM_DGRAM_TX_CAP];
 	uint8_t big[1u << 16];
 
@@ -405,11 +422,20 @@ void gm_xch_done(struct worker *w, uint32_t xid);
 /* ---- check.c */
 void gm_check_datagram(struct worker *w, const uint8_t *data, size_t n, const struct gm_addr *peer,
                        const struct gm_addr *local, bool hopped);
-unsigned gm_check_hops(struct worker *w);    /* what other workers sent over; returns how many */
+unsigned gm_check_hops(struct worker *w); /* what other workers sent over; returns how many */
 void gm_check_finish(struct worker *w); /* open, verify, hand up what the datagrams brought */
+uint8_t *gm_texts_take(struct worker *w, size_t n); /* room until then; NULL: none is left */
+void gm_texts_trim(struct worker *w, const uint8_t *last, size_t n); /* what was taken last needs no more */
+/* The verdict on a Join or an upload: up to core. */
+void gm_check_verified(struct worker *w, struct checked *k, bool good);
+
+/* ---- verify.c: the signatures of a turn */
+bool gm_verify_waits(const struct worker *w);
+void gm_verify(struct worker *w);
 
 /* ---- token.c */
 void gm_token_check(struct worker *w, const struct gm_coap *msg, const struct xch *x);
+void gm_token_verified(struct worker *w, const struct posted_token *t, bool good);
 /* Update of rights: the verdict on the token in msg, as a record behind rec and its slice; needs TEXT_MAX of room. */
 struct gm_slice gm_token_update(struct worker *w, struct gm_rec *rec, const struct gm_coap *msg);
 void gm_token_effect(struct worker *w, const struct gm_eff_token *e);
