@@ -881,7 +881,7 @@ static uint64_t hist_most(const uint64_t hist[static GM_HIST])
 /* clang-format off */
 #define WORKER_COUNTERS(X)                                                                                             \
 	X(rx) X(tx) X(rx_bad) X(rx_stranger) X(rx_replay) X(rx_undecryptable) X(rx_repeat) X(rx_hop) X(hop_drop)       \
-	X(up_full) X(token_ok) X(token_bad) X(requests) X(replies) X(reads_local) X(joins) X(echo_sent)                \
+	X(up_full) X(token_ok) X(token_bad) X(sigs_batched) X(requests) X(replies) X(reads_local) X(joins) X(echo_sent)                \
 	X(pending_expired) X(no_exchange) X(rekey_sent) X(rekey_confirmed) X(rekey_retransmitted) X(rekey_late)        \
 	X(notices) X(notices_told) X(contexts) X(contexts_pending) X(members) X(inflight) X(bodies_bytes)              \
 	X(port_tx_failed) X(port_rx_truncated) X(port_rx_bad) X(port_rx_fragments) X(port_tx_kernel)

@@ -561,7 +561,7 @@ static struct checked *new_checked(struct worker *w, struct opening *o, const st
 	k->moved = w->moved;
 	k->inner = *inner;
 	k->proof = NULL;
-	k->control_ok = false;
+	k->good = k->control_ok = false;
 	k->cred = GM_E_BAD_CRED;
 	k->group_gen = g ? g->view.gen : 0;
 	return k;
@@ -836,11 +836,11 @@ static void request_opened(struct worker *w, struct opening *o, struct gm_bytes 
 		take_request(w, o, c, &inner, res, NULL);
 }
 
-void gm_check_verified(struct worker *w, struct checked *k, bool good)
+void gm_check_verified(struct worker *w, struct checked *k)
 {
 	w->moved = k->moved;
 	if (gm_ctx_at(w, k->o->ctx))
-		hand_up(w, k->o, &k->inner, k->res, k, good);
+		hand_up(w, k->o, &k->inner, k->res, k, k->good);
 	gm_blob_drop(&k->hold);
 }
 

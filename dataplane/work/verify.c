@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The signatures that a turn has brought, of Joins, credentials and tokens: verified together, at its end. */
+/* The signatures that a turn has brought, of Joins, credentials and tokens: verified together, at its end.
+ *
+ * Together means as one equation where its signers are known for good ones, and as far as that pays. Others fail alone, in
+ * the lanes. A token says who issued it, not who has sent it, so of tokens the share of bad ones is what counts. */
 #include "gm/crypto.h"
 #include "work/worker.h"
 
@@ -8,61 +11,128 @@ bool gm_verify_waits(const struct worker *w)
 	return w->joins_n || w->tokens_n;
 }
 
+/* ---- what is known of a signer, by its key. Keys that share a place share what is known: no more than a price. */
+
+static uint8_t *standing_of(struct worker *w, const uint8_t *pub)
+{
+	return &w->standing[gm_worker_hash(w, pub, GM_ED25519_PUB) % STANDINGS];
+}
+
+/* ---- jobs, in order of what they are verified with, and whose each of them is */
+
+static void add(struct sigs *s, struct gm_ed25519_job job, const struct gm_ed25519_point *point, bool *good)
+{
+	s->job[s->n] = job;
+	s->point[s->n] = point;
+	s->good[s->n++] = good;
+}
+
+static void add_tokens(struct worker *w)
+{
+	for (unsigned i = 0; i < w->tokens_n; i++) {
+		struct posted_token *t = &w->token[i];
+		const struct as *as = &w->as[t->as];
+		add(&w->sigs, (struct gm_ed25519_job){as->key.key, t->sig.p, t->signed_.p, t->signed_.n},
+		    as->has_point ? &as->point : NULL, &t->good);
+	}
+}
+
 static bool is_ed25519(const struct checked *k)
 {
 	return k->proof && gm_proof_is_ed25519(&k->proof->params);
 }
 
-static unsigned put_jobs(const struct worker *w, struct gm_ed25519_job *job)
+static void add_joins(struct worker *w, bool known)
 {
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < w->tokens_n; i++) {
-		const struct posted_token *t = &w->token[i];
-		job[n++] = (struct gm_ed25519_job){w->as[t->as].key.key, t->sig.p, t->signed_.p, t->signed_.n};
-	}
 	for (unsigned i = 0; i < w->joins_n; i++) {
-		const struct checked *k = &w->join[i];
-		if (is_ed25519(k))
-			job[n++] = (struct gm_ed25519_job){k->pub.x, k->join.verify.p, k->pop_input, k->pop_n};
+		struct checked *k = &w->join[i];
+		if (is_ed25519(k) && gm_ed25519_standing_batches(*standing_of(w, k->pub.x)) == known)
+			add(&w->sigs, (struct gm_ed25519_job){k->pub.x, k->join.verify.p, k->pop_input, k->pop_n}, NULL, &k->good);
+	}
+}
+
+/* ---- verdicts */
+
+/* n of them from at on; 0: as many as one call of the lanes takes. Returns how many it did. */
+static unsigned verify(struct worker *w, unsigned at, unsigned n, unsigned end, unsigned *bad)
+{
+	struct sigs *s = &w->sigs;
+	uint64_t good[GM_ED25519_BATCH_WORDS(TURN_MAX)];
+	uint8_t seed[GM_ED25519_SEED];
+
+	if (n) {
+		gm_random(seed, sizeof seed);
+		gm_ed25519_verify_batch(good, &(struct gm_ed25519_batch){s->job + at, s->point + at, n, seed, w->sig_room});
+		atomic_fetch_add_explicit(&w->stats.sigs_batched, n, memory_order_relaxed);
+	} else {
+		n = end - at < GM_BATCH_MAX ? end - at : GM_BATCH_MAX;
+		good[0] = gm_ed25519_verify(s->job + at, n);
+	}
+	*bad = 0;
+	for (unsigned i = 0; i < n; i++) {
+		*s->good[at + i] = good[i / 64] >> i % 64 & 1;
+		*bad += !*s->good[at + i];
 	}
 	return n;
 }
 
-static void verify_all(const struct gm_ed25519_job *job, unsigned n, uint64_t *good)
+/* All from at on. policy NULL: in the lanes. */
+static void verify_all(struct worker *w, unsigned at, struct gm_ed25519_policy *policy)
 {
-	for (unsigned i = 0; i < n; i += GM_BATCH_MAX)
-		good[i / GM_BATCH_MAX] = gm_ed25519_verify(job + i, n - i < GM_BATCH_MAX ? n - i : GM_BATCH_MAX);
+	for (unsigned n, bad; at < w->sigs.n; at += n) {
+		n = verify(w, at, policy ? gm_ed25519_policy_size(policy, w->sigs.n - at) : 0, w->sigs.n, &bad);
+		if (policy)
+			gm_ed25519_policy_learn(policy, n, bad);
+	}
 }
 
-static bool bit(const uint64_t *mask, unsigned i)
+static void learn(struct worker *w)
 {
-	return mask[i / 64] >> i % 64 & 1;
+	for (unsigned i = 0; i < w->joins_n; i++) {
+		struct checked *k = &w->join[i];
+		if (!is_ed25519(k))
+			continue;
+		uint8_t *standing = standing_of(w, k->pub.x);
+		*standing = gm_ed25519_standing_after(*standing, k->good);
+	}
+}
+
+static void verify_signatures(struct worker *w)
+{
+	w->sigs.n = 0;
+	add_tokens(w);
+	verify_all(w, 0, &w->token_policy);
+	unsigned at = w->sigs.n;
+	add_joins(w, true);
+	verify_all(w, at, &w->join_policy);
+	at = w->sigs.n;
+	add_joins(w, false);
+	verify_all(w, at, NULL);
+	learn(w);
+	if (w->sigs.n)
+		gm_work_hist(w->stats.hist_verify, w->sigs.n);
 }
 
 /* MACs from shared secrets, and ECDSA. */
-static bool other_proof(const struct checked *k)
+static void verify_others(struct worker *w)
 {
-	const struct group *g = k->proof;
-
-	return g && gm_proof_verify(&g->params, &g->kdc, &k->pub, (struct gm_bytes){k->pop_input, k->pop_n}, k->join.verify);
+	for (unsigned i = 0; i < w->joins_n; i++) {
+		struct checked *k = &w->join[i];
+		const struct group *g = k->proof;
+		if (g && !is_ed25519(k))
+			k->good = gm_proof_verify(&g->params, &g->kdc, &k->pub, (struct gm_bytes){k->pop_input, k->pop_n},
+			                          k->join.verify);
+	}
 }
 
 void gm_verify(struct worker *w)
 {
-	uint64_t good[2 * TURN_MAX / 64];
-	unsigned n = put_jobs(w, w->sig_job), at = 0;
-
-	if (n) {
-		verify_all(w->sig_job, n, good);
-		gm_work_hist(w->stats.hist_verify, n);
-	}
+	verify_signatures(w);
+	verify_others(w);
 	for (unsigned i = 0; i < w->tokens_n; i++)
-		gm_token_verified(w, &w->token[i], bit(good, at++));
-	for (unsigned i = 0; i < w->joins_n; i++) {
-		struct checked *k = &w->join[i];
-		gm_check_verified(w, k, is_ed25519(k) ? bit(good, at++) : other_proof(k));
-	}
+		gm_token_verified(w, &w->token[i], w->token[i].good);
+	for (unsigned i = 0; i < w->joins_n; i++)
+		gm_check_verified(w, &w->join[i]);
 	atomic_fetch_add_explicit(&w->stats.joins, w->joins_n, memory_order_relaxed);
 	w->joins_n = w->tokens_n = 0;
 }

@@ -317,6 +317,7 @@ void gm_view_as(struct worker *w, const struct gm_eff_as *e)
 	memcpy(as->key.kid, e->kid, sizeof as->key.kid);
 	as->key.key_n = e->key_n;
 	memcpy(as->key.key, e->key, sizeof as->key.key);
+	as->has_point = gm_cose_is_ed25519(&as->key) && gm_ed25519_point_from_key(&as->point, as->key.key);
 	memcpy(as->uri, e->uri, e->uri_n);
 	memcpy(as->aud, e->aud, e->aud_n);
 	as->introspect = e->introspect;

@@ -214,6 +214,7 @@ struct worker *gm_worker_new(struct gm_dp *dp, unsigned index)
 	w->out_hash_mask = 16384 - 1;
 	w->out_hash = calloc(w->out_hash_mask + 1, sizeof *w->out_hash);
 	w->repeats = calloc(REPEATS, sizeof *w->repeats);
+	w->sig_room = aligned_alloc(64, (GM_ED25519_BATCH_ROOM(TURN_MAX) + 63) & ~63u);
 	gm_slab_init(&w->members, sizeof(struct member), 16 * dp->config.contexts_max);
 	gm_slab_init(&w->xchs, sizeof(struct xch), EXCHANGES_MAX);
 	gm_slab_init(&w->outs, sizeof(struct out), dp->config.contexts_max + EXCHANGES_MAX);
@@ -221,7 +222,7 @@ struct worker *gm_worker_new(struct gm_dp *dp, unsigned index)
 	bool rings = w->up && w->down;
 	for (unsigned i = 0; i < w->workers; i++)
 		rings = rings && (i == index || w->hop_in[i]);
-	if (!rings || !w->out_hash || !w->repeats) {
+	if (!rings || !w->out_hash || !w->repeats || !w->sig_room) {
 		gm_worker_free(w);
 		return NULL;
 	}
@@ -252,6 +253,7 @@ void gm_worker_free(struct worker *w)
 	for (unsigned i = 0; i < w->workers; i++)
 		gm_ring_free(w->hop_in[i]);
 	free(w->out_hash);
+	free(w->sig_room);
 	free(w->repeats);
 	if (w->port)
 		w->ops->close(w->port);

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "gm/crypto.h"
 #include "gm/dp.h"
 #include "gm/ring.h"
 #include "gm/slab.h"
@@ -19,6 +20,7 @@
 #define BURST GM_PORT_BURST
 #define TURN_MAX 1024u          /* datagrams taken from the network in a turn: under backlog, as many signatures in one call */
 #define TEXT_MAX 2048u          /* longest datagram a worker opens */
+#define STANDINGS 65536u
 #define TEXTS (1u << 20)        /* bytes that wait in a turn: opened messages, posted tokens */
 #define BLOCK_SZX 6u            /* 1,024 bytes: the largest payload sent in one piece */
 #define CONTROL_PATH_MAX 64u
@@ -144,6 +146,8 @@ struct as {
 	bool empty_salt_item, cnonce;
 	uint8_t cnonce_key[16];
 	struct gm_cose_key key;
+	bool has_point;
+	struct gm_ed25519_point point; /* of an Ed25519 key */
 	char uri[129], aud[129];
 	bool introspect, strict;
 	bool linked; /* its owner has a link to it, at: */
@@ -223,6 +227,14 @@ struct posted_token { /* between parse and verdict on its signature */
 	struct gm_bytes signed_, sig;
 	int32_t format;
 	uint32_t as; /* place in worker.as of the key that it may be under */
+	bool good;
+};
+
+struct sigs { /* signatures that are verified together, and where each verdict goes */
+	unsigned n;
+	struct gm_ed25519_job job[2 * TURN_MAX];
+	const struct gm_ed25519_point *point[2 * TURN_MAX]; /* of the key, NULL: not at hand */
+	bool *good[2 * TURN_MAX];
 };
 
 struct checked { /* a Join, or an upload of a credential, between parse and verdict on its signature */
@@ -233,7 +245,7 @@ struct checked { /* a Join, or an upload of a credential, between parse and verd
 	enum gm_err parse, cred;
 	uint32_t group_gen;
 	const struct group *proof; /* that the proof of possession is for; NULL: there is none to be checked */
-	bool control_ok, moved;
+	bool good, control_ok, moved; /* good: it is */
 	struct gm_uri uri;
 	struct blob *hold; /* the request's payload, where it came by blocks */
 	uint8_t scope[GM_GROUP_NAME_MAX + 16];
@@ -303,7 +315,10 @@ struct worker {
 	struct gm_oscore_scratch open_scratch[BURST];
 	struct checked join[TURN_MAX];
 	struct posted_token token[TURN_MAX];
-	struct gm_ed25519_job sig_job[2 * TURN_MAX];
+	struct sigs sigs;
+	struct gm_ed25519_policy join_policy, token_policy;
+	void *sig_room; /* what a batch of TURN_MAX computes in */
+	uint8_t standing[STANDINGS]; /* of signers, by a hash of their keys */
 	struct signing signing[BURST];
 	uint8_t texts[TEXTS];
 	uint8_t plain[GM_DGRAM_TX_CAP];
@@ -427,7 +442,7 @@ void gm_check_finish(struct worker *w); /* open, verify, hand up what the datagr
 uint8_t *gm_texts_take(struct worker *w, size_t n); /* room until then; NULL: none is left */
 void gm_texts_trim(struct worker *w, const uint8_t *last, size_t n); /* what was taken last needs no more */
 /* The verdict on a Join or an upload: up to core. */
-void gm_check_verified(struct worker *w, struct checked *k, bool good);
+void gm_check_verified(struct worker *w, struct checked *k);
 
 /* ---- verify.c: the signatures of a turn */
 bool gm_verify_waits(const struct worker *w);

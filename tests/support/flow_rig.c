@@ -273,6 +273,10 @@ static void add_as_and_group(struct flow *r)
 
 	snprintf(as.issuer, sizeof as.issuer, "%s", as_key.iss);
 	as.key = as_key.mint;
+	if (as_key.pub_n) {
+		as.key.key_n = as_key.pub_n;
+		memcpy(as.key.key, as_key.pub, as_key.pub_n);
+	}
 	snprintf(group.name, sizeof group.name, "g1");
 	group.active = true;
 	if (gm_core_as_add(r->core, &t, &as) != GM_E_OK || gm_core_group_create(r->core, &t, &group) != GM_E_OK)
@@ -280,19 +284,19 @@ static void add_as_and_group(struct flow *r)
 	publish(r);
 }
 
-struct flow *flow_new(unsigned workers, const struct gm_mem_faults *faults)
+struct flow *flow_new_as(unsigned workers, const struct gm_mem_faults *faults, const char *alg)
 {
 	struct flow *r = calloc(1, sizeof *r);
 	struct gm_mem_config mc = {.seed = 1, .wait_steps = true, .tap = watch, .tap_arg = r};
 
 	gm_crypto_init();
-	if (gm_askey_generate(&as_key, "AES-CCM-16-64-128", "as.test", "gm.test") != GM_E_OK)
+	if (gm_askey_generate(&as_key, alg, "as.test", "gm.test") != GM_E_OK)
 		abort();
 	if (faults)
 		mc.faults = *faults;
 	r->net = gm_mem_net_new(&mc);
 	r->core_config = (struct gm_core_config){
-		.contexts_max = 1024,
+		.contexts_max = 65536, /* so many posts at once fill no corner of the table of what is pending */
 		.members_max = 1024,
 		.groups_max = 16,
 		.pending_per_token = 4,
@@ -329,6 +333,11 @@ struct flow *flow_new(unsigned workers, const struct gm_mem_faults *faults)
 		abort();
 	add_as_and_group(r);
 	return r;
+}
+
+struct flow *flow_new(unsigned workers, const struct gm_mem_faults *faults)
+{
+	return flow_new_as(workers, faults, "AES-CCM-16-64-128");
 }
 
 void flow_free(struct flow *r)

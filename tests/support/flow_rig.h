@@ -9,7 +9,7 @@
 #include "port/mem.h"
 #include "work/worker.h"
 
-#define FLOW_MEMBERS 256u
+#define FLOW_MEMBERS 1024u
 
 struct flow_record {
 	uint8_t table, key_n;
@@ -59,6 +59,7 @@ struct flow {
 
 /* A Group Manager with that many workers, one AS, one active group "g1". */
 struct flow *flow_new(unsigned workers, const struct gm_mem_faults *faults);
+struct flow *flow_new_as(unsigned workers, const struct gm_mem_faults *faults, const char *alg); /* that protects tokens */
 void flow_free(struct flow *r);
 /* As kill -9 and a start with another number of workers: what was not committed is gone. */
 void flow_restart(struct flow *r, unsigned workers);

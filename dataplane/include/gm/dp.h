@@ -440,6 +440,7 @@ struct gm_eff_ask { /* to the worker as_id % workers; one GM_EV_ANSWERED comes o
 #define GM_HIST 40u /* log2 buckets */
 struct gm_worker_stats { /* written by the worker, read by any thread */
 	_Atomic uint64_t rx, tx, rx_bad, rx_stranger, rx_replay, rx_undecryptable, rx_repeat, rx_hop, hop_drop, up_full;
+	_Atomic uint64_t sigs_batched; /* of the signatures verified, those that were as one equation */
 	_Atomic uint64_t token_ok, token_bad, requests, replies, reads_local, joins, echo_sent, pending_expired, no_exchange;
 	_Atomic uint64_t rekey_sent, rekey_confirmed, rekey_retransmitted, rekey_late, notices, notices_told;
 	_Atomic uint64_t asks, asks_failed, link_contexts, link_sent, link_retransmitted; /* to authorization servers */

@@ -56,6 +56,7 @@ bool gm_cose_key_fits(const struct gm_cose *msg, const struct gm_cose_key *key);
 GM_NODISCARD enum gm_err gm_cose_open(const struct gm_cose *msg, const struct gm_cose_key *key, uint8_t *out,
                                       size_t cap, size_t *out_n);
 
+bool gm_cose_is_ed25519(const struct gm_cose_key *key);
 /* Whether msg is signed with Ed25519 and key could have done it. Then text, cap bytes, gets what is signed, and whoever
  * verifies msg->tag over it with key->key, elsewhere and with others, has opened the message: its payload is msg->payload. */
 bool gm_cose_signed(const struct gm_cose *msg, const struct gm_cose_key *key, uint8_t *text, size_t cap, size_t *n);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A turn of a worker takes what is there, and verifies its signatures together. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include "ctl/table.h"
+#include "flow_rig.h"
+
+#define STORM 600u
+#define TOKEN GM_PLAN(GM_OP_TOKEN)
+#define JOIN GM_PLAN(GM_OP_JOIN)
+
+static bool busy(const struct flow *r)
+{
+	for (unsigned i = 0; i < r->members_n; i++)
+		if (r->members[i].plan || r->members[i].ex.active)
+			return true;
+	return false;
+}
+
+/* All members begin at once. Returns how many had the plan's last answer with 2.xx. */
+static unsigned all_do(struct flow *r, unsigned plan, enum gm_member_op last)
+{
+	unsigned good = 0;
+
+	r->env.now_ns = gm_mem_now(r->net);
+	for (unsigned i = 0; i < r->members_n; i++) {
+		r->last_code[i][last] = 0;
+		gm_member_plan(&r->env, &r->members[i], plan);
+	}
+	gm_member_flush(&r->env);
+	for (unsigned ms = 0; ms < 10000 && busy(r); ms++)
+		flow_turn(r);
+	for (unsigned i = 0; i < r->members_n; i++)
+		good += r->last_code[i][last] >> 5 == 2;
+	return good;
+}
+
+static struct flow *storm_of(unsigned workers, const struct gm_mem_faults *faults, unsigned n)
+{
+	struct flow *r = flow_new_as(workers, faults, "EdDSA");
+
+	for (unsigned i = 0; i < n; i++)
+		flow_member(r, GM_ROLE_REQUESTER, true);
+	return r;
+}
+
+static const struct gm_worker_stats *stats(const struct flow *r, unsigned worker)
+{
+	return &r->dp->worker[worker]->stats;
+}
+
+static uint64_t median(const _Atomic uint64_t *hist)
+{
+	uint64_t copy[GM_HIST];
+
+	for (unsigned i = 0; i < GM_HIST; i++)
+		copy[i] = hist[i];
+	return gm_hist_quantile(copy, 0.5);
+}
+
+/* So that a signature of its does not fit its credential. */
+static void spoil(struct gm_member *m)
+{
+	m->own.key.priv[0] ^= 1;
+}
+
+Test(turn, verifies_the_tokens_and_the_joins_of_a_storm_by_the_hundred)
+{
+	struct flow *r = storm_of(1, NULL, STORM);
+
+	cr_expect(eq(uint, all_do(r, TOKEN | JOIN, GM_OP_JOIN), STORM));
+	cr_expect(eq(uint, (unsigned)stats(r, 0)->joins, STORM));
+	cr_expect(ge(u64, median(stats(r, 0)->hist_verify), 256));
+	cr_expect(eq(uint, r->failures, 0));
+	cr_expect(eq(uint, r->reuses, 0));
+	flow_free(r);
+}
+
+Test(turn, refuses_the_bad_ones_among_many_signatures_and_no_other)
+{
+	struct flow *r = storm_of(1, NULL, STORM);
+
+	cr_assert(eq(uint, all_do(r, TOKEN, GM_OP_TOKEN), STORM));
+	for (unsigned i = 0; i < STORM; i += 97)
+		spoil(&r->members[i]);
+	cr_expect(eq(uint, all_do(r, JOIN, GM_OP_JOIN), STORM - 7)); /* all are newcomers */
+	for (unsigned i = 0; i < STORM; i++)
+		cr_expect(eq(u8, r->last_code[i][GM_OP_JOIN], i % 97 ? GM_COAP(2, 1) : GM_COAP(4, 0)));
+
+	for (unsigned i = 5; i < STORM; i += 97) /* of whom only good was known */
+		spoil(&r->members[i]);
+	uint64_t before = stats(r, 0)->sigs_batched;
+	cr_expect(eq(uint, all_do(r, JOIN, GM_OP_JOIN), STORM - 14));
+	for (unsigned i = 0; i < STORM; i++)
+		cr_expect(eq(u8, r->last_code[i][GM_OP_JOIN], i % 97 && i % 97 != 5 ? GM_COAP(2, 4) : GM_COAP(4, 0)));
+	cr_expect(ge(u64, stats(r, 0)->sigs_batched - before, 512));
+	cr_expect(eq(uint, r->failures, 0));
+	flow_free(r);
+}
+
+Test(turn, answers_two_copies_of_a_signed_token_in_one_turn_with_one_context)
+{
+	struct gm_mem_faults twice = {.dup = 1000000};
+	struct flow *r = storm_of(1, &twice, 100);
+
+	cr_expect(eq(uint, all_do(r, TOKEN, GM_OP_TOKEN), 100));
+	cr_expect(eq(uint, (unsigned)stats(r, 0)->contexts_pending, 100));
+	cr_expect(eq(uint, all_do(r, JOIN, GM_OP_JOIN), 100));
+	cr_expect(eq(uint, (unsigned)stats(r, 0)->joins, 100));
+	cr_expect(eq(uint, r->reuses, 0));
+	cr_expect(eq(uint, r->failures, 0));
+	flow_free(r);
+}
+
+Test(turn, verifies_what_came_by_way_of_another_worker_together_with_the_rest)
+{
+	struct flow *r = storm_of(2, NULL, STORM);
+
+	cr_expect(eq(uint, all_do(r, TOKEN | JOIN, GM_OP_JOIN), STORM));
+	for (unsigned i = 0; i < STORM; i++)
+		r->members[i].addr.port = (uint16_t)(r->members[i].addr.port + 1); /* half of them meet the other worker */
+	cr_expect(eq(uint, all_do(r, JOIN, GM_OP_JOIN), STORM));
+	cr_expect(gt(u64, (uint64_t)stats(r, 0)->rx_hop + stats(r, 1)->rx_hop, 0));
+	cr_expect(eq(uint, r->failures, 0));
+	flow_free(r);
+}
