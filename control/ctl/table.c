@@ -891,7 +891,8 @@ static uint64_t hist_most(const uint64_t hist[static GM_HIST])
 	X(confirmed) X(late)
 #define STORE_COUNTERS(X)                                                                                              \
 	X(commits) X(changes) X(bytes) X(commit_us_last) X(commit_us_max) X(map_bytes) X(used_bytes)
-#define HISTS(X) X(open) X(seal) X(verify) X(sign)
+#define BATCHES(X) X(rx) X(open) X(verify) X(sign) X(seal) X(tx)
+#define QUEUES(X) X(down) X(hops) X(up) X(inflight)
 /* clang-format on */
 
 static uint64_t look(const _Atomic uint64_t *counter)
@@ -956,24 +957,48 @@ static void status_store(struct call *call)
 	gm_ctl_row(r);
 }
 
+static void put_quantiles(struct gm_ctl_reply *r, const uint64_t hist[static GM_HIST], const char *const names[4])
+{
+	gm_ctl_put_uint(r, names[0], gm_hist_sum(hist));
+	gm_ctl_put_uint(r, names[1], gm_hist_quantile(hist, 0.5));
+	gm_ctl_put_uint(r, names[2], gm_hist_quantile(hist, 0.9));
+	gm_ctl_put_uint(r, names[3], hist_most(hist));
+	gm_ctl_row(r);
+}
+
+/* clang-format off */
+#define SUM(name)                                                                                                      \
+	uint64_t sum[GM_HIST] = {0};                                                                                   \
+	for (unsigned w = 0; w < call->env->workers; w++)                                                              \
+		for (unsigned i = 0; i < GM_HIST; i++)                                                                 \
+			sum[i] += look(&gm_dp_stats(call->env->dp, w)->hist_##name[i]);
+/* clang-format on */
+
 static void status_batches(struct call *call)
 {
-	struct gm_ctl_reply *r = call->reply;
-#define X(op)                                                                                                          \
+	static const char *const names[4] = {"calls", "jobs_median", "jobs_p90", "jobs_max"};
+#define X(name)                                                                                                        \
 	{                                                                                                              \
-		uint64_t sum[GM_HIST] = {0};                                                                           \
-		for (unsigned w = 0; w < call->env->workers; w++)                                                      \
-			for (unsigned i = 0; i < GM_HIST; i++)                                                         \
-				sum[i] += look(&gm_dp_stats(call->env->dp, w)->hist_##op[i]);                          \
-		gm_ctl_put_text(r, "what", "batch");                                                                   \
-		gm_ctl_put_text(r, "call", #op);                                                                       \
-		gm_ctl_put_uint(r, "calls", gm_hist_sum(sum));                                                         \
-		gm_ctl_put_uint(r, "jobs_median", gm_hist_quantile(sum, 0.5));                                         \
-		gm_ctl_put_uint(r, "jobs_p90", gm_hist_quantile(sum, 0.9));                                            \
-		gm_ctl_put_uint(r, "jobs_max", hist_most(sum));                                                        \
-		gm_ctl_row(r);                                                                                         \
+		SUM(name)                                                                                              \
+		gm_ctl_put_text(call->reply, "what", "batch");                                                         \
+		gm_ctl_put_text(call->reply, "call", #name);                                                           \
+		put_quantiles(call->reply, sum, names);                                                                \
 	}
-	HISTS(X)
+	BATCHES(X)
+#undef X
+}
+
+static void status_queues(struct call *call)
+{
+	static const char *const names[4] = {"turns", "depth_median", "depth_p90", "depth_max"};
+#define X(name)                                                                                                        \
+	{                                                                                                              \
+		SUM(name)                                                                                              \
+		gm_ctl_put_text(call->reply, "what", "queue");                                                         \
+		gm_ctl_put_text(call->reply, "queue", #name);                                                          \
+		put_quantiles(call->reply, sum, names);                                                                \
+	}
+	QUEUES(X)
 #undef X
 }
 
@@ -1024,6 +1049,7 @@ static void status(struct call *call)
 	status_store(call);
 	status_rekey(call);
 	status_batches(call);
+	status_queues(call);
 	status_workers(call);
 	gm_ctl_end(call->reply);
 }

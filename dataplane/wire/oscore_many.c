@@ -14,7 +14,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are put togethe
 
 typedef unsigned __int128 wide; /* up to 16 bytes, the first one lowest */
 
-/* Of one member, as words: byte i of what goes out is bits 8 i and up. */
+/* An ID and a Partial IV as words: byte i of what goes out is bits 8 i and up. */
 struct parts {
 	uint64_t kid, piv; /* as long as kid_n, piv_n; zeros behind */
 	unsigned kid_n, piv_n;
@@ -32,15 +32,29 @@ static uint64_t load64(const void *p)
 	return v;
 }
 
+static uint64_t id_word(const struct gm_oscore_id *id)
+{
+	_Static_assert(sizeof(*id) == 8 && offsetof(struct gm_oscore_id, b) == 1, "one word");
+	return load64(id) >> 8 & ((UINT64_C(1) << 8 * id->n) - 1);
+}
+
+/* Of the message itself. */
 static struct parts parts_of(const struct gm_oscore_post *post)
 {
-	const struct gm_oscore_id *id = &post->keys->sid;
-	struct parts p = {.kid_n = id->n};
+	struct parts p = {.kid = id_word(&post->keys->sid), .kid_n = post->keys->sid.n};
 
-	_Static_assert(sizeof(*id) == 8 && offsetof(struct gm_oscore_id, b) == 1, "one word");
-	p.kid = load64(id) >> 8 & ((UINT64_C(1) << 8 * p.kid_n) - 1);
 	p.piv_n = (71 - (unsigned)__builtin_clzll(post->seq | 1)) / 8; /* at least one byte */
 	p.piv = __builtin_bswap64(post->seq << (64 - 8 * p.piv_n));
+	return p;
+}
+
+/* Of the request that it answers. */
+static struct parts request_of(const struct gm_oscore_post *post)
+{
+	struct parts p = {.kid = id_word(&post->keys->rid), .kid_n = post->keys->rid.n, .piv_n = post->obs_piv_n};
+
+	memcpy(&p.piv, post->obs_piv, sizeof(post->obs_piv));
+	p.piv &= (UINT64_C(1) << 8 * p.piv_n) - 1;
 	return p;
 }
 
@@ -70,45 +84,66 @@ static size_t put_aad(uint8_t *to, const struct parts *p)
 	return 12 + external_n;
 }
 
-/* Header, token, OSCORE option, marker; returns where the text goes.     RFC 7252 §3, RFC 8613 §6.1 */
-static uint8_t *put_outer(const struct gm_oscore_post *post, const struct parts *p)
+/* Header, token, options, marker; returns where the text goes. */
+static uint8_t *put_outer(const struct gm_oscore_post *post, uint8_t code, wide options, unsigned n)
 {
-	const uint32_t head = 0x40 | GM_COAP_CON << 4 | post->token_len | GM_COAP_POST << 8 |
+	const uint32_t head = 0x40 | GM_COAP_CON << 4 | post->token_len | (uint32_t)code << 8 |
 	                      (uint32_t)__builtin_bswap16(post->mid) << 16;
+	uint8_t *to = post->pkt;
+
+	options |= (wide)MARKER << 8 * n;
+	memcpy(to, &head, sizeof(head));
+	memcpy(to + 4, post->token, sizeof(post->token));
+	memcpy(to + 4 + post->token_len, &options, sizeof(options));
+	return to + 4 + post->token_len + n + 1;
+}
+
+/* Flags, Partial IV, kid.                                                          RFC 7252 §3, RFC 8613 §6.1 */
+static uint8_t *put_post(const struct gm_oscore_post *post, const struct parts *p)
+{
 	const unsigned value_n = 1 + p->piv_n + p->kid_n,
 	               start_n = value_n < 13 ? 1 : 2; /* 13 takes a byte more, of 0 */
 	const wide value = HAS_KID | p->piv_n | (wide)p->piv << 8 | (wide)p->kid << 8 * (1 + p->piv_n);
-	const wide option =
-	    (GM_OPT_OSCORE << 4 | value_n) | value << 8 * start_n | (wide)MARKER << 8 * (start_n + value_n);
-	uint8_t *to = post->pkt;
 
-	memcpy(to, &head, sizeof(head));
-	memcpy(to + 4, post->token, sizeof(post->token));
-	memcpy(to + 4 + post->token_len, &option, sizeof(option));
-	return to + 4 + post->token_len + start_n + value_n + 1;
+	return put_outer(post, GM_COAP_POST, (GM_OPT_OSCORE << 4 | value_n) | value << 8 * start_n, start_n + value_n);
 }
 
-static bool fits(const struct gm_oscore_post *post, size_t plain_n)
+/* Observe, which rises with the sequence number; flags and Partial IV.             RFC 7641 §4.4, RFC 8613 §4.1.3.5 */
+static uint8_t *put_notification(const struct gm_oscore_post *post, const struct parts *p)
+{
+	const uint32_t observe = (uint32_t)post->seq & 0xffffff;
+	const unsigned observe_n = observe ? (39 - (unsigned)__builtin_clz(observe)) / 8 : 0;
+	const wide value = p->piv_n | (wide)p->piv << 8;
+	wide options = (GM_OPT_OBSERVE << 4 | observe_n) | (wide)(__builtin_bswap64(observe) >> (64 - 8 * observe_n) % 64) << 8;
+
+	if (!observe_n)
+		options = GM_OPT_OBSERVE << 4;
+	options |= ((GM_OPT_OSCORE - GM_OPT_OBSERVE) << 4 | (1 + p->piv_n) | value << 8) << 8 * (1 + observe_n);
+	return put_outer(post, GM_COAP(2, 5), options, 1 + observe_n + 2 + p->piv_n);
+}
+
+static bool fits(const struct gm_oscore_post *post)
 {
 	return post->keys->alg == ALG_CCM_16_64_128 && post->keys->sid.n <= GM_OSCORE_ID_MAX &&
-	       post->seq <= GM_OSCORE_SEQ_MAX && post->token_len <= GM_COAP_TOKEN_MAX && plain_n <= PLAIN_MAX &&
-	       post->cap >= GM_OSCORE_POST_ROOM(plain_n);
+	       post->keys->rid.n <= GM_OSCORE_ID_MAX && post->seq <= GM_OSCORE_SEQ_MAX &&
+	       post->token_len <= GM_COAP_TOKEN_MAX && post->obs_piv_n <= GM_OSCORE_PIV_MAX &&
+	       post->plain.n <= PLAIN_MAX && post->cap >= GM_OSCORE_POST_ROOM(post->plain.n);
 }
 
-static void lay_out(struct gm_ccm_job *job, struct gm_oscore_post *post, struct gm_bytes plain, uint8_t *nonce,
-                    uint8_t *aad)
+static void lay_out(struct gm_ccm_job *job, struct gm_oscore_post *post, uint8_t *nonce, uint8_t *aad)
 {
-	const struct parts p = parts_of(post);
-	uint8_t *text = put_outer(post, &p);
+	const struct parts p = parts_of(post), request = post->obs_piv_n ? request_of(post) : p;
+	uint8_t *text = post->obs_piv_n ? put_notification(post, &p) : put_post(post, &p);
+	const size_t n = post->plain.n;
 
-	if (plain.n)
-		memcpy(text, plain.p, plain.n);
+	if (n)
+		memcpy(text, post->plain.p, n);
 	put_nonce(nonce, post, &p);
-	*job = (struct gm_ccm_job){post->keys->send_key, nonce, aad, put_aad(aad, &p), text, plain.n, GM_CCM_TAG};
-	post->len = (size_t)(text - post->pkt) + plain.n + GM_CCM_TAG;
+	*job = (struct gm_ccm_job){post->keys->send_key, nonce, aad, put_aad(aad, &request), text, n, GM_CCM_TAG};
+	post->len = (size_t)(text - post->pkt) + n + GM_CCM_TAG;
 }
 
-uint64_t gm_oscore_post_many(struct gm_oscore_post *posts, unsigned n, struct gm_bytes plain)
+uint64_t gm_oscore_post_many(struct gm_oscore_post *posts, unsigned n)
 {
 	struct gm_ccm_job jobs[GM_BATCH_MAX];
 	struct scratch s;
@@ -116,8 +151,8 @@ uint64_t gm_oscore_post_many(struct gm_oscore_post *posts, unsigned n, struct gm
 	unsigned jobs_n = 0;
 
 	for (unsigned i = 0; i < n; i++)
-		if (fits(&posts[i], plain.n)) {
-			lay_out(&jobs[jobs_n], &posts[i], plain, s.nonce[jobs_n], s.aad[jobs_n]);
+		if (fits(&posts[i])) {
+			lay_out(&jobs[jobs_n], &posts[i], s.nonce[jobs_n], s.aad[jobs_n]);
 			jobs_n++;
 			made |= UINT64_C(1) << i;
 		}

@@ -296,7 +296,7 @@ static void confirm_ctx(struct worker *w, gm_ctx_id id)
 	gm_wheel_del(&w->wheel, c->pending_timer);
 	c->pending_timer = 0;
 	gm_blob_drop(&c->pending);
-	atomic_fetch_sub_explicit(&w->stats.contexts_pending, 1, memory_order_relaxed);
+	ADD(w, contexts_pending, -UINT64_C(1));
 	COUNT(w, contexts);
 }
 
@@ -409,7 +409,7 @@ static bool may_answer(const struct gm_rec *rec)
 	return rec->type == GM_EFF_ASK || rec->type == GM_EFF_AS;
 }
 
-bool gm_effects_run(struct worker *w)
+unsigned gm_effects_run(struct worker *w)
 {
 	unsigned n = 0;
 	size_t len;
@@ -426,5 +426,5 @@ bool gm_effects_run(struct worker *w)
 		gm_ring_release(w->down);
 	}
 	sign_all(w);
-	return n > 0;
+	return n;
 }

@@ -27,7 +27,7 @@ struct gm_dgram *gm_box_add(struct worker *w, const struct gm_addr *peer, const 
 	return d;
 }
 
-static void box_drop_last(struct worker *w)
+void gm_box_drop_last(struct worker *w)
 {
 	struct box *b = &w->box;
 
@@ -52,15 +52,48 @@ static void keep_copies(struct worker *w, unsigned i)
 	}
 }
 
+static void wipe_plains(struct box *b)
+{
+	for (; b->plains_n; b->plains_n--) {
+		struct plain_post *p = &b->plain[b->plains_n - 1];
+		gm_wipe(p->bytes, p->n);
+		gm_blob_drop(&p->body);
+	}
+}
+
+/* What could not be made stays behind: as if lost on the way. */
+static void seal_posts(struct worker *w)
+{
+	struct box *b = &w->box;
+	uint64_t made = gm_oscore_post_many(b->post, b->posts_n);
+
+	for (unsigned i = b->posts_n; i-- > 0;) {
+		unsigned at = b->post_at[i];
+		b->d[at].len = (uint16_t)b->post[i].len;
+		if (made >> i & 1)
+			continue;
+		struct gm_dgram lost = b->d[at];
+		b->n--;
+		memmove(&b->d[at], &b->d[at + 1], (b->n - at) * sizeof *b->d);
+		memmove(&b->of[at], &b->of[at + 1], (b->n - at) * sizeof *b->of);
+		w->ops->tx_put(w->port, &lost, 1);
+	}
+	b->posts_n = 0;
+	wipe_plains(b);
+}
+
 void gm_box_flush(struct worker *w)
 {
 	struct box *b = &w->box;
 
 	if (!b->n)
 		return;
+	if (b->jobs_n + b->posts_n)
+		gm_work_hist(w->stats.hist_seal, b->jobs_n + b->posts_n);
+	if (b->posts_n)
+		seal_posts(w);
 	if (b->jobs_n) {
 		gm_aead_seal_many(b->job, b->jobs_n);
-		gm_work_hist(w->stats.hist_seal, b->jobs_n);
 		for (unsigned i = 0; i < b->n; i++)
 			if (b->of[i].job)
 				keep_copies(w, i);
@@ -69,7 +102,9 @@ void gm_box_flush(struct worker *w)
 			b->of[i].job = b->of[i].save = false;
 	}
 	unsigned sent = w->ops->tx_burst(w->port, b->d, b->n);
-	atomic_fetch_add_explicit(&w->stats.tx, sent, memory_order_relaxed);
+	if (sent)
+		gm_work_hist(w->stats.hist_tx, sent);
+	ADD(w, tx, sent);
 	if (sent < b->n) {
 		memmove(b->d, b->d + sent, (b->n - sent) * sizeof *b->d);
 		memmove(b->of, b->of + sent, (b->n - sent) * sizeof *b->of);
@@ -155,7 +190,7 @@ void gm_answer_plain(struct worker *w, const struct xch *x, const struct plain *
 		gm_coap_put_option(&out, &last, GM_OPT_ECHO, a->echo.p, a->echo.n);
 	gm_coap_put_payload(&out, a->payload.p, a->payload.n);
 	if (out.err) {
-		box_drop_last(w);
+		gm_box_drop_last(w);
 		return;
 	}
 	d->len = (uint16_t)gm_out_len(&out);
@@ -205,7 +240,7 @@ static void send_sealed(struct worker *w, struct ctx *c, const struct xch *x, co
 	struct gm_out out = gm_out(d->data, d->cap);
 	if (gm_oscore_wrap(&c->keys, &outer, &x->request, id, piv, piv_n, plain, &out, &b->scratch[b->jobs_n],
 	                   &b->job[b->jobs_n]) != GM_E_OK) {
-		box_drop_last(w);
+		gm_box_drop_last(w);
 		return;
 	}
 	d->len = (uint16_t)gm_out_len(&out);

@@ -169,36 +169,101 @@ static void outer_of(struct gm_oscore_outer *outer, struct gm_oscore_request *re
 	memcpy(request->piv, obs->piv, sizeof request->piv);
 }
 
-enum gm_err gm_rekey_send(struct worker *w, uint32_t h)
+static enum gm_err wrap(struct worker *w, const struct out *o, const struct member *m, const struct ctx *c, struct gm_dgram *d)
 {
-	struct out *o = gm_out_at(w, h);
-	const struct member *m = gm_member_at(w, o->member);
-	const struct ctx *c = gm_ctx_at(w, o->ctx);
 	struct box *b = &w->box;
 	struct gm_oscore_outer outer;
 	struct gm_oscore_request request;
-	struct gm_out plain = gm_out(w->plain, sizeof w->plain);
+	struct gm_out plain = gm_out(w->plain, sizeof w->plain), out = gm_out(d->data, d->cap);
 
 	put_plain(&plain, o, m);
 	outer_of(&outer, &request, o, m, c);
 	if (plain.err)
 		return plain.err;
+	GM_TRY(gm_oscore_wrap(&c->keys, &outer, &request, &c->keys.sid, outer.option.piv, outer.option.piv_n,
+	                      gm_out_result(&plain), &out, &b->scratch[b->jobs_n], &b->job[b->jobs_n]));
+	d->len = (uint16_t)gm_out_len(&out);
+	b->of[b->n - 1].job = true;
+	b->jobs_n++;
+	return GM_E_OK;
+}
+
+static bool same_plain(const struct plain_post *p, const struct out *o, const struct member *m)
+{
+	return p->body == o->body && p->block == o->block && p->kind == o->kind && p->delivery == o->delivery &&
+	       (o->delivery == GM_DELIVER_OBSERVE ||
+	        (p->control_n == m->control_n && memcmp(p->control, m->control, m->control_n) == 0));
+}
+
+/* The plaintext that o shares with others in this box; encoded with the first of them. NULL: does not fit */
+static const struct plain_post *plain_of(struct box *b, const struct out *o, const struct member *m)
+{
+	for (unsigned i = b->plains_n; i-- > 0;)
+		if (same_plain(&b->plain[i], o, m))
+			return &b->plain[i];
+	struct plain_post *p = &b->plain[b->plains_n];
+	struct gm_out plain = gm_out(p->bytes, sizeof p->bytes);
+	put_plain(&plain, o, m);
+	if (plain.err)
+		return NULL;
+	p->body = gm_blob_ref(o->body);
+	p->block = o->block;
+	p->kind = o->kind;
+	p->delivery = o->delivery;
+	p->control_n = m->control_n;
+	memcpy(p->control, m->control, sizeof p->control);
+	p->n = (uint16_t)gm_out_len(&plain);
+	b->plains_n++;
+	return p;
+}
+
+/* Framed and sealed with the others of the box. The same bytes as by wrap(). */
+static enum gm_err post(struct worker *w, const struct out *o, const struct member *m, const struct ctx *c, struct gm_dgram *d)
+{
+	struct box *b = &w->box;
+	const struct plain_post *plain = plain_of(b, o, m);
+	struct gm_oscore_post *p = &b->post[b->posts_n];
+	struct gm_oscore_outer outer;
+	struct gm_oscore_request request;
+
+	if (!plain || d->cap < GM_OSCORE_POST_ROOM(plain->n))
+		return wrap(w, o, m, c, d);
+	outer_of(&outer, &request, o, m, c);
+	*p = (struct gm_oscore_post){
+		.keys = &c->keys,
+		.seq = o->seq,
+		.mid = o->mid,
+		.token_len = outer.token_len,
+		.plain = {plain->bytes, plain->n},
+		.pkt = d->data,
+		.cap = d->cap,
+	};
+	memcpy(p->token, outer.token, sizeof p->token);
+	if (o->delivery == GM_DELIVER_OBSERVE) {
+		p->obs_piv_n = request.piv_n;
+		memcpy(p->obs_piv, request.piv, sizeof p->obs_piv);
+	}
+	b->post_at[b->posts_n++] = (uint8_t)(b->n - 1);
+	return GM_E_OK;
+}
+
+enum gm_err gm_rekey_send(struct worker *w, uint32_t h)
+{
+	struct out *o = gm_out_at(w, h);
+	const struct member *m = gm_member_at(w, o->member);
+	const struct ctx *c = gm_ctx_at(w, o->ctx);
 	struct gm_dgram *d = gm_box_add(w, &o->peer, &o->local);
+
 	if (!d) { /* as if lost on the way: the timer sends it again */
 		gm_out_sent(w, h);
 		return GM_E_OK;
 	}
-	struct gm_out out = gm_out(d->data, d->cap);
-	enum gm_err err = gm_oscore_wrap(&c->keys, &outer, &request, &c->keys.sid, outer.option.piv, outer.option.piv_n,
-	                                 gm_out_result(&plain), &out, &b->scratch[b->jobs_n], &b->job[b->jobs_n]);
+	bool many = is_walked(o) && c->keys.alg == GM_ALG_CCM_16_64_128;
+	enum gm_err err = many ? post(w, o, m, c, d) : wrap(w, o, m, c, d);
 	if (err != GM_E_OK) {
-		b->n--;
-		w->ops->tx_put(w->port, d, 1);
+		gm_box_drop_last(w);
 		return err;
 	}
-	d->len = (uint16_t)gm_out_len(&out);
-	b->of[b->n - 1].job = true;
-	b->jobs_n++;
 	gm_out_sent(w, h);
 	return GM_E_OK;
 }

@@ -94,7 +94,7 @@ void gm_out_end(struct worker *w, uint32_t h, bool confirmed)
 	unhash(w, h);
 	gm_wheel_del(&w->wheel, o.timer);
 	gm_slab_put(&w->outs, h);
-	atomic_fetch_sub_explicit(&w->stats.inflight, 1, memory_order_relaxed);
+	ADD(w, inflight, -UINT64_C(1));
 	if (c && c->out == h)
 		c->out = 0;
 	if (o.kind != OUT_SEPARATE)

@@ -145,9 +145,9 @@ void gm_ctx_wipe(struct worker *w, gm_ctx_id id)
 
 	if (!c)
 		return;
-	if (w->box.jobs_n)
+	if (w->box.jobs_n || w->box.posts_n)
 		gm_box_flush(w); /* jobs point at keys */
-	_Atomic uint64_t *gauge = c->state == CTX_PENDING ? &w->stats.contexts_pending : &w->stats.contexts;
+	bool pending = c->state == CTX_PENDING;
 	c->state = CTX_WIPING;
 	while (c->members) {
 		uint32_t h = c->members;
@@ -162,7 +162,10 @@ void gm_ctx_wipe(struct worker *w, gm_ctx_id id)
 	gm_upload_drop(w, c);
 	gm_wheel_del(&w->wheel, c->pending_timer);
 	gm_blob_drop(&c->pending);
-	atomic_fetch_sub_explicit(gauge, 1, memory_order_relaxed);
+	if (pending)
+		ADD(w, contexts_pending, -UINT64_C(1));
+	else
+		ADD(w, contexts, -UINT64_C(1));
 	struct shard *s = w->shard[GM_CTX_SHARD(id)];
 	uint8_t gen = c->gen;
 	gm_wipe(c, sizeof *c);

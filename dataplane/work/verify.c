@@ -63,7 +63,7 @@ static unsigned verify(struct worker *w, unsigned at, unsigned n, unsigned end, 
 	if (n) {
 		gm_random(seed, sizeof seed);
 		gm_ed25519_verify_batch(good, &(struct gm_ed25519_batch){s->job + at, s->point + at, n, seed, w->sig_room});
-		atomic_fetch_add_explicit(&w->stats.sigs_batched, n, memory_order_relaxed);
+		ADD(w, sigs_batched, n);
 	} else {
 		n = end - at < GM_BATCH_MAX ? end - at : GM_BATCH_MAX;
 		good[0] = gm_ed25519_verify(s->job + at, n);
@@ -133,6 +133,6 @@ void gm_verify(struct worker *w)
 		gm_token_verified(w, &w->token[i], w->token[i].good);
 	for (unsigned i = 0; i < w->joins_n; i++)
 		gm_check_verified(w, &w->join[i]);
-	atomic_fetch_add_explicit(&w->stats.joins, w->joins_n, memory_order_relaxed);
+	ADD(w, joins, w->joins_n);
 	w->joins_n = w->tokens_n = 0;
 }

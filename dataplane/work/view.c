@@ -205,7 +205,7 @@ void gm_member_free(struct worker *w, uint32_t h)
 	}
 	gm_blob_drop(&gm_member_at(w, h)->scope);
 	gm_slab_put(&w->members, h);
-	atomic_fetch_sub_explicit(&w->stats.members, 1, memory_order_relaxed);
+	ADD(w, members, -UINT64_C(1));
 }
 
 static struct member *find(struct worker *w, const struct gm_eff_member *e, uint32_t *h)

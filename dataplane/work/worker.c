@@ -19,7 +19,9 @@ void gm_work_hist(_Atomic uint64_t *hist, uint64_t v)
 {
 	unsigned b = v ? 64u - (unsigned)__builtin_clzll(v) : 0;
 
-	atomic_fetch_add_explicit(&hist[b < GM_HIST ? b : GM_HIST - 1], 1, memory_order_relaxed);
+	_Atomic uint64_t *at = &hist[b < GM_HIST ? b : GM_HIST - 1];
+
+	atomic_store_explicit(at, atomic_load_explicit(at, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
 uint32_t gm_worker_random(struct worker *w)
@@ -118,21 +120,36 @@ static void publish_stats(struct worker *w)
 	SET(w, port_tx_kernel, s.tx_kernel);
 }
 
+static void count_turn(struct worker *w, unsigned effects, unsigned received, unsigned hops)
+{
+	if (effects + received + hops == 0)
+		return;
+	if (received)
+		gm_work_hist(w->stats.hist_rx, received);
+	gm_work_hist(w->stats.hist_down, effects);
+	gm_work_hist(w->stats.hist_hops, hops);
+	gm_work_hist(w->stats.hist_up, gm_ring_used(w->up));
+	gm_work_hist(w->stats.hist_inflight, atomic_load_explicit(&w->stats.inflight, memory_order_relaxed));
+}
+
 bool gm_worker_turn(struct worker *w)
 {
+	unsigned effects, received = 0, hops = 0;
+
 	read_clocks(w);
-	bool worked = gm_effects_run(w);
+	effects = gm_effects_run(w);
 	if (w->ready) {
-		unsigned n = receive(w) + gm_check_hops(w);
+		received = receive(w);
+		hops = gm_check_hops(w);
 		gm_check_finish(w);
-		worked |= n > 0;
 	}
 	gm_shards_ask(w);
 	gm_timers_run(w);
 	gm_rekey_step(w);
 	gm_box_flush(w);
 	tell_others(w);
-	return worked;
+	count_turn(w, effects, received, hops);
+	return effects + received + hops > 0;
 }
 
 uint64_t gm_worker_timeout_ns(struct worker *w)

@@ -14,6 +14,7 @@
 #include "wire/cose.h"
 #include "wire/groupcomm.h"
 #include "wire/oscore.h"
+#include "wire/oscore_many.h"
 #include "wire/proof.h"
 #include "work/wheel.h"
 
@@ -199,8 +200,20 @@ struct repeat { /* answer to an unprotected request, for its duplicates */
 
 /* ---- one turn's batches */
 
+struct plain_post { /* plaintext of the rekeying messages that a box has for several members */
+	struct blob *body;
+	uint32_t block;
+	uint8_t kind, delivery, control_n;
+	char control[CONTROL_PATH_MAX];
+	uint16_t n;
+	uint8_t bytes[GM_DGRAM_TX_CAP];
+};
+
 struct box { /* datagrams on their way out: sealed together, sent together */
-	unsigned n, jobs_n;
+	unsigned n, jobs_n, posts_n, plains_n;
+	struct gm_oscore_post post[BURST]; /* laid out when they are sealed, unlike those of job */
+	uint8_t post_at[BURST];            /* their places in d */
+	struct plain_post plain[BURST];
 	struct gm_dgram d[BURST];
 	struct gm_aead_job job[BURST];
 	struct gm_oscore_scratch scratch[BURST];
@@ -339,7 +352,11 @@ struct gm_dp {
 	unsigned started_n;
 };
 
-#define COUNT(w, name) atomic_fetch_add_explicit(&(w)->stats.name, 1, memory_order_relaxed)
+/* Written by this worker alone: others may look, but nothing has to be locked. */
+#define ADD(w, name, n)                                                                                                \
+	atomic_store_explicit(&(w)->stats.name, atomic_load_explicit(&(w)->stats.name, memory_order_relaxed) + (n),    \
+	                      memory_order_relaxed)
+#define COUNT(w, name) ADD(w, name, 1)
 #define SET(w, name, v) atomic_store_explicit(&(w)->stats.name, (v), memory_order_relaxed)
 void gm_work_hist(_Atomic uint64_t *hist, uint64_t v); /* log2 buckets */
 
@@ -402,6 +419,7 @@ struct gm_keying gm_view_keying(struct worker *w, const struct group *g, struct 
 
 /* ---- out.c: the box, answers */
 struct gm_dgram *gm_box_add(struct worker *w, const struct gm_addr *peer, const struct gm_addr *local); /* NULL: no room */
+void gm_box_drop_last(struct worker *w);
 void gm_box_flush(struct worker *w);
 struct answer {
 	uint8_t code;
@@ -502,6 +520,6 @@ void gm_ask(struct worker *w, const struct gm_eff_ask *e);
 bool gm_asks_can_answer(struct worker *w); /* there is room for an event to each ask that a link holds */
 
 /* ---- effects.c */
-bool gm_effects_run(struct worker *w);
+unsigned gm_effects_run(struct worker *w); /* how many */
 
 #endif

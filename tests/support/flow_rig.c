@@ -290,6 +290,7 @@ struct flow *flow_new_as(unsigned workers, const struct gm_mem_faults *faults, c
 	struct gm_mem_config mc = {.seed = 1, .wait_steps = true, .tap = watch, .tap_arg = r};
 
 	gm_crypto_init();
+	r->worker_turn = gm_worker_turn;
 	if (gm_askey_generate(&as_key, alg, "as.test", "gm.test") != GM_E_OK)
 		abort();
 	if (faults)
@@ -361,7 +362,7 @@ void flow_free(struct flow *r)
 void flow_turn(struct flow *r)
 {
 	for (unsigned i = 0; i < r->dp->config.workers; i++)
-		gm_worker_turn(r->dp->worker[i]);
+		r->worker_turn(r->dp->worker[i]);
 	core_turn(r);
 	members_turn(r);
 	gm_mem_step(r->net, 1000000);

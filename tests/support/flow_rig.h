@@ -45,6 +45,7 @@ struct flow {
 
 	struct flow_nonce *nonces;
 	unsigned nonces_n, reuses;
+	bool (*worker_turn)(struct worker *w); /* gm_worker_turn, or what a test puts around it */
 	bool mute; /* datagrams to members are dropped by the test */
 
 	/* one more party on the network, which is no member */

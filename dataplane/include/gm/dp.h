@@ -446,7 +446,13 @@ struct gm_worker_stats { /* written by the worker, read by any thread */
 	_Atomic uint64_t asks, asks_failed, link_contexts, link_sent, link_retransmitted; /* to authorization servers */
 	_Atomic uint64_t contexts, contexts_pending, members, inflight, bodies_bytes, port_tx_failed, port_rx_truncated;
 	_Atomic uint64_t port_rx_bad, port_rx_fragments, port_tx_kernel;
-	_Atomic uint64_t hist_open[GM_HIST], hist_seal[GM_HIST], hist_verify[GM_HIST], hist_sign[GM_HIST]; /* jobs per call */
+	/* What goes together: datagrams received in a turn, messages opened or sealed in a call, signatures verified in a turn
+	 * or made in a call, datagrams handed to the port at once. */
+	_Atomic uint64_t hist_rx[GM_HIST], hist_open[GM_HIST], hist_verify[GM_HIST], hist_sign[GM_HIST], hist_seal[GM_HIST];
+	_Atomic uint64_t hist_tx[GM_HIST];
+	/* How deep queues are, seen once in each turn that had something to do: effects that core had sent down, datagrams from
+	 * other workers, bytes of events that core has not taken yet, messages of ours that wait to be confirmed. */
+	_Atomic uint64_t hist_down[GM_HIST], hist_hops[GM_HIST], hist_up[GM_HIST], hist_inflight[GM_HIST];
 	_Atomic uint64_t hist_confirm_us[GM_HIST]; /* first send of a rekeying message to its confirmation */
 };
 

@@ -32,7 +32,7 @@ static uint64_t some_seq(void)
 	return gm_roll(&dice, 2) ? limits[gm_roll(&dice, 9)] : any >> gm_roll(&dice, 40);
 }
 
-static void random_post(unsigned i, size_t plain_n)
+static void random_post(unsigned i, struct gm_bytes plain)
 {
 	struct gm_oscore_post *p = &posts[i];
 	struct gm_oscore_keys *k = &keys[i];
@@ -41,14 +41,18 @@ static void random_post(unsigned i, size_t plain_n)
 	k->alg = 10;
 	k->sid.n = (uint8_t)gm_roll(&dice, GM_OSCORE_ID_MAX + 1);
 	*p = (struct gm_oscore_post){.keys = k, .seq = some_seq(), .mid = (uint16_t)gm_roll(&dice, 65536)};
+	k->rid.n = (uint8_t)gm_roll(&dice, GM_OSCORE_ID_MAX + 1);
 	p->token_len = (uint8_t)gm_roll(&dice, GM_COAP_TOKEN_MAX + 1);
 	gm_roll_bytes(&dice, p->token, sizeof(p->token));
-	p->cap = GM_OSCORE_POST_ROOM(plain_n);
+	p->obs_piv_n = (uint8_t)(gm_roll(&dice, 2) ? gm_roll(&dice, GM_OSCORE_PIV_MAX + 1) : 0);
+	gm_roll_bytes(&dice, p->obs_piv, sizeof(p->obs_piv));
+	p->plain = plain;
+	p->cap = GM_OSCORE_POST_ROOM(plain.n);
 	p->pkt = gm_guard_at(&pkts[i], p->cap, gm_roll(&dice, 2));
 }
 
 /* The same message by the way of single ones. */
-static size_t by_wrap(const struct gm_oscore_post *p, struct gm_bytes plain, uint8_t *to, size_t cap)
+static size_t by_wrap(const struct gm_oscore_post *p, uint8_t *to, size_t cap)
 {
 	struct gm_oscore_outer outer = {
 	    .type = GM_COAP_CON, .code = GM_COAP_POST, .mid = p->mid, .token_len = p->token_len};
@@ -60,10 +64,19 @@ static size_t by_wrap(const struct gm_oscore_post *p, struct gm_bytes plain, uin
 	request.piv_n = outer.option.piv_n = gm_oscore_piv(outer.option.piv, p->seq);
 	memcpy(request.piv, outer.option.piv, sizeof(request.piv));
 	memcpy(outer.token, p->token, sizeof(outer.token));
-	outer.option.has_kid = true;
-	outer.option.kid = (struct gm_bytes){p->keys->sid.b, p->keys->sid.n};
+	if (p->obs_piv_n) {
+		request.kid = p->keys->rid;
+		request.piv_n = p->obs_piv_n;
+		memcpy(request.piv, p->obs_piv, sizeof(request.piv));
+		outer.code = GM_COAP(2, 5);
+		outer.has_observe = true;
+		outer.observe = (uint32_t)p->seq & 0xffffff;
+	} else {
+		outer.option.has_kid = true;
+		outer.option.kid = (struct gm_bytes){p->keys->sid.b, p->keys->sid.n};
+	}
 	cr_assert_eq(gm_oscore_wrap(p->keys, &outer, &request, &p->keys->sid, outer.option.piv, outer.option.piv_n,
-	                            plain, &out, &scratch, &job),
+	                            p->plain, &out, &scratch, &job),
 	             GM_E_OK);
 	cr_assert_eq(gm_aead_seal_many(&job, 1), 1);
 	return gm_out_len(&out);
@@ -82,10 +95,10 @@ Test(oscore_many, gives_the_bytes_of_single_messages)
 		gm_roll_bytes(&dice, bytes, plain.n);
 		plain.p = bytes;
 		for (unsigned i = 0; i < n; i++)
-			random_post(i, plain.n);
-		cr_assert_eq(gm_oscore_post_many(posts, n, plain), n == 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1);
+			random_post(i, plain);
+		cr_assert_eq(gm_oscore_post_many(posts, n), n == 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1);
 		for (unsigned i = 0; i < n; i++) {
-			cr_assert_eq(posts[i].len, by_wrap(&posts[i], plain, expected, sizeof(expected)));
+			cr_assert_eq(posts[i].len, by_wrap(&posts[i], expected, sizeof(expected)));
 			cr_assert_arr_eq(posts[i].pkt, expected, posts[i].len,
 			                 "message %u of %u, number %llx, id of %u bytes", i, n,
 			                 (unsigned long long)posts[i].seq, keys[i].sid.n);
@@ -100,8 +113,8 @@ Test(oscore_many, leaves_a_message_that_cannot_be_made_untouched_and_makes_the_o
 	                                                "body",
 	                               6};
 
-	for (unsigned i = 0; i < 8; i++) {
-		random_post(i, plain.n);
+	for (unsigned i = 0; i < 10; i++) {
+		random_post(i, plain);
 		memset(posts[i].pkt, 0xa5, posts[i].cap);
 	}
 	keys[1].alg = 30;
@@ -109,10 +122,13 @@ Test(oscore_many, leaves_a_message_that_cannot_be_made_untouched_and_makes_the_o
 	posts[3].seq = GM_OSCORE_SEQ_MAX + 1;
 	posts[4].token_len = GM_COAP_TOKEN_MAX + 1;
 	posts[5].cap--;
-	cr_expect_eq(gm_oscore_post_many(posts, 8, plain), 1u << 0 | 1u << 6 | 1u << 7);
-	for (unsigned i = 0; i < 8; i++)
-		cr_expect_eq(posts[i].pkt[0] == 0xa5, i >= 1 && i <= 5, "message %u", i);
-	cr_expect_eq(gm_oscore_post_many(posts, 0, plain), 0);
-	cr_expect_eq(gm_oscore_post_many(posts + 3, 1, plain), 0);
-	cr_expect_eq(gm_oscore_post_many(posts, 1, (struct gm_bytes){posts[0].pkt, 65536}), 0);
+	keys[6].rid.n = GM_OSCORE_ID_MAX + 1;
+	posts[7].obs_piv_n = GM_OSCORE_PIV_MAX + 1;
+	cr_expect_eq(gm_oscore_post_many(posts, 10), 1u << 0 | 1u << 8 | 1u << 9);
+	for (unsigned i = 0; i < 10; i++)
+		cr_expect_eq(posts[i].pkt[0] == 0xa5, i >= 1 && i <= 7, "message %u", i);
+	cr_expect_eq(gm_oscore_post_many(posts, 0), 0);
+	cr_expect_eq(gm_oscore_post_many(posts + 3, 1), 0);
+	posts[0].plain = (struct gm_bytes){posts[0].pkt, 65536};
+	cr_expect_eq(gm_oscore_post_many(posts, 1), 0);
 }
