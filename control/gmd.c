@@ -16,12 +16,14 @@
 #include <unistd.h>
 
 #include "core/core.h"
+#include "ctl/backup.h"
 #include "ctl/config.h"
 #include "ctl/log.h"
 #include "ctl/server.h"
 #include "ctl/table.h"
 #include "gm/crypto.h"
 #include "gm/dp.h"
+#include "offline.h"
 #include "store/store.h"
 
 #define TURN_EVENTS_MAX 4096u
@@ -310,9 +312,11 @@ static bool open_state(struct gmd *d)
 		.distribution_max_ms = 30000,
 		.log = log_decision,
 	};
-	char why[256] = "";
+	char why[256] = "", path[2 * GM_CONFIG_PATH_MAX];
 	enum gm_err err = gm_store_open(&d->store, d->config.state_dir, d->config.key_file, why);
 
+	if (err == GM_E_OK)
+		err = gm_store_watch(d->store, gm_witness_path(&d->config, path), why);
 	if (err != GM_E_OK)
 		return failed("store", why[0] ? why : gm_err_info(err)->text);
 	d->turn = gm_store_turn(d->store);
@@ -464,6 +468,7 @@ static void stop(struct gmd *d)
 	if (d->dp)
 		gm_dp_stop(d->dp);
 	gm_ctl_server_close(d->server);
+	gm_ctl_backup_stop();
 	if (d->core)
 		gm_core_free(d->core);
 	if (d->store)
@@ -503,20 +508,6 @@ static int run(const struct gm_config *config)
 	return ok ? 0 : 1;
 }
 
-static int init(const char *state_dir, const char *key_file)
-{
-	enum gm_err err;
-
-	umask(077);
-	err = gm_store_init(state_dir, key_file);
-	if (err == GM_E_OK) {
-		printf("made store %s and its key %s\n", state_dir, key_file);
-		return 0;
-	}
-	fprintf(stderr, "gmd: cannot make store %s with key %s: %s\n", state_dir, key_file, gm_err_info(err)->text);
-	return 1;
-}
-
 /* ---- command line */
 
 static const char help[] =
@@ -524,12 +515,16 @@ static const char help[] =
 	"       gmd init [-c FILE]                    make the store and its key as FILE names them\n"
 	"       gmd init --state DIR --key FILE       the same without a configuration\n"
 	"       gmd check [-c FILE]                   read the configuration and say what is wrong\n"
+	"       gmd restore [-c FILE] BACKUP          make the store of a file that gmctl backup made, and recover it\n"
+	"       gmd recover [-c FILE] --rekey-all     go on with a store that went back in time: all members join anew\n"
+	"       gmd rotate-key [-c FILE]              seal all records under a new key\n"
 	"       gmd --help | --version\n"
 	"\n"
 	"  -c, --config FILE   configuration, " DEFAULT_CONFIG " if not given\n"
 	"\n"
-	"gmd -c FILE is gmd run -c FILE. Existing stores and keys are never overwritten.\n"
-	"Exit: 0 stopped in order, 1 failed, 2 bad usage or configuration. See gmd(8), gmd.conf(5).\n";
+	"gmd -c FILE is gmd run -c FILE. Existing stores and keys are never overwritten. restore, recover and rotate-key need\n"
+	"that no gmd runs on the store.\n"
+	"Exit: 0 done or stopped in order, 1 failed, 2 bad usage or configuration. See gmd(8), gmd.conf(5).\n";
 
 static int usage(const char *why)
 {
@@ -537,24 +532,101 @@ static int usage(const char *why)
 	return 2;
 }
 
+struct line { /* the command line, understood */
+	const char *config_file, *state_dir, *key_file, *operand;
+	bool rekey_all;
+};
+
+static int do_run(const struct gm_config *config, const struct line *line)
+{
+	(void)line;
+	return run(config);
+}
+
+static int do_init(const struct gm_config *config, const struct line *line)
+{
+	(void)line;
+	return gm_offline_init(config->state_dir, config->key_file);
+}
+
+static int do_check(const struct gm_config *config, const struct line *line)
+{
+	(void)config, (void)line;
+	return puts("configuration is good") < 0;
+}
+
+static int do_restore(const struct gm_config *config, const struct line *line)
+{
+	return gm_offline_restore(config, line->operand);
+}
+
+static int do_recover(const struct gm_config *config, const struct line *line)
+{
+	return gm_offline_recover(config, line->rekey_all);
+}
+
+static int do_rotate_key(const struct gm_config *config, const struct line *line)
+{
+	(void)line;
+	return gm_offline_rotate_key(config);
+}
+
+static const struct verb {
+	const char *name;
+	int (*run)(const struct gm_config *config, const struct line *line);
+	const char *operand; /* NULL: it takes none */
+} verbs[] = {{"run", do_run, NULL},         {"init", do_init, NULL},       {"check", do_check, NULL},
+             {"restore", do_restore, "the file of a backup"}, {"recover", do_recover, NULL}, {"rotate-key", do_rotate_key, NULL}};
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+static const char *misused(const struct verb *verb, const struct line *line, int words)
+{
+	static char why[64];
+	bool initing = verb && verb->run == do_init;
+
+	if (!verb)
+		return "one of run, init, check, restore, recover, rotate-key";
+	if (words > (verb->operand ? 2 : 1))
+		return "too many arguments";
+	if (verb->operand && words < 2) {
+		snprintf(why, sizeof(why), "%s needs %s", verb->name, verb->operand);
+		return why;
+	}
+	if ((line->state_dir || line->key_file) && !initing)
+		return "--state and --key are for init";
+	if ((line->state_dir == NULL) != (line->key_file == NULL))
+		return "init needs both --state and --key, or a configuration";
+	return line->rekey_all && verb->run != do_recover ? "--rekey-all is for recover" : NULL;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'}, {"state", required_argument, NULL, 's'},
-		{"key", required_argument, NULL, 'k'},    {"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'v'},      {NULL, 0, NULL, 0},
+		{"key", required_argument, NULL, 'k'},    {"rekey-all", no_argument, NULL, 'r'},
+		{"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'v'},
+		{NULL, 0, NULL, 0},
 	};
-	const char *file = DEFAULT_CONFIG, *state_dir = NULL, *key_file = NULL;
+	struct line line = {.config_file = DEFAULT_CONFIG};
 	struct gm_config config;
 	char why[GM_CONFIG_WHY];
 
 	for (int c; (c = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
 		if (c == 'c')
-			file = optarg;
+			line.config_file = optarg;
 		else if (c == 's')
-			state_dir = optarg;
+			line.state_dir = optarg;
 		else if (c == 'k')
-			key_file = optarg;
+			line.key_file = optarg;
+		else if (c == 'r')
+			line.rekey_all = true;
 		else if (c == 'h')
 			return fputs(help, stdout) < 0;
 		else if (c == 'v')
@@ -562,25 +634,20 @@ int main(int argc, char **argv)
 		else
 			return usage("bad option");
 	}
-	const char *verb = optind < argc ? argv[optind] : "run";
-	bool initing = strcmp(verb, "init") == 0, running = strcmp(verb, "run") == 0;
-	if (optind + 1 < argc || (!initing && !running && strcmp(verb, "check") != 0))
-		return usage("one of init, run, check");
-	if ((state_dir || key_file) && !initing)
-		return usage("--state and --key are for init");
-	if ((state_dir == NULL) != (key_file == NULL))
-		return usage("init needs both --state and --key, or a configuration");
+	const struct verb *verb = find_verb(optind < argc ? argv[optind] : "run");
+	const char *wrong = misused(verb, &line, optind < argc ? argc - optind : 1);
+	if (wrong)
+		return usage(wrong);
+	line.operand = verb->operand ? argv[optind + 1] : NULL;
 	if (!gm_crypto_init()) {
 		fprintf(stderr, "gmd: the crypto libraries do not start\n");
 		return 1;
 	}
-	if (state_dir)
-		return init(state_dir, key_file);
-	if (gm_config_load(&config, file, why) != GM_E_OK) {
+	if (line.state_dir)
+		return gm_offline_init(line.state_dir, line.key_file);
+	if (gm_config_load(&config, line.config_file, why) != GM_E_OK) {
 		fprintf(stderr, "gmd: %s\n", why);
 		return 2;
 	}
-	if (running)
-		return run(&config);
-	return initing ? init(config.state_dir, config.key_file) : puts("configuration is good") < 0;
+	return verb->run(&config, &line);
 }

@@ -30,6 +30,7 @@
 #define TEXTS(X)                                                                                                       \
 	X(state_dir,           "/var/lib/gmd")                                                                         \
 	X(key_file,            "/etc/gmd/store.key")                                                                   \
+	X(witness_file,        "")                                                                                     \
 	X(control_socket,      "/run/gmd/gmd.sock")                                                                    \
 	X(control_group,       "")                                                                                     \
 	X(audience,            NULL)                                                                                   \

@@ -13,6 +13,7 @@ enum gm_config_port { GM_CONFIG_PORT_AUTO, GM_CONFIG_PORT_URING, GM_CONFIG_PORT_
 
 struct gm_config {
 	char state_dir[GM_CONFIG_PATH_MAX + 1], key_file[GM_CONFIG_PATH_MAX + 1];
+	char witness_file[GM_CONFIG_PATH_MAX + 1]; /* empty: witness in state_dir */
 	char control_socket[GM_CONFIG_PATH_MAX + 1];
 	char control_group[33]; /* name of a Unix group; empty: none */
 	char audience[128];

@@ -45,6 +45,7 @@ struct gm_ctl_arg {
 };
 struct gm_ctl_request { /* may hold a key: wipe */
 	uint64_t id;
+	int fd; /* that came along, borrowed; -1: none */
 	char verb[GM_CTL_KEY_MAX + 1];
 	unsigned args_n;
 	struct gm_ctl_arg args[GM_CTL_ARGS_MAX];

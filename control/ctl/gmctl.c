@@ -2,6 +2,7 @@
 /* The operator's client: one command, its answer as a table or as JSON, an exit code. */
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "ctl/frame.h"
 #include "ctl/verbs.h"
 #include "gm/crypto.h"
+#include "store/backup.h"
 #include "wire/cbor.h"
 
 #define DEFAULT_SOCKET "/run/gmd/gmd.sock"
@@ -29,6 +31,9 @@ static const char help_head[] =
 	"\n"
 	"commands:\n";
 static const char help_tail[] =
+	"\n"
+	"  restore [-c FILE] BACKUP, recover [-c FILE] --rekey-all, rotate-key [-c FILE]\n"
+	"      while no gmd runs; see gmd(8)\n"
 	"\n"
 	"Exit: 0 done, 1 refused or failed, 2 bad usage, 3 gmd is not running, 4 permission denied. See gmctl(1).\n";
 
@@ -616,16 +621,38 @@ static int connect_to(const char *path)
 	die(EXIT_FAILED, "%s: %s", path, strerror(errno));
 }
 
+/* passed: a descriptor that goes with it; -1: none */
+static ssize_t send_with(int fd, const uint8_t *p, size_t n, int passed)
+{
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)p, .iov_len = n};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (passed >= 0) {
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control);
+		struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+		*c = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+		memcpy(CMSG_DATA(c), &passed, sizeof(int));
+	}
+	return sendmsg(fd, &msg, MSG_NOSIGNAL);
+}
+
 static void send_request(int fd, const struct gm_ctl_request *request)
 {
 	struct gm_ctl_buf buf = {0};
+	int passed = request->fd;
 
 	if (gm_ctl_request_append(&buf, request) != GM_E_OK)
 		die(EXIT_FAILED, "out of memory");
 	while (buf.n > buf.at) {
-		ssize_t n = send(fd, buf.bytes + buf.at, buf.n - buf.at, MSG_NOSIGNAL);
+		ssize_t n = send_with(fd, buf.bytes + buf.at, buf.n - buf.at, passed);
 		if (n < 0 && errno == EINTR)
 			continue;
+		passed = -1;
 		if (n < 0)
 			break; /* a refusal may be waiting to be read */
 		gm_ctl_buf_eat(&buf, (size_t)n);
@@ -733,10 +760,72 @@ static void ask_and_print(struct session *s, struct line *line)
 	free_rows(&s->rows);
 }
 
+/* ---- backup: gmd sends the copy, the file is ours */
+
+static const char *unfinished; /* file of a backup that is not whole; leaves with us */
+
+static void give_up(void)
+{
+	if (unfinished)
+		unlink(unfinished);
+}
+
+/* All that comes, into file; the last byte tells whether gmd got to the end. */
+static bool receive_copy(int from, int file, uint64_t *bytes)
+{
+	static uint8_t step[1u << 16];
+	uint8_t last = 0;
+	ssize_t n;
+
+	*bytes = 0;
+	while ((n = recv(from, step, sizeof(step), 0)) > 0 || (n < 0 && errno == EINTR)) {
+		for (ssize_t at = 0, k; at < n; at += k)
+			if ((k = write(file, step + at, (size_t)(n - at))) <= 0)
+				die(EXIT_FAILED, "%s: %s", unfinished, strerror(errno));
+		*bytes += n > 0 ? (uint64_t)n : 0;
+		last = n > 0 ? step[n - 1] : last;
+	}
+	return n == 0 && *bytes && last == 1 && ftruncate(file, (off_t)--*bytes) == 0;
+}
+
+static void back_up(struct session *s, struct line *line)
+{
+	const char *path = gm_ctl_arg(&line->request, "file")->text;
+	char why[GM_WHY] = "";
+	uint64_t bytes;
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		die(EXIT_FAILED, "socket: %s", strerror(errno));
+	int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (file < 0)
+		die(EXIT_FAILED, "%s: %s", path, strerror(errno));
+	unfinished = path;
+	atexit(give_up);
+	line->request.fd = ends[1];
+	ask(s, &line->request);
+	close(ends[1]);
+	if (!receive_copy(ends[0], file, &bytes))
+		die(EXIT_FAILED, "%s: gmd did not get to the end of the copy", path);
+	if (gm_backup_end(file, why) != GM_E_OK || close(file) < 0)
+		die(EXIT_FAILED, "%s: %s", path, why[0] ? why : strerror(errno));
+	unfinished = NULL;
+	close(ends[0]);
+	if (s->json)
+		printf("{\"bytes\":%llu}\n", (unsigned long long)bytes);
+	else
+		printf("%llu bytes; whoever restores it needs the store's key, which is not in it\n", (unsigned long long)bytes);
+}
+
 static void run(struct session *s, struct line *line)
 {
 	struct gm_ctl_request *request = &line->request;
 
+	request->fd = -1;
+	if (strcmp(line->verb->name, "backup") == 0) {
+		back_up(s, line);
+		return;
+	}
 	if (!line->repeats_n)
 		ask_and_print(s, line);
 	for (int i = 0; i < line->repeats_n; i++) {
@@ -745,6 +834,28 @@ static void run(struct session *s, struct line *line)
 		ask_and_print(s, line);
 		request->args_n = args_n;
 		request->args[args_n] = (struct gm_ctl_arg){0};
+	}
+}
+
+/* What is done to a store while no gmd runs on it is gmd's: it alone holds keys. */
+static void hand_over(int argc, char **argv)
+{
+	static const char *const words[] = {"restore", "recover", "rotate-key"};
+	char program[4096], *slash;
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(argv[0], words[i]) != 0)
+			continue;
+		char **args = need(calloc((size_t)argc + 2, sizeof(char *)));
+		ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 8);
+		program[n > 0 ? n : 0] = '\0';
+		slash = strrchr(program, '/');
+		strcpy(slash ? slash + 1 : program, "gmd");
+		args[0] = program;
+		memcpy(args + 1, argv, (size_t)argc * sizeof(char *));
+		execv(program, args);
+		execvp("gmd", args);
+		die(EXIT_FAILED, "gmd: %s", strerror(errno));
 	}
 }
 
@@ -773,6 +884,7 @@ int main(int argc, char **argv)
 	}
 	if (i == argc)
 		die(EXIT_USAGE, "no command; try gmctl --help");
+	hand_over(argc - i, argv + i);
 	i += take_verb(&line, argc - i, argv + i);
 	for (int k = i; k < argc; k++) { /* also behind the command */
 		if (strcmp(argv[k], "--json") == 0) {

@@ -19,6 +19,7 @@
 
 struct conn {
 	int fd; /* -1: free */
+	int passed; /* a descriptor for the next request; -1: none */
 	struct gm_ctl_buf in, out;
 	bool closing;   /* after out is sent */
 	uint64_t since; /* number of its accept: the lowest has been here longest */
@@ -106,7 +107,7 @@ enum gm_err gm_ctl_server_open(struct gm_ctl_server **out, const struct gm_ctl_s
 	server->config = *config;
 	server->fd = -1;
 	for (unsigned i = 0; i < GM_CTL_CONNS_MAX; i++)
-		server->conns[i].fd = -1;
+		server->conns[i] = (struct conn){.fd = -1, .passed = -1};
 	enum gm_err err = find_group(config->group, &server->group, why);
 	if (err == GM_E_OK &&
 	    (size_t)snprintf(server->path, sizeof(server->path), "%s", config->path) >= sizeof(server->path)) {
@@ -125,12 +126,20 @@ enum gm_err gm_ctl_server_open(struct gm_ctl_server **out, const struct gm_ctl_s
 	return GM_E_OK;
 }
 
+static void passed_close(struct conn *conn)
+{
+	if (conn->passed >= 0)
+		close(conn->passed);
+	conn->passed = -1;
+}
+
 static void conn_close(struct conn *conn)
 {
+	passed_close(conn);
 	close(conn->fd);
 	gm_ctl_buf_free(&conn->in);
 	gm_ctl_buf_free(&conn->out);
-	*conn = (struct conn){.fd = -1};
+	*conn = (struct conn){.fd = -1, .passed = -1};
 }
 
 void gm_ctl_server_close(struct gm_ctl_server *server)
@@ -239,10 +248,29 @@ static void accept_one(struct gm_ctl_server *server)
 		complain(server, conn, 0, GM_E_DENIED, gm_err_info(GM_E_DENIED)->text);
 }
 
+/* Bytes, and perhaps one descriptor: the latest counts. */
+static ssize_t receive(struct conn *conn, uint8_t *room)
+{
+	struct iovec iov = {.iov_base = room, .iov_len = READ_SIZE};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(conn->fd, &msg, MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&msg);
+
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int))) {
+		passed_close(conn);
+		memcpy(&conn->passed, CMSG_DATA(c), sizeof(int));
+	}
+	return n;
+}
+
 static void read_some(struct conn *conn)
 {
 	uint8_t *room = gm_ctl_buf_room(&conn->in, READ_SIZE);
-	ssize_t n = room ? recv(conn->fd, room, READ_SIZE, 0) : 0;
+	ssize_t n = room ? receive(conn, room) : 0;
 
 	if (n > 0)
 		conn->in.n += (size_t)n;
@@ -265,10 +293,12 @@ static void handle(struct gm_ctl_server *server, struct conn *conn)
 		complain(server, conn, server->request.id, err, gm_err_info(err)->text);
 	} else {
 		gm_ctl_reply_init(&server->reply, &conn->out, server->request.id);
+		server->request.fd = conn->passed;
 		server->config.handle(server->config.arg, &server->request, &server->reply);
 		if (server->reply.no_memory)
 			conn->closing = true;
 	}
+	passed_close(conn);
 	gm_wipe(&server->request, sizeof(server->request));
 	gm_ctl_buf_eat(&conn->in, 4 + frame.n);
 }

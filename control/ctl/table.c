@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "ctl/backup.h"
 #include "ctl/verbs.h"
 #include "gm/crypto.h"
 #include "wire/oscore.h"
@@ -1052,6 +1053,20 @@ static void status(struct call *call)
 	status_queues(call);
 	status_workers(call);
 	gm_ctl_end(call->reply);
+}
+
+static void backup(struct call *call)
+{
+	if (call->request->fd < 0) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "backup: a socket for the copy has to come along");
+		return;
+	}
+	enum gm_err err = gm_ctl_backup_start(call->env->store, call->request->fd);
+	if (err == GM_E_BUSY) {
+		gm_ctl_error(call->reply, err, "another backup is being made");
+		return;
+	}
+	finish(call, err, "backup", text_of(call, "file"));
 }
 
 /* ---- the table */

@@ -2,12 +2,11 @@
 /* The store in LMDB: one database, a key is the table's number and the record's key, a value is sealed. Default sync
  * flags: commit returns after fdatasync of the pages and a synchronous write of the meta page. A lock on the file
  * `lock` keeps a second process out. */
-#include "store/store.h"
+#include "store/lmdb.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -16,36 +15,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "store/seal.h"
 
 #define MAP_MIN ((size_t)1 << 30) /* sparse: address space, not disk */
 #define PAGES_PER_CHANGE 8u       /* copied on the way down the tree, at most */
-#define PATH_LEN 4096u
 #define LOCK_WAIT_MS 3000u
 #define LOCK_STEP_MS 20u
 
 static const char check_text[] = "gmd store";
 
-struct gm_store { /* in pages of its own, locked where allowed and out of core dumps: the key */
-	struct gm_seal_key key;
-	MDB_env *env;
-	MDB_dbi dbi;
-	MDB_txn *txn; /* between begin and finish */
-	size_t map;
-	uint64_t turn, turn_next;
-	uint64_t begin_us, pending_changes, pending_bytes;
-	uint8_t *plain; /* what scan unseals into */
-	size_t plain_cap;
-	int lock;
-	struct gm_store_stats stats;
-};
-
-struct db_key {
-	uint8_t bytes[1 + GM_KEY_MAX];
-	MDB_val val;
-};
-
-static void db_key(struct db_key *k, uint8_t table, const void *key, size_t n)
+void gm_db_key(struct gm_db_key *k, uint8_t table, const void *key, size_t n)
 {
 	k->bytes[0] = table;
 	memcpy(k->bytes + 1, key, n);
@@ -62,12 +40,12 @@ static uint64_t now_us(void)
 
 /* ------------------------------------------------------------------ writing */
 
-static int put(struct gm_store *s, MDB_txn *txn, uint8_t table, struct gm_bytes name, struct gm_bytes value)
+int gm_lmdb_put(struct gm_store *s, MDB_txn *txn, uint8_t table, struct gm_bytes name, struct gm_bytes value)
 {
 	MDB_val room = {.mv_size = value.n + GM_SEAL_EXTRA};
-	struct db_key key;
+	struct gm_db_key key;
 
-	db_key(&key, table, name.p, name.n);
+	gm_db_key(&key, table, name.p, name.n);
 	int r = mdb_put(txn, s->dbi, &key.val, &room, MDB_RESERVE);
 	if (r == 0)
 		gm_seal(&s->key, table, name, value, room.mv_data);
@@ -76,14 +54,14 @@ static int put(struct gm_store *s, MDB_txn *txn, uint8_t table, struct gm_bytes 
 
 static int take_away(struct gm_store *s, MDB_txn *txn, uint8_t table, struct gm_bytes name)
 {
-	struct db_key key;
+	struct gm_db_key key;
 
-	db_key(&key, table, name.p, name.n);
+	gm_db_key(&key, table, name.p, name.n);
 	int r = mdb_del(txn, s->dbi, &key.val, NULL);
 	return r == MDB_NOTFOUND ? 0 : r;
 }
 
-static struct gm_bytes text_key(const char *text)
+struct gm_bytes gm_text_key(const char *text)
 {
 	return (struct gm_bytes){.p = (const uint8_t *)text, .n = strlen(text)};
 }
@@ -94,7 +72,7 @@ static int put_turn(struct gm_store *s, MDB_txn *txn, uint64_t turn)
 	struct gm_out o = gm_out(be, sizeof(be));
 
 	gm_out_be(&o, turn, sizeof(be));
-	return put(s, txn, GM_TABLE_META, text_key("turn"), gm_out_result(&o));
+	return gm_lmdb_put(s, txn, GM_TABLE_META, gm_text_key("turn"), gm_out_result(&o));
 }
 
 static int write_all(struct gm_store *s, MDB_txn *txn, const struct gm_changes *changes, uint64_t turn)
@@ -105,7 +83,7 @@ static int write_all(struct gm_store *s, MDB_txn *txn, const struct gm_changes *
 		struct gm_bytes name = {.p = c->bytes, .n = c->key_n},
 		                value = {.p = c->bytes + c->key_n, .n = c->value_n};
 
-		r = c->remove ? take_away(s, txn, c->table, name) : put(s, txn, c->table, name, value);
+		r = c->remove ? take_away(s, txn, c->table, name) : gm_lmdb_put(s, txn, c->table, name, value);
 	}
 	return r;
 }
@@ -179,13 +157,14 @@ enum gm_commit_result gm_store_finish(struct gm_store *s)
 	if (!txn || mdb_txn_commit(txn) != 0)
 		return GM_COMMIT_FAILED;
 	s->turn = s->turn_next;
+	gm_witness_say(&s->witness, s->turn);
 	count_commit(s);
 	return GM_COMMIT_DONE;
 }
 
 /* ------------------------------------------------------------------ reading */
 
-static enum gm_err unseal(struct gm_store *s, uint8_t table, struct gm_bytes name, const MDB_val *record,
+enum gm_err gm_lmdb_unseal(struct gm_store *s, const struct gm_seal_key *key, uint8_t table, struct gm_bytes name, const MDB_val *record,
                           struct gm_bytes *value)
 {
 	if (record->mv_size > s->plain_cap) {
@@ -199,7 +178,7 @@ static enum gm_err unseal(struct gm_store *s, uint8_t table, struct gm_bytes nam
 	}
 	struct gm_bytes sealed = {.p = record->mv_data, .n = record->mv_size};
 
-	return gm_unseal(&s->key, table, name, sealed, s->plain, value);
+	return gm_unseal(key, table, name, sealed, s->plain, value);
 }
 
 static enum gm_err scan_from(struct gm_store *s, MDB_cursor *cursor, uint8_t table, gm_store_each each, void *arg)
@@ -209,7 +188,7 @@ static enum gm_err scan_from(struct gm_store *s, MDB_cursor *cursor, uint8_t tab
 
 	for (; r == 0 && *(uint8_t *)key.mv_data == table; r = mdb_cursor_get(cursor, &key, &record, MDB_NEXT)) {
 		struct gm_bytes name = {.p = (uint8_t *)key.mv_data + 1, .n = key.mv_size - 1}, value;
-		enum gm_err err = unseal(s, table, name, &record, &value);
+		enum gm_err err = gm_lmdb_unseal(s, &s->key, table, name, &record, &value);
 
 		if (err != GM_E_OK)
 			return err == GM_E_STORE_KEY ? GM_E_CORRUPT : err;
@@ -264,6 +243,10 @@ static enum gm_err read_own(void *arg, enum gm_table table, struct gm_bytes key,
 	(void)table;
 	if (gm_bytes_is(key, "check"))
 		own->check = gm_bytes_is(value, check_text);
+	if (gm_bytes_is(key, "id") && value.n == sizeof(own->store->id))
+		memcpy(&own->store->id, value.p, value.n);
+	if (gm_bytes_is(key, GM_STORE_RECOVERING))
+		own->store->recovering = true;
 	if (gm_bytes_is(key, "turn")) {
 		own->store->turn = gm_in_be(&in, 8);
 		own->turn = in.err == GM_E_OK && gm_in_left(&in) == 0;
@@ -275,15 +258,15 @@ static enum gm_err read_own(void *arg, enum gm_table table, struct gm_bytes key,
 static enum gm_err try_key(struct gm_store *s)
 {
 	struct gm_bytes value;
-	struct db_key key;
+	struct gm_db_key key;
 	MDB_val record;
 	MDB_txn *txn;
 
 	if (mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn) != 0)
 		return GM_E_STORE;
-	db_key(&key, GM_TABLE_META, "check", 5);
+	gm_db_key(&key, GM_TABLE_META, "check", 5);
 	int r = mdb_get(txn, s->dbi, &key.val, &record);
-	enum gm_err err = r == 0 ? unseal(s, GM_TABLE_META, text_key("check"), &record, &value) : GM_E_CORRUPT;
+	enum gm_err err = r == 0 ? gm_lmdb_unseal(s, &s->key, GM_TABLE_META, gm_text_key("check"), &record, &value) : GM_E_CORRUPT;
 	mdb_txn_abort(txn);
 	return err;
 }
@@ -304,12 +287,17 @@ static enum gm_err verify(struct gm_store *s, const char *dir, char why[static G
 	return err == GM_E_OK ? err : gm_why(why, err, "store %s is damaged: its first records do not open", dir);
 }
 
-static bool in_dir(char path[static PATH_LEN], const char *dir, const char *name)
+bool gm_in_dir(char path[static GM_PATH], const char *dir, const char *name)
 {
-	return (size_t)snprintf(path, PATH_LEN, "%s/%s", dir, name) < PATH_LEN;
+	return (size_t)snprintf(path, GM_PATH, "%s/%s", dir, name) < GM_PATH;
 }
 
-static struct gm_store *new_store(void)
+bool gm_key_file_new(char path[static GM_PATH], const char *key_file)
+{
+	return (size_t)snprintf(path, GM_PATH, "%s.new", key_file) < GM_PATH;
+}
+
+struct gm_store *gm_lmdb_new(void)
 {
 	struct gm_store *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -317,11 +305,11 @@ static struct gm_store *new_store(void)
 		return NULL;
 	mlock(s, sizeof(*s)); /* where it is not allowed, dumps are still spared */
 	madvise(s, sizeof(*s), MADV_DONTDUMP);
-	s->lock = -1;
+	s->lock = s->witness.fd = -1;
 	return s;
 }
 
-static int open_env(struct gm_store *s, const char *dir, size_t file_bytes)
+int gm_lmdb_open(struct gm_store *s, const char *dir, size_t file_bytes)
 {
 	MDB_txn *txn = NULL;
 	size_t map = MAP_MIN;
@@ -343,11 +331,11 @@ static int open_env(struct gm_store *s, const char *dir, size_t file_bytes)
 	return r;
 }
 
-static enum gm_err lock_dir(struct gm_store *s, const char *dir, char why[static GM_WHY])
+enum gm_err gm_lmdb_lock(struct gm_store *s, const char *dir, char why[static GM_WHY])
 {
-	char path[PATH_LEN];
+	char path[GM_PATH];
 
-	if (!in_dir(path, dir, "lock"))
+	if (!gm_in_dir(path, dir, "lock"))
 		return gm_why(why, GM_E_IO, "the path of store %.64s... is too long", dir);
 	s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->lock < 0)
@@ -374,14 +362,17 @@ static enum gm_err lmdb_error(int r, const char *dir, char why[static GM_WHY])
 
 static enum gm_err open_parts(struct gm_store *s, const char *dir, const char *key_file, char why[static GM_WHY])
 {
-	char path[PATH_LEN];
+	char path[GM_PATH];
 	struct stat st;
 
-	if (!in_dir(path, dir, "data.mdb") || stat(path, &st) < 0)
+	if (!gm_in_dir(path, dir, "data.mdb") || stat(path, &st) < 0)
 		return gm_why(why, GM_E_UNKNOWN, "there is no store in %s: gmd init makes one", dir);
 	GM_TRY(gm_seal_key_read(&s->key, key_file, why));
-	GM_TRY(lock_dir(s, dir, why));
-	int r = open_env(s, dir, (size_t)st.st_size);
+	if (!gm_key_file_new(path, key_file) || gm_path_exists(path))
+		return gm_why(why, GM_E_STORE_KEY, "a change of the store's key was interrupted (%s is there): gmd rotate-key goes on with it",
+		              path);
+	GM_TRY(gm_lmdb_lock(s, dir, why));
+	int r = gm_lmdb_open(s, dir, (size_t)st.st_size);
 	if (r != 0)
 		return lmdb_error(r, dir, why);
 	return verify(s, dir, why);
@@ -389,7 +380,7 @@ static enum gm_err open_parts(struct gm_store *s, const char *dir, const char *k
 
 enum gm_err gm_store_open(struct gm_store **store, const char *dir, const char *key_file, char why[static GM_WHY])
 {
-	struct gm_store *s = new_store();
+	struct gm_store *s = gm_lmdb_new();
 
 	if (!s)
 		return gm_why(why, GM_E_NO_MEMORY, "out of memory");
@@ -409,6 +400,7 @@ void gm_store_close(struct gm_store *s)
 	mdb_txn_abort(s->txn);
 	if (s->env)
 		mdb_env_close(s->env);
+	gm_witness_close(&s->witness);
 	if (s->lock >= 0)
 		close(s->lock);
 	free(s->plain);
@@ -429,28 +421,40 @@ static bool sync_dir(const char *dir)
 	return good;
 }
 
-static bool sync_parent(const char *path)
+bool gm_lmdb_sync_parent(const char *path)
 {
-	char copy[PATH_LEN];
+	char copy[GM_PATH];
 
 	return (size_t)snprintf(copy, sizeof(copy), "%s", path) < sizeof(copy) && sync_dir(dirname(copy));
 }
 
-static bool exists(const char *path)
+bool gm_path_exists(const char *path)
 {
 	struct stat st;
 
 	return lstat(path, &st) == 0;
 }
 
+uint32_t gm_lmdb_new_id(void)
+{
+	uint32_t id = 0;
+
+	while (!id)
+		gm_random(&id, sizeof(id));
+	return id;
+}
+
 static int first_records(struct gm_store *s)
 {
+	uint32_t id = gm_lmdb_new_id();
 	MDB_txn *txn;
 	int r = mdb_txn_begin(s->env, NULL, 0, &txn);
 
 	if (r != 0)
 		return r;
-	r = put(s, txn, GM_TABLE_META, text_key("check"), text_key(check_text));
+	r = gm_lmdb_put(s, txn, GM_TABLE_META, gm_text_key("check"), gm_text_key(check_text));
+	if (r == 0)
+		r = gm_lmdb_put(s, txn, GM_TABLE_META, gm_text_key("id"), (struct gm_bytes){(const uint8_t *)&id, sizeof(id)});
 	if (r == 0)
 		r = put_turn(s, txn, 0);
 	if (r == 0)
@@ -461,9 +465,9 @@ static int first_records(struct gm_store *s)
 
 static enum gm_err fill_store(struct gm_store *s, const char *dir, const char *key_file)
 {
-	if (!sync_parent(key_file) || open_env(s, dir, 0) != 0 || first_records(s) != 0)
+	if (!gm_lmdb_sync_parent(key_file) || gm_lmdb_open(s, dir, 0) != 0 || first_records(s) != 0)
 		return GM_E_IO;
-	return sync_dir(dir) && sync_parent(dir) ? GM_E_OK : GM_E_IO;
+	return sync_dir(dir) && gm_lmdb_sync_parent(dir) ? GM_E_OK : GM_E_IO;
 }
 
 /* Under the lock; what fails half way takes away what it made. */
@@ -473,8 +477,8 @@ static enum gm_err make_store(struct gm_store *s, const char *dir, const char *d
 
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return GM_E_IO;
-	GM_TRY(lock_dir(s, dir, why));
-	if (exists(data))
+	GM_TRY(gm_lmdb_lock(s, dir, why));
+	if (gm_path_exists(data))
 		return GM_E_EXISTS;
 	GM_TRY(gm_seal_key_make(&s->key, key_file));
 	enum gm_err err = fill_store(s, dir, key_file);
@@ -487,13 +491,13 @@ static enum gm_err make_store(struct gm_store *s, const char *dir, const char *d
 
 enum gm_err gm_store_init(const char *dir, const char *key_file)
 {
-	char data[PATH_LEN];
+	char data[GM_PATH];
 
-	if (!in_dir(data, dir, "data.mdb"))
+	if (!gm_in_dir(data, dir, "data.mdb"))
 		return GM_E_IO;
-	if (exists(data) || exists(key_file))
+	if (gm_path_exists(data) || gm_path_exists(key_file))
 		return GM_E_EXISTS;
-	struct gm_store *s = new_store();
+	struct gm_store *s = gm_lmdb_new();
 	if (!s)
 		return GM_E_NO_MEMORY;
 	enum gm_err err = make_store(s, dir, data, key_file);

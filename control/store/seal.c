@@ -160,3 +160,11 @@ enum gm_err gm_unseal(const struct gm_seal_key *key, uint8_t table, struct gm_by
 	*value = (struct gm_bytes){.p = out, .n = record.n - GM_SEAL_EXTRA};
 	return GM_E_OK;
 }
+
+bool gm_seal_is(const struct gm_seal_key *key, struct gm_bytes record)
+{
+	struct gm_in in = gm_in_bytes(record);
+	uint8_t version = gm_in_u8(&in);
+
+	return version == GM_SEAL_VERSION && (uint32_t)gm_in_be(&in, 4) == key->id && in.err == GM_E_OK;
+}

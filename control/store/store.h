@@ -86,4 +86,24 @@ enum gm_commit_result gm_store_finish(struct gm_store *store);
 uint64_t gm_store_turn(struct gm_store *store); /* the last durable turn */
 void gm_store_stats(struct gm_store *store, struct gm_store_stats *stats);
 
+/* ---- copies, and stores that went back in time */
+
+/* The whole store as it is at one moment, records sealed as they are, into fd; a data.mdb. Any thread, while others work
+ * with the store. IO, also where the reader of fd has gone or is too slow for its timeout. */
+GM_NODISCARD enum gm_err gm_store_copy(struct gm_store *store, int fd);
+
+/* From now on `file` names the last turn; it is made where there is none. STORE_OLD: it names a later turn than the store
+ * has, or another store, or a recovery was begun and has not ended. IO; CORRUPT. */
+GM_NODISCARD enum gm_err gm_store_watch(struct gm_store *store, const char *file, char why[static 256]);
+
+/* First step of a recovery: notes that there is one, takes `file` as it is and away all memberships and contexts. The
+ * changes that end it take away GM_STORE_RECOVERING from META, with a turn later than gm_store_turn(). */
+GM_NODISCARD enum gm_err gm_store_recover(struct gm_store *store, const char *file, char why[static 256]);
+#define GM_STORE_RECOVERING "recovering"
+unsigned gm_store_recoveries(const struct gm_store *store); /* that file knows of, this one included */
+
+/* Every record sealed anew under the key in new_file, which is made where there is none; then new_file becomes key_file.
+ * What was interrupted is taken up again by the next call, and until then the store does not open. */
+GM_NODISCARD enum gm_err gm_store_rotate(const char *dir, const char *key_file, char why[static 256]);
+
 #endif

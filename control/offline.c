@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "offline.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "core/core.h"
+#include "gm/crypto.h"
+#include "store/backup.h"
+
+const char *gm_witness_path(const struct gm_config *config, char path[static 2 * GM_CONFIG_PATH_MAX])
+{
+	if (config->witness_file[0])
+		return config->witness_file;
+	snprintf(path, 2 * GM_CONFIG_PATH_MAX, "%s/witness", config->state_dir);
+	return path;
+}
+
+static int failed(const char *what, enum gm_err err, const char *why)
+{
+	fprintf(stderr, "gmd: %s: %s\n", what, why[0] ? why : gm_err_info(err)->text);
+	return 1;
+}
+
+int gm_offline_init(const char *state_dir, const char *key_file)
+{
+	enum gm_err err;
+
+	umask(077);
+	err = gm_store_init(state_dir, key_file);
+	if (err == GM_E_OK) {
+		printf("made store %s and its key %s\n", state_dir, key_file);
+		return 0;
+	}
+	fprintf(stderr, "gmd: cannot make store %s with key %s: %s\n", state_dir, key_file, gm_err_info(err)->text);
+	return 1;
+}
+
+/* ---- recovery */
+
+struct recovery {
+	struct gm_store *store;
+	struct gm_core *core;
+	struct gm_changes changes;
+	struct gm_effects effects;
+	unsigned groups;
+};
+
+static enum gm_err load_record(void *arg, enum gm_table table, struct gm_bytes key, struct gm_bytes value)
+{
+	struct recovery *r = arg;
+
+	return gm_core_load(r->core, table, key, value);
+}
+
+static enum gm_err load_groups(struct recovery *r, const struct gm_config *config)
+{
+	const struct gm_core_config core = {.workers = 1,
+	                                    .contexts_max = config->contexts_max,
+	                                    .members_max = config->members_max,
+	                                    .groups_max = config->groups_max};
+
+	r->core = gm_core_new(&core);
+	if (!r->core)
+		return GM_E_NO_MEMORY;
+	for (enum gm_table table = 0; table < GM_TABLE_MEMBER; table++)
+		GM_TRY(gm_store_scan(r->store, table, load_record, r));
+	return GM_E_OK;
+}
+
+static enum gm_err leap(struct recovery *r)
+{
+	struct gm_txn txn = {.wall_s = time(NULL), .changes = &r->changes, .effects = &r->effects};
+
+	r->effects.workers = 1;
+	gm_random(txn.dice, sizeof(txn.dice));
+	r->groups = gm_core_recover(r->core, &txn, gm_store_recoveries(r->store));
+	gm_wipe(&txn, sizeof(txn));
+	gm_changes_remove(&r->changes, GM_OWNER_SITE, GM_TABLE_META, GM_STORE_RECOVERING, strlen(GM_STORE_RECOVERING));
+	GM_TRY(gm_store_begin(r->store, &r->changes, gm_store_turn(r->store) + 1));
+	return gm_store_finish(r->store) == GM_COMMIT_DONE ? GM_E_OK : GM_E_STORE;
+}
+
+static int recover(const struct gm_config *config)
+{
+	char path[2 * GM_CONFIG_PATH_MAX], why[GM_WHY] = "";
+	struct recovery r = {0};
+	enum gm_err err = gm_store_open(&r.store, config->state_dir, config->key_file, why);
+
+	if (err == GM_E_OK)
+		err = gm_store_recover(r.store, gm_witness_path(config, path), why);
+	if (err == GM_E_OK)
+		err = load_groups(&r, config);
+	if (err == GM_E_OK)
+		err = leap(&r);
+	if (r.core)
+		gm_core_free(r.core);
+	gm_changes_free(&r.changes);
+	gm_effects_free(&r.effects);
+	gm_store_close(r.store);
+	if (err != GM_E_OK)
+		return failed("recovery", err, why);
+	printf("recovered %s: %u groups have new keys. Members post their tokens and join anew. What was "
+	       "evicted or revoked since the copy was made has to be evicted or revoked again.\n",
+	       config->state_dir, r.groups);
+	return 0;
+}
+
+int gm_offline_recover(const struct gm_config *config, bool rekey_all)
+{
+	umask(077);
+	if (!rekey_all) {
+		fputs("gmd: recover puts all members out and gives every group new keys; say --rekey-all to do it\n", stderr);
+		return 2;
+	}
+	return recover(config);
+}
+
+int gm_offline_restore(const struct gm_config *config, const char *backup)
+{
+	char why[GM_WHY] = "";
+	enum gm_err err;
+
+	umask(077);
+	err = gm_backup_restore(config->state_dir, backup, why);
+	if (err != GM_E_OK)
+		return failed("restore", err, why);
+	return recover(config);
+}
+
+int gm_offline_rotate_key(const struct gm_config *config)
+{
+	char why[GM_WHY] = "";
+	enum gm_err err;
+
+	umask(077);
+	err = gm_store_rotate(config->state_dir, config->key_file, why);
+	if (err != GM_E_OK)
+		return failed("rotate-key", err, why);
+	printf("all records of %s are sealed under the new key in %s; older backups still need the old one\n", config->state_dir,
+	       config->key_file);
+	return 0;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the LMDB engine share. */
+#ifndef GM_STORE_LMDB_H
+#define GM_STORE_LMDB_H
+
+#include <lmdb.h>
+
+#include "store/seal.h"
+#include "store/store.h"
+#include "store/witness.h"
+
+#define GM_PATH 4096u
+
+struct gm_store { /* in pages of its own, locked where allowed and out of core dumps: the key */
+	struct gm_seal_key key, old_key; /* old_key: while records are sealed anew */
+	MDB_env *env;
+	MDB_dbi dbi;
+	MDB_txn *txn; /* between begin and finish */
+	size_t map;
+	uint64_t turn, turn_next;
+	uint64_t begin_us, pending_changes, pending_bytes;
+	uint8_t *plain; /* what scan unseals into */
+	size_t plain_cap;
+	int lock;
+	bool recovering;
+	uint32_t id; /* drawn when it was made; 0: by an earlier version */
+	struct gm_witness witness;
+	struct gm_store_stats stats;
+};
+
+struct gm_db_key {
+	uint8_t bytes[1 + GM_KEY_MAX];
+	MDB_val val;
+};
+
+void gm_db_key(struct gm_db_key *k, uint8_t table, const void *key, size_t n);
+struct gm_bytes gm_text_key(const char *text);
+int gm_lmdb_put(struct gm_store *s, MDB_txn *txn, uint8_t table, struct gm_bytes name, struct gm_bytes value);
+
+/* Into s->plain; the caller wipes it. */
+GM_NODISCARD enum gm_err gm_lmdb_unseal(struct gm_store *s, const struct gm_seal_key *key, uint8_t table, struct gm_bytes name,
+                                        const MDB_val *record, struct gm_bytes *value);
+
+struct gm_store *gm_lmdb_new(void); /* nothing is open yet; gm_store_close() frees it. NULL: no memory */
+GM_NODISCARD enum gm_err gm_lmdb_lock(struct gm_store *s, const char *dir, char why[static GM_WHY]);
+int gm_lmdb_open(struct gm_store *s, const char *dir, size_t file_bytes);
+
+bool gm_in_dir(char path[static GM_PATH], const char *dir, const char *name); /* false: too long */
+uint32_t gm_lmdb_new_id(void);
+bool gm_key_file_new(char path[static GM_PATH], const char *key_file); /* where the next key waits; false: too long */
+bool gm_path_exists(const char *path);
+bool gm_lmdb_sync_parent(const char *path);
+
+#endif
