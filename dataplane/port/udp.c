@@ -25,19 +25,37 @@ static uint32_t ask_rcvbuf(int fd, unsigned bytes)
 	return (uint32_t)got;
 }
 
+/* IPv4 datagrams carry Don't Fragment, whatever the kernel has heard of the path: ours fit 1,280 bytes, no forged ICMP
+ * message has us send fragments, and the kernel need not look for an Identification that nobody has had, for each
+ * destination another one.                                                              RFC 7252 §4.6 */
+static void never_fragment(int fd)
+{
+	(void)set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+}
+
+/* What came to a socket of one address came to that address: only others ask to be told. */
+static bool open_inet(struct gm_udp *u, const struct gm_addr *listen)
+{
+	u->inet = true;
+	u->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+	return u->fd >= 0 && set(u->fd, IPPROTO_IP, IP_PKTINFO, gm_is_any(listen->ip));
+}
+
+static bool open_inet6(struct gm_udp *u, const struct gm_addr *listen)
+{
+	u->inet = false;
+	u->fd = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+	return u->fd >= 0 && set(u->fd, IPPROTO_IPV6, IPV6_V6ONLY, 0) &&
+	       set(u->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, gm_is_any(listen->ip));
+}
+
 static bool open_socket(struct gm_udp *u, const struct gm_addr *listen)
 {
-	int type = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+	bool open = gm_is_v4(listen->ip) ? open_inet(u, listen) : open_inet6(u, listen);
 
-	u->inet = false;
-	u->fd = socket(AF_INET6, type, IPPROTO_UDP);
-	if (u->fd >= 0)
-		return set(u->fd, IPPROTO_IPV6, IPV6_V6ONLY, 0) && set(u->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-	if (errno != EAFNOSUPPORT || !gm_is_v4(listen->ip))
-		return false;
-	u->inet = true;
-	u->fd = socket(AF_INET, type, IPPROTO_UDP);
-	return u->fd >= 0 && set(u->fd, IPPROTO_IP, IP_PKTINFO, 1);
+	if (open)
+		never_fragment(u->fd);
+	return open;
 }
 
 static bool bind_to(struct gm_udp *u, const struct gm_addr *listen)
@@ -132,7 +150,7 @@ static bool link_local(const uint8_t ip[16])
 socklen_t gm_udp_put_name(const struct gm_udp *u, union gm_udp_name *name, const struct gm_addr *peer)
 {
 	memset(name, 0, sizeof(*name));
-	if (u->inet) {
+	if (u->inet && gm_is_v4(peer->ip)) {
 		name->v4.sin_family = AF_INET;
 		name->v4.sin_port = htons(peer->port);
 		memcpy(&name->v4.sin_addr, peer->ip + 12, 4);
@@ -177,7 +195,7 @@ size_t gm_udp_put_source(const struct gm_udp *u, void *control, const struct gm_
 	struct in6_pktinfo v6 = {.ipi6_ifindex = local->scope};
 	struct in_pktinfo v4 = {0};
 
-	if (gm_is_any(local->ip))
+	if (gm_is_any(local->ip) || memcmp(local->ip, u->bound.ip, 16) == 0)
 		return 0;
 	memcpy(&v6.ipi6_addr, local->ip, 16);
 	memcpy(&v4.ipi_spec_dst, local->ip + 12, 4);

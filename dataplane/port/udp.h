@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kernel UDP sockets as ports use them. One AF_INET6 socket carries IPv4 too, with mapped addresses on every face;
- * where the kernel has no IPv6 an IPv4 listener gets an AF_INET socket. */
+/* Kernel UDP sockets as ports use them. An AF_INET6 socket on :: carries IPv4 too, with mapped addresses on every face;
+ * an IPv4 listener gets an AF_INET socket, which costs less. */
 #ifndef GM_UDP_H
 #define GM_UDP_H
 
@@ -26,7 +26,7 @@ union gm_udp_name {
 };
 #define GM_UDP_CONTROL CMSG_SPACE(sizeof(struct in6_pktinfo))
 
-/* Nonblocking, SO_REUSEPORT, told the local address of every datagram. IO: errno says why. */
+/* Nonblocking, SO_REUSEPORT; one on a wildcard is told the local address of every datagram. IO: errno says why. */
 GM_NODISCARD enum gm_err gm_udp_open(struct gm_udp *u, const struct gm_addr *listen, unsigned rcvbuf);
 void gm_udp_close(struct gm_udp *u);
 /* One for each listen address, *n of them when it fails; *granted: bytes that the smallest has. IO: errno says why. */
@@ -40,6 +40,7 @@ GM_NODISCARD enum gm_err gm_udp_probe(const struct gm_addr *listen);
 /* Which of n sockets sends from local to peer; the first where none fits. */
 unsigned gm_udp_pick(const struct gm_udp *u, unsigned n, const struct gm_addr *local, const struct gm_addr *peer);
 
+/* A peer that the socket cannot reach gets a name that the kernel refuses. */
 socklen_t gm_udp_put_name(const struct gm_udp *u, union gm_udp_name *name, const struct gm_addr *peer);
 struct gm_addr gm_udp_get_name(const union gm_udp_name *name);
 /* Control message that makes local the source; 0 bytes where the kernel chooses. */

@@ -104,8 +104,8 @@ static void arm(struct uring_port *u)
 			continue;
 		struct io_uring_sqe *sqe = get_sqe(u);
 
-		io_uring_prep_recvmsg_multishot(sqe, u->udp[i].fd, &u->rx_form, 0);
-		sqe->flags |= IOSQE_BUFFER_SELECT;
+		io_uring_prep_recvmsg_multishot(sqe, (int)i, &u->rx_form, 0);
+		sqe->flags |= IOSQE_BUFFER_SELECT | IOSQE_FIXED_FILE;
 		sqe->buf_group = 0;
 		name_sqe(sqe, RECV, i);
 		u->armed[i] = true;
@@ -227,6 +227,18 @@ static bool allocate(struct uring_port *u, const struct gm_port_config *config)
 	return u->rx && u->in && u->tx && gm_free_start(&u->tx_free, tx_n);
 }
 
+/* Sockets are known to the ring by their place: the kernel does not look for them anew with each send. */
+static bool register_sockets(struct uring_port *u)
+{
+	int fds[GM_LISTEN_MAX];
+
+	for (unsigned i = 0; i < u->udp_n; i++)
+		fds[i] = u->udp[i].fd;
+	int r = u->udp_n ? io_uring_register_files(&u->ring, fds, u->udp_n) : 0;
+	errno = -r;
+	return r == 0;
+}
+
 /* Nothing of the kernel may look at our memory, or hold a socket's address, after this. */
 static void cancel_all(struct uring_port *u)
 {
@@ -236,6 +248,7 @@ static void cancel_all(struct uring_port *u)
 
 	io_uring_register_sync_cancel(&u->ring, &all);
 	io_uring_get_events(&u->ring);
+	io_uring_unregister_files(&u->ring);
 	io_uring_queue_exit(&u->ring);
 }
 
@@ -269,7 +282,8 @@ static enum gm_err uring_open(struct gm_port **port, const struct gm_port_config
 	u->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!allocate(u, config) || u->event < 0 || !open_ring(u) || !open_buffers(u) ||
 	    gm_udp_open_all(u->udp, &u->udp_n, config, config->rcvbuf ? config->rcvbuf : RCVBUF, &u->stats.rcvbuf) !=
-	        GM_E_OK) {
+	        GM_E_OK ||
+	    !register_sockets(u)) {
 		int why = errno;
 
 		uring_close((struct gm_port *)u);
@@ -303,16 +317,25 @@ static void uring_tx_put(struct gm_port *port, struct gm_dgram *d, unsigned n)
 
 static void queue_send(struct uring_port *u, const struct gm_dgram *d)
 {
-	const struct gm_udp *udp = &u->udp[gm_udp_pick(u->udp, u->udp_n, &d->local, &d->peer)];
+	unsigned at = gm_udp_pick(u->udp, u->udp_n, &d->local, &d->peer);
+	int file = (int)at; /* as registered */
+	const struct gm_udp *udp = &u->udp[at];
 	struct tx_buf *b = &u->tx[d->buf];
 	struct io_uring_sqe *sqe = get_sqe(u);
 
-	b->iov = (struct iovec){.iov_base = d->data, .iov_len = d->len};
-	b->msg = (struct msghdr){.msg_name = &b->name, .msg_iov = &b->iov, .msg_iovlen = 1};
-	b->msg.msg_namelen = gm_udp_put_name(udp, &b->name, &d->peer);
-	b->msg.msg_controllen = gm_udp_put_source(udp, b->control, &d->local);
-	b->msg.msg_control = b->msg.msg_controllen ? b->control : NULL;
-	io_uring_prep_sendmsg(sqe, udp->fd, &b->msg, 0);
+	socklen_t name_n = gm_udp_put_name(udp, &b->name, &d->peer);
+	size_t control_n = gm_udp_put_source(udp, b->control, &d->local);
+
+	if (control_n) {
+		b->iov = (struct iovec){.iov_base = d->data, .iov_len = d->len};
+		b->msg = (struct msghdr){.msg_name = &b->name, .msg_namelen = name_n, .msg_iov = &b->iov, .msg_iovlen = 1,
+		                         .msg_control = b->control, .msg_controllen = control_n};
+		io_uring_prep_sendmsg(sqe, file, &b->msg, 0);
+	} else {
+		io_uring_prep_send(sqe, file, d->data, d->len, 0);
+		io_uring_prep_send_set_addr(sqe, &b->name.any, (unsigned short)name_n);
+	}
+	sqe->flags |= IOSQE_FIXED_FILE;
 	name_sqe(sqe, SEND, d->buf);
 }
 

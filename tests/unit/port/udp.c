@@ -84,9 +84,12 @@ static void passes_with_both_addresses(const char *a_text, const char *b_text, c
 	gm_udp_close(&b);
 }
 
-Test(udp, passes_ipv4_through_an_ipv6_socket_with_both_addresses)
+Test(udp, passes_datagrams_with_both_addresses_whatever_the_sockets_are_bound_to)
 {
 	passes_with_both_addresses("0.0.0.0", "127.0.0.1", "127.1.2.3", "127.0.0.1");
+	passes_with_both_addresses("127.1.2.3", "0.0.0.0", "127.1.2.3", "127.4.5.6");
+	passes_with_both_addresses("127.1.2.3", "127.0.0.1", "127.1.2.3", "127.0.0.1");
+	passes_with_both_addresses("::1", "::1", "::1", "::1");
 	passes_with_both_addresses("0.0.0.0", "::", "127.1.2.3", "127.4.5.6");
 	passes_with_both_addresses("::", "::", "::1", "::1");
 }
@@ -101,6 +104,36 @@ Test(udp, serves_ipv4_where_the_kernel_has_no_ipv6)
 	passes_with_both_addresses("127.9.9.9", "0.0.0.0", "127.9.9.9", "127.4.5.6");
 	cr_expect_eq(gm_udp_open(&u, &six, 1 << 20), GM_E_IO);
 	cr_expect_eq(errno, EAFNOSUPPORT);
+}
+
+Test(udp, refuses_to_send_from_an_ipv4_socket_to_an_ipv6_address)
+{
+	struct gm_addr on = addr("127.0.0.1"), to = addr("[2001:db8::7f00:1]:5683");
+	union gm_udp_name name;
+	struct gm_udp u;
+
+	cr_assert_eq(gm_udp_open(&u, &on, 1 << 20), GM_E_OK);
+	socklen_t n = gm_udp_put_name(&u, &name, &to);
+	cr_expect_eq(sendto(u.fd, "x", 1, 0, &name.any, n), -1);
+	cr_expect_eq(errno, EAFNOSUPPORT);
+	gm_udp_close(&u);
+}
+
+Test(udp, sends_ipv4_with_dont_fragment_from_every_socket)
+{
+	static const char *const on[] = {"127.0.0.1", "0.0.0.0", "::"};
+
+	for (unsigned i = 0; i < sizeof(on) / sizeof(on[0]); i++) {
+		struct gm_addr at = addr(on[i]);
+		struct gm_udp u;
+		int how = -1;
+		socklen_t n = sizeof(how);
+
+		cr_assert_eq(gm_udp_open(&u, &at, 1 << 20), GM_E_OK);
+		cr_expect_eq(getsockopt(u.fd, IPPROTO_IP, IP_MTU_DISCOVER, &how, &n), 0);
+		cr_expect_eq(how, IP_PMTUDISC_PROBE, "%s", on[i]);
+		gm_udp_close(&u);
+	}
 }
 
 Test(udp, grants_at_least_the_systems_default_buffer_and_says_how_much)
