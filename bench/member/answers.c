@@ -126,7 +126,8 @@ static bool peer_put(struct gm_member_env *env, struct gm_member *m, struct gm_b
 	struct gm_member_peer p = {.sid_n = (uint8_t)sid.n, .roles = (uint8_t)roles, .cred_n = (uint16_t)cred.n};
 	struct gm_cred_pub pub;
 	if (sid.n > sizeof(p.sid) || roles > UINT8_MAX ||
-	    gm_cred_pub(cred, &env->groups[m->group].params, &pub) != GM_E_OK || !(p.cred = malloc(cred.n)))
+	    (!env->later && gm_cred_pub(cred, &env->groups[m->group].params, &pub) != GM_E_OK) ||
+	    !(p.cred = malloc(cred.n)))
 		return false;
 	memcpy(p.sid, sid.p, sid.n);
 	memcpy(p.cred, cred.p, cred.n);

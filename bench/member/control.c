@@ -116,39 +116,98 @@ static uint8_t decide(struct gm_member_env *env, struct gm_member *m, const stru
 	return GM_COAP(2, 2);
 }
 
-/* One plaintext per nonce: this answer is the only one under the request's, a repeat gets its bytes. */
-static void answer(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, const struct gm_addr *to,
-                   const struct gm_oscore_option *option, const struct gm_oscore_request *request, uint8_t code,
-                   const struct gm_coap *inner)
+/* ---- requests wait here for each other, so that crypto/ gets them in batches; at most one of a member */
+
+struct gm_control { /* a protected request, then its answer; secret */
+	struct gm_member *m;
+	struct gm_addr from;
+	struct gm_oscore_option option; /* its kid, which points into the datagram, is of no use any more */
+	struct gm_oscore_request request;
+	struct gm_oscore_scratch scratch;
+	uint64_t seq;
+	uint16_t mid;
+	uint8_t type, token_len, token[8];
+	size_t answer_n;
+	uint8_t text[GM_MEMBER_PKT_MAX], bytes[64];
+};
+
+struct gm_controls {
+	unsigned n;
+	struct gm_aead_job jobs[GM_BATCH_MAX];
+	struct gm_control of[GM_BATCH_MAX];
+};
+
+struct gm_controls *gm_controls_new(void)
 {
-	uint8_t bytes[64], plain_bytes[8];
+	return calloc(1, sizeof(struct gm_controls));
+}
+
+/* One plaintext per nonce: this answer is the only one under the request's, a repeat gets its bytes. */
+static bool lay_out_answer(struct gm_control *c, uint8_t code, const struct gm_coap *inner, struct gm_aead_job *job)
+{
+	uint8_t plain_bytes[8];
 	uint16_t last = 0;
 	struct gm_out plain = gm_out(plain_bytes, sizeof(plain_bytes));
-	struct gm_out pkt = gm_out(bytes, sizeof(bytes));
-	struct gm_oscore_scratch scratch;
-	struct gm_aead_job job;
+	struct gm_out pkt = gm_out(c->bytes, sizeof(c->bytes));
 	struct gm_oscore_outer outer = {
-	    .type = msg->type == GM_COAP_CON ? GM_COAP_ACK : GM_COAP_NON,
+	    .type = c->type == GM_COAP_CON ? GM_COAP_ACK : GM_COAP_NON,
 	    .code = GM_COAP(2, 4),
-	    .mid = msg->type == GM_COAP_CON ? msg->mid : m->next_mid++,
-	    .token_len = msg->token_len,
+	    .mid = c->type == GM_COAP_CON ? c->mid : c->m->next_mid++,
+	    .token_len = c->token_len,
 	};
-	memcpy(outer.token, msg->token, msg->token_len);
+	memcpy(outer.token, c->token, c->token_len);
 	gm_out_u8(&plain, code);
 	if (inner->has_block1)
 		gm_coap_put_block(&plain, &last, GM_OPT_BLOCK1, inner->block1);
-	if (gm_oscore_wrap(&m->oscore, &outer, request, &request->kid, request->piv, request->piv_n,
-	                   gm_out_result(&plain), &pkt, &scratch, &job) == GM_E_OK &&
-	    gm_aead_seal_many(&job, 1) == 1)
-		gm_member_answer(env, m, to, msg->mid, option, gm_out_result(&pkt));
+	bool good = gm_oscore_wrap(&c->m->oscore, &outer, &c->request, &c->request.kid, c->request.piv, c->request.piv_n,
+	                           gm_out_result(&plain), &pkt, &c->scratch, job) == GM_E_OK;
+	c->answer_n = gm_out_len(&pkt);
+	return good;
+}
+
+/* false: not one of the Group Manager's, or no answer can be laid out */
+static bool carry_out(struct gm_member_env *env, struct gm_control *c, size_t n, struct gm_aead_job *job)
+{
+	struct gm_coap inner;
+
+	if (!n || gm_coap_decode_inner((struct gm_bytes){c->text, n}, &inner) != GM_E_OK) {
+		env->stats.undecryptable++;
+		return false;
+	}
+	gm_oscore_window_accept(&c->m->window, c->seq);
+	return lay_out_answer(c, decide(env, c->m, &inner), &inner, job);
+}
+
+void gm_controls_flush(struct gm_member_env *env)
+{
+	struct gm_controls *w = env->controls;
+	struct gm_aead_job seals[GM_BATCH_MAX];
+	struct gm_control *answers[GM_BATCH_MAX];
+	unsigned n = w->n, answers_n = 0;
+
+	if (!n)
+		return;
+	uint64_t opened = gm_aead_open_many(w->jobs, n);
+	for (unsigned i = 0; i < n; i++) {
+		struct gm_control *c = &w->of[i];
+		c->m->waits = false;
+		answers[answers_n] = c;
+		answers_n += carry_out(env, c, opened >> i & 1 ? w->jobs[i].text_len : 0, &seals[answers_n]);
+	}
+	uint64_t sealed = answers_n ? gm_aead_seal_many(seals, answers_n) : 0;
+	for (unsigned i = 0; i < answers_n; i++)
+		if (sealed >> i & 1)
+			gm_member_answer(env, answers[i]->m, &answers[i]->from, answers[i]->mid, &answers[i]->option,
+			                 (struct gm_bytes){answers[i]->bytes, answers[i]->answer_n});
+	for (unsigned i = 0; i < n; i++)
+		gm_wipe(w->of[i].text, w->jobs[i].text_len);
+	w->n = 0;
 }
 
 void gm_control_request(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
                         const struct gm_addr *from)
 {
-	uint8_t text[GM_MEMBER_PKT_MAX];
 	struct gm_oscore_option option;
-	struct gm_coap inner;
 	bool joining = m->ex.active && m->ex.op == GM_OP_JOIN;
 	if (!m->has_context || joining || gm_oscore_option_decode(msg->oscore, &option) != GM_E_OK)
 		return; /* while a Join is open its answer comes first; the Group Manager will repeat this */
@@ -157,19 +216,28 @@ void gm_control_request(struct gm_member_env *env, struct gm_member *m, const st
 		return;
 	}
 	uint64_t seq = gm_oscore_piv_seq(option.piv, option.piv_n);
-	struct gm_oscore_request request = {.kid = m->oscore.rid, .piv_n = option.piv_n};
-	memcpy(request.piv, option.piv, option.piv_n);
 	if (!gm_oscore_window_fresh(&m->window, seq)) {
 		env->stats.duplicates++;
 		return;
 	}
-	size_t n = gm_member_open(m, msg, &option, &request, true, text, sizeof(text));
-	if (!n || gm_coap_decode_inner((struct gm_bytes){text, n}, &inner) != GM_E_OK) {
+	struct gm_controls *w = env->controls;
+	struct gm_control *c = &w->of[w->n];
+	c->m = m;
+	c->from = *from;
+	c->option = option;
+	c->seq = seq;
+	c->mid = msg->mid;
+	c->type = msg->type;
+	c->token_len = msg->token_len;
+	memcpy(c->token, msg->token, msg->token_len);
+	c->request = (struct gm_oscore_request){.kid = m->oscore.rid, .piv_n = option.piv_n};
+	memcpy(c->request.piv, option.piv, option.piv_n);
+	if (gm_oscore_unwrap(&m->oscore, msg->payload, &c->option, &c->request, true, c->text, sizeof(c->text), &c->scratch,
+	                     &w->jobs[w->n]) != GM_E_OK) {
 		env->stats.undecryptable++;
 		return;
 	}
-	gm_oscore_window_accept(&m->window, seq);
-	uint8_t code = decide(env, m, &inner);
-	gm_wipe(text, sizeof(text));
-	answer(env, m, msg, from, &option, &request, code, &inner);
+	m->waits = true;
+	if (++w->n == GM_BATCH_MAX || !env->gather)
+		gm_controls_flush(env);
 }

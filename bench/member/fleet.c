@@ -11,6 +11,7 @@
 #define RETRY_MS 1000u
 #define FAILURES_SHOWN 20u
 #define PORTS_TRIED 100u
+#define ADDRESS_STEP 4u /* of the second byte, after 65,536 members */
 
 enum due_kind { DUE_EXCHANGE, DUE_RETRY, DUE_N };
 struct gm_due {
@@ -116,9 +117,21 @@ static void flush_out(struct gm_fleet *f)
 	f->out_n = f->out_have = 0;
 }
 
+static bool unlucky(struct gm_fleet *f)
+{
+	if (!f->loss)
+		return false;
+	f->chance = f->chance * 6364136223846793005u + 1442695040888963407u;
+	bool drop = (uint32_t)(f->chance >> 32) < f->loss;
+	f->traffic.dropped += drop;
+	return drop;
+}
+
 static void on_send(void *arg, struct gm_member *m, const struct gm_addr *to, const uint8_t *p, size_t n)
 {
 	struct gm_fleet *f = arg;
+	if (unlucky(f))
+		return;
 	if (f->out_n == f->out_have) {
 		flush_out(f);
 		while ((f->out_have = f->ops->tx_get(f->port, f->out, GM_PORT_BURST)) == 0)
@@ -128,6 +141,8 @@ static void on_send(void *arg, struct gm_member *m, const struct gm_addr *to, co
 	if (n > d->cap)
 		return;
 	f->out_n++;
+	f->traffic.tx++;
+	f->traffic.tx_bytes += n;
 	memcpy(d->data, p, n);
 	d->len = (uint16_t)n;
 	d->peer = *to;
@@ -160,6 +175,16 @@ static bool worth_retrying(uint8_t code)
 	return code == 0 || code == GM_COAP(5, 3) || code == GM_COAP(4, 29) || code == GM_COAP(4, 1);
 }
 
+static void log_event(struct gm_fleet *f, enum gm_fleet_event_kind kind, uint64_t since_ns)
+{
+	struct gm_fleet_log *log = &f->log;
+	if (!log->on)
+		return;
+	log->events = grow(log->events, &log->cap, log->n, sizeof(*log->events));
+	log->events[log->n++] = (struct gm_fleet_event){
+	    .at_ns = f->env.now_ns, .took_us = (uint32_t)((f->env.now_ns - since_ns) / 1000), .kind = kind};
+}
+
 static void run_member_done(struct gm_fleet *f, struct gm_member *m, uint8_t code)
 {
 	if (code == GM_COAP(4, 1) && m->state != GM_MEMBER_EVICTED)
@@ -172,6 +197,9 @@ static void run_member_done(struct gm_fleet *f, struct gm_member *m, uint8_t cod
 	m->counted = false;
 	m->last_code = code;
 	f->run.active--;
+	f->run.left -= !m->paced;
+	log_event(f, code >> 5 != 2 ? GM_FLEET_LOST : m->paced ? GM_FLEET_PACED : GM_FLEET_DONE, f->begun[m->index]);
+	m->paced = false;
 	if (code >> 5 == 2)
 		f->run.ok++;
 	else
@@ -236,6 +264,10 @@ static void on_context(void *arg, struct gm_member *m, struct gm_bytes ms, struc
 static void on_installed(void *arg, struct gm_member *m)
 {
 	struct gm_fleet *f = arg;
+	if (m->group == f->watch_group && m->keys.version == f->watch_version && m->how != GM_HOW_JOIN) {
+		f->installed_n++;
+		log_event(f, GM_FLEET_KEYS, f->env.now_ns);
+	}
 	struct gm_member_keys *known = &f->versions[m->group][m->keys.version % GM_FLEET_VERSIONS];
 	if (known->ms_n == 0 || known->version < m->keys.version)
 		*known = m->keys;
@@ -305,7 +337,7 @@ enum gm_err gm_fleet_open_from(struct gm_fleet *f, const struct gm_addr *server,
                                uint32_t capacity, const char *port_name)
 {
 	static const uint8_t v4_any[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-	*f = (struct gm_fleet){.capacity = capacity};
+	*f = (struct gm_fleet){.capacity = capacity, .watch_group = -1};
 	f->v4 = memcmp(server->ip, v4_any, 12) == 0;
 	if (!f->v4 && f->capacity > GM_SOCKETS_MAX)
 		f->capacity = GM_SOCKETS_MAX;
@@ -317,10 +349,13 @@ enum gm_err gm_fleet_open_from(struct gm_fleet *f, const struct gm_addr *server,
 	                                .installed = on_installed,
 	                                .failed = on_failed,
 	                                .server = *server,
-	                                .groups = f->groups};
+	                                .groups = f->groups,
+	                                .gather = true};
 	f->members = calloc(f->capacity, sizeof(*f->members));
 	f->due = calloc(f->capacity * DUE_N, sizeof(*f->due));
-	if (!f->members || !f->due)
+	f->begun = calloc(f->capacity, sizeof(*f->begun));
+	f->ready = calloc(GM_BATCH_MAX, sizeof(*f->ready));
+	if (!f->members || !f->due || !f->begun || !f->ready)
 		return GM_E_NO_MEMORY;
 	GM_TRY(gm_member_env_init(&f->env));
 	unsigned sockets = f->v4 ? 1 : f->capacity;
@@ -342,6 +377,7 @@ enum gm_err gm_fleet_open_from(struct gm_fleet *f, const struct gm_addr *server,
 
 void gm_fleet_close(struct gm_fleet *f)
 {
+	gm_member_flush(&f->env);
 	flush_out(f);
 	f->ops->close(f->port);
 	for (uint32_t i = 0; i < f->members_n; i++) {
@@ -352,8 +388,12 @@ void gm_fleet_close(struct gm_fleet *f)
 	for (unsigned op = 0; op < GM_OP_N; op++)
 		gm_series_free(&f->took[op]);
 	gm_member_env_free(&f->env);
+	gm_wipe(f->ready, GM_BATCH_MAX * sizeof(*f->ready));
+	free(f->ready);
 	free(f->members);
 	free(f->due);
+	free(f->begun);
+	free(f->log.events);
 	free(f->heap);
 	free(f->contexts);
 }
@@ -369,6 +409,29 @@ int gm_fleet_group(struct gm_fleet *f, const char *name)
 	memcpy(f->groups[i].name, name, strlen(name) + 1);
 	f->env.groups_n++;
 	return (int)i;
+}
+
+/* 127.1.0.0 and on, then 127.5.0.0: with the other bit of gm_fleet_move no two are the same */
+static struct gm_addr address_of(const struct gm_fleet *f, uint32_t index)
+{
+	struct gm_addr addr = f->first;
+	if (f->v4) {
+		addr.ip[13] = (uint8_t)(addr.ip[13] + ADDRESS_STEP * (index >> 16));
+		addr.ip[14] = (uint8_t)(index >> 8);
+		addr.ip[15] = (uint8_t)index;
+	} else {
+		addr.port = (uint16_t)(addr.port + index);
+	}
+	return addr;
+}
+
+static const struct gm_identity *next_identity(struct gm_fleet *f)
+{
+	if (!f->ready_n) {
+		gm_identities_make(f->ready, GM_BATCH_MAX);
+		f->ready_n = GM_BATCH_MAX;
+	}
+	return &f->ready[--f->ready_n];
 }
 
 struct gm_member *gm_fleet_add(struct gm_fleet *f, const struct gm_askey *as, int group, uint8_t roles, bool post,
@@ -390,15 +453,9 @@ struct gm_member *gm_fleet_add(struct gm_fleet *f, const struct gm_askey *as, in
 	                       .osc_hkdf = f->osc_hkdf};
 	if (gm_askey_mint_as(&minted, as, &what) != GM_E_OK)
 		return NULL;
-	struct gm_addr addr = f->first;
-	if (f->v4) {
-		addr.ip[14] = (uint8_t)(index >> 8);
-		addr.ip[15] = (uint8_t)index;
-	} else {
-		addr.port = (uint16_t)(addr.port + index);
-	}
+	struct gm_addr addr = address_of(f, index);
 	struct gm_member *m = &f->members[index];
-	gm_member_init(m, index, &addr, (uint16_t)group, roles, post);
+	gm_member_init_with(m, index, &addr, (uint16_t)group, roles, post, next_identity(f));
 	m->token = malloc(minted.token_n);
 	if (!m->token)
 		return NULL;
@@ -439,27 +496,29 @@ bool gm_fleet_mint_update(struct gm_fleet *f, const struct gm_askey *as, struct 
 
 /* ---- the loop */
 
-/* where members begin, or where gm_fleet_move takes them */
-static bool ours(const struct gm_fleet *f, const struct gm_addr *local)
-{
-	const uint8_t *first = f->first.ip + 12, *ip = local->ip + 12;
-	return ip[0] == first[0] && (ip[1] == first[1] || ip[1] == (first[1] ^ 3));
-}
-
 static struct gm_member *member_at(struct gm_fleet *f, const struct gm_addr *local)
 {
-	uint32_t i = f->v4 ? (uint32_t)(local->ip[14] << 8 | local->ip[15]) : (uint32_t)(local->port - f->first.port);
-	return i < f->members_n && (!f->v4 || ours(f, local)) ? &f->members[i] : NULL;
+	const uint8_t *first = f->first.ip + 12, *ip = local->ip + 12;
+	if (!f->v4)
+		return local->port >= f->first.port && (uint32_t)(local->port - f->first.port) < f->members_n
+		           ? &f->members[local->port - f->first.port]
+		           : NULL;
+	for (uint32_t i = (uint32_t)(ip[2] << 8 | ip[3]), at = first[1]; i < f->members_n; i += 65536, at += ADDRESS_STEP)
+		if (ip[0] == first[0] && (ip[1] == at || ip[1] == (at ^ 3)))
+			return &f->members[i];
+	return NULL;
 }
 
 static unsigned receive(struct gm_fleet *f)
 {
 	struct gm_dgram d[GM_PORT_BURST];
 	unsigned n = f->ops->rx_burst(f->port, d, GM_PORT_BURST);
+	f->env.now_ns = f->ops->now_ns(f->port);
 	for (unsigned i = 0; i < n; i++) {
 		struct gm_member *m = member_at(f, &d[i].local);
-		f->env.now_ns = f->ops->now_ns(f->port);
-		if (m)
+		f->traffic.rx++;
+		f->traffic.rx_bytes += d[i].len;
+		if (m && !unlucky(f))
 			gm_member_receive(&f->env, m, (struct gm_bytes){d[i].data, d[i].len}, &d[i].peer);
 	}
 	if (n)
@@ -475,7 +534,7 @@ void gm_fleet_begin(struct gm_fleet *f, struct gm_member *m, unsigned plan)
 
 static void try_again(struct gm_fleet *f, struct gm_member *m)
 {
-	unsigned plan = f->run.plan & ~GM_PLAN(GM_OP_TOKEN);
+	unsigned plan = (m->paced ? f->pace.plan : f->run.plan) & ~GM_PLAN(GM_OP_TOKEN);
 	gm_fleet_begin(f, m, m->has_context ? plan : plan | GM_PLAN(GM_OP_TOKEN));
 }
 
@@ -518,23 +577,54 @@ void gm_fleet_turn(struct gm_fleet *f, uint64_t timeout_ms)
 	flush_out(f);
 }
 
+static void begin_counted(struct gm_fleet *f, struct gm_member *m, unsigned plan, bool paced)
+{
+	m->counted = true;
+	m->paced = paced;
+	m->tries = 0;
+	f->begun[m->index] = f->env.now_ns;
+	f->run.active++;
+	f->run.paced_n += paced;
+	gm_fleet_begin(f, m, plan);
+}
+
+static bool stopped(const struct gm_fleet *f)
+{
+	return f->stop && f->stop(f->stop_arg);
+}
+
+bool gm_fleet_pace(struct gm_fleet *f)
+{
+	struct gm_fleet_pace *p = &f->pace;
+	f->env.now_ns = f->ops->now_ns(f->port);
+	while (p->next < p->n && !stopped(f) && p->start_ns + p->next * p->gap_ns <= f->env.now_ns)
+		begin_counted(f, &f->members[p->list[p->next++]], p->plan, true);
+	return p->next < p->n && !stopped(f);
+}
+
 size_t gm_fleet_run(struct gm_fleet *f, const uint32_t *list, size_t n, unsigned plan, unsigned window, unsigned tries)
 {
-	f->run = (struct gm_fleet_run){.list = list, .n = n, .plan = plan, .window = window, .tries = tries};
-	while (f->run.next < n || f->run.active) {
-		f->env.now_ns = f->ops->now_ns(f->port);
-		while (f->run.next < n && f->run.active < window && !(f->stop && f->stop(f->stop_arg))) {
-			struct gm_member *m = &f->members[list[f->run.next++]];
-			m->counted = true;
-			m->tries = 0;
-			f->run.active++;
-			gm_fleet_begin(f, m, plan);
-		}
-		if (f->stop && f->stop(f->stop_arg) && !f->run.active)
+	f->run = (struct gm_fleet_run){.list = list, .n = n, .plan = plan, .window = window, .tries = tries, .left = n};
+	bool paced = gm_fleet_pace(f);
+	while (f->run.next < n || f->run.active || paced) {
+		while (f->run.next < n && f->run.active < window && !stopped(f))
+			begin_counted(f, &f->members[list[f->run.next++]], plan, false);
+		if (stopped(f) && !f->run.active)
 			break;
-		gm_fleet_turn(f, 100);
+		gm_fleet_turn(f, paced ? 1 : 100);
+		paced = (n == 0 || f->run.left) && gm_fleet_pace(f);
 	}
+	f->pace = (struct gm_fleet_pace){0};
 	return f->run.ok;
+}
+
+struct gm_fleet_traffic gm_fleet_traffic(const struct gm_fleet *f)
+{
+	struct gm_fleet_traffic t = f->traffic;
+	struct timespec cpu;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
+	t.cpu_ns = (uint64_t)cpu.tv_sec * 1000000000u + (uint64_t)cpu.tv_nsec;
+	return t;
 }
 
 void gm_fleet_reset_times(struct gm_fleet *f)

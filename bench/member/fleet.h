@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Members by the thousand: a port, timers, a window of exchanges, measurements. One thread. */
+/* Members by the ten thousand: a port, timers, a window of exchanges, measurements. One thread. */
 #ifndef GM_FLEET_H
 #define GM_FLEET_H
 
@@ -9,7 +9,7 @@
 #include "member.h"
 #include "port/port.h"
 
-#define GM_FLEET_MAX 65536u
+#define GM_FLEET_MAX 131072u
 #define GM_FLEET_GROUPS 64u
 #define GM_FLEET_VERSIONS 32u /* versions of a group remembered for checks */
 
@@ -29,11 +29,36 @@ struct gm_fleet_context { /* an OSCORE context that was made; secret */
 	uint8_t ms[16], salt_n, salt[47], alg, hkdf;
 };
 
+enum gm_fleet_event_kind { GM_FLEET_KEYS, GM_FLEET_DONE, GM_FLEET_PACED, GM_FLEET_LOST, GM_FLEET_KINDS };
+struct gm_fleet_event { /* what is drawn over time */
+	uint64_t at_ns;
+	uint32_t took_us; /* KEYS: 0; else since the member's first attempt */
+	uint32_t kind;
+};
+struct gm_fleet_log {
+	bool on;
+	struct gm_fleet_event *events; /* grows */
+	size_t n, cap;
+};
+
+struct gm_fleet_pace { /* members that carry out a plan, one after the other at fixed distances */
+	const uint32_t *list;
+	size_t n, next;
+	unsigned plan;
+	uint64_t start_ns, gap_ns;
+};
+
+struct gm_fleet_traffic { /* what went through the port, and how long this thread worked */
+	uint64_t rx, rx_bytes, tx, tx_bytes, dropped, cpu_ns;
+};
+
 struct gm_fleet_run { /* members that carry out a plan, a window at a time */
 	const uint32_t *list;
 	size_t n, next;
 	unsigned plan, window, tries;
 	size_t active, ok, failed;
+	size_t left;    /* of the list: not done */
+	size_t paced_n; /* begun by gm_fleet_pace */
 };
 
 struct gm_ping;
@@ -45,6 +70,17 @@ struct gm_fleet {
 	struct gm_port *port;
 	struct gm_addr first; /* of member 0 */
 	bool v4;
+	uint32_t loss;  /* of 2^32 datagrams, each way: dropped here */
+	uint64_t chance; /* what decides that: always the same after the same seed */
+	struct gm_fleet_traffic traffic;
+	struct gm_fleet_log log;
+	struct gm_fleet_pace pace;
+	int watch_group; /* where installed_n counts those who get watch_version, but in a Join Response */
+	uint64_t watch_version;
+	size_t installed_n;
+	uint64_t *begun; /* by member: when its first attempt began; 0: it is not paced */
+	struct gm_identity *ready; /* keys of newcomers, made together */
+	unsigned ready_n;
 	struct gm_member *members; /* GM_FLEET_MAX of them, zeroed until used */
 	uint32_t members_n, capacity;
 	struct gm_dgram out[GM_PORT_BURST];
@@ -88,8 +124,14 @@ bool gm_fleet_mint_update(struct gm_fleet *f, const struct gm_askey *as, struct 
 void gm_fleet_turn(struct gm_fleet *f, uint64_t timeout_ms);
 /* Start a plan; who has a control_uri does not observe. */
 void gm_fleet_begin(struct gm_fleet *f, struct gm_member *m, unsigned plan);
+/* Start those of f->pace whose time has come; true while some are left. */
+bool gm_fleet_pace(struct gm_fleet *f);
+/* What went through the port so far, and the CPU time of this thread. */
+struct gm_fleet_traffic gm_fleet_traffic(const struct gm_fleet *f);
 /* Have every listed member carry out plan; returns when all are done. Refusals with 5.03 and silence are tried again,
- * up to tries times. The answer: how many succeeded. */
+ * up to tries times. Those of f->pace are started as long as the list lasts, all of them where it is empty; it returns
+ * when they are done, too.
+ * The answer: how many succeeded. */
 size_t gm_fleet_run(struct gm_fleet *f, const uint32_t *list, size_t n, unsigned plan, unsigned window, unsigned tries);
 void gm_fleet_reset_times(struct gm_fleet *f);
 /* One failed check: counted, told on stderr. m may be NULL. */

@@ -33,6 +33,9 @@ void gm_peers_forget(struct gm_member *m);
 /* A protected request of the Group Manager. */
 void gm_control_request(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
                         const struct gm_addr *from);
+/* Those that wait are opened together, carried out, and answered. NULL: no memory */
+struct gm_controls *gm_controls_new(void);
+void gm_controls_flush(struct gm_member_env *env);
 void gm_member_evicted(struct gm_member_env *env, struct gm_member *m);
 
 /* Open a message in place of text (cap bytes); the plaintext's length, 0: not authentic. */

@@ -95,6 +95,25 @@ bool gm_identity_make(struct gm_identity *id, const struct gm_group_params *p)
 	return err == GM_E_OK && out.err == GM_E_OK;
 }
 
+void gm_identities_make(struct gm_identity *ids, unsigned n)
+{
+	struct gm_group_params usual = gm_group_params_default();
+	struct gm_ed25519_public_job jobs[GM_BATCH_MAX];
+	for (unsigned i = 0; i < n; i++) {
+		struct gm_key_pair *key = &ids[i].key;
+		*key = (struct gm_key_pair){.pub = {.kty = usual.sign_kty, .crv = usual.sign_crv, .n = GM_ED25519_PUB}};
+		gm_random(key->priv, GM_ED25519_SEED);
+		jobs[i] = (struct gm_ed25519_public_job){key->priv, key->pub.x};
+	}
+	gm_ed25519_public_many(jobs, n);
+	for (unsigned i = 0; i < n; i++) {
+		struct gm_out out = gm_out(ids[i].cred, sizeof(ids[i].cred));
+		(void)!gm_own_cred_encode(&out, &usual, &ids[i].key, 0); /* cannot fail: the kind is known */
+		ids[i].cred_fmt = usual.cred_fmt;
+		ids[i].cred_n = (uint16_t)gm_out_len(&out);
+	}
+}
+
 bool gm_identity_fits(const struct gm_identity *id, const struct gm_group_params *p)
 {
 	const struct gm_cred_pub *pub = &id->key.pub;

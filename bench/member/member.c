@@ -30,18 +30,26 @@ const char *gm_member_state_name(enum gm_member_state state)
 
 /* ---- life */
 
-void gm_member_init(struct gm_member *m, uint32_t index, const struct gm_addr *addr, uint16_t group, uint8_t roles,
-                    bool post)
+void gm_member_init_with(struct gm_member *m, uint32_t index, const struct gm_addr *addr, uint16_t group, uint8_t roles,
+                         bool post, const struct gm_identity *own)
 {
 	m->index = index;
 	m->addr = *addr;
 	m->group = group;
 	m->roles = roles;
 	m->post = post;
-	struct gm_group_params usual = gm_group_params_default();
-	(void)gm_identity_make(&m->own, &usual); /* cannot fail: the kind is known */
+	m->own = *own;
 	gm_random(&m->next_mid, sizeof(m->next_mid));
 	gm_random(&m->next_token, sizeof(m->next_token));
+}
+
+void gm_member_init(struct gm_member *m, uint32_t index, const struct gm_addr *addr, uint16_t group, uint8_t roles,
+                    bool post)
+{
+	struct gm_identity own;
+	gm_identities_make(&own, 1);
+	gm_member_init_with(m, index, addr, group, roles, post, &own);
+	gm_wipe(&own, sizeof(own));
 }
 
 void gm_member_clear(struct gm_member *m)
@@ -675,6 +683,8 @@ void gm_member_receive(struct gm_member_env *env, struct gm_member *m, struct gm
 {
 	struct gm_coap msg;
 	struct gm_oscore_option option = {0};
+	if (m->waits)
+		gm_controls_flush(env);
 	if (gm_coap_decode(datagram, &msg) != GM_E_OK)
 		return;
 	bool server = gm_addr_eq(from, &env->server);

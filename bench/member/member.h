@@ -107,6 +107,7 @@ struct gm_member {
 	uint8_t tries;     /* of the owner: how often the plan was begun again */
 	uint8_t last_code; /* of the owner: what its latest run ended with */
 	bool counted;      /* of the owner: part of a run */
+	bool paced;        /* of the owner: one of those that are started at fixed distances */
 	bool unsure;       /* a Join or leave had no answer: it may have been carried out */
 	bool post;         /* wants rekeying messages at control_uri; else it observes */
 	bool want_creds;   /* joins with get_creds = null */
@@ -114,6 +115,7 @@ struct gm_member {
 	bool informed;     /* knows them: own is of their kind */
 	bool rejoined;     /* the latest Join was answered with 2.04 */
 	bool told;         /* got its eviction notice */
+	bool waits;        /* a request of the Group Manager waits for the next flush */
 	uint8_t how;       /* enum gm_member_how of keys */
 	uint16_t next_mid;
 	uint32_t next_token;
@@ -179,6 +181,7 @@ struct gm_member_stats {
 };
 
 struct gm_member_pending; /* signatures that wait for the next flush */
+struct gm_controls;       /* requests of the Group Manager that do */
 
 struct gm_member_env { /* one for all members of a thread */
 	void *arg;
@@ -200,6 +203,10 @@ struct gm_member_env { /* one for all members of a thread */
 	uint64_t now_ns; /* monotonic; the owner sets it before it calls */
 	struct gm_member_stats stats;
 	struct gm_member_pending *pending;
+	struct gm_controls *controls;
+	bool gather; /* requests of the Group Manager wait for the next flush; else each is answered at once */
+	bool later;  /* signatures of the Group Manager are taken as good and kept for gm_member_verify_kept;
+	              * credentials of others are not looked into */
 };
 
 /* NO_MEMORY */
@@ -209,6 +216,11 @@ void gm_member_env_free(struct gm_member_env *env);
 /* Fills a zeroed member; keys of its own are drawn. */
 void gm_member_init(struct gm_member *m, uint32_t index, const struct gm_addr *addr, uint16_t group, uint8_t roles,
                     bool post);
+/* The same with a key made before, of the default kind. */
+void gm_member_init_with(struct gm_member *m, uint32_t index, const struct gm_addr *addr, uint16_t group, uint8_t roles,
+                         bool post, const struct gm_identity *own);
+/* Keys of the default kind, at most GM_BATCH_MAX, made together; and their credentials. */
+void gm_identities_make(struct gm_identity *ids, unsigned n);
 /* Wipes and frees what the member owns (not its token). */
 void gm_member_clear(struct gm_member *m);
 /* Adds operations (GM_PLAN bits) to the plan and starts if nothing is out. */
@@ -218,7 +230,9 @@ void gm_member_abort(struct gm_member_env *env, struct gm_member *m);
 void gm_member_receive(struct gm_member_env *env, struct gm_member *m, struct gm_bytes datagram,
                        const struct gm_addr *from);
 void gm_member_timeout(struct gm_member_env *env, struct gm_member *m);
-/* Carry out waiting signatures, up to GM_BATCH_MAX in one call; then sends and answers what waited for them. */
+/* Verify what env->later put off; returns how many were bad: failed was called for each. */
+unsigned gm_member_verify_kept(struct gm_member_env *env);
+/* Carry out waiting requests and signatures, up to GM_BATCH_MAX in one call; then sends and answers what waited for them. */
 void gm_member_flush(struct gm_member_env *env);
 
 /* The member's credential as it was uploaded, or will be. */

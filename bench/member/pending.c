@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #define INPUT_MAX 256u
+#define KEPT_INPUT_MAX 64u
 
 struct check { /* an answered Join; keeps the answer until the verdict */
 	struct gm_member *m;
@@ -15,7 +16,14 @@ struct check { /* an answered Join; keeps the answer until the verdict */
 	uint8_t proof_n, proof[GM_PROOF_MAX], input[INPUT_MAX];
 };
 
+struct kept { /* a signature of the Group Manager to be verified later */
+	struct gm_member *m;
+	uint8_t pub[GM_ED25519_PUB], proof[GM_ED25519_SIG], input_n, input[KEPT_INPUT_MAX];
+};
+
 struct gm_member_pending {
+	struct kept *kept;
+	size_t kept_n, kept_cap;
 	unsigned signs_n, checks_n;
 	struct gm_member *signs[GM_BATCH_MAX];
 	struct check checks[GM_BATCH_MAX];
@@ -24,15 +32,19 @@ struct gm_member_pending {
 enum gm_err gm_member_env_init(struct gm_member_env *env)
 {
 	env->pending = calloc(1, sizeof(*env->pending));
-	return env->pending ? GM_E_OK : GM_E_NO_MEMORY;
+	env->controls = gm_controls_new();
+	return env->pending && env->controls ? GM_E_OK : GM_E_NO_MEMORY;
 }
 
 void gm_member_env_free(struct gm_member_env *env)
 {
 	for (unsigned i = 0; i < env->pending->checks_n; i++)
 		free(env->pending->checks[i].body);
+	free(env->pending->kept);
 	free(env->pending);
+	free(env->controls);
 	env->pending = NULL;
+	env->controls = NULL;
 }
 
 /* What the proof of a Join is made over.                                         KG §6.1 */
@@ -97,6 +109,53 @@ static uint64_t verify(const struct gm_member_env *env, const struct check *chec
 	return good;
 }
 
+/* false: there is no room, or it is of a kind that is verified at once */
+static bool keep(struct gm_member_env *env, const struct check *c)
+{
+	struct gm_member_pending *p = env->pending;
+	const struct gm_member_group *g = &env->groups[c->m->group];
+
+	if (!gm_proof_is_ed25519(&g->params) || c->input_n > KEPT_INPUT_MAX)
+		return false;
+	if (p->kept_n == p->kept_cap) {
+		size_t cap = p->kept_cap ? 2 * p->kept_cap : 1024;
+		struct kept *more = realloc(p->kept, cap * sizeof(*more));
+		if (!more)
+			return false;
+		p->kept = more;
+		p->kept_cap = cap;
+	}
+	struct kept *k = &p->kept[p->kept_n++];
+	*k = (struct kept){.m = c->m, .input_n = (uint8_t)c->input_n};
+	memcpy(k->pub, g->kdc_pub.x, sizeof(k->pub));
+	memcpy(k->proof, c->proof, sizeof(k->proof));
+	memcpy(k->input, c->input, c->input_n);
+	return true;
+}
+
+unsigned gm_member_verify_kept(struct gm_member_env *env)
+{
+	struct gm_member_pending *p = env->pending;
+	unsigned bad = 0;
+
+	for (size_t at = 0; at < p->kept_n; at += GM_BATCH_MAX) {
+		struct gm_ed25519_job jobs[GM_BATCH_MAX];
+		unsigned n = p->kept_n - at < GM_BATCH_MAX ? (unsigned)(p->kept_n - at) : GM_BATCH_MAX;
+		for (unsigned i = 0; i < n; i++) {
+			const struct kept *k = &p->kept[at + i];
+			jobs[i] = (struct gm_ed25519_job){k->pub, k->proof, k->input, k->input_n};
+		}
+		uint64_t good = gm_ed25519_verify(jobs, n);
+		for (unsigned i = 0; i < n; i++)
+			if (!(good >> i & 1)) {
+				env->failed(env->arg, p->kept[at + i].m, "kdc_cred_verify of a Join Response does not verify");
+				bad++;
+			}
+	}
+	p->kept_n = 0;
+	return bad;
+}
+
 static void check_waiting(struct gm_member_env *env)
 {
 	struct gm_member_pending *p = env->pending;
@@ -104,7 +163,11 @@ static void check_waiting(struct gm_member_env *env)
 	unsigned n = p->checks_n;
 	p->checks_n = 0;
 	memcpy(checks, p->checks, n * sizeof(checks[0]));
-	uint64_t good = verify(env, checks, n);
+	uint64_t good = 0;
+	for (unsigned i = 0; env->later && i < n; i++)
+		good |= (uint64_t)keep(env, &checks[i]) << i;
+	if (!env->later || good != (n < 64 ? (1ull << n) - 1 : UINT64_MAX))
+		good |= verify(env, checks, n);
 	for (unsigned i = 0; i < n; i++) {
 		struct check *c = &checks[i];
 		if (c->m->ex.active && c->m->ex.op == GM_OP_JOIN)
@@ -117,6 +180,7 @@ static void check_waiting(struct gm_member_env *env)
 
 void gm_member_flush(struct gm_member_env *env)
 {
+	gm_controls_flush(env);
 	while (env->pending->signs_n || env->pending->checks_n) {
 		if (env->pending->checks_n)
 			check_waiting(env);

@@ -39,6 +39,7 @@ struct world {
 	unsigned done, failed;
 	uint8_t code;
 	const char *reason;
+	bool hold; /* what comes waits for a flush of the test's */
 };
 
 static void on_send(void *arg, struct gm_member *m, const struct gm_addr *to, const uint8_t *p, size_t n)
@@ -155,7 +156,8 @@ static void to_member(struct world *w, struct gm_out *pkt)
 	cr_assert_eq(pkt->err, GM_E_OK);
 	w->env.now_ns += 1000000;
 	gm_member_receive(&w->env, &w->m, gm_out_result(pkt), &w->env.server);
-	gm_member_flush(&w->env);
+	if (!w->hold)
+		gm_member_flush(&w->env);
 }
 
 /* ---- the Group Manager's answers */
@@ -649,6 +651,67 @@ Test(member, installs_a_rekeying_message_and_confirms_it)
 	cr_assert(w->sends == sends + 1 && w->sent_n == n && memcmp(first, w->sent, n) == 0);
 	manager_asks(w, GM_COAP_POST, 78, 0, rekey_body(&w->gm, body, sizeof(body))); /* a replay */
 	cr_assert_eq(w->sends, sends + 1);
+	free_world(w);
+}
+
+Test(member, gathers_requests_until_the_flush_and_first_answers_one_that_is_repeated)
+{
+	uint8_t body[128], first[64];
+	struct world *w = joined_world(JOIN);
+	uint64_t before = w->m.keys.version;
+	size_t sends = w->sends;
+	w->env.gather = w->hold = true;
+	new_keys(&w->gm);
+	manager_asks(w, GM_COAP_POST, 77, 0, rekey_body(&w->gm, body, sizeof(body)));
+	cr_assert(w->sends == sends && w->m.keys.version == before);
+	manager_asks(w, GM_COAP_POST, 77, 0, rekey_body(&w->gm, body, sizeof(body))); /* the very same message */
+	cr_assert(w->sends == sends + 2 && w->m.keys.version == before + 1);
+	cr_assert_eq(answered_code(w, 0), GM_COAP(2, 4));
+	size_t n = w->sent_n;
+	memcpy(first, w->sent, n);
+	new_keys(&w->gm);
+	manager_asks(w, GM_COAP_POST, 78, 1, rekey_body(&w->gm, body, sizeof(body)));
+	cr_assert_eq(w->sends, sends + 2);
+	gm_member_flush(&w->env);
+	cr_assert(w->sends == sends + 3 && w->m.keys.version == before + 2);
+	cr_assert_eq(answered_code(w, 1), GM_COAP(2, 4));
+	cr_assert(w->sent_n != n || memcmp(first, w->sent, n) != 0);
+	cr_assert_eq(w->failed, 0, "%s", w->reason);
+	free_world(w);
+}
+
+Test(member, gathers_no_request_that_was_changed_on_its_way)
+{
+	uint8_t body[128];
+	struct world *w = joined_world(JOIN);
+	size_t sends = w->sends;
+	w->env.gather = true;
+	new_keys(&w->gm);
+	w->gm.keys.send_key[0] ^= 1;
+	manager_asks(w, GM_COAP_POST, 77, 0, rekey_body(&w->gm, body, sizeof(body)));
+	cr_assert(w->sends == sends && w->env.stats.undecryptable == 1 && !w->m.waits);
+	w->gm.keys.send_key[0] ^= 1;
+	manager_asks(w, GM_COAP_POST, 77, 0, rekey_body(&w->gm, body, sizeof(body)));
+	cr_assert(w->sends == sends + 1 && w->m.keys.version == w->gm.version);
+	free_world(w);
+}
+
+Test(member, verifies_later_what_it_took_as_good)
+{
+	struct world *w = new_world();
+	w->gm.bad_signature = w->env.later = true;
+	gm_member_plan(&w->env, &w->m, JOIN);
+	gm_member_flush(&w->env);
+	manager_answer(w, false);
+	manager_answer(w, false);
+	cr_assert(w->m.state == GM_MEMBER_IN && w->failed == 0);
+	cr_assert(gm_member_verify_kept(&w->env) == 1 && w->failed == 1);
+	cr_assert(gm_member_verify_kept(&w->env) == 0 && w->failed == 1);
+	w->gm.bad_signature = false;
+	gm_member_plan(&w->env, &w->m, GM_PLAN(GM_OP_JOIN));
+	gm_member_flush(&w->env);
+	manager_answer(w, false);
+	cr_assert(gm_member_verify_kept(&w->env) == 0 && w->failed == 1);
 	free_world(w);
 }
 
