@@ -3,6 +3,11 @@
 # Builds what a bench needs into build/bench and runs it. JSON on standard output, for people on standard error.
 #
 #   bench/run.sh crypto [--quick] [BENCH...]     what the batches of crypto/ do; --quick: within 40 seconds
+#   bench/run.sh rekey|join|storm|read [--port uring|mmsg|dpdk] [--members N] [--runs R] [--plot FILE.svg] [--budget]
+#                                                gmd, gmas and gmload, each run next to its floor; --budget: where cycles go
+#   bench/run.sh dpdk-null [--seconds S]         sealed rekeying messages handed to a driver that drops them; needs root
+#
+# GM_BUILD=DIR: built already.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -11,9 +16,22 @@ usage() {
 	exit 2
 }
 
+# build DIRECTORY TARGET...
 build() {
-	cmake -S . -B build/bench -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGM_TESTS=OFF >&2
-	cmake --build build/bench --target "$1" >&2
+	[ -z "${GM_BUILD:-}" ] || return 0
+	dir=$1
+	shift
+	cmake -S . -B "$dir" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGM_TESTS=OFF >&2
+	cmake --build "$dir" --target "$@" >&2
+	GM_BUILD=$dir
+	export GM_BUILD
+}
+
+# What is there of the DPDK port; without its libraries there is none.
+port_object() {
+	case " $* " in
+	*dpdk*) echo gmd-dpdk ;;
+	esac
 }
 
 [ $# -gt 0 ] || usage
@@ -21,8 +39,18 @@ what=$1
 shift
 case $what in
 crypto)
-	build bench_crypto
-	exec build/bench/bench_crypto "$@"
+	build build/bench bench_crypto
+	exec "$GM_BUILD/bench_crypto" "$@"
+	;;
+rekey | join | storm | read)
+	set -- "$what" "$@"
+	# shellcheck disable=SC2046 # none or one word
+	build build/bench gmd gmctl gmas gmload bench_floor $(port_object "$@")
+	exec /usr/bin/python3 bench/live/live.py "$@"
+	;;
+dpdk-null)
+	build build/bench bench_dpdk gmd-dpdk
+	exec /usr/bin/python3 bench/live/null.py "$@"
 	;;
 *) usage ;;
 esac

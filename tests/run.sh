@@ -106,6 +106,7 @@ if [ -n "${fast:-}" ]; then
 	stage 'quickstart' tally deploy/quickstart.sh "${MEMBERS:-300}"
 	stage 'quickstart, plain sockets' tally env PORT=mmsg deploy/quickstart.sh 100
 	stage 'dpdk' tally tests/dpdk.sh "${DPDK_MEMBERS:-200}"
+	stage 'benches' tally tests/bench.sh
 	stage 'kill -9' tally tests/crash/kill9.sh "${ROUNDS:-10}"
 	stage 'kill -9, no lease' tally tests/crash/kill9.sh --show-broken
 fi

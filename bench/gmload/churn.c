@@ -53,7 +53,7 @@ bool load_cmd_churn(struct load *l, const struct words *c, json_t *result)
 	unsigned window = (unsigned)load_number(load_option(c, "--window", NULL), CHURN_WINDOW);
 	if (!f->members_n)
 		return load_complain(result, "churn: join some members first");
-	gm_fleet_reset_times(f);
+	load_begin(l);
 	f->run = (struct gm_fleet_run){.window = window};
 	while (load_now_ns(l) < until) {
 		f->env.now_ns = load_now_ns(l);

@@ -2,6 +2,8 @@
 /* Commands: looking. */
 #include "load.h"
 
+#include <stdlib.h>
+
 bool load_cmd_nodes(struct load *l, const struct words *c, json_t *result)
 {
 	int group = load_known_group(l, load_operand(c, 0));
@@ -100,5 +102,15 @@ bool load_cmd_quit(struct load *l, const struct words *c, json_t *result)
 	(void)c;
 	(void)result;
 	l->quit = true;
+	return true;
+}
+
+bool load_cmd_loss(struct load *l, const struct words *c, json_t *result)
+{
+	double percent = load_operand(c, 0) ? strtod(load_operand(c, 0), NULL) : -1;
+	if (!(percent >= 0 && percent < 100))
+		return load_complain(result, "loss: how many of a hundred?");
+	l->fleet.loss = (uint32_t)(percent / 100 * 4294967296.0);
+	l->fleet.chance = (uint64_t)load_number(load_option(c, "--seed", "1"), 1);
 	return true;
 }

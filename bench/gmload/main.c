@@ -16,10 +16,21 @@ static const struct command {
 } commands[] = {
     {"join",
      "N [--groups A,B] [--roles mix|ROLE,ROLE] [--post PERCENT] [--creds K] [--exp S] [--ask token|join|mix]\n"
-     "        [--osc mix|ALG[:HKDF]]",
+     "        [--osc mix|ALG[:HKDF]] [--rate R] [--verify now|later]",
      "N new members post tokens and join groups of any kind; --ask: where they learn of it; --osc: what they use with\n"
-     "        the Group Manager",
+     "        the Group Manager; --rate: R a second, else a window at a time; --verify: the Group Manager's signatures",
      load_cmd_join},
+    {"verify", "", "verify the signatures that were put off", load_cmd_verify},
+    {"rekey", "GROUP --socket PATH [--timeout S] [--events FILE] [--joins N --group G --rate R]",
+     "have gmd rekey GROUP, and wait until all its members here have the new keys; others join another group meanwhile",
+     load_cmd_rekey},
+    {"storm", "[GROUP] [--how join|echo] [--events FILE] [--joins N --group G --rate R]",
+     "all members post their tokens and join at once, or read the keys; others join another group meanwhile",
+     load_cmd_storm},
+    {"bare-answer", "BYTES COUNT [--timeout S]", "answer COUNT datagrams of any sender with BYTES each: no protocol; a line before says that it is ready",
+     load_cmd_bare_answer},
+    {"bare-ask", "BYTES COUNT [--server IP:PORT] [--open N]", "send COUNT datagrams of BYTES, N open at a time: no protocol",
+     load_cmd_bare_ask},
     {"await-rekey", "GROUP VERSION [--timeout S]", "wait until all its members have VERSION or newer", load_cmd_await_rekey},
     {"poll", "[GROUP] [--who late|all]", "members GET the group's keys", load_cmd_poll},
     {"get", "K [GROUP]", "K members GET nodes/N", load_cmd_get},
@@ -45,6 +56,7 @@ static const struct command {
     {"nodes", "[GROUP]", "list the members", load_cmd_nodes},
     {"dump-keys", "FILE", "append every OSCORE context ever made", load_cmd_dump_keys},
     {"status", "", "counters", load_cmd_status},
+    {"loss", "PERCENT [--seed N]", "from now on drop so many datagrams, each way; which ones follows from N", load_cmd_loss},
     {"sleep", "SECONDS", "answer rekeying messages meanwhile", load_cmd_sleep},
     {"quit", "", "end", load_cmd_quit},
 };
@@ -174,7 +186,7 @@ static FILE *open_log(const char *path)
 int main(int argc, char **argv)
 {
 	struct settings s = {
-	    .server = "127.0.0.1:5683", .io = "uring", .port = 40000, .max = GM_FLEET_MAX, .window = 512, .tries = 3};
+	    .server = "127.0.0.1:5683", .io = "uring", .port = 40000, .max = 65536, .window = 512, .tries = 3};
 	static struct load l;
 	struct gm_addr server, from;
 	bool ok = true;

@@ -63,25 +63,49 @@ static struct gm_member *newcomer(struct load *l, const struct joining *j, uint3
 	return m;
 }
 
-bool load_cmd_join(struct load *l, const struct words *c, json_t *result)
+bool load_newcomers(struct load *l, const struct words *c, json_t *result, long n, struct load_chosen *who)
 {
-	long n = load_number(load_operand(c, 0), 0);
 	struct joining j;
-	bool ok = true;
 	if (!read_joining(l, c, &j))
 		return load_complain(result, "too many groups, or a name that is too long");
 	if (n <= 0 || l->fleet.members_n + n > l->fleet.capacity)
 		return load_complain(result, "join: how many? or no room for so many members");
-	uint32_t *list = calloc((size_t)n, sizeof(*list));
-	for (long i = 0; list && ok && i < n; i++) {
-		struct gm_member *m = newcomer(l, &j, (uint32_t)i);
-		ok = m || load_complain(result, "a token cannot be minted");
-		list[i] = m ? m->index : 0;
+	*who = (struct load_chosen){.list = calloc((size_t)n, sizeof(*who->list))};
+	while (who->list && who->n < (size_t)n) {
+		struct gm_member *m = newcomer(l, &j, (uint32_t)who->n);
+		if (!m)
+			return load_complain(result, "a token cannot be minted");
+		who->list[who->n++] = m->index;
 	}
-	ok = ok && list &&
-	     load_run_list(l, result, list, (size_t)n,
-	                   GM_PLAN(GM_OP_TOKEN) | GM_PLAN(GM_OP_JOIN) | GM_PLAN(GM_OP_OBSERVE));
-	free(list);
+	return who->list != NULL;
+}
+
+void load_set_pace(struct load *l, const struct words *c, const struct load_chosen *who, unsigned plan)
+{
+	long rate = load_number(load_option(c, "--rate", "500"), 500);
+	l->fleet.pace = (struct gm_fleet_pace){.list = who->list,
+	                                       .n = who->n,
+	                                       .plan = plan,
+	                                       .start_ns = load_now_ns(l),
+	                                       .gap_ns = 1000000000u / (uint64_t)(rate > 0 ? rate : 1)};
+}
+
+bool load_cmd_join(struct load *l, const struct words *c, json_t *result)
+{
+	struct load_chosen who = {0};
+	bool ok = load_newcomers(l, c, result, load_number(load_operand(c, 0), 0), &who);
+	size_t n = who.n;
+	l->fleet.env.later = strcmp(load_option(c, "--verify", "now"), "later") == 0;
+	if (ok && load_option(c, "--rate", NULL)) {
+		load_set_pace(l, c, &who, LOAD_JOINING);
+		load_begin_events(l);
+		n = 0;
+	}
+	ok = ok && load_run(l, result, who.list, who.n, n, LOAD_JOINING);
+	if (l->fleet.log.on)
+		load_put_events(l, result, "paced", GM_FLEET_PACED, true, 0);
+	l->fleet.log.on = false;
+	free(who.list);
 	return ok;
 }
 

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#define LOOK_NS 10000000u /* at all members, for those who are behind */
+
 bool load_cmd_poll(struct load *l, const struct words *c, json_t *result)
 {
 	struct load_chosen who = load_choose(l, load_known_group(l, load_operand(c, 0)), GM_MEMBER_IN, SIZE_MAX);
@@ -44,7 +46,8 @@ bool load_cmd_await_rekey(struct load *l, const struct words *c, json_t *result)
 	if (group < 0)
 		return load_complain(result, "await-rekey: no such group here");
 	while ((late = behind(l, group, version, &all)) > 0 && load_now_ns(l) < until)
-		gm_fleet_turn(&l->fleet, 20);
+		for (uint64_t look = load_now_ns(l) + LOOK_NS; load_now_ns(l) < look;)
+			gm_fleet_turn(&l->fleet, LOOK_NS / 1000000);
 	for (int pass = 0; pass < 2; pass++)
 		for (uint32_t i = 0; i < l->fleet.members_n; i++) {
 			const struct gm_member *m = &l->fleet.members[i];

@@ -87,13 +87,41 @@ void load_put_refusals(json_t *o, const struct gm_fleet *f)
 		json_decref(r);
 }
 
+void load_begin(struct load *l)
+{
+	gm_fleet_reset_times(&l->fleet);
+	l->before = gm_fleet_traffic(&l->fleet);
+	l->began_ns = load_now_ns(l);
+}
+
+static double rounded(double v, double to)
+{
+	return (double)(long long)(v * to + 0.5) / to;
+}
+
+void load_put_span(json_t *o, struct load *l, size_t n, uint64_t end_ns)
+{
+	struct gm_fleet_traffic t = gm_fleet_traffic(&l->fleet);
+	double s = (double)(end_ns - l->began_ns) / 1e9;
+	double busy = s > 0 ? (double)(t.cpu_ns - l->before.cpu_ns) / 1e9 / s : 0;
+
+	json_object_set_new(o, "seconds", json_real(s));
+	json_object_set_new(o, "per_second", json_real(s > 0 ? (double)n / s : 0));
+	json_object_set_new(o, "generator", json_real(rounded(busy, 1000)));
+	load_put_int(o, "rx", t.rx - l->before.rx);
+	load_put_int(o, "rx_bytes", t.rx_bytes - l->before.rx_bytes);
+	load_put_int(o, "tx", t.tx - l->before.tx);
+	load_put_int(o, "tx_bytes", t.tx_bytes - l->before.tx_bytes);
+	if (t.dropped > l->before.dropped)
+		load_put_int(o, "dropped", t.dropped - l->before.dropped);
+}
+
 void load_put_run(json_t *o, struct load *l, size_t n, size_t ok, uint64_t took_ns)
 {
 	double s = (double)took_ns / 1e9;
 	load_put_int(o, "n", n);
 	load_put_int(o, "done", ok);
-	json_object_set_new(o, "seconds", json_real(s));
-	json_object_set_new(o, "per_second", json_real(s > 0 ? (double)ok / s : 0));
+	load_put_span(o, l, ok, l->began_ns + took_ns);
 	fprintf(stderr, "  %zu of %zu in %.2f s: %.0f/s\n", ok, n, s, s > 0 ? (double)ok / s : 0);
 	json_t *t = json_object();
 	for (unsigned op = 0; op < GM_OP_N; op++)
@@ -103,13 +131,17 @@ void load_put_run(json_t *o, struct load *l, size_t n, size_t ok, uint64_t took_
 	load_put_refusals(o, &l->fleet);
 }
 
+bool load_run(struct load *l, json_t *result, const uint32_t *list, size_t n, size_t at_once, unsigned plan)
+{
+	load_begin(l);
+	size_t ok = gm_fleet_run(&l->fleet, list, at_once, plan, l->window, l->tries);
+	load_put_run(result, l, n, ok, load_now_ns(l) - l->began_ns);
+	return ok == n;
+}
+
 bool load_run_list(struct load *l, json_t *result, const uint32_t *list, size_t n, unsigned plan)
 {
-	gm_fleet_reset_times(&l->fleet);
-	uint64_t start = load_now_ns(l);
-	size_t ok = gm_fleet_run(&l->fleet, list, n, plan, l->window, l->tries);
-	load_put_run(result, l, n, ok, load_now_ns(l) - start);
-	return ok == n;
+	return load_run(l, result, list, n, n, plan);
 }
 
 void load_put_hex(json_t *o, const char *name, const uint8_t *p, size_t n)

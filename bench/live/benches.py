@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""rekey, join, storm, read: each makes what it needs, measures `runs` times next to its floor, and gives rows."""
+
+import statistics
+import threading
+import time
+
+from floor import Floor, cpu
+from rig import Cost, Failed, Rig, joining
+
+GENERATOR_MAX = 0.9  # a generator busier than that was perhaps what was measured
+PACED = 500          # joins a second of those who come one by one
+PACED_N = 1000
+LOSS = 5             # percent, each way, where a plot of a rekey is asked for
+
+
+class Runs:
+    """What was measured, run by run, and the row that comes of it."""
+
+    def __init__(self, bench, rig, members):
+        self.bench, self.port, self.members = bench, rig.port, members
+        self.answers, self.floors, self.costs, self.more = [], [], [], {}
+        self.confirmed = 0
+
+    def add(self, answer, floor, cost, confirmed):
+        self.answers.append(answer)
+        self.floors.append(floor)
+        self.costs.append(cost)
+        self.confirmed = confirmed if len(self.answers) == 1 else min(self.confirmed, confirmed)
+
+    def row(self, times, per_member, floor_of):
+        """times: of an answer, where its percentiles are; per_member: bytes."""
+        seconds = [a['seconds'] for a in self.answers]
+        floors = [f['seconds'] for f in self.floors]
+        ratios = [s / f for s, f in zip(seconds, floors)]
+        generator = [a['generator'] for a in self.answers]
+        middle = statistics.median
+        faults = floor_of.faults(self.floors)
+        if max(generator) > GENERATOR_MAX:
+            faults.append('generator busy for %.0f %% of the time' % (100 * max(generator)))
+        return {
+            'bench': self.bench, 'port': self.port, 'members': self.members, 'confirmed': self.confirmed,
+            'seconds': middle(seconds), 'per_s': self.members / middle(seconds), 'floor_seconds': middle(floors),
+            'ratio': middle(ratios), 'ratio_min': min(ratios), 'ratio_max': max(ratios),
+            'p50_us': 1000 * middle(times(a)['p50'] for a in self.answers),
+            'p99_us': 1000 * middle(times(a)['p99'] for a in self.answers), 'rss_per_member': per_member,
+            'cpu': cpu()[0], 'runs': len(seconds), 'seconds_min': min(seconds), 'seconds_max': max(seconds),
+            'generator': middle(generator), 'generator_max': max(generator),
+            'worker_us': 1e6 * middle(c.worker for c in self.costs) / self.members,
+            'core_us': 1e6 * middle(c.core for c in self.costs) / self.members,
+            'floor_us': 1e6 * middle(f['cpu_seconds'] for f in self.floors) / self.members,
+            'floor_port': self.floors[0]['port'], 'floor_window': self.floors[0]['window'],
+            'floor_peer': middle(f['peer'] for f in self.floors),
+            'foreign': max(c.foreign for c in self.costs), 'void': faults, **self.more}
+
+
+def mean(answer, way):
+    return round(answer[way + '_bytes'] / answer[way])
+
+
+def floor_for(args, what, answer):
+    """As long as the datagrams of this answer, and as many; calibrated."""
+    ask, reply = ('rx', 'tx') if what == 'push' else ('tx', 'rx')
+    floor = Floor(args.port, what, answer[ask], mean(answer, ask), mean(answer, reply), args.dpdk_args)
+    floor.calibrate(quick=args.smoke)
+    return floor
+
+
+def confirm_all(rig, members, answer):
+    """gmd counts what the members counted: everybody once."""
+    end = time.monotonic() + 10
+    while (group := rig.group('g1'))['confirmed'] + group['late'] != members and time.monotonic() < end:
+        time.sleep(0.02)
+    if answer['confirmed'] != members or group['confirmed'] != members or answer['duplicates']:
+        raise Failed('not confirmed by each member once: gmload %s, gmd %s' % (answer, group))
+    return group['confirmed']
+
+
+def filled(args, *lines):
+    """A rig whose group g1 has all members, and what one member costs."""
+    rig = Rig(args.port, *lines, dpdk_args=args.dpdk_args)
+    try:
+        before = rig.memory()
+        rig.join(args.members)
+        after = rig.memory()
+        rig.load.ask('verify')
+        rig.ctl('group', 'create', 'g2', '--max-members', '65536')
+    except BaseException:
+        rig.close()
+        raise
+    rig.per_member = round((after[0] - before[0]) / args.members)
+    return rig
+
+
+def rekey_command(rig, more=''):
+    return 'rekey g1 --socket %s/gmd.sock --timeout %d%s' % (rig.dir, 120, more)
+
+
+def paced(n=PACED_N):
+    return ' --joins %d --group g2 --rate %d --post 100 --roles requester,responder' % (n, PACED)
+
+
+def rekey(args, note):
+    with filled(args) as rig:
+        runs = Runs('rekey', rig, args.members)
+        first = rig.load.ask(rekey_command(rig))
+        with floor_for(args, 'push', first) as floor:
+            for i in range(args.runs):
+                with Cost(rig) as cost:
+                    answer = rig.load.ask(rekey_command(rig))
+                runs.add(answer, floor.measure(), cost, confirm_all(rig, args.members, answer))
+                note('rekey', i, answer['seconds'])
+            runs.more['rss_files'] = rig.memory()[1]
+            yield runs.row(lambda a: a['rekey'], rig.per_member, floor)
+        if not args.smoke:
+            yield joins_meanwhile(args, rig, note)
+        if args.plot:
+            args.draw(args, rig, lossy_rekey(rig))
+
+
+def joins_meanwhile(args, rig, note):
+    """Join latencies of those who come one by one, while nothing else goes on and while all are rekeyed."""
+    idle = rig.load.ask('join %d --rate %d --group g2 --post 100 --roles requester,responder' % (PACED_N, PACED))
+    rows = []
+    for i in range(args.runs):
+        rows.append(rig.load.ask(rekey_command(rig, paced())))
+        note('join while a rekey runs', i, rows[-1]['seconds'])
+    rows = [row for row in rows if 'join' in row]
+    joins = [row['join'] for row in rows]
+    total = idle['paced']['p99']
+    middle = statistics.median
+    return {'bench': 'join-while-rekey', 'port': rig.port, 'members': args.members,
+            'confirmed': min((row['confirmed'] for row in rows), default=0),
+            'joins': sum(j['n'] for j in joins), 'runs': len(rows), 'p50_us': 1000 * middle(j['p50'] for j in joins),
+            'p99_us': 1000 * middle(j['p99'] for j in joins), 'idle_p99_us': 1000 * total,
+            'ratio': middle(j['p99'] for j in joins) / total, 'cpu': cpu()[0],
+            'generator': middle(row['generator'] for row in rows),
+            'void': ['generator busy for more than 90 % of the time']
+                    if max(row['generator'] for row in rows) > GENERATOR_MAX else []}
+
+
+class Watch(threading.Thread):
+    """Who is late, by gmd's own counting, four times a second."""
+
+    def __init__(self, rig):
+        super().__init__(daemon=True)
+        self.rig, self.rows, self.done, self.began = rig, [], False, time.monotonic()
+
+    def run(self):
+        while not self.done:
+            group = self.rig.group('g1')
+            rekeys = self.rig.rows('rekey')[0]
+            self.rows.append((time.monotonic() - self.began, group['confirmed'], group['late'], rekeys['retransmitted']))
+            time.sleep(0.25)
+
+
+def lossy_rekey(rig):
+    rig.load.ask('loss %d --seed 7' % LOSS)
+    before = rig.rows('rekey')[0]['retransmitted']
+    watch = Watch(rig)
+    watch.start()
+    answer = rig.load.ask(rekey_command(rig, ' --events %s/events' % rig.dir), must=False)
+    watch.done = True
+    watch.join()
+    rig.load.ask('loss 0')
+    return {'kind': 'rekey', 'events': rig.dir / 'events', 'answer': answer,
+            'late': [(t, c, late, again - before) for t, c, late, again in watch.rows], 'loss': LOSS}
+
+
+def join(args, note):
+    """A group fills from nothing, so each run has a gmd of its own. The floor: as many bare exchanges."""
+    floor = runs = None
+    try:
+        for i in range(args.runs):
+            with Rig(args.port, dpdk_args=args.dpdk_args) as rig:
+                rig.ctl('group', 'create', 'g1', '--max-members', '65536')
+                runs = runs or Runs('join', rig, args.members)
+                before = rig.memory()
+                with Cost(rig) as cost:
+                    answer = rig.load.ask(joining(args.members, 'g1'))
+                after = rig.memory()
+                rig.load.ask('verify')
+                floor = floor or floor_for(args, 'serve', answer)
+                runs.add(answer, floor.measure(), cost, rig.group('g1')['members'])
+                note('join', i, answer['seconds'])
+        if runs.confirmed != args.members:
+            raise Failed('%d of %d members are in' % (runs.confirmed, args.members))
+        runs.more['rss_files'] = after[1]
+        yield runs.row(lambda a: a['ms']['join'], round((after[0] - before[0]) / args.members), floor)
+    finally:
+        if floor:
+            floor.close()
+
+
+def storm(args, note):
+    """All post tokens and join anew at once; then gmd crashes, and all go on where they were, by Echo."""
+    floors, kinds = [], {}
+    try:
+        for i in range(args.runs):
+            with filled(args) as rig:
+                for kind in ('storm', 'storm-echo'):
+                    runs = kinds.setdefault(kind, Runs(kind, rig, args.members))
+                    if kind == 'storm-echo':
+                        rig.crash()
+                    command = 'storm g1%s' % (' --how echo' if kind == 'storm-echo' else
+                                              ' --events %s/events%s' % (rig.dir, paced(10 * PACED_N)))
+                    with Cost(rig) as cost:
+                        answer = rig.load.ask(command)
+                    if len(floors) < len(kinds):
+                        floors.append(floor_for(args, 'serve', answer))
+                    runs.add(answer, floors[len(kinds) - 1 if i == 0 else kind == 'storm-echo'].measure(), cost,
+                             answer['storm']['n'])
+                    note(kind, i, answer['seconds'])
+                    if kind == 'storm' and args.plot and i == args.runs - 1:
+                        args.draw(args, rig, {'kind': 'storm', 'events': rig.dir / 'events', 'answer': answer})
+                    if kind == 'storm':
+                        in_group = rig.group('g1')['members']
+                        if in_group != args.members:
+                            raise Failed('%d of %d members are in' % (in_group, args.members))
+                per_member = rig.per_member
+        for floor, runs in zip(floors, kinds.values()):
+            if runs.bench == 'storm':
+                late = [a['paced_late_half']['p99'] for a in runs.answers if 'paced_late_half' in a]
+                runs.more['paced_p99_us'] = 1000 * statistics.median(late) if late else 0
+            yield runs.row(lambda a: a['storm'], per_member, floor)
+    finally:
+        for floor in floors:
+            floor.close()
+
+
+READS = {'read-keys': ('poll g1 --who all', 'get-group'), 'read-cred': ('fetch %d g1', 'fetch-cred')}
+
+
+def read(args, note):
+    floors = {}
+    with filled(args) as rig:
+        kinds = {kind: Runs(kind, rig, args.members) for kind in READS}
+        try:
+            for i in range(args.runs):
+                for kind, (command, _) in READS.items():
+                    with Cost(rig) as cost:
+                        answer = rig.load.ask(command % args.members if '%d' in command else command)
+                    if kind not in floors:
+                        floors[kind] = floor_for(args, 'serve', answer)
+                    kinds[kind].add(answer, floors[kind].measure(), cost, answer['done'])
+                    note(kind, i, answer['seconds'])
+            for kind, runs in kinds.items():
+                yield runs.row(lambda a, op=READS[kind][1]: a['ms'][op], rig.per_member, floors[kind])
+        finally:
+            for floor in floors.values():
+                floor.close()
+
+
+BENCHES = {'rekey': rekey, 'join': join, 'storm': storm, 'read': read}

@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The benches that run gmd, small: they end, everybody is confirmed, the JSON says what it should. Nothing about time.
+#
+#   tests/bench.sh [MEMBERS]      default 200; GM_BUILD=DIR: built already
+set -u
+# shellcheck source=deploy/lib.sh
+. "$(dirname "$0")/../deploy/lib.sh"
+
+members=${1:-200}
+
+# run BENCH PORT: its rows, each with every field, everybody confirmed
+run() {
+	"$root/bench/run.sh" "$1" --port "$2" --members "$members" --runs 1 --smoke >"$dir/rows" 2>"$dir/bench.log" ||
+		{ tail -n 3 "$dir/bench.log"; return 1; }
+	/usr/bin/python3 - "$1" "$2" "$members" "$dir/rows" <<-'END'
+		import json, sys
+		bench, port, members, path = sys.argv[1:]
+		numbers = ('seconds per_s floor_seconds ratio ratio_min ratio_max p50_us p99_us rss_per_member generator '
+		           'worker_us floor_us foreign').split()
+		rows = [json.loads(line) for line in open(path, encoding='utf-8')]
+		names = {'read': ['read-keys', 'read-cred'], 'storm': ['storm', 'storm-echo']}.get(bench, [bench])
+		assert [row['bench'] for row in rows] == names, rows
+		for row in rows:
+		    assert row['port'] == port and row['members'] == row['confirmed'] == int(members), row
+		    assert all(isinstance(row[n], (int, float)) and row[n] >= 0 for n in numbers), row
+		    assert row['seconds'] > 0 < row['floor_seconds'] and row['runs'] == 1 and row['cpu'], row
+		    assert isinstance(row['void'], list), row
+	END
+}
+
+begin
+programs
+export GM_BUILD=$build
+[ -e "$build/bench_floor" ] || must 'bench_floor is built' cmake --build "$build" --target bench_floor
+check "rekey: $members members, everybody confirmed once" run rekey uring
+check "the same without io_uring" run rekey mmsg
+check "join: everybody is in" run join uring
+check "read: everybody has the keys, and a credential" run read uring
+check "storm: everybody is back, by a new join and by Echo" run storm uring
+tally
+[ "$failed" = 0 ]
