@@ -892,7 +892,7 @@ static uint64_t hist_most(const uint64_t hist[static GM_HIST])
 	X(confirmed) X(late)
 #define STORE_COUNTERS(X)                                                                                              \
 	X(commits) X(changes) X(bytes) X(commit_us_last) X(commit_us_max) X(map_bytes) X(used_bytes)
-#define BATCHES(X) X(rx) X(open) X(verify) X(sign) X(seal) X(tx)
+#define BATCHES(X) X(rx) X(open) X(verify) X(derive) X(sign) X(seal) X(tx)
 #define QUEUES(X) X(down) X(hops) X(up) X(inflight)
 /* clang-format on */
 

@@ -27,11 +27,10 @@ unsigned gm_oscore_id_max(int alg)
 }
 
 /* info: [id, id_context or nil, alg_aead, type, L] */
-static void expand(uint8_t *key, size_t n, const char *type, struct gm_bytes id, const struct gm_oscore_input *input,
-                   const uint8_t prk[static GM_SHA512])
+static size_t put_info(uint8_t buf[static INFO_MAX], size_t n, const char *type, struct gm_bytes id,
+                       const struct gm_oscore_input *input)
 {
-	uint8_t buf[INFO_MAX];
-	struct gm_out info = gm_out(buf, sizeof(buf));
+	struct gm_out info = gm_out(buf, INFO_MAX);
 
 	gm_cbor_put_array(&info, 5);
 	gm_cbor_put_bstr(&info, id.p, id.n);
@@ -42,7 +41,16 @@ static void expand(uint8_t *key, size_t n, const char *type, struct gm_bytes id,
 	gm_cbor_put_uint(&info, (uint64_t)input->alg);
 	gm_cbor_put_text(&info, type);
 	gm_cbor_put_uint(&info, n);
-	gm_hkdf_expand(input->hkdf, key, n, prk, buf, gm_out_len(&info));
+	return gm_out_len(&info);
+}
+
+static void expand(uint8_t *key, size_t n, const char *type, struct gm_bytes id, const struct gm_oscore_input *input,
+                   const uint8_t prk[static GM_SHA512])
+{
+	uint8_t info[INFO_MAX];
+	size_t info_n = put_info(info, n, type, id, input);
+
+	gm_hkdf_expand(input->hkdf, key, n, prk, info, info_n);
 }
 
 static struct gm_oscore_id id_of(struct gm_bytes b)
@@ -53,17 +61,24 @@ static struct gm_oscore_id id_of(struct gm_bytes b)
 	return id;
 }
 
+/* Fills defaults in. NULL: not usable. */
+static const struct gm_aead_info *judge(struct gm_oscore_input *in)
+{
+	in->alg = in->alg ? in->alg : ALG_DEFAULT;
+	in->hkdf = in->hkdf ? in->hkdf : HKDF_DEFAULT;
+	const struct gm_aead_info *aead = gm_aead_info(in->alg);
+	bool good = aead && in->sid.n <= gm_oscore_id_max(in->alg) && in->rid.n <= gm_oscore_id_max(in->alg) &&
+	            in->id_context.n <= GM_OSCORE_ID_CONTEXT_MAX && !gm_bytes_eq(in->sid, in->rid);
+	return good ? aead : NULL;
+}
+
 enum gm_err gm_oscore_derive(struct gm_oscore_keys *keys, const struct gm_oscore_input *input)
 {
 	struct gm_oscore_input in = *input;
+	const struct gm_aead_info *aead = judge(&in);
 	uint8_t prk[GM_SHA512];
 
-	in.alg = in.alg ? in.alg : ALG_DEFAULT;
-	in.hkdf = in.hkdf ? in.hkdf : HKDF_DEFAULT;
-	const struct gm_aead_info *aead = gm_aead_info(in.alg);
-	if (!aead || in.sid.n > gm_oscore_id_max(in.alg) || in.rid.n > gm_oscore_id_max(in.alg) ||
-	    in.id_context.n > GM_OSCORE_ID_CONTEXT_MAX || gm_bytes_eq(in.sid, in.rid) ||
-	    !gm_hkdf_extract(in.hkdf, prk, in.salt.p, in.salt.n, in.ms.p, in.ms.n))
+	if (!aead || !gm_hkdf_extract(in.hkdf, prk, in.salt.p, in.salt.n, in.ms.p, in.ms.n))
 		return GM_E_RANGE;
 
 	*keys = (struct gm_oscore_keys){.alg = (uint8_t)in.alg, .sid = id_of(in.sid), .rid = id_of(in.rid)};
@@ -72,6 +87,49 @@ enum gm_err gm_oscore_derive(struct gm_oscore_keys *keys, const struct gm_oscore
 	expand(keys->common_iv, aead->nonce_len, "IV", (struct gm_bytes){0}, &in, prk);
 	gm_wipe(prk, sizeof(prk));
 	return GM_E_OK;
+}
+
+struct infos { /* of one context's three expansions */
+	uint8_t send[INFO_MAX], recv[INFO_MAX], iv[INFO_MAX];
+};
+
+static void put_job(struct gm_hkdf_job *job, struct gm_oscore_keys *keys, const struct gm_oscore_input *in,
+                    const struct gm_aead_info *aead, struct infos *infos)
+{
+	const size_t key_n = aead->key_len, iv_n = aead->nonce_len;
+
+	*keys = (struct gm_oscore_keys){.alg = (uint8_t)in->alg, .sid = id_of(in->sid), .rid = id_of(in->rid)};
+	*job = (struct gm_hkdf_job){
+	    .salt = in->salt.p,
+	    .ikm = in->ms.p,
+	    .salt_len = in->salt.n,
+	    .ikm_len = in->ms.n,
+	    .out = {{keys->send_key, infos->send, key_n, put_info(infos->send, key_n, "Key", in->sid, in)},
+	            {keys->recv_key, infos->recv, key_n, put_info(infos->recv, key_n, "Key", in->rid, in)},
+	            {keys->common_iv, infos->iv, iv_n, put_info(infos->iv, iv_n, "IV", (struct gm_bytes){0}, in)}}};
+}
+
+uint64_t gm_oscore_derive_many(struct gm_oscore_keys *const *keys, const struct gm_oscore_input *inputs, unsigned n)
+{
+	struct gm_hkdf_job jobs[GM_BATCH_MAX];
+	struct infos infos[GM_BATCH_MAX];
+	unsigned jobs_n = 0;
+	uint64_t good = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct gm_oscore_input in = inputs[i];
+		const struct gm_aead_info *aead = judge(&in);
+		if (aead && in.hkdf == HKDF_DEFAULT) {
+			put_job(&jobs[jobs_n], keys[i], &in, aead, &infos[jobs_n]);
+			jobs_n++;
+			good |= UINT64_C(1) << i;
+		} else if (gm_oscore_derive(keys[i], &inputs[i]) == GM_E_OK) {
+			good |= UINT64_C(1) << i;
+		}
+	}
+	if (jobs_n)
+		gm_hkdf_contexts(jobs, jobs_n); /* no output is longer than it takes */
+	return good;
 }
 
 void gm_oscore_ace_salt(struct gm_out *out, struct gm_bytes salt, bool empty_salt_item, struct gm_bytes n1,

@@ -15,66 +15,58 @@ static void join_point(uint8_t point[static GM_EC_PUB_MAX], const struct gm_cred
 
 /* ---- curves */
 
-static bool make_ed25519(struct gm_key_pair *k, const uint8_t *seed)
+static const uint8_t base[GM_X25519_KEY] = {9};
+
+static bool make_ed25519(struct gm_key_pair *k)
 {
-	memcpy(k->priv, seed, GM_ED25519_SEED);
 	gm_ed25519_public(k->pub.x, k->priv);
 	return true;
 }
 
-static bool make_x25519(struct gm_key_pair *k, const uint8_t *seed)
+static bool make_x25519(struct gm_key_pair *k)
 {
-	static const uint8_t base[GM_X25519_KEY] = {9};
-
-	memcpy(k->priv, seed, GM_X25519_KEY);
 	return gm_x25519(k->pub.x, k->priv, base);
 }
 
-static bool make_ec(struct gm_key_pair *k, const uint8_t *seed)
+static bool make_ec(struct gm_key_pair *k)
 {
-	uint8_t point[GM_EC_PUB_MAX];
+	uint8_t point[GM_EC_PUB_MAX], seed[GM_X25519_KEY];
 
-	if (!gm_ec_from_seed(k->pub.crv, k->priv, seed) || !gm_ec_public(k->pub.crv, point, k->priv))
+	memcpy(seed, k->priv, sizeof(seed));
+	bool good = gm_ec_from_seed(k->pub.crv, k->priv, seed);
+	gm_wipe(seed, sizeof(seed));
+	if (!good || !gm_ec_public(k->pub.crv, point, k->priv))
 		return false;
 	memcpy(k->pub.x, point, k->pub.n);
 	memcpy(k->pub.y, point + k->pub.n, k->pub.n);
 	return true;
 }
 
-static bool agree_ed25519(uint8_t *secret, const struct gm_key_pair *own, const struct gm_cred_pub *peer)
+/* The two keys as X25519 takes them. */
+static bool montgomery_ed25519(uint8_t *priv, uint8_t *pub, const struct gm_key_pair *own, const struct gm_cred_pub *peer)
 {
-	uint8_t priv[GM_X25519_KEY], pub[GM_X25519_KEY];
-
 	gm_ed25519_to_x25519_priv(priv, own->priv);
-	bool good = gm_ed25519_to_x25519_pub(pub, peer->x) && gm_x25519(secret, priv, pub);
-	gm_wipe(priv, sizeof(priv));
-	return good;
+	return gm_ed25519_to_x25519_pub(pub, peer->x);
 }
 
-static bool agree_x25519(uint8_t *secret, const struct gm_key_pair *own, const struct gm_cred_pub *peer)
+static bool montgomery_x25519(uint8_t *priv, uint8_t *pub, const struct gm_key_pair *own, const struct gm_cred_pub *peer)
 {
-	return gm_x25519(secret, own->priv, peer->x);
-}
-
-static bool agree_ec(uint8_t *secret, const struct gm_key_pair *own, const struct gm_cred_pub *peer)
-{
-	uint8_t point[GM_EC_PUB_MAX];
-
-	join_point(point, peer);
-	return gm_ecdh(own->pub.crv, secret, own->priv, point);
+	memcpy(priv, own->priv, GM_X25519_KEY);
+	memcpy(pub, peer->x, GM_X25519_KEY);
+	return true;
 }
 
 static const struct curve {
 	int32_t kty, crv;
 	uint8_t n;
-	bool (*make)(struct gm_key_pair *k, const uint8_t *seed);
-	bool (*agree)(uint8_t *secret, const struct gm_key_pair *own, const struct gm_cred_pub *peer);
+	bool (*make)(struct gm_key_pair *k); /* priv holds the seed */
+	bool (*montgomery)(uint8_t *priv, uint8_t *pub, const struct gm_key_pair *own, const struct gm_cred_pub *peer);
 } curves[] = {
-    {GM_KTY_OKP, GM_CRV_ED25519, 32, make_ed25519, agree_ed25519},
-    {GM_KTY_OKP, GM_CRV_X25519, 32, make_x25519, agree_x25519},
-    {GM_KTY_EC2, GM_CRV_P256, 32, make_ec, agree_ec},
-    {GM_KTY_EC2, GM_CRV_P384, 48, make_ec, agree_ec},
-    {GM_KTY_EC2, GM_CRV_P521, GM_EC_SIDE_MAX, make_ec, agree_ec},
+    {GM_KTY_OKP, GM_CRV_ED25519, 32, make_ed25519, montgomery_ed25519},
+    {GM_KTY_OKP, GM_CRV_X25519, 32, make_x25519, montgomery_x25519},
+    {GM_KTY_EC2, GM_CRV_P256, 32, make_ec, NULL},
+    {GM_KTY_EC2, GM_CRV_P384, 48, make_ec, NULL},
+    {GM_KTY_EC2, GM_CRV_P521, GM_EC_SIDE_MAX, make_ec, NULL},
 };
 
 static const struct curve *curve_of(int32_t kty, int32_t crv)
@@ -85,25 +77,102 @@ static const struct curve *curve_of(int32_t kty, int32_t crv)
 	return NULL;
 }
 
-enum gm_err gm_key_pair_make(struct gm_key_pair *pair, const struct gm_group_params *p, const uint8_t seed[static 32])
+static const struct curve *begin_pair(struct gm_key_pair *pair, const struct gm_group_params *p, const uint8_t *seed)
 {
 	const struct curve *c =
 	    p->group_mode ? curve_of(p->sign_kty, p->sign_crv) : curve_of(p->ecdh_kty, p->ecdh_crv);
 
 	*pair = (struct gm_key_pair){0};
 	if (!c)
-		return GM_E_RANGE;
+		return NULL;
 	pair->pub = (struct gm_cred_pub){.kty = c->kty, .crv = c->crv, .n = c->n};
-	return c->make(pair, seed) ? GM_E_OK : GM_E_RANGE;
+	memcpy(pair->priv, seed, GM_X25519_KEY);
+	return c;
+}
+
+enum gm_err gm_key_pair_make(struct gm_key_pair *pair, const struct gm_group_params *p, const uint8_t seed[static 32])
+{
+	const struct curve *c = begin_pair(pair, p, seed);
+
+	return c && c->make(pair) ? GM_E_OK : GM_E_RANGE;
+}
+
+static uint64_t x25519_all(const struct gm_x25519_job *jobs, unsigned n, const uint8_t *of)
+{
+	uint64_t made = n ? gm_x25519_many(jobs, n) : 0, good = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		good |= (made >> i & 1) << of[i];
+	return good;
+}
+
+uint64_t gm_key_pairs_make(const struct gm_key_pair_job *jobs, unsigned n)
+{
+	struct gm_ed25519_public_job ed[GM_BATCH_MAX];
+	struct gm_x25519_job x[GM_BATCH_MAX];
+	uint8_t x_of[GM_BATCH_MAX];
+	unsigned ed_n = 0, x_n = 0;
+	uint64_t good = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct gm_key_pair *k = jobs[i].pair;
+		const struct curve *c = begin_pair(k, jobs[i].params, jobs[i].seed);
+		if (c && c->make == make_ed25519) {
+			ed[ed_n++] = (struct gm_ed25519_public_job){k->priv, k->pub.x};
+			good |= UINT64_C(1) << i;
+		} else if (c && c->make == make_x25519) {
+			x_of[x_n] = (uint8_t)i;
+			x[x_n++] = (struct gm_x25519_job){k->priv, base, k->pub.x};
+		} else if (c && c->make(k)) {
+			good |= UINT64_C(1) << i;
+		}
+	}
+	if (ed_n)
+		gm_ed25519_public_many(ed, ed_n);
+	return good | x25519_all(x, x_n, x_of);
+}
+
+static bool agree_ec(uint8_t *secret, const struct gm_key_pair *own, const struct gm_cred_pub *peer)
+{
+	uint8_t point[GM_EC_PUB_MAX];
+
+	join_point(point, peer);
+	return gm_ecdh(own->pub.crv, secret, own->priv, point);
+}
+
+struct agreeing { /* secret; by X25519, in one call */
+	uint8_t priv[GM_BATCH_MAX][GM_X25519_KEY], pub[GM_BATCH_MAX][GM_X25519_KEY];
+	struct gm_x25519_job job[GM_BATCH_MAX];
+	uint8_t of[GM_BATCH_MAX];
+	unsigned n;
+};
+
+uint64_t gm_shared_secrets(const struct gm_secret_job *jobs, unsigned n)
+{
+	struct agreeing a = {.n = 0};
+	uint64_t good = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct gm_secret_job *j = &jobs[i];
+		const struct curve *c = curve_of(j->own->pub.kty, j->own->pub.crv);
+		if (!c || j->peer->kty != c->kty || j->peer->crv != c->crv)
+			continue;
+		if (!c->montgomery) {
+			good |= (uint64_t)agree_ec(j->secret, j->own, j->peer) << i;
+		} else if (c->montgomery(a.priv[a.n], a.pub[a.n], j->own, j->peer)) {
+			a.job[a.n] = (struct gm_x25519_job){a.priv[a.n], a.pub[a.n], j->secret};
+			a.of[a.n++] = (uint8_t)i;
+		}
+	}
+	good |= x25519_all(a.job, a.n, a.of);
+	gm_wipe(a.priv, (n < GM_BATCH_MAX ? n : GM_BATCH_MAX) * sizeof(a.priv[0])); /* those that did not serve, too */
+	return good;
 }
 
 enum gm_err gm_shared_secret(uint8_t secret[static GM_EC_SIDE_MAX], const struct gm_key_pair *own,
                              const struct gm_cred_pub *peer)
 {
-	const struct curve *c = curve_of(own->pub.kty, own->pub.crv);
-	bool same = c && peer->kty == c->kty && peer->crv == c->crv;
-
-	return same && c->agree(secret, own, peer) ? GM_E_OK : GM_E_BAD_CRED;
+	return gm_shared_secrets(&(struct gm_secret_job){secret, own, peer}, 1) ? GM_E_OK : GM_E_BAD_CRED;
 }
 
 /* ---- credentials */
@@ -122,7 +191,7 @@ static bool signer_of(struct gm_key_pair *signer, const struct gm_key_pair *own)
 		return true;
 	signer->pub = (struct gm_cred_pub){.kty = GM_KTY_OKP, .crv = GM_CRV_ED25519, .n = GM_ED25519_PUB};
 	gm_hkdf_sha256(signer->priv, GM_ED25519_SEED, NULL, 0, own->priv, own->pub.n, info, sizeof(info) - 1);
-	make_ed25519(signer, signer->priv);
+	make_ed25519(signer);
 	return false;
 }
 
@@ -201,19 +270,6 @@ enum gm_err gm_own_cred_encode(struct gm_out *out, const struct gm_group_params 
 
 /* ---- proofs */
 
-/* One MAC proves both ways; only the input differs.                          KG §6.1 */
-static bool mac_of(uint8_t mac[static GM_POP_MAC], const struct gm_key_pair *own, const struct gm_cred_pub *peer,
-                   struct gm_bytes input)
-{
-	uint8_t secret[GM_EC_SIDE_MAX];
-	bool good = gm_shared_secret(secret, own, peer) == GM_E_OK;
-
-	if (good)
-		gm_pop_mac(mac, (struct gm_bytes){secret, own->pub.n}, input);
-	gm_wipe(secret, sizeof(secret));
-	return good;
-}
-
 bool gm_proof_is_ed25519(const struct gm_group_params *p)
 {
 	return p->group_mode && p->sign_kty == GM_KTY_OKP && p->sign_crv == GM_CRV_ED25519;
@@ -226,28 +282,91 @@ size_t gm_proof_len(const struct gm_group_params *p)
 	return !p->group_mode ? GM_POP_MAC : ecdsa ? ecdsa : GM_ED25519_SIG;
 }
 
+/* One MAC proves both ways; only the input differs. Those of pairwise mode only: bit i of the answer is set where mac[i]
+ * has come out.                                                                                             KG §6.1 */
+static uint64_t macs_of(uint8_t (*mac)[GM_POP_MAC], const struct gm_proof_job *jobs, unsigned n)
+{
+	uint8_t secret[GM_BATCH_MAX][GM_EC_SIDE_MAX], of[GM_BATCH_MAX];
+	struct gm_secret_job job[GM_BATCH_MAX];
+	unsigned jobs_n = 0;
+	uint64_t good = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (jobs[i].params->group_mode)
+			continue;
+		of[jobs_n] = (uint8_t)i;
+		job[jobs_n] = (struct gm_secret_job){secret[jobs_n], jobs[i].own, jobs[i].peer};
+		jobs_n++;
+	}
+	uint64_t agreed = jobs_n ? gm_shared_secrets(job, jobs_n) : 0;
+	for (unsigned i = 0; i < jobs_n; i++) {
+		const struct gm_proof_job *j = &jobs[of[i]];
+		if (!(agreed >> i & 1))
+			continue;
+		gm_pop_mac(mac[of[i]], (struct gm_bytes){secret[i], j->own->pub.n}, j->input);
+		good |= UINT64_C(1) << of[i];
+	}
+	gm_wipe(secret, jobs_n * sizeof(secret[0]));
+	return good;
+}
+
+static bool sign_one(const struct gm_proof_job *j)
+{
+	if (!gm_proof_is_ed25519(j->params))
+		return gm_ecdsa_sign(j->params->sign_alg, j->made, j->own->priv, j->input.p, j->input.n);
+	gm_ed25519_sign(&(struct gm_ed25519_sign_job){j->own->priv, j->own->pub.x, j->input.p, j->input.n, j->made}, 1);
+	return true;
+}
+
+uint64_t gm_proofs_make(const struct gm_proof_job *jobs, unsigned n)
+{
+	uint8_t mac[GM_BATCH_MAX][GM_POP_MAC];
+	uint64_t good = macs_of(mac, jobs, n);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (good >> i & 1)
+			memcpy(jobs[i].made, mac[i], GM_POP_MAC);
+		else if (jobs[i].params->group_mode)
+			good |= (uint64_t)sign_one(&jobs[i]) << i;
+	}
+	return good;
+}
+
+static bool verify_one(const struct gm_proof_job *j)
+{
+	uint8_t point[GM_EC_PUB_MAX];
+
+	if (gm_proof_is_ed25519(j->params))
+		return gm_ed25519_verify(&(struct gm_ed25519_job){j->peer->x, j->proof.p, j->input.p, j->input.n}, 1) == 1;
+	join_point(point, j->peer);
+	return gm_ecdsa_verify(j->params->sign_alg, point, j->proof.p, j->input.p, j->input.n);
+}
+
+uint64_t gm_proofs_verify(const struct gm_proof_job *jobs, unsigned n)
+{
+	uint8_t mac[GM_BATCH_MAX][GM_POP_MAC];
+	uint64_t made = macs_of(mac, jobs, n), good = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct gm_proof_job *j = &jobs[i];
+		if (j->proof.n != gm_proof_len(j->params))
+			continue;
+		if (made >> i & 1)
+			good |= (uint64_t)gm_equal(mac[i], j->proof.p, GM_POP_MAC) << i;
+		else if (j->params->group_mode)
+			good |= (uint64_t)verify_one(j) << i;
+	}
+	return good;
+}
+
 enum gm_err gm_proof_make(const struct gm_group_params *p, const struct gm_key_pair *own,
                           const struct gm_cred_pub *peer, struct gm_bytes input, uint8_t proof[static GM_PROOF_MAX])
 {
-	if (!p->group_mode)
-		return mac_of(proof, own, peer, input) ? GM_E_OK : GM_E_BAD_CRED;
-	if (!gm_proof_is_ed25519(p))
-		return gm_ecdsa_sign(p->sign_alg, proof, own->priv, input.p, input.n) ? GM_E_OK : GM_E_BAD_CRED;
-	gm_ed25519_sign(&(struct gm_ed25519_sign_job){own->priv, own->pub.x, input.p, input.n, proof}, 1);
-	return GM_E_OK;
+	return gm_proofs_make(&(struct gm_proof_job){p, own, peer, input, .made = proof}, 1) ? GM_E_OK : GM_E_BAD_CRED;
 }
 
 bool gm_proof_verify(const struct gm_group_params *p, const struct gm_key_pair *own, const struct gm_cred_pub *peer,
                      struct gm_bytes input, struct gm_bytes proof)
 {
-	uint8_t mac[GM_POP_MAC], point[GM_EC_PUB_MAX];
-
-	if (proof.n != gm_proof_len(p))
-		return false;
-	if (!p->group_mode)
-		return mac_of(mac, own, peer, input) && gm_equal(mac, proof.p, sizeof(mac));
-	if (gm_proof_is_ed25519(p))
-		return gm_ed25519_verify(&(struct gm_ed25519_job){peer->x, proof.p, input.p, input.n}, 1) == 1;
-	join_point(point, peer);
-	return gm_ecdsa_verify(p->sign_alg, point, proof.p, input.p, input.n);
+	return gm_proofs_verify(&(struct gm_proof_job){p, own, peer, input, .proof = proof}, 1);
 }

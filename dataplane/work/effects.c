@@ -168,8 +168,11 @@ static void finish_kdc_cred(struct worker *w, const struct signing *s)
 static void sign_all(struct worker *w)
 {
 	struct gm_ed25519_sign_job job[BURST];
-	unsigned n = 0;
+	struct gm_proof_job other[BURST];
+	struct signing *of[BURST];
+	unsigned n = 0, others = 0;
 
+	gm_view_keys(w);
 	for (unsigned i = 0; i < w->signings_n; i++) {
 		struct signing *s = &w->signing[i];
 		struct group *g = gm_group_at(w, s->group);
@@ -187,9 +190,16 @@ static void sign_all(struct worker *w)
 				.msg_len = gm_out_len(&pop),
 				.sig = s->sig,
 			};
-		else if (gm_proof_make(&g->params, &g->kdc, &s->peer, gm_out_result(&pop), s->sig) != GM_E_OK)
-			s->sig_n = 0; /* a member whose key does not serve was not let in */
+		else {
+			of[others] = s;
+			other[others++] = (struct gm_proof_job){
+				&g->params, &g->kdc, &s->peer, {s->pop, gm_out_len(&pop)}, .made = s->sig};
+		}
 	}
+	uint64_t made = others ? gm_proofs_make(other, others) : 0;
+	for (unsigned i = 0; i < others; i++)
+		if (!(made >> i & 1))
+			of[i]->sig_n = 0; /* a member whose key does not serve was not let in */
 	if (n) {
 		gm_ed25519_sign(job, n);
 		gm_work_hist(w->stats.hist_sign, n);
@@ -425,6 +435,7 @@ unsigned gm_effects_run(struct worker *w)
 		}
 		gm_ring_release(w->down);
 	}
+	gm_token_make(w);
 	sign_all(w);
 	return n;
 }

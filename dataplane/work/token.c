@@ -413,43 +413,35 @@ static struct gm_bytes part(const struct pending *p, struct gm_slice s)
 	return gm_rec_bytes(p, s);
 }
 
-static struct ctx *make_context(struct worker *w, const struct xch *x, struct pending *p, const struct gm_eff_token *e, gm_ctx_id *id)
+/* Takes a place for the context. false: there is none, or the server is not trusted any more. */
+static bool begin_context(struct worker *w, const struct xch *x, struct making *m)
 {
-	struct gm_cwt cwt;
-	struct gm_bytes id1 = part(p, p->id1), n1 = part(p, p->nonce1);
-	struct gm_oscore_id sid = {.n = (uint8_t)id1.n};
-	uint8_t salt[256];
-	struct gm_out out = gm_out(salt, sizeof salt);
-
+	const struct pending *p = (const struct pending *)x->blob->bytes;
 	const struct as *as = gm_as_at(w, p->as_id);
+	struct gm_bytes id1 = part(p, p->id1);
+	struct gm_oscore_id sid = {.n = (uint8_t)id1.n};
+	struct gm_out out = gm_out(m->salt, sizeof m->salt);
+	struct gm_cwt cwt;
 
 	memcpy(sid.b, id1.p, id1.n);
 	if (!as || gm_cwt_decode(part(p, p->claims), &cwt) != GM_E_OK)
-		return NULL;
-	gm_oscore_ace_salt(&out, cwt.osc.salt, as->empty_salt_item, n1, (struct gm_bytes){e->nonce2, sizeof e->nonce2});
-	struct ctx *c = out.err ? NULL : gm_ctx_make(w, &sid, id);
-	if (!c)
-		return NULL;
-	uint8_t rid[OWN_ID] = {(uint8_t)(*id >> 24), (uint8_t)(*id >> 16), (uint8_t)(*id >> 8), (uint8_t)*id};
-	struct gm_oscore_input input = {
+		return false;
+	gm_oscore_ace_salt(&out, cwt.osc.salt, as->empty_salt_item, part(p, p->nonce1),
+	                   (struct gm_bytes){m->e->nonce2, sizeof m->e->nonce2});
+	if (out.err || !gm_ctx_make(w, &sid, &m->ctx))
+		return false;
+	for (unsigned i = 0; i < OWN_ID; i++)
+		m->rid[i] = (uint8_t)(m->ctx >> (24 - 8 * i));
+	m->input = (struct gm_oscore_input){
 		.ms = cwt.osc.ms,
 		.salt = gm_out_result(&out),
 		.id_context = cwt.osc.context_id,
 		.sid = id1,
-		.rid = {rid, sizeof rid},
+		.rid = {m->rid, sizeof m->rid},
 		.alg = cwt.osc.alg,
 		.hkdf = cwt.osc.hkdf,
 	};
-	enum gm_err err = gm_oscore_derive(&c->keys, &input);
-	gm_wipe(salt, sizeof salt);
-	if (err != GM_E_OK) {
-		gm_ctx_wipe(w, *id);
-		return NULL;
-	}
-	c->peer = x->peer;
-	c->local = x->local;
-	memcpy(c->n_s, e->n_s, sizeof c->n_s);
-	return c;
+	return true;
 }
 
 /* The answer of an authorization server takes the place of a CWT's claims. */
@@ -508,19 +500,17 @@ static struct gm_bytes encode_response(struct worker *w, const struct xch *x, st
 	return gm_out_result(&out);
 }
 
-static void accept(struct worker *w, struct xch *x, const struct gm_eff_token *e)
+static void accepted(struct worker *w, const struct xch *x, const struct making *m, struct ctx *c)
 {
 	struct pending *p = (struct pending *)x->blob->bytes;
-	gm_ctx_id id;
-	struct ctx *c = make_context(w, x, p, e, &id);
+	const struct gm_eff_token *e = m->e;
 
-	if (!c) {
-		refuse(w, x, GM_E_FULL);
-		return;
-	}
+	c->peer = x->peer;
+	c->local = x->local;
+	memcpy(c->n_s, e->n_s, sizeof c->n_s);
 	p->exp = e->exp;
 	c->pending = gm_blob_ref(x->blob);
-	c->pending_timer = gm_wheel_add(&w->wheel, w->now_ms + PENDING_MS, TIMER_PENDING, id);
+	c->pending_timer = gm_wheel_add(&w->wheel, w->now_ms + PENDING_MS, TIMER_PENDING, m->ctx);
 	struct gm_token_response response = {
 		.nonce2 = {e->nonce2, sizeof e->nonce2},
 		.id2 = {c->keys.rid.b, c->keys.rid.n},
@@ -537,6 +527,61 @@ static void accept(struct worker *w, struct xch *x, const struct gm_eff_token *e
 	COUNT(w, token_ok);
 }
 
+/* Up to 64 contexts, derived in one call. */
+void gm_token_make(struct worker *w)
+{
+	struct gm_oscore_keys *keys[BURST];
+	struct gm_oscore_input inputs[BURST];
+	unsigned n = w->makings_n;
+
+	for (unsigned i = 0; i < n; i++) {
+		keys[i] = &gm_ctx_at(w, w->making[i].ctx)->keys;
+		inputs[i] = w->making[i].input;
+	}
+	uint64_t good = n ? gm_oscore_derive_many(keys, inputs, n) : 0;
+	if (n)
+		gm_work_hist(w->stats.hist_derive, n);
+	for (unsigned i = 0; i < n; i++) {
+		struct making *m = &w->making[i];
+		const struct xch *x = gm_xch_at(w, m->xid);
+		if (x && good >> i & 1) {
+			accepted(w, x, m, gm_ctx_at(w, m->ctx));
+		} else {
+			gm_ctx_wipe(w, m->ctx);
+			if (x)
+				refuse(w, x, GM_E_FULL);
+		}
+		gm_xch_done(w, m->xid);
+		gm_wipe(m, sizeof *m);
+	}
+	w->makings_n = 0;
+	w->texts_n = 0;
+}
+
+/* e goes with its ring's place, and is needed until the context is there. */
+static bool copy_effect(struct worker *w, struct making *m, const struct gm_eff_token *e)
+{
+	uint8_t *copy = gm_texts_take(w, e->rec.len);
+
+	if (copy)
+		memcpy(copy, e, e->rec.len);
+	if (copy && e->claims.n) /* are in the exchange's blob by now, and secret */
+		gm_wipe(copy + e->claims.off, e->claims.n);
+	m->e = (const struct gm_eff_token *)copy;
+	return copy;
+}
+
+static enum gm_err make(struct worker *w, const struct xch *x, const struct gm_eff_token *e)
+{
+	struct making *m = &w->making[w->makings_n];
+
+	m->xid = e->xid;
+	if (!copy_effect(w, m, e) || !begin_context(w, x, m))
+		return GM_E_FULL;
+	w->makings_n++;
+	return GM_E_OK;
+}
+
 void gm_token_effect(struct worker *w, const struct gm_eff_token *e)
 {
 	struct xch *x = gm_xch_at(w, e->xid);
@@ -546,9 +591,12 @@ void gm_token_effect(struct worker *w, const struct gm_eff_token *e)
 	enum gm_err err = (enum gm_err)e->err;
 	if (err == GM_E_OK && e->claims.n)
 		err = take_claims(x, e);
+	if (w->makings_n == BURST || TEXTS - w->texts_n < e->rec.len + 64)
+		gm_token_make(w);
 	if (err == GM_E_OK)
-		accept(w, x, e);
-	else
-		refuse(w, x, err);
+		err = make(w, x, e);
+	if (err == GM_E_OK)
+		return;
+	refuse(w, x, err);
 	gm_xch_done(w, e->xid);
 }

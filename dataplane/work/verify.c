@@ -113,15 +113,30 @@ static void verify_signatures(struct worker *w)
 		gm_work_hist(w->stats.hist_verify, w->sigs.n);
 }
 
+static unsigned verify_some(const struct gm_proof_job *job, struct checked *const *of, unsigned n)
+{
+	uint64_t good = gm_proofs_verify(job, n);
+
+	for (unsigned i = 0; i < n; i++)
+		of[i]->good = good >> i & 1;
+	return 0;
+}
+
 /* MACs from shared secrets, and ECDSA. */
 static void verify_others(struct worker *w)
 {
-	for (unsigned i = 0; i < w->joins_n; i++) {
+	struct gm_proof_job job[GM_BATCH_MAX];
+	struct checked *of[GM_BATCH_MAX];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i <= w->joins_n; i++) {
 		struct checked *k = &w->join[i];
-		const struct group *g = k->proof;
-		if (g && !is_ed25519(k))
-			k->good = gm_proof_verify(&g->params, &g->kdc, &k->pub, (struct gm_bytes){k->pop_input, k->pop_n},
-			                          k->join.verify);
+		if (n == GM_BATCH_MAX || i == w->joins_n)
+			n = verify_some(job, of, n);
+		if (i == w->joins_n || !k->proof || is_ed25519(k))
+			continue;
+		of[n] = k;
+		job[n++] = (struct gm_proof_job){&k->proof->params, &k->proof->kdc, &k->pub, {k->pop_input, k->pop_n}, k->join.verify, NULL};
 	}
 }
 

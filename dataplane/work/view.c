@@ -102,6 +102,23 @@ static void remove_group(struct worker *w, uint32_t index)
 	rebuild_names(w);
 }
 
+void gm_view_keys(struct worker *w)
+{
+	struct gm_key_pair_job job[BURST];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < w->keys_n; i++) {
+		struct group *g = gm_group_at(w, w->keys_of[i]);
+		if (g)
+			job[n++] = (struct gm_key_pair_job){&g->kdc, &g->params, g->view.kdc_seed};
+	}
+	uint64_t made = n ? gm_key_pairs_make(job, n) : 0;
+	for (unsigned i = 0; i < n; i++)
+		if (!(made >> i & 1))
+			*job[i].pair = (struct gm_key_pair){0}; /* proves nothing */
+	w->keys_n = 0;
+}
+
 void gm_view_group(struct worker *w, const struct gm_eff_group *e)
 {
 	if (e->remove) {
@@ -116,8 +133,12 @@ void gm_view_group(struct worker *w, const struct gm_eff_group *e)
 	g->used = true;
 	g->view = e->view;
 	g->params = params_of(&e->view);
-	if (other_key && gm_key_pair_make(&g->kdc, &g->params, g->view.kdc_seed) != GM_E_OK)
-		g->kdc = (struct gm_key_pair){0}; /* proves nothing */
+	if (other_key) {
+		if (w->keys_n == BURST)
+			gm_view_keys(w);
+		g->kdc = (struct gm_key_pair){0};
+		w->keys_of[w->keys_n++] = e->view.index;
+	}
 	if (turned)
 		gm_rekey_tell_active(w, g);
 	if (!fresh)

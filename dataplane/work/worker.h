@@ -267,6 +267,14 @@ struct checked { /* a Join, or an upload of a credential, between parse and verd
 	size_t pop_n;
 };
 
+struct making { /* a context between core's yes and its keys; secret */
+	uint32_t xid;
+	gm_ctx_id ctx;
+	const struct gm_eff_token *e; /* in worker.texts */
+	struct gm_oscore_input input; /* borrows from the exchange's blob, and: */
+	uint8_t rid[4], salt[256];
+};
+
 struct signing { /* a Join Response, or the Group Manager's credential, between decision and signature */
 	uint32_t xid, group, slot;
 	gm_ctx_id ctx;
@@ -303,6 +311,7 @@ struct worker {
 	struct group **group;
 	uint32_t groups_cap;
 	uint32_t *names; /* open addressing: group index + 1 */
+	uint32_t keys_of[BURST], keys_n; /* groups whose key pair is still to be made */
 	uint32_t names_cap, names_n, names_moved; /* moved: grows with each group that comes or goes */
 	struct as as[64];
 	struct link *as_links[LINKS_MAX]; /* those that are ours; NULL: none */
@@ -321,7 +330,7 @@ struct worker {
 	struct box box;
 	/* What a turn has brought. Openings from openings_at on wait for their call; those before, and all of texts, stay for
 	 * the signatures, which are verified last. */
-	unsigned openings_n, openings_at, joins_n, tokens_n, signings_n;
+	unsigned openings_n, openings_at, joins_n, tokens_n, signings_n, makings_n;
 	size_t texts_n;
 	struct opening opening[TURN_MAX];
 	struct gm_aead_job open_job[BURST];
@@ -333,7 +342,8 @@ struct worker {
 	void *sig_room; /* what a batch of TURN_MAX computes in */
 	uint8_t standing[STANDINGS]; /* of signers, by a hash of their keys */
 	struct signing signing[BURST];
-	uint8_t texts[TEXTS];
+	struct making making[BURST];
+	_Alignas(16) uint8_t texts[TEXTS];
 	uint8_t plain[GM_DGRAM_TX_CAP];
 	uint8_t big[1u << 16];
 
@@ -411,6 +421,7 @@ struct member *gm_member_of(struct worker *w, const struct ctx *c, uint32_t grou
 void gm_member_unlink(struct worker *w, uint32_t h); /* from its group; the walk goes on without it */
 void gm_member_free(struct worker *w, uint32_t h);   /* from its context and the slab */
 void gm_view_group(struct worker *w, const struct gm_eff_group *e);
+void gm_view_keys(struct worker *w); /* the Group Manager's, of groups that came since */
 void gm_view_member(struct worker *w, const struct gm_eff_member *e);
 void gm_view_as(struct worker *w, const struct gm_eff_as *e);
 struct as *gm_as_at(struct worker *w, uint32_t id); /* NULL: not trusted any more */
@@ -472,6 +483,7 @@ void gm_token_verified(struct worker *w, const struct posted_token *t, bool good
 /* Update of rights: the verdict on the token in msg, as a record behind rec and its slice; needs TEXT_MAX of room. */
 struct gm_slice gm_token_update(struct worker *w, struct gm_rec *rec, const struct gm_coap *msg);
 void gm_token_effect(struct worker *w, const struct gm_eff_token *e);
+void gm_token_make(struct worker *w); /* the contexts that these asked for */
 void gm_token_hints(struct worker *w, const struct xch *x);
 
 /* ---- links.c: /.well-known/core. RFC 6690 */

@@ -72,6 +72,7 @@ Test(turn, verifies_the_tokens_and_the_joins_of_a_storm_by_the_hundred)
 	cr_expect(eq(uint, all_do(r, TOKEN | JOIN, GM_OP_JOIN), STORM));
 	cr_expect(eq(uint, (unsigned)stats(r, 0)->joins, STORM));
 	cr_expect(ge(u64, median(stats(r, 0)->hist_verify), 256));
+	cr_expect(eq(u64, median(stats(r, 0)->hist_derive), 64));
 	cr_expect(eq(uint, r->failures, 0));
 	cr_expect(eq(uint, r->reuses, 0));
 	flow_free(r);

@@ -449,7 +449,7 @@ struct gm_worker_stats { /* written by the worker, read by any thread */
 	/* What goes together: datagrams received in a turn, messages opened or sealed in a call, signatures verified in a turn
 	 * or made in a call, datagrams handed to the port at once. */
 	_Atomic uint64_t hist_rx[GM_HIST], hist_open[GM_HIST], hist_verify[GM_HIST], hist_sign[GM_HIST], hist_seal[GM_HIST];
-	_Atomic uint64_t hist_tx[GM_HIST];
+	_Atomic uint64_t hist_derive[GM_HIST], hist_tx[GM_HIST]; /* derive: contexts */
 	/* How deep queues are, seen once in each turn that had something to do: effects that core had sent down, datagrams from
 	 * other workers, bytes of events that core has not taken yet, messages of ours that wait to be confirmed. */
 	_Atomic uint64_t hist_down[GM_HIST], hist_hops[GM_HIST], hist_up[GM_HIST], hist_inflight[GM_HIST];

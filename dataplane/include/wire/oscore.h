@@ -40,6 +40,8 @@ struct gm_oscore_input { /* what a context is derived from; borrowed            
 /* RANGE: an ID is longer than gm_oscore_id_max(alg), id_context than its limit, sid equals rid, or alg or hkdf is none that
  * is known. */
 GM_NODISCARD enum gm_err gm_oscore_derive(struct gm_oscore_keys *keys, const struct gm_oscore_input *input);
+/* The same for up to GM_BATCH_MAX contexts: bit i is set where inputs[i] is good. */
+uint64_t gm_oscore_derive_many(struct gm_oscore_keys *const *keys, const struct gm_oscore_input *inputs, unsigned n);
 /* Master Salt of the ACE OSCORE profile: bstr(salt) || bstr(n1) || bstr(n2). salt.p == NULL: the token had none, and
  * the leading item is left out, or is an empty byte string where empty_salt_item is set.       RFC 9203 §4.3 */
 void gm_oscore_ace_salt(struct gm_out *out, struct gm_bytes salt, bool empty_salt_item, struct gm_bytes n1,

@@ -670,3 +670,35 @@ Test(oscore, refuses_to_unwrap_these)
 		                              p.plain, cases[i].cap, &p.scratch, &p.job),
 		             cases[i].err, "%zu", i);
 }
+
+Test(oscore, derives_many_contexts_as_one_at_a_time)
+{
+	static const int algs[] = {0, 10, 1, 3, 24, 30, 33, 99}, hkdfs[] = {0, 5, 7, 5, 0, 6};
+	struct gm_oscore_keys keys[GM_BATCH_MAX], *to[GM_BATCH_MAX], one;
+	struct gm_oscore_input in[GM_BATCH_MAX];
+	uint8_t bytes[GM_BATCH_MAX][64];
+
+	for (unsigned n = 1; n <= GM_BATCH_MAX; n += 21) {
+		memset(keys, 0xa5, sizeof(keys));
+		gm_random(bytes, sizeof(bytes));
+		for (unsigned i = 0; i < n; i++) {
+			to[i] = &keys[i];
+			in[i] = (struct gm_oscore_input){
+			    .ms = {bytes[i], 16},
+			    .salt = {bytes[i] + 16, i % 9},
+			    .id_context = {i % 2 ? bytes[i] + 32 : NULL, i % 2 ? i % 8 : 0},
+			    .sid = {bytes[i] + 48, i % 3},
+			    .rid = {bytes[i] + 56, i % 3 ? i % 3 - 1 : 1},
+			    .alg = algs[i % COUNT(algs)],
+			    .hkdf = hkdfs[i % COUNT(hkdfs)],
+			};
+		}
+		uint64_t good = gm_oscore_derive_many(to, in, n);
+		for (unsigned i = 0; i < n; i++) {
+			bool can = gm_oscore_derive(&one, &in[i]) == GM_E_OK;
+			cr_expect_eq(good >> i & 1, can, "%u of %u", i, n);
+			if (can)
+				cr_expect_arr_eq(&keys[i], &one, sizeof(one), "%u of %u", i, n);
+		}
+	}
+}

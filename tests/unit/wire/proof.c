@@ -144,3 +144,42 @@ Test(key_pair, needs_a_curve_that_is_known)
 	p.ecdh_crv = 5; /* X448 */
 	cr_expect_eq(gm_key_pair_make(&k, &p, (const uint8_t[32]){1}), GM_E_RANGE);
 }
+
+/* Every kind, several times and among the others: the answers are those of one at a time. */
+Test(proof, of_many_groups_at_once_are_those_of_one_at_a_time)
+{
+	static uint8_t made[GM_BATCH_MAX][GM_PROOF_MAX], one[GM_PROOF_MAX];
+	static struct gm_group_params params[GM_BATCH_MAX];
+	static struct gm_key_pair gm[GM_BATCH_MAX], member[GM_BATCH_MAX];
+	struct gm_key_pair_job pairs[GM_BATCH_MAX];
+	struct gm_proof_job jobs[GM_BATCH_MAX];
+	uint8_t seeds[GM_BATCH_MAX][32];
+
+	for (unsigned i = 0; i < GM_BATCH_MAX; i++) {
+		params[i] = kind(i % KINDS);
+		memset(seeds[i], (int)(i + 1), sizeof(seeds[i]));
+		pairs[i] = (struct gm_key_pair_job){&gm[i], &params[i], seeds[i]};
+		member[i] = pair(&params[i], (uint8_t)(i + 100));
+	}
+	cr_assert_eq(gm_key_pairs_make(pairs, GM_BATCH_MAX), UINT64_MAX);
+	for (unsigned i = 0; i < GM_BATCH_MAX; i++) {
+		struct gm_key_pair alone = pair(&params[i], (uint8_t)(i + 1));
+		cr_expect_arr_eq(&gm[i].pub, &alone.pub, sizeof(alone.pub), "kind %u", i % KINDS);
+		jobs[i] = (struct gm_proof_job){&params[i], &gm[i], &member[i].pub, input, .made = made[i]};
+	}
+	member[6].pub.crv = 99; /* of pairwise mode: does not serve */
+	cr_assert_eq(gm_proofs_make(jobs, GM_BATCH_MAX), ~(UINT64_C(1) << 6));
+	for (unsigned i = 0; i < GM_BATCH_MAX; i++) {
+		jobs[i] = (struct gm_proof_job){&params[i], &member[i], &gm[i].pub, input, {made[i], gm_proof_len(&params[i])}, NULL};
+		cr_expect_eq(gm_proof_verify(&params[i], &member[i], &gm[i].pub, input, jobs[i].proof), i != 6, "kind %u", i % KINDS);
+		if (i % KINDS >= 4 && i != 6) { /* MACs have one form */
+			cr_assert_eq(gm_proof_make(&params[i], &gm[i], &member[i].pub, input, one), GM_E_OK);
+			cr_expect_arr_eq(one, made[i], GM_POP_MAC);
+		}
+	}
+	made[3][5] ^= 1;
+	made[12][7] ^= 1;
+	jobs[20].proof.n--;
+	cr_expect_eq(gm_proofs_verify(jobs, GM_BATCH_MAX),
+	             ~(UINT64_C(1) << 3 | UINT64_C(1) << 6 | UINT64_C(1) << 12 | UINT64_C(1) << 20));
+}
