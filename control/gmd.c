@@ -25,73 +25,18 @@
 #include "gm/dp.h"
 #include "offline.h"
 #include "store/store.h"
+#include "turns.h"
 
-#define TURN_EVENTS_MAX 4096u
-#define BACKLOG_MAX (8u << 20) /* bytes of effects waiting, all workers; above: no more events are taken */
-#define DICE_POOL 4096u
 #define DEFAULT_CONFIG "/etc/gmd/gmd.conf"
-
-struct backlog { /* effects that a worker's ring had no room for, in order */
-	uint8_t *bytes;
-	size_t at, n, cap;
-};
 
 struct gmd {
 	struct gm_config config;
-	struct gm_store *store;
-	struct gm_core *core;
-	struct gm_dp *dp;
+	struct gm_turns turns;
 	struct gm_ctl_server *server;
 	struct gm_ctl_env env;
-	struct gm_changes changes;
-	struct gm_effects effects;
-	struct backlog backlog[GM_WORKERS_MAX];
-	uint64_t turn;
-	uint64_t mono_ms; /* this turn's clocks */
-	int64_t wall_s;
-	uint8_t dice[DICE_POOL];
-	size_t dice_left;
-	struct gm_turn_stats stats;
 	int wake_fd, signal_fd;
 	bool again; /* something waits that no descriptor will tell of */
 };
-
-/* ---- clock and dice */
-
-static uint64_t now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-static void read_clocks(struct gmd *d)
-{
-	struct timespec wall;
-
-	clock_gettime(CLOCK_REALTIME, &wall);
-	d->wall_s = wall.tv_sec;
-	d->mono_ms = now_us() / 1000;
-}
-
-static void txn(void *arg, struct gm_txn *txn)
-{
-	struct gmd *d = arg;
-
-	*txn = (struct gm_txn){
-		.wall_s = d->wall_s, .mono_ms = d->mono_ms, .changes = &d->changes, .effects = &d->effects};
-	if (!d->dice_left) {
-		gm_random(d->dice, sizeof(d->dice));
-		d->dice_left = sizeof(d->dice);
-	}
-	uint8_t *seed = d->dice + d->dice_left - sizeof(txn->dice);
-	memcpy(txn->dice, seed, sizeof(txn->dice));
-	gm_wipe(seed, sizeof(txn->dice));
-	d->dice_left -= sizeof(txn->dice);
-}
-
-/* ---- commit and publish */
 
 /* Nothing of this turn may become visible: no destructors, no goodbyes. */
 _Noreturn static void die_uncommitted(const char *why)
@@ -103,129 +48,52 @@ _Noreturn static void die_uncommitted(const char *why)
 
 static void commit(struct gmd *d, unsigned events)
 {
-	if (d->changes.count) {
-		uint64_t start = now_us();
-		enum gm_err err = gm_store_begin(d->store, &d->changes, d->turn + 1);
-		if (err != GM_E_OK)
-			die_uncommitted(gm_err_info(err)->text);
-		if (gm_store_finish(d->store) != GM_COMMIT_DONE)
-			die_uncommitted("the store did not take the turn");
-		d->turn++;
-		uint64_t us = now_us() - start;
-		d->stats.commits++;
-		d->stats.commit_us_sum += us;
-		d->stats.commit_us_max = us > d->stats.commit_us_max ? us : d->stats.commit_us_max;
-		d->stats.hist_commit_us[gm_hist_bucket(us)]++;
-		d->stats.hist_events[gm_hist_bucket(events)]++;
-	}
-	gm_changes_reset(&d->changes);
-}
+	enum gm_err err = gm_turns_commit(&d->turns, events);
 
-static void backlog_add(struct backlog *b, const uint8_t *bytes, size_t n)
-{
-	if (b->cap - b->n < n) {
-		size_t used = b->n - b->at, cap = b->cap ? b->cap : 1u << 16;
-		while (cap - used < n)
-			cap *= 2;
-		uint8_t *grown = malloc(cap);
-		if (!grown) {
-			gm_log(GM_LOG_ERROR, "out_of_memory bytes=%zu", cap);
-			_exit(1); /* what is committed but not told comes back at the next start */
-		}
-		if (used)
-			memcpy(grown, b->bytes + b->at, used);
-		if (b->n)
-			gm_wipe(b->bytes, b->n);
-		free(b->bytes);
-		*b = (struct backlog){.bytes = grown, .n = used, .cap = cap};
-	}
-	memcpy(b->bytes + b->n, bytes, n);
-	b->n += n;
-}
-
-static void backlog_send(struct gmd *d, unsigned worker)
-{
-	struct backlog *b = &d->backlog[worker];
-	size_t taken = gm_dp_effects(d->dp, worker, b->bytes + b->at, b->n - b->at);
-
-	gm_wipe(b->bytes + b->at, taken);
-	b->at += taken;
-	if (b->at == b->n)
-		b->at = b->n = 0;
+	if (err != GM_E_OK)
+		die_uncommitted(gm_err_info(err)->text);
 }
 
 static void publish(struct gmd *d)
 {
-	d->stats.backlog_bytes = 0;
-	for (unsigned w = 0; w < d->config.workers; w++) {
-		const struct gm_effect_buf *fresh = &d->effects.to[w];
-		struct backlog *b = &d->backlog[w];
-		if (!fresh->n && !b->n)
-			continue;
-		if (b->n)
-			backlog_send(d, w);
-		size_t taken = b->n || !fresh->n ? 0 : gm_dp_effects(d->dp, w, fresh->bytes, fresh->n);
-		if (taken < fresh->n)
-			backlog_add(b, fresh->bytes + taken, fresh->n - taken);
-		d->stats.backlog_bytes += b->n - b->at;
-		gm_dp_wake(d->dp, w);
-	}
-	gm_effects_reset(&d->effects);
+	enum gm_err err = gm_turns_publish(&d->turns);
+
+	if (err == GM_E_OK)
+		return;
+	gm_log(GM_LOG_ERROR, "publish.failed reason=\"%s\"", gm_err_info(err)->text);
+	_exit(1); /* what is committed but not told comes back at the next start */
 }
 
 /* ---- the turn */
 
-static unsigned gather(struct gmd *d)
-{
-	unsigned n = 0, idle = 0;
-	struct gm_txn t;
-
-	if (d->stats.backlog_bytes > BACKLOG_MAX)
-		return 0;
-	for (unsigned w = 0; idle < d->config.workers && n < TURN_EVENTS_MAX; w = (w + 1) % d->config.workers) {
-		const struct gm_rec *event = gm_dp_event(d->dp, w);
-		idle = event ? 0 : idle + 1;
-		if (!event)
-			continue;
-		txn(d, &t);
-		gm_core_apply(d->core, &t, event);
-		gm_dp_event_done(d->dp, w);
-		n++;
-	}
-	gm_wipe(&t, sizeof(t));
-	return n;
-}
-
 static void turn(struct gmd *d, const struct pollfd *ctl_fds, unsigned ctl_n)
 {
-	uint64_t start = now_us();
-	struct gm_txn t;
+	uint64_t start = gm_turns_now_us();
+	struct gm_turn_stats *stats = &d->turns.stats;
 
-	read_clocks(d);
-	unsigned n = gather(d);
-	txn(d, &t);
-	gm_core_tick(d->core, &t);
-	gm_wipe(&t, sizeof(t));
+	gm_turns_clocks(&d->turns);
+	unsigned n = gm_turns_gather(&d->turns);
+	gm_turns_tick(&d->turns);
 	gm_ctl_server_receive(d->server, ctl_fds, ctl_n);
 	commit(d, n);
 	publish(d); /* from here bytes may leave */
 	gm_log_flush();
-	d->again = gm_ctl_server_flush(d->server) || n == TURN_EVENTS_MAX;
+	d->again = gm_ctl_server_flush(d->server) || n == GM_TURN_EVENTS_MAX;
 
-	uint64_t us = now_us() - start;
-	d->stats.turns++;
-	d->stats.events += n;
-	d->stats.turn_us_sum += us;
-	d->stats.turn_us_max = us > d->stats.turn_us_max ? us : d->stats.turn_us_max;
+	uint64_t us = gm_turns_now_us() - start;
+	stats->turns++;
+	stats->events += n;
+	stats->turn_us_sum += us;
+	stats->turn_us_max = us > stats->turn_us_max ? us : stats->turn_us_max;
 }
 
 static int timeout_ms(struct gmd *d)
 {
 	if (d->again)
 		return 0;
-	if (d->stats.backlog_bytes)
+	if (d->turns.stats.backlog_bytes)
 		return 1; /* workers do not say when there is room */
-	uint64_t ms = gm_core_next_ms(d->core, d->mono_ms, d->wall_s);
+	uint64_t ms = gm_core_next_ms(d->turns.core, d->turns.mono_ms, d->turns.wall_s);
 	return ms > 1000 ? 1000 : (int)ms;
 }
 
@@ -313,20 +181,20 @@ static bool open_state(struct gmd *d)
 		.log = log_decision,
 	};
 	char why[256] = "", path[2 * GM_CONFIG_PATH_MAX];
-	enum gm_err err = gm_store_open(&d->store, d->config.state_dir, d->config.key_file, why);
+	enum gm_err err = gm_store_open(&d->turns.store, d->config.state_dir, d->config.key_file, why);
 
 	if (err == GM_E_OK)
-		err = gm_store_watch(d->store, gm_witness_path(&d->config, path), why);
+		err = gm_store_watch(d->turns.store, gm_witness_path(&d->config, path), why);
 	if (err != GM_E_OK)
 		return failed("store", why[0] ? why : gm_err_info(err)->text);
-	d->turn = gm_store_turn(d->store);
+	d->turns.turn = gm_store_turn(d->turns.store);
 	memcpy(core.audience, d->config.audience, sizeof(core.audience));
 	name_uri(core.uri, &d->config);
-	d->core = gm_core_new(&core);
-	if (!d->core)
+	d->turns.core = gm_core_new(&core);
+	if (!d->turns.core)
 		return failed("core", gm_err_info(GM_E_NO_MEMORY)->text);
 	for (unsigned table = 0; table < GM_TABLE_N; table++) {
-		err = gm_store_scan(d->store, (enum gm_table)table, load_record, d->core);
+		err = gm_store_scan(d->turns.store, (enum gm_table)table, load_record, d->turns.core);
 		if (err != GM_E_OK)
 			return failed("load", gm_err_info(err)->text);
 	}
@@ -382,7 +250,7 @@ static bool open_network(struct gmd *d)
 	if (!dp.port)
 		return failed("network", why);
 	memcpy(dp.listen, d->config.listen, sizeof(dp.listen));
-	enum gm_err err = gm_dp_start(&d->dp, &dp);
+	enum gm_err err = gm_dp_start(&d->turns.dp, &dp);
 	return err == GM_E_OK ? true : failed("network", network_why(d, dp.port, err, errno));
 }
 
@@ -394,13 +262,13 @@ static void hand_down(struct gmd *d)
 	bool more = true;
 
 	while (more) {
-		read_clocks(d);
-		txn(d, &t);
-		more = gm_core_loaded(d->core, &t);
+		gm_turns_clocks(&d->turns);
+		gm_turns_txn(&d->turns, &t);
+		more = gm_core_loaded(d->turns.core, &t);
 		gm_wipe(&t, sizeof(t));
 		commit(d, 0);
 		publish(d);
-		while (d->stats.backlog_bytes) {
+		while (d->turns.stats.backlog_bytes) {
 			nanosleep(&pause, NULL);
 			publish(d);
 		}
@@ -415,14 +283,14 @@ static bool open_control(struct gmd *d)
 						    .arg = &d->env};
 	char why[256] = "";
 
-	d->env = (struct gm_ctl_env){.core = d->core,
-	                             .store = d->store,
-	                             .dp = d->dp,
+	d->env = (struct gm_ctl_env){.core = d->turns.core,
+	                             .store = d->turns.store,
+	                             .dp = d->turns.dp,
 	                             .workers = d->config.workers,
-	                             .turn = &d->stats,
-	                             .started_ms = now_us() / 1000,
-	                             .txn = txn,
-	                             .arg = d};
+	                             .turn = &d->turns.stats,
+	                             .started_ms = gm_turns_now_us() / 1000,
+	                             .txn = gm_turns_txn,
+	                             .arg = &d->turns};
 	enum gm_err err = gm_ctl_server_open(&d->server, &config, why);
 	return err == GM_E_OK ? true : failed("control_socket", why);
 }
@@ -456,7 +324,7 @@ static void log_ready(const struct gmd *d)
 	size_t n = 0;
 
 	for (unsigned i = 0; i < d->config.listen_n; i++) {
-		const struct gm_addr bound = gm_dp_bound(d->dp, i);
+		const struct gm_addr bound = gm_dp_bound(d->turns.dp, i);
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n ? "," : "", gm_addr_text(&bound, one));
 	}
 	gm_log(GM_LOG_INFO, "gmd.ready version=%s listen=%s workers=%u control=%s", GM_VERSION, text, d->config.workers,
@@ -465,21 +333,15 @@ static void log_ready(const struct gmd *d)
 
 static void stop(struct gmd *d)
 {
-	if (d->dp)
-		gm_dp_stop(d->dp);
+	if (d->turns.dp)
+		gm_dp_stop(d->turns.dp);
 	gm_ctl_server_close(d->server);
 	gm_ctl_backup_stop();
-	if (d->core)
-		gm_core_free(d->core);
-	if (d->store)
-		gm_store_close(d->store);
-	gm_changes_free(&d->changes);
-	gm_effects_free(&d->effects);
-	for (unsigned w = 0; w < GM_WORKERS_MAX; w++) {
-		if (d->backlog[w].n)
-			gm_wipe(d->backlog[w].bytes, d->backlog[w].n);
-		free(d->backlog[w].bytes);
-	}
+	if (d->turns.core)
+		gm_core_free(d->turns.core);
+	if (d->turns.store)
+		gm_store_close(d->turns.store);
+	gm_turns_free(&d->turns);
 	gm_wipe(d, sizeof(*d));
 }
 
@@ -489,7 +351,7 @@ static int run(const struct gm_config *config)
 	struct gmd *d = &daemon;
 
 	d->config = *config;
-	d->effects.workers = config->workers;
+	d->turns.effects.workers = config->workers;
 	gm_log_set(config->log_level);
 	harden();
 	bool ok = open_signals(d) && open_state(d) && open_network(d);
