@@ -352,6 +352,8 @@ void gm_join_verified(struct gm_member_env *env, struct gm_member *m, uint8_t co
 		gm_keys_drop(m);
 		m->plan = (uint16_t)(m->plan | GM_PLAN(GM_OP_STALE));
 	} else if (!m->has_keys || m->keys.version != keys.version) {
+		if (!m->has_keys && !map.creds.p)
+			gm_peers_forget(m); /* of a membership that has ended: nobody told who went since */
 		gm_keys_install(env, m);
 	}
 	gm_exchange_end(env, m, code);
@@ -389,7 +391,9 @@ static uint8_t take_stale(struct gm_member_env *env, struct gm_member *m, const 
 		gm_peers_forget(m);
 	else if (!gm_peers_purge(m, body))
 		env->failed(env->arg, m, "stale-sids cannot be read");
-	if (m->has_next)
+	if (m->has_next && m->next.version != m->ex.version)
+		gm_member_plan(env, m, GM_PLAN(GM_OP_STALE)); /* newer keys came in between, about which this may say nothing */
+	else if (m->has_next)
 		gm_keys_install(env, m);
 	return msg->code;
 }
@@ -405,6 +409,10 @@ static uint8_t take_creds(struct gm_member_env *env, struct gm_member *m, const 
 	if (gm_creds_answer_decode(body, &num, &creds) != GM_E_OK || num < 0 || !peers_add(env, m, creds)) {
 		env->failed(env->arg, m, "creds cannot be read");
 		return 0;
+	}
+	if ((uint64_t)num < (m->has_next ? m->next.version : m->has_keys ? m->keys.version : 0)) {
+		gm_peers_forget(m); /* a rekeying message overtook it, whose stale set is done with: ask again */
+		gm_member_plan(env, m, GM_PLAN(GM_OP_CREDS));
 	}
 	return msg->code;
 }

@@ -354,6 +354,9 @@ static void start(struct gm_member_env *env, struct gm_member *m, enum gm_member
 {
 	m->ex = (struct gm_exchange){.active = true, .op = (uint8_t)op, .started_ns = env->now_ns};
 	switch (op) {
+	case GM_OP_STALE:
+		m->ex.version = m->next.version;
+		break;
 	case GM_OP_TOKEN:
 		gm_random(m->nonce1, sizeof(m->nonce1));
 		m->id1_n = 3; /* the Group Manager's Sender ID toward this member: any value serves */

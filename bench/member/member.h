@@ -80,6 +80,7 @@ struct gm_exchange {   /* the one request of ours that is out */
 	uint32_t body_n, block;
 	uint64_t started_ns;
 	uint64_t until_ms; /* when to give up */
+	uint64_t version;  /* GM_OP_STALE: of the keys that wait for the answer, as it was asked */
 	uint32_t wait_ms;  /* current retransmission interval */
 	uint16_t pkt_n, mid;
 	uint8_t op, tries, active, acked, echo_n, szx;
