@@ -62,7 +62,7 @@ count_unittest() {
 }
 show_one() { grep -E 'error|warning|FAILED|E:' "$1" | head -n 20 || tail -n 20 "$1"; }
 show_tally() {
-	grep -E -A 4 '✗|ERROR: |runtime error: |check failed: |^R-[0-9]+ | times: |^Traceback' "$1" | head -n 40 | cut -c 1-200
+	grep -E -A 4 '✗|^seed |ERROR: |runtime error: |check failed: |^R-[0-9]+ | times: |^Traceback' "$1" | head -n 40 | cut -c 1-200
 }
 show_mass() { show_tally "$1"; }
 show_unittest() { tail -n 30 "$1"; }
@@ -107,6 +107,8 @@ if [ -n "${fast:-}" ]; then
 	stage 'quickstart, plain sockets' tally env PORT=mmsg deploy/quickstart.sh 100
 	stage 'dpdk' tally tests/dpdk.sh "${DPDK_MEMBERS:-200}"
 	stage 'benches' tally tests/bench.sh
+	stage 'simulation' tally build/fast/sim --seeds 1-200
+	stage 'simulation, broken' tally tests/sim/broken.sh
 	stage 'kill -9' tally tests/crash/kill9.sh "${ROUNDS:-10}"
 	stage 'kill -9, no lease' tally tests/crash/kill9.sh --show-broken
 fi
@@ -115,6 +117,7 @@ if [ -n "${dev:-}" ]; then
 	stage 'revoked tokens sanitizers' tally tests/revoked.sh
 	stage 'quickstart sanitizers' tally deploy/quickstart.sh 60
 	stage 'kinds sanitizers' tally tests/kinds.sh es256-sha512 ctr signature-only pairwise-x25519 pairwise-p521 x5chain
+	stage 'simulation sanitizers' tally build/dev/sim --seeds 201-230
 	stage 'attack sanitizers' mass /usr/bin/python3 tests/attack/attack.py --seconds 10
 fi
 stage 'requirements' tally tests/requirements.py --ctest build/fast/Testing/Temporary/LastTest.log --python "$logs/python.log" \
