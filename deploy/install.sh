@@ -10,7 +10,7 @@ build='gcc libc6-dev cmake ninja-build pkg-config libsodium-dev libssl-dev libur
 tests='libcriterion-dev clang-14 libclang-rt-14-dev llvm-14 tshark valgrind python3 python3-cbor2
        python3-cryptography'
 
-dpdk='libdpdk-dev dpdk libmnl-dev iproute2 iputils-ping'
+dpdk='libdpdk-dev dpdk libbpf-dev clang-14 llvm-14 iproute2 iputils-ping'
 
 case ${1:-all} in
 build) wanted=$build optional= ;;

@@ -105,7 +105,7 @@ if [ -n "${fast:-}" ]; then
 	stage 'kinds of groups' tally tests/kinds.sh
 	stage 'quickstart' tally deploy/quickstart.sh "${MEMBERS:-300}"
 	stage 'quickstart, plain sockets' tally env PORT=mmsg deploy/quickstart.sh 100
-	stage 'dpdk' tally tests/dpdk.sh "${DPDK_MEMBERS:-200}"
+	stage 'dpdk' tally tests/dpdk.sh "${DPDK_MEMBERS:-30}"
 	stage 'benches' tally tests/bench.sh
 	stage 'simulation' tally build/fast/sim --seeds 1-200
 	stage 'simulation, broken' tally tests/sim/broken.sh

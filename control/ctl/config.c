@@ -277,7 +277,7 @@ static enum gm_err take_listen(const struct source *src, const struct raw *raw, 
 	return GM_E_OK;
 }
 
-/* It has one queue pair and one worker, and does nothing without arguments. */
+/* It does nothing without arguments, and has one worker unless told. */
 static enum gm_err take_port(const struct source *src, const struct raw *raw, struct gm_config *config)
 {
 	config->port = raw->port ? *raw->port : GM_CONFIG_PORT_AUTO;
@@ -287,9 +287,8 @@ static enum gm_err take_port(const struct source *src, const struct raw *raw, st
 		return GM_E_OK;
 	if (!raw->dpdk_args)
 		return wrong(src, "dpdk_args", "is missing: port: dpdk needs it");
-	if (raw->workers && *raw->workers != 1)
-		return wrong(src, "workers", "has to be 1 with port: dpdk, not %u", *raw->workers);
-	config->workers = 1;
+	if (!raw->workers)
+		config->workers = 1;
 	return GM_E_OK;
 }
 

@@ -885,7 +885,8 @@ static uint64_t hist_most(const uint64_t hist[static GM_HIST])
 	X(up_full) X(token_ok) X(token_bad) X(sigs_batched) X(requests) X(replies) X(reads_local) X(joins) X(echo_sent)                \
 	X(pending_expired) X(no_exchange) X(rekey_sent) X(rekey_confirmed) X(rekey_retransmitted) X(rekey_late)        \
 	X(notices) X(notices_told) X(contexts) X(contexts_pending) X(members) X(inflight) X(bodies_bytes)              \
-	X(port_tx_failed) X(port_rx_truncated) X(port_rx_bad) X(port_rx_fragments) X(port_tx_kernel)
+	X(port_tx_failed) X(port_rx_truncated) X(port_rx_bad) X(port_rx_fragments) X(port_tx_kernel) X(port_rx_kernel)  \
+	X(port_rx_lost)
 #define CORE_COUNTERS(X)                                                                                               \
 	X(groups) X(members) X(contexts) X(bars) X(ases) X(rekeys_pending) X(rekeys_running) X(tokens_ok)              \
 	X(tokens_refused) X(joins_ok) X(rejoins) X(joins_refused) X(leaves) X(evictions) X(expiries) X(rekeys)         \

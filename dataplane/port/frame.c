@@ -157,6 +157,31 @@ bool gm_frame_udp_good(const uint8_t *p, const struct gm_frame *frame)
 	return all_ones(folded);
 }
 
+static uint32_t mix(const uint8_t *ip, const uint8_t *port)
+{
+	uint64_t a, b;
+
+	memcpy(&a, ip, 8);
+	memcpy(&b, ip + 8, 8);
+	a = (a ^ get16(port) ^ (b * 0x9e3779b97f4a7c15u)) * 0xff51afd7ed558ccdu;
+	return (uint32_t)(a >> 32) | 1;
+}
+
+uint32_t gm_frame_flow(const uint8_t *p, size_t n)
+{
+	uint8_t mapped[16];
+
+	if (n >= ETH + V6 + UDP && memcmp(p + 12, type_v6, 2) == 0)
+		return p[ETH + 6] == PROTO_UDP ? mix(p + ETH + 8, p + ETH + V6) : 0;
+	if (n < ETH + V4 + UDP || memcmp(p + 12, type_v4, 2) != 0)
+		return 0;
+	size_t head = (size_t)(p[ETH] & 15) * 4;
+	if (head < V4 || n < ETH + head + UDP || p[ETH + 9] != PROTO_UDP || get16(p + ETH + 6) & V4_MORE_OR_OFFSET)
+		return 0;
+	map_v4(mapped, p + ETH + 12);
+	return mix(mapped, p + ETH + head);
+}
+
 /* ---- laying out */
 
 static void lay_udp(uint8_t *udp, size_t len, uint64_t pseudo_sum, const struct gm_frame_to *to)

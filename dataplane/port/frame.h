@@ -27,6 +27,9 @@ enum gm_frame_is gm_frame_parse(const uint8_t *p, size_t n, const uint8_t mac[st
 /* Is the UDP checksum of a frame that is UDP right, or absent over IPv4? */
 bool gm_frame_udp_good(const uint8_t *p, const struct gm_frame *frame);
 
+/* A number that is the same for all datagrams of one sender; 0: not UDP, or not whole.  Looks at n bytes, trusts none. */
+uint32_t gm_frame_flow(const uint8_t *p, size_t n);
+
 struct gm_frame_to {
 	uint8_t dst[6], src[6];
 	struct gm_addr peer, local; /* of the same family */

@@ -16,10 +16,14 @@ struct neigh {
 	uint64_t asked_ns;  /* when the kernel had the last datagram for it, 0: never */
 };
 
+struct local {
+	uint8_t ip[16], bits;
+};
+
 struct list { /* as the kernel told it at once */
 	struct gm_route route[2][GM_HOPS_ROUTES]; /* IPv6, IPv4; the most exact first */
 	unsigned route_n[2];
-	uint8_t addr[GM_HOPS_ADDRS][16];
+	struct local addr[GM_HOPS_ADDRS];
 	unsigned addr_n;
 	bool policy, full[2];
 };
@@ -29,6 +33,9 @@ struct gm_hops {
 	struct neigh *neigh;
 	unsigned neigh_n; /* slots used */
 	uint8_t generation;
+	uint64_t lists, read_ns;
+	uint8_t router[16]; /* not fresh, not yet told of */
+	bool router_stale;
 };
 
 struct gm_hops *gm_hops_new(void)
@@ -99,8 +106,10 @@ void gm_hops_neigh(struct gm_hops *h, const uint8_t ip[static 16], enum gm_hop_s
  * are no longer used. */
 static void forget_old(struct gm_hops *h)
 {
-	struct neigh *old = h->neigh, *fresh = calloc(GM_HOPS_NEIGHS, sizeof(*fresh));
+	struct neigh *old = h->neigh, *fresh = h->neigh_n ? calloc(GM_HOPS_NEIGHS, sizeof(*fresh)) : NULL;
 
+	if (!h->neigh_n)
+		return;
 	if (fresh) {
 		h->neigh = fresh;
 		h->neigh_n = 0;
@@ -139,10 +148,13 @@ void gm_hops_route(struct gm_hops *h, const struct gm_route *route)
 		l->route[v4][l->route_n[v4]++] = *route;
 }
 
-void gm_hops_addr(struct gm_hops *h, const uint8_t ip[static 16])
+void gm_hops_addr(struct gm_hops *h, const uint8_t ip[static 16], unsigned bits)
 {
-	if (h->next->addr_n < GM_HOPS_ADDRS)
-		memcpy(h->next->addr[h->next->addr_n++], ip, 16);
+	if (h->next->addr_n == GM_HOPS_ADDRS || bits > 128)
+		return;
+	struct local *l = &h->next->addr[h->next->addr_n++];
+	memcpy(l->ip, ip, 16);
+	l->bits = (uint8_t)bits;
 }
 
 void gm_hops_policy(struct gm_hops *h)
@@ -170,7 +182,7 @@ static void leave_equals(struct gm_route *r, unsigned n)
 			r[i - 1].kernel = r[i].kernel = true;
 }
 
-void gm_hops_done(struct gm_hops *h)
+void gm_hops_done(struct gm_hops *h, uint64_t now_ns)
 {
 	struct list *read = h->next;
 
@@ -180,42 +192,56 @@ void gm_hops_done(struct gm_hops *h)
 	}
 	h->next = h->now;
 	h->now = read;
+	h->lists++;
+	h->read_ns = now_ns;
 	forget_old(h);
 }
 
 /* ---- questions */
 
-static bool covers(const struct gm_route *r, const uint8_t ip[static 16])
+static bool covers(const uint8_t to[static 16], unsigned bits, const uint8_t ip[static 16])
 {
-	unsigned whole = r->bits / 8, rest = r->bits % 8;
+	unsigned whole = bits / 8, rest = bits % 8;
 
-	return memcmp(r->to, ip, whole) == 0 && (!rest || (r->to[whole] ^ ip[whole]) >> (8 - rest) == 0);
+	return memcmp(to, ip, whole) == 0 && (!rest || (to[whole] ^ ip[whole]) >> (8 - rest) == 0);
 }
 
-static const struct gm_route *route_to(const struct gm_hops *h, const uint8_t ip[static 16])
+static const struct gm_route *route_to(const struct gm_hops *h, const uint8_t ip[static 16], uint64_t now_ns)
 {
 	bool v4 = gm_is_v4(ip);
 
-	if (h->now->policy || h->now->full[v4])
+	if (h->now->policy || h->now->full[v4] || now_ns > h->read_ns + GM_HOPS_OLD_NS)
 		return NULL;
 	for (unsigned i = 0; i < h->now->route_n[v4]; i++)
-		if (covers(&h->now->route[v4][i], ip))
+		if (covers(h->now->route[v4][i].to, h->now->route[v4][i].bits, ip))
 			return &h->now->route[v4][i];
 	return NULL;
+}
+
+static void tell_router(struct gm_hops *h, const struct gm_route *r, bool on_link)
+{
+	if (on_link)
+		return;
+	memcpy(h->router, r->via, 16);
+	h->router_stale = true;
 }
 
 bool gm_hops_find(struct gm_hops *h, const uint8_t ip[static 16], uint64_t now_ns, uint8_t mac[static 6])
 {
 	static const uint8_t on_link[16];
-	const struct gm_route *r = route_to(h, ip);
+	const struct gm_route *r = route_to(h, ip, now_ns);
 
 	if (!r || r->kernel)
 		return false;
-	struct neigh *n = neigh_slot(h, memcmp(r->via, on_link, 16) == 0 ? ip : r->via);
-	if (!n->generation || n->state == GM_HOP_NONE)
+	bool direct = memcmp(r->via, on_link, 16) == 0;
+	struct neigh *n = neigh_slot(h, direct ? ip : r->via);
+	if (!n->generation || n->state == GM_HOP_NONE) {
+		tell_router(h, r, direct);
 		return false;
+	}
 	if (n->state == GM_HOP_STALE && (!n->asked_ns || now_ns - n->asked_ns >= ASK_NS)) {
 		n->asked_ns = now_ns;
+		tell_router(h, r, direct);
 		return false;
 	}
 	memcpy(mac, n->mac, 6);
@@ -225,7 +251,30 @@ bool gm_hops_find(struct gm_hops *h, const uint8_t ip[static 16], uint64_t now_n
 bool gm_hops_is_local(const struct gm_hops *h, const uint8_t ip[static 16])
 {
 	for (unsigned i = 0; i < h->now->addr_n; i++)
-		if (memcmp(h->now->addr[i], ip, 16) == 0)
+		if (covers(h->now->addr[i].ip, h->now->addr[i].bits, ip))
 			return true;
 	return false;
+}
+
+bool gm_hops_local(const struct gm_hops *h, unsigned i, uint8_t ip[static 16], unsigned *bits)
+{
+	if (i >= h->now->addr_n)
+		return false;
+	memcpy(ip, h->now->addr[i].ip, 16);
+	*bits = h->now->addr[i].bits;
+	return true;
+}
+
+uint64_t gm_hops_lists(const struct gm_hops *h)
+{
+	return h->lists;
+}
+
+bool gm_hops_stale_router(struct gm_hops *h, uint8_t ip[static 16])
+{
+	if (!h->router_stale)
+		return false;
+	memcpy(ip, h->router, 16);
+	h->router_stale = false;
+	return true;
 }

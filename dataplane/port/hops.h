@@ -7,8 +7,9 @@
 #include "gm/addr.h"
 
 #define GM_HOPS_ROUTES 512u /* of each family; with more the kernel sends all of that family */
-#define GM_HOPS_ADDRS 256u  /* above: not known, a datagram to a listener on any address is not taken */
+#define GM_HOPS_ADDRS 256u  /* and prefixes that are local; above: not known, a datagram to a listener on any address is not taken */
 #define GM_HOPS_NEIGHS 65536u /* slots, a power of two; three quarters are used at most */
+#define GM_HOPS_OLD_NS 90000000000ull /* lists that were last read so long ago are no longer believed */
 
 enum gm_hop_state { GM_HOP_NONE, GM_HOP_FRESH, GM_HOP_STALE }; /* STALE: usable, and the kernel is to ask again */
 
@@ -27,9 +28,9 @@ void gm_hops_free(struct gm_hops *h);
 /* The kernel's lists, read anew: between begin and done what is there stays in force. */
 void gm_hops_begin(struct gm_hops *h);
 void gm_hops_route(struct gm_hops *h, const struct gm_route *route);
-void gm_hops_addr(struct gm_hops *h, const uint8_t ip[static 16]);
+void gm_hops_addr(struct gm_hops *h, const uint8_t ip[static 16], unsigned bits); /* local; IPv4: 96 bits more */
 void gm_hops_policy(struct gm_hops *h); /* the kernel chooses routes by more than the destination: all is its business */
-void gm_hops_done(struct gm_hops *h);   /* neighbours that were not named since begin are forgotten */
+void gm_hops_done(struct gm_hops *h, uint64_t now_ns); /* neighbours that were not named since begin are forgotten */
 /* Any time. */
 void gm_hops_neigh(struct gm_hops *h, const uint8_t ip[static 16], enum gm_hop_state state, const uint8_t mac[static 6]);
 
@@ -37,5 +38,10 @@ void gm_hops_neigh(struct gm_hops *h, const uint8_t ip[static 16], enum gm_hop_s
  * neighbour that is one a second, so that the kernel asks again. */
 bool gm_hops_find(struct gm_hops *h, const uint8_t ip[static 16], uint64_t now_ns, uint8_t mac[static 6]);
 bool gm_hops_is_local(const struct gm_hops *h, const uint8_t ip[static 16]);
+/* The i-th address or prefix that is local; false: there are not so many. */
+bool gm_hops_local(const struct gm_hops *h, unsigned i, uint8_t ip[static 16], unsigned *bits);
+uint64_t gm_hops_lists(const struct gm_hops *h); /* how often lists were read */
+/* A router that datagrams went to whose MAC was not fresh: named once each time that was so. false: none. */
+bool gm_hops_stale_router(struct gm_hops *h, uint8_t ip[static 16]);
 
 #endif

@@ -25,6 +25,7 @@ struct gm_port_config {
 	unsigned listen_n;
 	unsigned rx_bufs, tx_bufs; /* buffers to hold at once, powers of two; 0: 1,024 */
 	unsigned rcvbuf;           /* bytes of socket buffer to ask for, 0: 8 MiB */
+	unsigned worker, workers;  /* which of how many ports that are opened on these addresses together; 0, 0: the only one */
 	void *arg;                 /* mem: the struct gm_mem_net; dpdk: the struct gm_dpdk_config */
 };
 
@@ -35,6 +36,7 @@ struct gm_port_stats {
 	uint64_t tx_failed;              /* the kernel refused */
 	uint64_t rx_bad, rx_fragments;   /* dpdk, dropped: wrong lengths, checksums or sender; part of a datagram to us */
 	uint64_t tx_kernel;              /* dpdk: of tx, those that had no fresh next hop */
+	uint64_t rx_kernel, rx_lost;     /* dpdk: of rx, those by a kernel socket; frames that another worker was too late for */
 	uint32_t rcvbuf;                 /* bytes the kernel granted, smallest socket */
 };
 

@@ -118,6 +118,8 @@ static void publish_stats(struct worker *w)
 	SET(w, port_rx_bad, s.rx_bad);
 	SET(w, port_rx_fragments, s.rx_fragments);
 	SET(w, port_tx_kernel, s.tx_kernel);
+	SET(w, port_rx_kernel, s.rx_kernel);
+	SET(w, port_rx_lost, s.rx_lost);
 }
 
 static void count_turn(struct worker *w, unsigned effects, unsigned received, unsigned hops)
@@ -180,9 +182,14 @@ static void sleep_a_while(struct worker *w)
 	atomic_store(&w->asleep, 0);
 }
 
-static struct gm_port_config port_config(const struct gm_dp_config *c)
+static struct gm_port_config port_config(const struct gm_dp_config *c, unsigned worker)
 {
-	struct gm_port_config pc = {.listen_n = c->listen_n, .rx_bufs = 4096, .tx_bufs = 1024, .arg = c->port_arg};
+	struct gm_port_config pc = {.listen_n = c->listen_n,
+	                            .rx_bufs = 4096,
+	                            .tx_bufs = 1024,
+	                            .worker = worker,
+	                            .workers = c->workers,
+	                            .arg = c->port_arg};
 
 	memcpy(pc.listen, c->listen, sizeof pc.listen);
 	return pc;
@@ -191,7 +198,7 @@ static struct gm_port_config port_config(const struct gm_dp_config *c)
 static void *run(void *arg)
 {
 	struct worker *w = arg;
-	struct gm_port_config pc = port_config(&w->config);
+	struct gm_port_config pc = port_config(&w->config, w->index);
 
 	w->opened = w->ops->open(&w->port, &pc);
 	w->opened_errno = errno;
@@ -281,7 +288,7 @@ void gm_worker_free(struct worker *w)
 static enum gm_err start_all(struct gm_dp *dp)
 {
 	unsigned n = dp->config.workers;
-	struct gm_port_config pc = port_config(&dp->config);
+	struct gm_port_config pc = port_config(&dp->config, 0);
 
 	if (dp->config.port->check)
 		GM_TRY(dp->config.port->check(&pc));

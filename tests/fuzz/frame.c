@@ -26,8 +26,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const uint8_t mac[6] = {2, 0, 0, 0, 0, 0x0a};
 	struct gm_frame f;
 
+	gm_frame_flow(data, size);
 	if (gm_frame_parse(data, size, mac, &f) != GM_FRAME_UDP)
 		return 0;
+	insist(gm_frame_flow(data, size) != 0);
 	insist(f.off <= size && f.len <= size - f.off);
 	gm_frame_udp_good(data, &f);
 	again(data, &f);

@@ -445,7 +445,7 @@ struct gm_worker_stats { /* written by the worker, read by any thread */
 	_Atomic uint64_t rekey_sent, rekey_confirmed, rekey_retransmitted, rekey_late, notices, notices_told;
 	_Atomic uint64_t asks, asks_failed, link_contexts, link_sent, link_retransmitted; /* to authorization servers */
 	_Atomic uint64_t contexts, contexts_pending, members, inflight, bodies_bytes, port_tx_failed, port_rx_truncated;
-	_Atomic uint64_t port_rx_bad, port_rx_fragments, port_tx_kernel;
+	_Atomic uint64_t port_rx_bad, port_rx_fragments, port_tx_kernel, port_rx_kernel, port_rx_lost;
 	/* What goes together: datagrams received in a turn, messages opened or sealed in a call, signatures verified in a turn
 	 * or made in a call, datagrams handed to the port at once. */
 	_Atomic uint64_t hist_rx[GM_HIST], hist_open[GM_HIST], hist_verify[GM_HIST], hist_sign[GM_HIST], hist_seal[GM_HIST];
@@ -479,7 +479,7 @@ struct gm_dpdk_config {                        /* port_arg of the port that DPDK
 	const char *interface; /* whose addresses, routes and neighbours count; empty: DPDK knows */
 };
 #define GM_PORT_WHY 256u
-/* The DPDK port lies in an object of its own; NULL: why tells. It has one worker. */
+/* The DPDK port lies in an object of its own; NULL: why tells. */
 const struct gm_port_ops *gm_port_dpdk_load(char why[static GM_PORT_WHY]);
 /* In words, why gm_dp_start failed with IO; empty: errno says it all. */
 const char *gm_port_why(const struct gm_port_ops *port);

@@ -1,23 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* UDP in Ethernet frames through one queue pair of a DPDK port. Received frames are parsed in place; the data of both
- * directions lies in mbufs. The kernel keeps the interface: it answers ARP, ND and ICMP, and what we have no fresh next hop for
- * goes out through a UDP socket of ours, which makes it look for one. The same socket holds the address, so that the kernel calls
- * no datagram unreachable of which it sees a copy; its filter lets nothing in. */
+/* UDP in Ethernet frames through a lane of the DPDK device. Received frames are parsed in place; the data of both directions lies
+ * in mbufs. The kernel keeps the interface: it answers ARP, ND and ICMP, and what we have no fresh next hop for goes out through
+ * a UDP socket of ours, which makes it look for one. The same socket holds the address, and hears what the kernel gets of it;
+ * where that is copies, so that it calls nothing unreachable, a filter lets nothing in. */
 #include "port/dpdk/dpdk.h"
 
 #include <errno.h>
 #include <linux/filter.h>
-#include <net/if.h>
 #include <poll.h>
-#include <rte_ethdev.h>
 #include <rte_mbuf.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "gm/dp.h"
+#include "port/dpdk/device.h"
 #include "port/dpdk/eal.h"
 #include "port/dpdk/netlink.h"
 #include "port/frame.h"
@@ -26,14 +23,15 @@
 #include "port/util.h"
 
 #define BUFS 1024u
-#define RING 1024u
-#define CACHE 256u
 #define BURST GM_PORT_BURST
 #define IP_MAX 1280u       /* bytes of an IP packet that goes out as a frame: every link takes so many */
 #define SPIN_NS 20000u     /* idle: look again and again for so long, */
 #define NAP_NS_MIN 50000u  /* then sleep between looks, at first so long, */
 #define NAP_NS_MAX 1000000u /* in the end so long */
 #define NETLINK_NS 1000000u
+#define KERNEL_NS 100000u  /* between two looks at what the kernel sends by its way to the card */
+#define RCVBUF (1u << 20)
+#define SLEEP_FDS (4 + GM_LISTEN_MAX)
 #define A_SECOND 1000000000u
 
 _Static_assert(GM_FRAME_HEAD <= RTE_PKTMBUF_HEADROOM, "headers are written in front of the payload");
@@ -45,25 +43,20 @@ struct held { /* mbufs that the caller has, by number */
 
 struct dpdk_port {
 	const struct gm_port_ops *ops;
-	uint16_t id;
-	bool started, offload;
+	struct gm_lane *lane;
+	struct gm_device *device;
 	bool full; /* the driver or the buffers refused: room comes without a sign */
-	uint8_t mac[6];
-	unsigned ifindex; /* 0: the kernel knows nothing of it */
-	struct rte_mempool *pool;
 	struct held rx, tx;
 	struct rte_mbuf *in[BURST]; /* received, not yet given out */
 	unsigned in_at, in_n;
 
 	struct gm_udp udp[GM_LISTEN_MAX];
 	unsigned udp_n;
+	bool hears, look; /* the kernel's sockets too; something may be there */
 	struct gm_hops *hops;
-	struct gm_netlink netlink;
-	uint64_t netlink_ns, nap_ns;
+	struct gm_netlink *netlink;
+	uint64_t netlink_ns, kernel_ns, nap_ns, lists;
 	uint16_t ident;
-
-	int event;
-	_Atomic bool wake_sent;
 	struct gm_port_stats stats;
 };
 
@@ -94,125 +87,81 @@ static void held_end(struct held *h)
 	gm_free_end(&h->free);
 }
 
+static void give_back_in(struct dpdk_port *p)
+{
+	for (; p->in_at < p->in_n; p->in_at++)
+		rte_pktmbuf_free(p->in[p->in_at]);
+}
+
 static void dpdk_close(struct gm_port *port)
 {
 	struct dpdk_port *p = dpdk(port);
 
-	if (p->started) {
-		rte_eth_dev_stop(p->id);
-		rte_eth_dev_close(p->id);
-	}
-	gm_netlink_close(&p->netlink);
+	give_back_in(p);
+	gm_lane_close(p->lane);
+	gm_netlink_close(p->netlink);
 	gm_hops_free(p->hops);
 	for (unsigned i = 0; i < p->udp_n; i++)
 		gm_udp_close(&p->udp[i]);
-	if (p->event >= 0)
-		close(p->event);
 	held_end(&p->rx);
 	held_end(&p->tx);
-	rte_mempool_free(p->pool);
 	free(p);
 }
 
-/* Bound first and filtered then: what came between waits in a socket that nobody reads. */
 static bool reserve(struct dpdk_port *p, const struct gm_port_config *config)
+{
+	return gm_udp_open_all(p->udp, &p->udp_n, config, config->rcvbuf ? config->rcvbuf : RCVBUF, &p->stats.rcvbuf) ==
+	       GM_E_OK; /* errno says why, as with any port */
+}
+
+/* What came before the filter waits in a socket that nobody reads. */
+static bool deafen(struct dpdk_port *p)
 {
 	struct sock_filter nothing[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
 	struct sock_fprog filter = {.len = 1, .filter = nothing};
-	uint32_t granted;
 
-	if (gm_udp_open_all(p->udp, &p->udp_n, config, 4096, &granted) != GM_E_OK)
-		return false; /* errno says why, as with any port */
-	for (unsigned i = 0; i < p->udp_n; i++)
+	p->hears = !p->device->copies;
+	for (unsigned i = 0; i < p->udp_n && !p->hears; i++)
 		if (setsockopt(p->udp[i].fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) < 0)
 			return gm_eal_failed("a filter on the UDP socket: %s", strerror(errno));
 	return true;
 }
 
-static bool find_device(struct dpdk_port *p)
-{
-	unsigned n = rte_eth_dev_count_avail();
-
-	if (n != 1)
-		return gm_eal_failed("dpdk_args: they make %u ports, there has to be one", n);
-	p->id = (uint16_t)rte_eth_find_next(0);
-	return true;
-}
-
-#define TX_SUMS (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM)
-#define RX_SUMS (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM)
-
-static int set_up(struct dpdk_port *p, const struct rte_eth_dev_info *info)
-{
-	struct rte_eth_conf conf = {.rxmode = {.offloads = info->rx_offload_capa & RX_SUMS}};
-	uint16_t rx = RING, tx = RING;
-	int r;
-
-	p->offload = (info->tx_offload_capa & TX_SUMS) == TX_SUMS;
-	conf.txmode.offloads = p->offload ? TX_SUMS : 0;
-	if ((r = rte_eth_dev_configure(p->id, 1, 1, &conf)) < 0 ||
-	    (r = rte_eth_dev_adjust_nb_rx_tx_desc(p->id, &rx, &tx)) < 0 ||
-	    (r = rte_eth_rx_queue_setup(p->id, 0, rx, (unsigned)rte_eth_dev_socket_id(p->id), NULL, p->pool)) < 0 ||
-	    (r = rte_eth_tx_queue_setup(p->id, 0, tx, (unsigned)rte_eth_dev_socket_id(p->id), NULL)) < 0)
-		return r;
-	r = rte_eth_dev_start(p->id);
-	p->started = r == 0;
-	return r;
-}
-
-static bool start_device(struct dpdk_port *p)
-{
-	struct rte_eth_dev_info info;
-	struct rte_ether_addr mac;
-	int r = rte_eth_dev_info_get(p->id, &info);
-
-	if (r == 0)
-		r = set_up(p, &info);
-	if (r == 0)
-		r = rte_eth_macaddr_get(p->id, &mac);
-	if (r < 0)
-		return gm_eal_failed("the DPDK port does not start: %s", rte_strerror(-r));
-	memcpy(p->mac, mac.addr_bytes, 6);
-	p->ifindex = info.if_index;
-	return true;
-}
-
-/* The interface by its name, where DPDK does not know the kernel has it. */
-static bool name_interface(struct dpdk_port *p, const char *name)
-{
-	if (!name || !name[0])
-		return true;
-	p->ifindex = if_nametoindex(name);
-	return p->ifindex ? true : gm_eal_failed("dpdk_interface: there is no %s", name);
-}
-
 static bool allocate(struct dpdk_port *p, const struct gm_port_config *config)
 {
-	uint32_t rx_n = config->rx_bufs ? config->rx_bufs : BUFS, tx_n = config->tx_bufs ? config->tx_bufs : BUFS;
-
-	p->pool = rte_pktmbuf_pool_create("gmd", rx_n + tx_n + 2 * RING + CACHE + BURST, CACHE, 0,
-	                                  RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-	if (!p->pool)
-		return gm_eal_failed("dpdk_args: packet buffers: %s; more memory than -m says is needed",
-		                     rte_strerror(rte_errno));
 	p->hops = gm_hops_new();
-	p->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (p->hops && p->event >= 0 && held_start(&p->rx, rx_n) && held_start(&p->tx, tx_n))
-		return true;
-	return gm_eal_failed("out of memory or descriptors");
+	return (p->hops && held_start(&p->rx, config->rx_bufs ? config->rx_bufs : BUFS) &&
+	        held_start(&p->tx, config->tx_bufs ? config->tx_bufs : BUFS)) ||
+	       gm_eal_failed("out of memory");
+}
+
+/* One worker tells the steering program for all. */
+static void tell_steer(struct dpdk_port *p)
+{
+	struct gm_addr listen[GM_LISTEN_MAX];
+
+	if (!p->device->steer || p->lane->index != 0 || p->lists == gm_hops_lists(p->hops))
+		return;
+	p->lists = gm_hops_lists(p->hops);
+	for (unsigned i = 0; i < p->udp_n; i++)
+		listen[i] = p->udp[i].bound;
+	gm_steer_listen(p->device->steer, listen, p->udp_n, p->hops);
 }
 
 static bool follow_kernel(struct dpdk_port *p)
 {
-	if (!p->ifindex || gm_netlink_open(&p->netlink, p->hops, p->ifindex))
+	if (!p->device->ifindex)
 		return true;
-	return gm_eal_failed("netlink: %s", strerror(errno));
+	p->netlink = gm_netlink_open(p->hops, p->device->ifindex, now());
+	tell_steer(p);
+	return p->netlink || gm_eal_failed("netlink: %s", strerror(errno));
 }
 
-static bool open_all(struct dpdk_port *p, const struct gm_port_config *config, const struct gm_dpdk_config *dpdk_config)
+static bool join(struct dpdk_port *p, const struct gm_port_config *config)
 {
-	return reserve(p, config) && gm_eal_start(dpdk_config->args) && find_device(p) && allocate(p, config) &&
-	       start_device(p) && name_interface(p, dpdk_config->interface) && follow_kernel(p);
+	p->lane = gm_lane_open(config);
+	p->device = p->lane ? p->lane->device : NULL;
+	return p->lane != NULL;
 }
 
 static enum gm_err dpdk_open(struct gm_port **port, const struct gm_port_config *config)
@@ -222,9 +171,8 @@ static enum gm_err dpdk_open(struct gm_port **port, const struct gm_port_config 
 	if (!p)
 		return GM_E_NO_MEMORY;
 	p->ops = &gm_port_dpdk;
-	p->event = -1;
 	p->nap_ns = NAP_NS_MIN;
-	if (!open_all(p, config, config->arg)) {
+	if (!reserve(p, config) || !join(p, config) || !deafen(p) || !allocate(p, config) || !follow_kernel(p)) {
 		int why = errno;
 
 		dpdk_close((struct gm_port *)p);
@@ -243,7 +191,7 @@ static unsigned dpdk_tx_get(struct gm_port *port, struct gm_dgram *d, unsigned n
 	unsigned i = 0;
 
 	for (uint32_t buf; i < n && gm_free_get(&p->tx.free, &buf); i++) {
-		struct rte_mbuf *m = rte_pktmbuf_alloc(p->pool);
+		struct rte_mbuf *m = rte_pktmbuf_alloc(p->device->pool);
 
 		if (!m) {
 			gm_free_put(&p->tx.free, buf);
@@ -290,12 +238,12 @@ static bool lay_out(struct dpdk_port *p, const struct gm_dgram *d, uint64_t now_
 {
 	struct rte_mbuf *m = p->tx.at[d->buf];
 	bool v4 = gm_is_v4(d->peer.ip);
-	struct gm_frame_to to = {.peer = d->peer, .local = d->local, .offload = p->offload};
+	struct gm_frame_to to = {.peer = d->peer, .local = d->local, .offload = p->device->offload};
 
 	if (gm_is_any(d->local.ip) || gm_is_v4(d->local.ip) != v4 || gm_frame_ip_len(&d->peer, d->len) > IP_MAX ||
-	    (d->peer.scope && d->peer.scope != p->ifindex) || !gm_hops_find(p->hops, d->peer.ip, now_ns, to.dst))
+	    (d->peer.scope && d->peer.scope != p->device->ifindex) || !gm_hops_find(p->hops, d->peer.ip, now_ns, to.dst))
 		return false;
-	memcpy(to.src, p->mac, 6);
+	memcpy(to.src, p->device->mac, 6);
 	to.ident = p->ident++;
 	if (!to.local.port)
 		to.local.port = p->udp[gm_udp_pick(p->udp, p->udp_n, &d->local, &d->peer)].bound.port;
@@ -303,7 +251,7 @@ static bool lay_out(struct dpdk_port *p, const struct gm_dgram *d, uint64_t now_
 	m->data_off = (uint16_t)(d->data - head - (uint8_t *)m->buf_addr);
 	m->data_len = (uint16_t)(head + d->len);
 	m->pkt_len = m->data_len;
-	if (p->offload) {
+	if (p->device->offload) {
 		m->l2_len = GM_FRAME_ETH;
 		m->l3_len = (uint8_t)(head - GM_FRAME_ETH - 8);
 		m->ol_flags = RTE_MBUF_F_TX_UDP_CKSUM |
@@ -319,7 +267,7 @@ static unsigned send_frames(struct dpdk_port *p, const struct gm_dgram *d, unsig
 
 	for (unsigned i = 0; i < n; i++)
 		m[i] = p->tx.at[d[i].buf];
-	unsigned sent = n ? rte_eth_tx_burst(p->id, 0, m, (uint16_t)n) : 0;
+	unsigned sent = gm_lane_tx(p->lane, m, n);
 	for (unsigned i = 0; i < sent; i++)
 		gm_free_put(&p->tx.free, d[i].buf);
 	p->stats.tx += sent;
@@ -386,42 +334,50 @@ static bool from_one(const struct gm_addr *peer)
 	return gm_is_v4(peer->ip) ? v4[0] != 127 && v4[0] < 224 : peer->ip[0] != 0xff;
 }
 
-/* false: not a datagram for us. */
-static bool parse(struct dpdk_port *p, struct rte_mbuf *m, struct gm_dgram *d)
+static void fill_in(struct dpdk_port *p, struct rte_mbuf *m, const struct gm_frame *f, struct gm_dgram *d)
+{
+	*d = (struct gm_dgram){.data = rte_pktmbuf_mtod_offset(m, uint8_t *, f->off),
+	                       .len = (uint16_t)f->len,
+	                       .cap = (uint16_t)f->len,
+	                       .peer = f->peer,
+	                       .local = f->local};
+	d->peer.scope = link_local(f->peer.ip) ? p->device->ifindex : 0;
+	d->local.scope = link_local(f->local.ip) ? p->device->ifindex : 0;
+}
+
+enum what { OURS, NOT_OURS, DROPPED };
+
+static enum what parse(struct dpdk_port *p, struct rte_mbuf *m, struct gm_dgram *d)
 {
 	const uint8_t *bytes = rte_pktmbuf_mtod(m, const uint8_t *);
 	struct gm_frame f;
 
 	if (m->ol_flags & RTE_MBUF_F_RX_VLAN)
-		return false;
-	enum gm_frame_is is = gm_frame_parse(bytes, m->data_len, p->mac, &f);
-	if (is == GM_FRAME_UDP || is == GM_FRAME_FRAGMENT)
-		if (!for_us(p, &f.local, is == GM_FRAME_FRAGMENT))
-			return false;
-	if (is == GM_FRAME_FRAGMENT)
-		p->stats.rx_fragments++;
-	else if (is == GM_FRAME_BAD || (is == GM_FRAME_UDP && (flawed(m) || !from_one(&f.peer))))
+		return NOT_OURS;
+	enum gm_frame_is is = gm_frame_parse(bytes, m->data_len, p->device->mac, &f);
+	if (is == GM_FRAME_OTHER)
+		return NOT_OURS;
+	if (is != GM_FRAME_BAD && !for_us(p, &f.local, is == GM_FRAME_FRAGMENT))
+		return NOT_OURS;
+	if (is == GM_FRAME_FRAGMENT && p->device->kernel >= 0)
+		return NOT_OURS; /* it puts them together, and its socket gives them to us */
+	p->stats.rx_fragments += is == GM_FRAME_FRAGMENT;
+	if (is == GM_FRAME_BAD || (is == GM_FRAME_UDP && (flawed(m) || !from_one(&f.peer))))
 		p->stats.rx_bad++;
 	else if (is == GM_FRAME_UDP && m->nb_segs > 1)
 		p->stats.rx_truncated++;
 	else if (is == GM_FRAME_UDP) {
-		f.peer.scope = link_local(f.peer.ip) ? p->ifindex : 0;
-		f.local.scope = link_local(f.local.ip) ? p->ifindex : 0;
-		*d = (struct gm_dgram){.data = rte_pktmbuf_mtod_offset(m, uint8_t *, f.off),
-		                       .len = (uint16_t)f.len,
-		                       .cap = (uint16_t)f.len,
-		                       .peer = f.peer,
-		                       .local = f.local};
-		return true;
+		fill_in(p, m, &f, d);
+		return OURS;
 	}
-	return false;
+	return DROPPED;
 }
 
 static bool fetch(struct dpdk_port *p)
 {
 	if (p->in_at == p->in_n) {
 		p->in_at = 0;
-		p->in_n = rte_eth_rx_burst(p->id, 0, p->in, BURST);
+		p->in_n = gm_lane_rx(p->lane, p->in, BURST);
 	}
 	return p->in_at < p->in_n;
 }
@@ -430,10 +386,58 @@ static void look_at_kernel(struct dpdk_port *p)
 {
 	uint64_t now_ns = now();
 
+	if (now_ns - p->kernel_ns >= KERNEL_NS) {
+		p->kernel_ns = now_ns;
+		gm_lane_kernel_out(p->lane);
+	}
 	if (now_ns - p->netlink_ns < NETLINK_NS)
 		return;
 	p->netlink_ns = now_ns;
-	gm_netlink_turn(&p->netlink, now_ns);
+	gm_netlink_turn(p->netlink, now_ns);
+	tell_steer(p);
+	p->look = p->hears;
+}
+
+static void keep(struct dpdk_port *p, struct rte_mbuf *m, struct gm_dgram *d)
+{
+	gm_free_get(&p->rx.free, &d->buf);
+	p->rx.at[d->buf] = m;
+}
+
+/* What the steering program, or the card, leaves to the kernel: other interfaces, fragments, options. */
+static bool hear(struct dpdk_port *p, const struct gm_udp *udp, struct gm_dgram *d)
+{
+	struct rte_mbuf *m = p->rx.free.n ? rte_pktmbuf_alloc(p->device->pool) : NULL;
+	uint64_t control[(GM_UDP_CONTROL + 7) / 8];
+	union gm_udp_name name;
+
+	if (!m)
+		return false;
+	struct iovec iov = {.iov_base = rte_pktmbuf_mtod(m, uint8_t *), .iov_len = rte_pktmbuf_tailroom(m)};
+	struct msghdr h = {.msg_name = &name, .msg_namelen = sizeof(name), .msg_iov = &iov, .msg_iovlen = 1,
+	                   .msg_control = control, .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(udp->fd, &h, MSG_DONTWAIT);
+	if (n < 0 || h.msg_flags & MSG_TRUNC) {
+		p->stats.rx_truncated += n >= 0;
+		rte_pktmbuf_free(m);
+		return false;
+	}
+	*d = (struct gm_dgram){.data = iov.iov_base, .len = (uint16_t)n, .cap = (uint16_t)n,
+	                       .peer = gm_udp_get_name(&name), .local = gm_udp_get_local(udp, control, h.msg_controllen)};
+	keep(p, m, d);
+	p->stats.rx_kernel++;
+	return true;
+}
+
+static unsigned hear_all(struct dpdk_port *p, struct gm_dgram *d, unsigned n)
+{
+	unsigned got = 0;
+
+	p->look = false;
+	for (unsigned i = 0; i < p->udp_n; i++)
+		while (got < n && hear(p, &p->udp[i], &d[got]))
+			got++;
+	return got;
 }
 
 /* Bounded in frames too: those that are not for us must not hold up the worker. */
@@ -443,16 +447,18 @@ static unsigned dpdk_rx_burst(struct gm_port *port, struct gm_dgram *d, unsigned
 	unsigned got = 0;
 
 	look_at_kernel(p);
+	if (p->look)
+		got = hear_all(p, d, n);
 	for (unsigned seen = 0; got < n && seen < 4 * BURST && p->rx.free.n && fetch(p); seen++) {
 		struct rte_mbuf *m = p->in[p->in_at++];
+		enum what what = parse(p, m, &d[got]);
 
-		if (!parse(p, m, &d[got])) {
+		if (what == OURS)
+			keep(p, m, &d[got++]);
+		else if (what == NOT_OURS)
+			gm_lane_not_ours(p->lane, m);
+		else
 			rte_pktmbuf_free(m);
-			continue;
-		}
-		gm_free_get(&p->rx.free, &d[got].buf);
-		p->rx.at[d[got].buf] = m;
-		got++;
 	}
 	p->stats.rx += got;
 	p->stats.rx_bursts += got > 0;
@@ -471,35 +477,64 @@ static void dpdk_rx_put(struct gm_port *port, struct gm_dgram *d, unsigned n)
 
 /* ------------------------------------------------------------------ the rest */
 
-/* true: woken. */
+/* What to sleep on; the wake comes first. */
+static unsigned descriptors(const struct dpdk_port *p, struct pollfd fds[static SLEEP_FDS])
+{
+	const int of_lane[] = {p->lane->event, gm_netlink_fd(p->netlink), p->lane->fd, p->lane->kernel_fd};
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < sizeof(of_lane) / sizeof(of_lane[0]); i++)
+		fds[n++] = (struct pollfd){.fd = of_lane[i], .events = POLLIN}; /* below 0: the kernel passes over it */
+	for (unsigned i = 0; i < p->udp_n && p->hears; i++)
+		fds[n++] = (struct pollfd){.fd = p->udp[i].fd, .events = POLLIN};
+	return n;
+}
+
+/* Sleeps; true: the caller has to look. */
 static bool nap(struct dpdk_port *p, uint64_t ns)
 {
 	struct timespec t = {.tv_sec = (time_t)(ns / A_SECOND), .tv_nsec = (long)(ns % A_SECOND)};
-	struct pollfd fds[2] = {{.fd = p->event, .events = POLLIN},
-	                        {.fd = gm_netlink_fd(&p->netlink), .events = POLLIN}};
+	struct pollfd fds[SLEEP_FDS];
+	unsigned n = descriptors(p, fds);
 	uint64_t count;
 
-	ppoll(fds, 2, &t, NULL);
-	if (fds[1].revents)
-		gm_netlink_turn(&p->netlink, now());
-	if (!fds[0].revents)
-		return false;
+	atomic_store(&p->lane->asleep, true); /* before we look once more: who comes later wakes us */
+	bool busy = gm_lane_busy(p->lane);
+	if (busy)
+		t = (struct timespec){.tv_nsec = p->lane->rx ? 0 : NAP_NS_MIN};
+	ppoll(fds, n, &t, NULL);
+	atomic_store(&p->lane->asleep, false);
+	if (fds[1].revents) {
+		gm_netlink_turn(p->netlink, now());
+		tell_steer(p);
+	}
+	for (unsigned i = 4; i < n; i++)
+		p->look = p->look || fds[i].revents;
+	if (fds[3].revents)
+		gm_lane_kernel_out(p->lane);
 	/* whoever finds wake_sent set does not write; so it is cleared only after the read */
-	if (read(p->event, &count, sizeof(count)) == sizeof(count))
-		atomic_exchange(&p->wake_sent, false);
-	return true;
+	if (fds[0].revents && read(p->lane->event, &count, sizeof(count)) == sizeof(count))
+		atomic_exchange(&p->lane->wake_sent, false);
+	return busy || p->look || fds[0].revents || fds[2].revents;
 }
 
 static bool spin(struct dpdk_port *p, uint64_t end)
 {
 	bool came = false;
 
-	while (!(came = fetch(p)) && !atomic_load_explicit(&p->wake_sent, memory_order_relaxed) && now() < end)
+	while (!(came = fetch(p)) && !atomic_load_explicit(&p->lane->wake_sent, memory_order_relaxed) && now() < end)
 		rte_pause();
 	return came;
 }
 
-/* A driver has no descriptor to sleep on: looks get rarer while nothing comes. */
+/* Where a driver has nothing to sleep on, looks get rarer while nothing comes. */
+static uint64_t how_long(const struct dpdk_port *p)
+{
+	if (p->full)
+		return NAP_NS_MIN;
+	return p->lane->fd >= 0 || p->lane->rx ? UINT64_MAX : p->nap_ns;
+}
+
 static void dpdk_wait(struct gm_port *port, uint64_t timeout_ns)
 {
 	struct dpdk_port *p = dpdk(port);
@@ -510,13 +545,14 @@ static void dpdk_wait(struct gm_port *port, uint64_t timeout_ns)
 		return;
 	}
 	while (at < end) {
-		bool woken = nap(p, end - at < p->nap_ns ? end - at : p->nap_ns);
+		uint64_t ns = how_long(p);
+		bool look = nap(p, end - at < ns ? end - at : ns);
 
 		if (fetch(p)) {
 			p->nap_ns = NAP_NS_MIN;
 			return;
 		}
-		if (woken || p->full)
+		if (look || p->full)
 			return;
 		p->nap_ns = p->nap_ns * 17 / 16 < NAP_NS_MAX ? p->nap_ns * 17 / 16 : NAP_NS_MAX;
 		at = now();
@@ -525,16 +561,13 @@ static void dpdk_wait(struct gm_port *port, uint64_t timeout_ns)
 
 static void dpdk_wake(struct gm_port *port)
 {
-	struct dpdk_port *p = dpdk(port);
-	const uint64_t one = 1;
-
-	if (!atomic_exchange(&p->wake_sent, true) && write(p->event, &one, sizeof(one)) < 0)
-		atomic_store(&p->wake_sent, false);
+	gm_lane_wake(dpdk(port)->lane);
 }
 
 static void dpdk_stats(const struct gm_port *port, struct gm_port_stats *stats)
 {
 	*stats = dpdk(port)->stats;
+	stats->rx_lost = dpdk(port)->lane->lost;
 }
 
 static uint64_t dpdk_now(struct gm_port *port)

@@ -9,8 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "port/dpdk/steer.h"
+
 #define ARGS_MAX 64
 #define TEXT_MAX 2048
+#define STEERED_MAX 16
 
 static char why[512], last_line[256];
 
@@ -56,6 +59,8 @@ struct args {
 	char *at[ARGS_MAX + 1];
 	int n;
 	char text[TEXT_MAX], lcores[TEXT_MAX];
+	char steered[STEERED_MAX][256];
+	unsigned steered_n;
 };
 
 static bool split(struct args *a, const char *args)
@@ -97,6 +102,28 @@ static void stay_where_we_are(struct args *a)
 	a->at[a->n++] = a->lcores;
 }
 
+/* Each net_af_xdp without a program gets ours. */
+static bool steer(struct args *a)
+{
+	const char *program = NULL;
+
+	for (int i = 1; i < a->n; i++) {
+		bool alone = strncmp(a->at[i], "net_af_xdp", 10) == 0 && strcmp(a->at[i - 1], "--vdev") == 0;
+
+		if ((!alone && strncmp(a->at[i], "--vdev=net_af_xdp", 17) != 0) || strstr(a->at[i], "xdp_prog="))
+			continue;
+		if (a->steered_n == STEERED_MAX)
+			return gm_eal_failed("dpdk_args: more than %d of net_af_xdp", STEERED_MAX);
+		if (!program && !(program = gm_steer_argument()))
+			return false;
+		char *to = a->steered[a->steered_n++];
+		if ((size_t)snprintf(to, sizeof(a->steered[0]), "%s%s", a->at[i], program) >= sizeof(a->steered[0]))
+			return gm_eal_failed("dpdk_args: a --vdev is too long");
+		a->at[i] = to;
+	}
+	return true;
+}
+
 bool gm_eal_start(const char *args)
 {
 	static struct args a; /* the library keeps pointers into it */
@@ -105,7 +132,7 @@ bool gm_eal_start(const char *args)
 	if (started)
 		return gm_eal_failed("dpdk: it starts once in a process");
 	started = true;
-	if (!split(&a, args))
+	if (!split(&a, args) || !steer(&a))
 		return false;
 	if (!places_itself(&a))
 		stay_where_we_are(&a);

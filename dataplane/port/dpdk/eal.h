@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 /* Starts the EAL with arguments split at spaces. The calling thread becomes its main one, and stays on the CPUs it has
- * unless the arguments place it. */
+ * unless the arguments place it. A net_af_xdp without a program gets ours. */
 bool gm_eal_start(const char *args);
 
 /* Why the last start failed; always returns false. */

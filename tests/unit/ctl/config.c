@@ -57,7 +57,7 @@ Test(config, takes_every_key)
 	cr_expect(config.rekey_at_start);
 }
 
-Test(config, gives_dpdk_one_worker_and_its_arguments)
+Test(config, gives_dpdk_its_arguments_and_one_worker_unless_told)
 {
 	cr_assert_eq(parse("audience: a\nport: dpdk\ndpdk_args: --no-huge -m 64\ndpdk_interface: eth0\n"), GM_E_OK, "%s", why);
 	cr_expect_eq(config.port, GM_CONFIG_PORT_DPDK);
@@ -84,7 +84,6 @@ static const struct {
 	{"audience: a\nport: dpdk\n", "t.conf: dpdk_args: is missing: port: dpdk needs it"},
 	{"audience: a\ndpdk_args: x\n", "t.conf:2:1: dpdk_args: needs port: dpdk"},
 	{"audience: a\nport: mmsg\ndpdk_interface: x\n", "t.conf:3:1: dpdk_interface: needs port: dpdk"},
-	{"audience: a\nport: dpdk\ndpdk_args: x\nworkers: 2\n", "t.conf:4:1: workers: has to be 1 with port: dpdk, not 2"},
 	{"audience: a\nport: raw\n", "t.conf:2:7: port: has to be auto, uring, mmsg or dpdk, not raw"},
 	{"audience: a\nlog_level: loud\n", "t.conf:2:12: log_level: has to be error, warn, info or debug, not loud"},
 	{"audience:\n", "t.conf:1:10: audience: is empty"},

@@ -192,3 +192,25 @@ Test(frame, takes_no_ipv6_without_checksum_and_none_that_passes_for_ipv4)
 	memcpy(buf + 22, (const uint8_t[12]){[10] = 0xff, [11] = 0xff}, 12);
 	cr_expect_eq(parse(buf, sizeof(buf), &f), GM_FRAME_BAD);
 }
+
+Test(frame, tells_senders_apart_and_nothing_else)
+{
+	uint8_t a[sizeof(v4)], b[sizeof(v6)];
+
+	memcpy(a, v4, sizeof(v4));
+	memcpy(b, v6, sizeof(v6));
+	uint32_t of_v4 = gm_frame_flow(a, sizeof(a)), of_v6 = gm_frame_flow(b, sizeof(b));
+	cr_expect(of_v4 && of_v6 && of_v4 != of_v6);
+	a[sizeof(a) - 1] ^= 1; /* the payload does not count, nor who it goes to */
+	a[33] ^= 1;
+	b[53] ^= 1;
+	cr_expect_eq(gm_frame_flow(a, sizeof(a)), of_v4);
+	cr_expect_eq(gm_frame_flow(b, sizeof(b)), of_v6);
+	a[29] ^= 1;
+	b[37] ^= 1;
+	cr_expect_neq(gm_frame_flow(a, sizeof(a)), of_v4);
+	cr_expect_neq(gm_frame_flow(b, sizeof(b)), of_v6);
+	cr_expect_eq(gm_frame_flow(v4_fragment, sizeof(v4_fragment)), 0);
+	for (size_t n = 0; n < 42; n++)
+		cr_expect_eq(gm_frame_flow(v4, n), 0);
+}

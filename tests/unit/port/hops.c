@@ -55,13 +55,13 @@ static struct gm_hops *lan(void)
 	route(h, "10.0.0.9", 128, NULL, 0, true);
 	route(h, "::", 0, "fe80::1", 1024, false);
 	route(h, "fd00::", 61, NULL, 256, false);
-	gm_hops_addr(h, ip("10.0.0.9").ip);
+	gm_hops_addr(h, ip("10.0.0.9").ip, 128);
 	neigh(h, "10.0.0.1", GM_HOP_FRESH, router);
 	neigh(h, "10.0.0.2", GM_HOP_FRESH, host);
 	neigh(h, "10.0.0.9", GM_HOP_FRESH, host);
 	neigh(h, "fe80::1", GM_HOP_FRESH, router);
 	neigh(h, "fd00:0:0:7::2", GM_HOP_FRESH, host);
-	gm_hops_done(h);
+	gm_hops_done(h, S);
 	return h;
 }
 
@@ -119,7 +119,7 @@ Test(hops, keeps_the_old_lists_until_new_ones_are_whole)
 	cr_expect(gm_hops_is_local(h, ip("10.0.0.9").ip));
 	route(h, "10.0.0.0", 120, NULL, 0, false);
 	neigh(h, "10.0.0.2", GM_HOP_FRESH, host);
-	gm_hops_done(h);
+	gm_hops_done(h, S);
 	cr_expect(by_kernel(h, "10.0.1.2"));
 	cr_expect(goes_to(h, "10.0.0.2", host, S));
 	cr_expect_not(gm_hops_is_local(h, ip("10.0.0.9").ip));
@@ -135,20 +135,20 @@ Test(hops, does_not_choose_between_equal_routes_or_by_policy)
 	route(h, "::", 0, "fe80::2", 1024, false);
 	neigh(h, "fe80::1", GM_HOP_FRESH, router);
 	neigh(h, "fe80::2", GM_HOP_FRESH, host);
-	gm_hops_done(h);
+	gm_hops_done(h, S);
 	cr_expect(by_kernel(h, "fd01::1"));
 	gm_hops_begin(h);
 	route(h, "::", 0, "fe80::1", 1024, false);
 	route(h, "::", 0, "fe80::2", 512, false);
 	neigh(h, "fe80::1", GM_HOP_FRESH, router);
 	neigh(h, "fe80::2", GM_HOP_FRESH, host);
-	gm_hops_done(h);
+	gm_hops_done(h, S);
 	cr_expect(goes_to(h, "fd01::1", host, S));
 	gm_hops_begin(h);
 	route(h, "::", 0, "fe80::1", 1024, false);
 	neigh(h, "fe80::1", GM_HOP_FRESH, router);
 	gm_hops_policy(h);
-	gm_hops_done(h);
+	gm_hops_done(h, S);
 	cr_expect(by_kernel(h, "fd01::1"));
 	gm_hops_free(h);
 }
@@ -164,7 +164,7 @@ Test(hops, with_too_many_routes_all_go_by_the_kernel)
 		route(h, "10.0.1.0", 120, "10.0.0.1", i, false);
 	neigh(h, "10.0.0.2", GM_HOP_FRESH, host);
 	neigh(h, "fd00:0:0:7::2", GM_HOP_FRESH, host);
-	gm_hops_done(h);
+	gm_hops_done(h, S);
 	cr_expect(by_kernel(h, "10.0.0.2"));
 	cr_expect(goes_to(h, "fd00:0:0:7::2", host, S));
 	gm_hops_free(h);
@@ -186,5 +186,56 @@ Test(hops, knows_as_many_neighbours_as_it_has_room_for)
 		known += gm_hops_find(h, a.ip, S, got);
 	}
 	cr_expect_eq(known, GM_HOPS_NEIGHS / 4 * 3 - 5);
+	gm_hops_free(h);
+}
+
+Test(hops, names_a_router_that_is_not_fresh_once)
+{
+	struct gm_hops *h = lan();
+	uint8_t router_ip[16];
+
+	cr_expect(goes_to(h, "10.0.1.2", router, S));
+	cr_expect_not(gm_hops_stale_router(h, router_ip));
+	neigh(h, "10.0.0.1", GM_HOP_STALE, router);
+	cr_expect(by_kernel(h, "10.0.1.2"));
+	cr_expect(gm_hops_stale_router(h, router_ip));
+	cr_expect_arr_eq(router_ip, ip("10.0.0.1").ip, 16);
+	cr_expect_not(gm_hops_stale_router(h, router_ip));
+	neigh(h, "10.0.0.1", GM_HOP_NONE, router);
+	cr_expect(by_kernel(h, "10.0.1.2"));
+	cr_expect(gm_hops_stale_router(h, router_ip));
+	cr_expect(by_kernel(h, "10.0.0.3"), "not a router");
+	cr_expect_not(gm_hops_stale_router(h, router_ip));
+	gm_hops_free(h);
+}
+
+Test(hops, stops_believing_lists_that_nobody_refreshes)
+{
+	struct gm_hops *h = lan();
+
+	cr_expect(goes_to(h, "10.0.0.2", host, S + GM_HOPS_OLD_NS));
+	cr_expect_not(goes_to(h, "10.0.0.2", host, S + GM_HOPS_OLD_NS + 1));
+	gm_hops_free(h);
+}
+
+Test(hops, tells_what_is_local_prefixes_too)
+{
+	struct gm_hops *h = lan();
+	unsigned bits;
+	uint8_t got[16];
+
+	gm_hops_begin(h);
+	gm_hops_addr(h, ip("10.0.0.9").ip, 128);
+	gm_hops_addr(h, ip("10.78.0.0").ip, 112);
+	gm_hops_addr(h, ip("fd00:7::").ip, 33);
+	cr_expect_eq(gm_hops_lists(h), 1);
+	gm_hops_done(h, S);
+	cr_expect_eq(gm_hops_lists(h), 2);
+	cr_expect(gm_hops_is_local(h, ip("10.78.255.255").ip));
+	cr_expect_not(gm_hops_is_local(h, ip("10.79.0.0").ip));
+	cr_expect(gm_hops_is_local(h, ip("fd00:7:7fff::1").ip));
+	cr_expect_not(gm_hops_is_local(h, ip("fd00:7:8000::1").ip));
+	cr_expect(gm_hops_local(h, 1, got, &bits) && bits == 112 && memcmp(got, ip("10.78.0.0").ip, 16) == 0);
+	cr_expect_not(gm_hops_local(h, 3, got, &bits));
 	gm_hops_free(h);
 }
