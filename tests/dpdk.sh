@@ -14,7 +14,7 @@ set -u
 
 members=${1:-30}
 near=gmd-$$-near far=gmd-$$-far
-port=5683 made="" patience=60
+port=5683 made="" patience=60 io=uring
 eal="--no-huge --no-shconf --no-telemetry --no-pci"
 
 # ---- what is missing
@@ -128,7 +128,7 @@ ends() {
 
 start_far() {
 	mkfifo "$dir/load.in" "$dir/load.out"
-	there "$build/gmload" --server "$1" --from "$2" --as "$dir/as.json" --port 20000 <"$dir/load.in" >"$dir/load.out" \
+	there "$build/gmload" --server "$1" --from "$2" --as "$dir/as.json" --port 20000 --io "$io" <"$dir/load.in" >"$dir/load.out" \
 		2>>"$dir/gmload.log" &
 	load_pid=$!
 	exec 7>"$dir/load.in" 8<"$dir/load.out"
@@ -155,6 +155,12 @@ all_in() {
 rekeyed() {
 	local version
 	version=$(version_of "$1") && gmctl rekey "$1" && arrives "$1" $((version + 1))
+}
+
+# The members' frames past the kernel, too.
+both_ends() {
+	local io="dpdk:$eal -m 64 --vdev net_af_xdp0,iface=vb"
+	serves 4 restart
 }
 
 pings() { there ping -c 2 -i 0.2 -W 1 "$1"; }
@@ -364,6 +370,7 @@ else
 	fi
 	check 'another UDP port is the kernel'\''s' other_port_is_the_kernels
 	check 'fragments come put together by the kernel' whole_again_by_kernel
+	check 'IPv4: joined, rekeyed with both ends on it; gmd started again, rekeyed' both_ends
 	check 'members on the host itself are served' own_host_is_served
 	ends
 	check 'what a start that was killed left is taken away' leftover_is_taken_away

@@ -108,7 +108,7 @@ static void print_usage(FILE *to)
 	      "      --keys FILE          append each OSCORE context as it is made (secret)\n"
 	      "      --acks FILE          append each acknowledged join\n"
 	      "      --from IP            address of the members, for a server elsewhere: IPv4 A.B.x.y, IPv6 whole\n"
-	      "      --io NAME            uring or sockets\n\ncommands:\n",
+	      "      --io NAME            uring, sockets, or dpdk: and the arguments of its EAL, in one piece; IPv4\n\ncommands:\n",
 	      to);
 	for (size_t i = 0; i < COMMANDS_N; i++)
 		fprintf(to, "  %s %s\n        %s\n", commands[i].name, commands[i].arguments, commands[i].what);

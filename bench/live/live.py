@@ -9,7 +9,7 @@ import benches
 import budget
 import plot
 from floor import cpu
-from rig import AF_PACKET, Failed
+from rig import DPDK_ARGS, Failed
 
 
 def options():
@@ -21,7 +21,7 @@ def options():
     p.add_argument('--runs', type=int, default=5)
     p.add_argument('--plot', metavar='FILE.svg', help='rekey: one more, with 5 %% loss; storm: the last; needs gnuplot')
     p.add_argument('--budget', action='store_true', help='cycles of each stage, by perf, in place of the runs')
-    p.add_argument('--dpdk-args', default=AF_PACKET, help='of the EAL; the interface is va')
+    p.add_argument('--dpdk-args', default=DPDK_ARGS, help='of the EAL; the interface is va')
     p.add_argument('--smoke', action='store_true', help='one small run, for tests: no more than that it works')
     args = p.parse_args()
     if not 0 < args.members <= 65536 or args.runs < 1:

@@ -17,7 +17,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('GM_BUILD', ROOT / 'build/bench')).resolve()
 TICK = os.sysconf('SC_CLK_TCK')
 CORES = os.cpu_count()
-AF_PACKET = '--no-huge --no-shconf --no-telemetry --no-pci -m 64 --vdev net_af_packet0,iface=va'
+EAL = '--no-huge --no-shconf --no-telemetry --no-pci -m 64 --vdev '
+XDP = (BUILD / 'steer.bpf.o').exists()  # built with the program that net_af_xdp needs
+AF_PACKET = EAL + 'net_af_packet0,iface=va'
+DPDK_ARGS = EAL + 'net_af_xdp0,iface=va' if XDP else AF_PACKET
 
 
 class Failed(Exception):
@@ -55,6 +58,8 @@ class Veth:
         self.names = [name + '-near', name + '-far']
         self.near, self.far = [('ip', 'netns', 'exec', n) for n in self.names]
         self.server, self.first, self.source = '10.77.0.1:5683', '10.78.0.0', ('--from', '10.78.0.0')
+        if XDP:  # sockets would be the slower end
+            self.source += ('--io', 'dpdk:' + EAL + 'net_af_xdp0,iface=vb')
         near, far = self.names
         try:
             for words in ('netns add ' + near, 'netns add ' + far,
@@ -113,7 +118,7 @@ class Load:
 class Rig:
     """gmd with one worker and an authorization server it trusts, and gmload. `lines`: more of the configuration."""
 
-    def __init__(self, port, *lines, dpdk_args=AF_PACKET):
+    def __init__(self, port, *lines, dpdk_args=DPDK_ARGS):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix='gmd.'))
         self.port, self.gmd, self.load, self.path = port, None, None, None
         try:

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "gm/dp.h"
 #include "sockets.h"
 #include "wire/cbor.h"
 
@@ -294,8 +295,17 @@ void gm_fleet_fail(struct gm_fleet *f, const struct gm_member *m, const char *re
 /* ---- life */
 
 /* uring serves one socket for all members; a socket per member needs the plain ones */
-static const struct gm_port_ops *find_port(const char *name, bool v4)
+static const struct gm_port_ops *find_port(const char *name, bool v4, struct gm_dpdk_config *dpdk)
 {
+	static char why[GM_PORT_WHY];
+
+	if (strncmp(name, "dpdk:", 5) == 0) {
+		*dpdk = (struct gm_dpdk_config){.args = name + 5, .interface = ""};
+		const struct gm_port_ops *ops = v4 ? gm_port_dpdk_load(why) : NULL;
+		if (!ops)
+			fprintf(stderr, "gmload: %s\n", v4 ? why : "dpdk: for members with IPv4 addresses only");
+		return ops;
+	}
 	return v4 && strcmp(name, gm_port_uring.name) == 0 ? &gm_port_uring : &gm_port_sockets;
 }
 
@@ -314,8 +324,10 @@ static uint16_t free_port(const struct gm_port_config *config, unsigned sockets)
 	return 0;
 }
 
-static enum gm_err open_port(struct gm_fleet *f, const struct gm_port_config *config)
+static enum gm_err open_port(struct gm_fleet *f, struct gm_port_config *config, struct gm_dpdk_config *dpdk)
 {
+	if (dpdk->args)
+		config->arg = dpdk;
 	enum gm_err err = f->ops->open(&f->port, config);
 	if (err != GM_E_OK && f->ops == &gm_port_uring) { /* io_uring may be forbidden */
 		f->ops = &gm_port_sockets;
@@ -360,15 +372,19 @@ enum gm_err gm_fleet_open_from(struct gm_fleet *f, const struct gm_addr *server,
 	GM_TRY(gm_member_env_init(&f->env));
 	unsigned sockets = f->v4 ? 1 : f->capacity;
 	struct gm_port_config config = {.listen_n = 1, .arg = &sockets};
-	f->ops = find_port(port_name, f->v4);
+	struct gm_dpdk_config dpdk = {0};
+	f->ops = find_port(port_name, f->v4, &dpdk);
+	if (!f->ops)
+		return GM_E_IO;
 	memcpy(config.listen[0].ip, f->v4 ? v4_any : from->ip, 16);
 	config.listen[0].port = port;
 	config.listen[0].port = free_port(&config, sockets);
 	f->first = config.listen[0];
 	if (f->v4)
 		memcpy(f->first.ip + 12, from->ip + 12, 2);
-	if (config.listen[0].port == 0 || open_port(f, &config) != GM_E_OK) {
-		fprintf(stderr, "gmload: port %u cannot be opened: %s\n", port, strerror(errno));
+	if (config.listen[0].port == 0 || open_port(f, &config, &dpdk) != GM_E_OK) {
+		const char *why = gm_port_why(f->ops);
+		fprintf(stderr, "gmload: port %u cannot be opened: %s\n", port, why[0] ? why : strerror(errno));
 		return GM_E_IO;
 	}
 	f->env.now_ns = f->ops->now_ns(f->port);
