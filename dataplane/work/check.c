@@ -461,6 +461,13 @@ static uint32_t content_key(struct worker *w, const struct gm_coap *m)
 	return m->payload.n ? gm_worker_hash(w, m->payload.p, m->payload.n) | 1 : 0;
 }
 
+/* For block-wise transfers. */
+static void name_request(struct worker *w, struct xch *x, const struct gm_coap *m)
+{
+	x->key = request_key(w, m);
+	x->content = content_key(w, m);
+}
+
 static void echo_of(const struct worker *w, gm_ctx_id id, uint8_t echo[static 8])
 {
 	uint64_t v = gm_siphash(w->boot, (const uint8_t *)&id, sizeof id);
@@ -704,8 +711,7 @@ static bool hand_up(struct worker *w, struct opening *o, const struct gm_coap *m
 	struct xch x = xch_of(o);
 
 	x.protected_ = true;
-	x.key = request_key(w, m);
-	x.content = content_key(w, m);
+	name_request(w, &x, m);
 	take_blocks(&x, m);
 	uint32_t xid = gm_xch_put(w, &x);
 	size_t more = 2 * TEXT_MAX + 2 * m->payload.n + (c->pending ? c->pending->n : 0) + 256;
@@ -815,15 +821,17 @@ static void request_opened(struct worker *w, struct opening *o, struct gm_bytes 
 	enum gm_res res = resource(&inner);
 	if (inner.if_match_n && res != GM_RES_MANAGE_GROUP && !inner.unknown_critical)
 		inner.unknown_critical = GM_OPT_IF_MATCH;
-	x.key = request_key(w, &inner);
 	take_blocks(&x, &inner);
-	x.content = content_key(w, &inner);
 	bool later_block = inner.has_block2 && inner.block2.num;
+	if (inner.has_block2) /* else the keys fit into one block */
+		name_request(w, &x, &inner);
 	if (!inner.unknown_critical && !later_block && acceptable(&inner, res) && read_here(w, c, &x, &inner, res, o->repeat)) {
 		if (!o->repeat && w->moved)
 			tell_moved(w, o);
 		return;
 	}
+	if (!inner.has_block2)
+		name_request(w, &x, &inner);
 	if (later_block)
 		gm_answer_block(w, c, &x, o->repeat);
 	else if (gm_links_is(&inner) && !inner.unknown_critical)
