@@ -49,6 +49,7 @@ class Runs:
             'worker_us': 1e6 * middle(c.worker for c in self.costs) / self.members,
             'core_us': 1e6 * middle(c.core for c in self.costs) / self.members,
             'floor_us': 1e6 * middle(f['cpu_seconds'] for f in self.floors) / self.members,
+            'cpu_ratio': middle((c.worker + c.core) / f['cpu_seconds'] for c, f in zip(self.costs, self.floors)),
             'floor_port': self.floors[0]['port'], 'floor_window': self.floors[0]['window'],
             'floor_peer': middle(f['peer'] for f in self.floors),
             'foreign': max(c.foreign for c in self.costs), 'void': faults, **self.more}

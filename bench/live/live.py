@@ -3,6 +3,7 @@
 
 import argparse
 import json
+import signal
 import sys
 
 import benches
@@ -44,7 +45,7 @@ COLUMNS = (('bench', 'bench', '%-16s'), ('members', 'members', '%7d'), ('confirm
            ('s', 'seconds', '%8.3f'), ('a second', 'per_s', '%9.0f'), ('floor s', 'floor_seconds', '%8.3f'),
            ('ratio', 'ratio', '%6.2f'), ('min', 'ratio_min', '%6.2f'), ('max', 'ratio_max', '%6.2f'),
            ('p50 us', 'p50_us', '%8.0f'), ('p99 us', 'p99_us', '%8.0f'), ('B/member', 'rss_per_member', '%8d'),
-           ('worker us', 'worker_us', '%9.2f'), ('floor us', 'floor_us', '%8.2f'), ('generator', 'generator', '%9.2f'),
+           ('worker us', 'worker_us', '%9.2f'), ('floor us', 'floor_us', '%8.2f'), ('cpu ratio', 'cpu_ratio', '%9.2f'), ('generator', 'generator', '%9.2f'),
            ('foreign', 'foreign', '%7.2f'))
 
 
@@ -63,6 +64,7 @@ def table(rows):
 
 def main():
     args = options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was made is removed on the way
     print('%s on %s, %s' % (args.bench, args.port, cpu()[0]), file=sys.stderr)
     rows = []
     try:
