@@ -65,11 +65,16 @@ bool gm_addr_parse(struct gm_addr *addr, const char *text)
 	return true;
 }
 
+bool gm_addr_is_v4(const struct gm_addr *addr)
+{
+	return memcmp(addr->ip, v4_mapped, sizeof(v4_mapped)) == 0;
+}
+
 const char *gm_addr_text(const struct gm_addr *addr, char buf[static GM_ADDR_TEXT])
 {
 	char ip[40], zone[IF_NAMESIZE + 1] = "";
 
-	if (memcmp(addr->ip, v4_mapped, sizeof(v4_mapped)) == 0) {
+	if (gm_addr_is_v4(addr)) {
 		const uint8_t *b = addr->ip + 12;
 
 		snprintf(buf, GM_ADDR_TEXT, "%u.%u.%u.%u:%u", b[0], b[1], b[2], b[3], addr->port);
@@ -85,5 +90,56 @@ const char *gm_addr_text(const struct gm_addr *addr, char buf[static GM_ADDR_TEX
 		snprintf(buf, GM_ADDR_TEXT, "%s%s", ip, zone);
 	else
 		snprintf(buf, GM_ADDR_TEXT, "[%s%s]:%u", ip, zone, addr->port);
+	return buf;
+}
+
+/* ---- prefixes */
+
+bool gm_prefix_is_v4(const struct gm_prefix *prefix)
+{
+	return prefix->bits >= 96 && memcmp(prefix->ip, v4_mapped, sizeof(v4_mapped)) == 0;
+}
+
+struct gm_prefix gm_prefix_of(const struct gm_addr *addr, uint8_t bits)
+{
+	struct gm_prefix p = {.bits = bits};
+	size_t whole = bits / 8;
+
+	memcpy(p.ip, addr->ip, whole);
+	if (bits % 8)
+		p.ip[whole] = (uint8_t)(addr->ip[whole] & 0xff << (8 - bits % 8));
+	return p;
+}
+
+const char *gm_prefix_parse(struct gm_prefix *prefix, const char *text)
+{
+	const char *slash = strchr(text, '/');
+	size_t n = slash ? (size_t)(slash - text) : 0;
+	struct gm_addr a = {0};
+	char host[GM_ADDR_TEXT];
+	uint16_t bits;
+
+	if (!n || n >= sizeof(host) || strlen(slash + 1) > 3 || !parse_port(&bits, slash + 1))
+		return "is not a prefix like 2001:db8:15::/64 or 10.1.0.0/16";
+	memcpy(host, text, n);
+	host[n] = '\0';
+	bool v4 = !strchr(host, ':');
+	if (strchr(host, '%') || !(v4 ? parse_v4(&a, host) : parse_v6(&a, host)))
+		return "is not a prefix like 2001:db8:15::/64 or 10.1.0.0/16";
+	if (!v4 && gm_addr_is_v4(&a))
+		return "has to be written as IPv4";
+	if (bits > (v4 ? 32 : 128))
+		return v4 ? "has more than 32 bits" : "has more than 128 bits";
+	*prefix = gm_prefix_of(&a, (uint8_t)(v4 ? bits + 96 : bits));
+	return memcmp(prefix->ip, a.ip, sizeof(a.ip)) == 0 ? NULL : "has bits set behind its length";
+}
+
+const char *gm_prefix_text(const struct gm_prefix *prefix, char buf[static GM_ADDR_TEXT])
+{
+	bool v4 = gm_prefix_is_v4(prefix);
+	char ip[40];
+
+	inet_ntop(v4 ? AF_INET : AF_INET6, prefix->ip + (v4 ? 12 : 0), ip, sizeof(ip));
+	snprintf(buf, GM_ADDR_TEXT, "%s/%u", ip, prefix->bits - (v4 ? 96u : 0u));
 	return buf;
 }

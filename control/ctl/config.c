@@ -39,6 +39,12 @@
 	X(dpdk_interface,      "")
 /* clang-format on */
 
+struct raw_prefix {
+	char *prefix;
+	double rate;
+	uint32_t *burst;
+};
+
 struct raw { /* as libcyaml fills it; absent: NULL, or the first value of an enumeration */
 #define X(key, least, most, initial) uint32_t *key;
 	NUMBERS(X)
@@ -48,6 +54,8 @@ struct raw { /* as libcyaml fills it; absent: NULL, or the first value of an enu
 #undef X
 	char **listen;
 	unsigned listen_count;
+	struct raw_prefix *pace_prefixes;
+	unsigned pace_prefixes_count;
 	enum gm_log_level *log_level;
 	enum gm_config_port *port;
 	bool *rekey_at_start, *test_no_lease;
@@ -60,6 +68,15 @@ static const cyaml_strval_t ports[] = {
 	{"dpdk", GM_CONFIG_PORT_DPDK}};
 static const cyaml_schema_value_t listen_entry = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, GM_ADDR_TEXT)};
 
+static const cyaml_schema_field_t prefix_fields[] = {
+	CYAML_FIELD_STRING_PTR("prefix", CYAML_FLAG_POINTER, struct raw_prefix, prefix, 1, GM_ADDR_TEXT),
+	CYAML_FIELD_FLOAT("rate", CYAML_FLAG_DEFAULT, struct raw_prefix, rate),
+	CYAML_FIELD_UINT_PTR("burst", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_prefix, burst),
+	CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t prefix_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_prefix, prefix_fields)};
+
 #define OPTIONAL (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
 /* clang-format off */
 static const cyaml_schema_field_t fields[] = {
@@ -71,6 +88,7 @@ static const cyaml_schema_field_t fields[] = {
 	TEXTS(X)
 #undef X
 	CYAML_FIELD_SEQUENCE("listen", OPTIONAL, struct raw, listen, &listen_entry, 1, LISTEN_N_MAX),
+	CYAML_FIELD_SEQUENCE("pace_prefixes", OPTIONAL, struct raw, pace_prefixes, &prefix_entry, 0, GM_PREFIXES_MAX),
 	CYAML_FIELD_ENUM_PTR("log_level", OPTIONAL | CYAML_FLAG_STRICT, struct raw, log_level, levels, 4),
 	CYAML_FIELD_ENUM_PTR("port", OPTIONAL | CYAML_FLAG_STRICT, struct raw, port, ports, 4),
 	CYAML_FIELD_BOOL_PTR("rekey_at_start", OPTIONAL, struct raw, rekey_at_start),
@@ -121,6 +139,8 @@ static const struct {
 	{"Unexpected key: ", "no such key", true},
 	{"Mapping field already seen: ", "named twice", true},
 	{"Invalid UINT value: ", "has to be a whole number within range, not ", false},
+	{"Invalid FLOAT value: ", "has to be a number, not ", false},
+	{"Missing required mapping field: ", "is incomplete: an entry has no ", false},
 	{"Invalid uint64_t value: ", "has to be a whole number within range, not ", false},
 	{"Invalid ENUM value: ", "has to be one of its words, not ", false},
 	{"STRING length < 1: ", "is empty", false},
@@ -131,6 +151,7 @@ static const struct {
 	{"Expecting MAPPING, got event: ", "has to be a mapping of keys to values", false},
 	{"Expecting STRING, got event: ", "has to be a text", false},
 	{"Expecting UINT, got event: ", "has to be a whole number", false},
+	{"Expecting FLOAT, got event: ", "has to be a number", false},
 	{"Expecting ENUM, got event: ", "has to be one of its words", false},
 	{"libyaml: ", "not YAML: ", false},
 };
@@ -277,6 +298,39 @@ static enum gm_err take_listen(const struct source *src, const struct raw *raw, 
 	return GM_E_OK;
 }
 
+#define RATE_MIN 0.01
+#define RATE_MAX 1000000.0
+#define BURST_MAX 1000u
+
+static enum gm_err take_prefix(const struct source *src, const struct raw_prefix *raw, struct gm_pace_prefix *to)
+{
+	const char *what = gm_prefix_parse(&to->prefix, raw->prefix);
+
+	if (what)
+		return wrong(src, "pace_prefixes", "'%s' %s", raw->prefix, what);
+	if (!(raw->rate >= RATE_MIN && raw->rate <= RATE_MAX))
+		return wrong(src, "pace_prefixes", "'%s': rate has to be %g to %.0f, not %g", raw->prefix, RATE_MIN, RATE_MAX,
+		             raw->rate);
+	to->rate = raw->rate;
+	to->burst = raw->burst ? *raw->burst : 1;
+	if (to->burst < 1 || to->burst > BURST_MAX)
+		return wrong(src, "pace_prefixes", "'%s': burst has to be 1 to %u, not %u", raw->prefix, BURST_MAX, to->burst);
+	return GM_E_OK;
+}
+
+static enum gm_err take_prefixes(const struct source *src, const struct raw *raw, struct gm_config *config)
+{
+	config->prefixes_n = raw->pace_prefixes_count;
+	for (unsigned i = 0; i < config->prefixes_n; i++) {
+		struct gm_pace_prefix *p = &config->prefixes[i];
+		GM_TRY(take_prefix(src, &raw->pace_prefixes[i], p));
+		for (unsigned k = 0; k < i; k++)
+			if (memcmp(&config->prefixes[k].prefix, &p->prefix, sizeof(p->prefix)) == 0)
+				return wrong(src, "pace_prefixes", "'%s' is named twice", raw->pace_prefixes[i].prefix);
+	}
+	return GM_E_OK;
+}
+
 /* It does nothing without arguments, and has one worker unless told. */
 static enum gm_err take_port(const struct source *src, const struct raw *raw, struct gm_config *config)
 {
@@ -303,6 +357,7 @@ static enum gm_err take(const struct source *src, const struct raw *raw, struct 
 	if (config->rekey_deadline_ms < config->rekey_window_ms)
 		return wrong(src, "rekey_deadline_ms", "has to be at least rekey_window_ms");
 	GM_TRY(take_port(src, raw, config));
+	GM_TRY(take_prefixes(src, raw, config));
 	config->log_level = raw->log_level ? *raw->log_level : GM_LOG_INFO;
 	config->rekey_at_start = raw->rekey_at_start && *raw->rekey_at_start;
 	config->test_no_lease = raw->test_no_lease && *raw->test_no_lease;

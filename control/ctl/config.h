@@ -26,6 +26,8 @@ struct gm_config {
 	char dpdk_args[1024];    /* of its environment, as text; empty unless port is dpdk */
 	char dpdk_interface[16]; /* empty: DPDK knows */
 	uint32_t pace; /* rekeying messages a second; 0: no limit */
+	unsigned prefixes_n;
+	struct gm_pace_prefix prefixes[GM_PREFIXES_MAX]; /* those with a pace of their own below that */
 	uint32_t rekey_window_ms, rekey_deadline_ms;
 	uint32_t ack_timeout_ms, retransmit_max;
 	enum gm_log_level log_level;

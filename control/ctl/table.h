@@ -20,6 +20,7 @@ struct gm_ctl_env { /* borrowed */
 	struct gm_store *store;
 	const struct gm_dp *dp;
 	unsigned workers;
+	uint32_t pace; /* of rekeying messages, as configured */
 	const struct gm_turn_stats *turn;
 	uint64_t started_ms; /* monotonic */
 	/* clock and fresh dice for one command */

@@ -7,47 +7,6 @@
 #include "wire/resources.h"
 #include "work/worker.h"
 
-#define PACE_CHUNK_S 0.003 /* the walk goes on when so much of the pace has gathered: batches, and no long bursts */
-
-static double refill(struct worker *w)
-{
-	double rate = (double)w->config.pace / w->workers;
-
-	w->tokens += (double)(w->now_ns - w->tokens_ns) * rate / 1e9;
-	w->tokens_ns = w->now_ns;
-	if (w->tokens > BURST)
-		w->tokens = BURST;
-	return rate;
-}
-
-/* Enough for a batch: never more than a burst, a slow pace goes one by one. */
-static bool pace_ready(struct worker *w)
-{
-	double chunk = w->config.pace ? refill(w) * PACE_CHUNK_S : 0;
-
-	return w->config.pace == 0 || w->tokens >= (chunk < 1 ? 1 : chunk > BURST ? BURST : chunk);
-}
-
-bool gm_pace(struct worker *w)
-{
-	if (w->config.pace == 0)
-		return true;
-	refill(w);
-	if (w->tokens < 1)
-		return false;
-	w->tokens -= 1;
-	return true;
-}
-
-/* One that did not wait for its turn: the next ones wait the longer, a second at most. */
-static void pace_owe(struct worker *w)
-{
-	if (w->config.pace == 0)
-		return;
-	double rate = refill(w);
-	w->tokens = w->tokens - 1 < -rate ? -rate : w->tokens - 1;
-}
-
 /* ---- one message */
 
 static void put_token(struct gm_oscore_outer *outer, const struct out *o)
@@ -314,6 +273,7 @@ static enum gm_err start_out(struct worker *w, uint32_t member, enum out_kind ki
 		.group = m->group,
 		.version = version,
 		.kind = (uint8_t)kind,
+		.domain = gm_pace_lane(w, c),
 		.delivery = kind == OUT_ACTIVE ? GM_DELIVER_OBSERVE : m->delivery,
 		.obs = (uint8_t)observation_for(m, kind),
 	};
@@ -347,7 +307,7 @@ bool gm_rekey_next_block(struct worker *w, uint32_t h, const struct gm_coap *ans
 		return false; /* late; it polls */
 	next.block++;
 	next.tries = 0;
-	next.waiting = false;
+	next.waiting = next.due = false;
 	next.timer = 0;
 	next.mid = gm_ctx_mid(w, c);
 	uint32_t n = gm_out_new(w, c, &next);
@@ -357,7 +317,9 @@ bool gm_rekey_next_block(struct worker *w, uint32_t h, const struct gm_coap *ans
 	gm_out_at(w, n)->first_us = next.first_us;
 	gm_out_at(w, h)->member = 0; /* its fate is decided by the blocks to come */
 	gm_out_end(w, h, true);
-	if (gm_rekey_send(w, n) != GM_E_OK)
+	if (next.domain)
+		gm_pace_out(w, n);
+	else if (gm_rekey_send(w, n) != GM_E_OK)
 		gm_out_end(w, n, false);
 	return true;
 }
@@ -410,7 +372,7 @@ void gm_walk_skip(struct group *g, uint32_t h, uint32_t next)
 		walk->stop = next;
 }
 
-/* BUSY: the pacer says later. */
+/* BUSY: the pacer says later. Who is in a network with a pace of its own waits in its lane, and the walk goes on. */
 static enum gm_err visit(struct worker *w, struct group *g, uint32_t h, bool paced)
 {
 	struct member *m = gm_member_at(w, h);
@@ -426,7 +388,10 @@ static enum gm_err visit(struct worker *w, struct group *g, uint32_t h, bool pac
 		if (same)
 			gm_out_end(w, c->out, false); /* superseded */
 	}
-	if (c->out) {
+	uint16_t lane = c->out ? 0 : gm_pace_lane(w, c);
+	if (lane && !gm_pace_wait(w, c, m->ctx, lane, false))
+		return GM_E_BUSY;
+	if (c->out || lane) {
 		m->waiting = true;
 		g->walk.open++;
 		return GM_E_OK;
@@ -493,7 +458,7 @@ void gm_rekey_start(struct worker *w, const struct gm_eff_rekey *e)
 
 	if (!g)
 		return;
-	for (uint32_t h = g->head; h; h = gm_member_at(w, h)->next_group)
+	for (uint32_t h = g->walk.active ? g->head : 0; h; h = gm_member_at(w, h)->next_group)
 		gm_member_at(w, h)->waiting = false;
 	gm_rekey_report(w, g); /* what the old walk still had to tell */
 	g->fates_n = 0;
@@ -534,7 +499,7 @@ static void step_active(struct worker *w, struct group *g)
 		struct member *m = gm_member_at(w, g->tell_cursor);
 		struct ctx *c = gm_ctx_at(w, m->ctx);
 		bool now = m->tell_active && c && !c->out;
-		if (now && !pace_ready(w))
+		if (now && !gm_pace_ready(w))
 			return;
 		g->tell_cursor = m->next_group;
 		if (now)
@@ -546,16 +511,17 @@ static void step_active(struct worker *w, struct group *g)
 	w->walks--;
 }
 
-void gm_rekey_step(struct worker *w)
+/* true: something was sent */
+static bool step_walks(struct worker *w)
 {
-	if (!w->walks)
-		return;
-	for (uint32_t i = 0; i < w->groups_cap; i++) {
+	unsigned before = w->box.n;
+
+	for (uint32_t i = 0; i < w->groups_cap && w->walks; i++) {
 		struct group *g = gm_group_at(w, (w->walk_next + i) % w->groups_cap);
 		if (g && g->telling)
 			step_active(w, g);
 		if (g && g->walk.active && g->walk.cursor) {
-			if (pace_ready(w))
+			if (gm_pace_ready(w))
 				step_group(w, g);
 		} else if (g && g->walk.active)
 			finish_if_done(w, g);
@@ -563,6 +529,19 @@ void gm_rekey_step(struct worker *w)
 			gm_rekey_report(w, g);
 	}
 	w->walk_next = (w->walk_next + 1) % (w->groups_cap ? w->groups_cap : 1);
+	return w->box.n != before;
+}
+
+/* Walks and lanes share the bucket for all. Where it is short, they take turns. */
+void gm_rekey_step(struct worker *w)
+{
+	bool lanes = w->lanes_first && gm_pace_step(w);
+	bool walks = w->walks && step_walks(w);
+
+	if (!w->lanes_first)
+		lanes = gm_pace_step(w);
+	if (lanes || walks)
+		w->lanes_first = walks;
 }
 
 static bool goes_on(const struct group *g)
@@ -656,7 +635,7 @@ static bool tell_active(struct worker *w, uint32_t h)
 	m->tell_active = start_out(w, h, OUT_ACTIVE, body, 0) == GM_E_SEQ_UNLEASED; /* the lease starts it again */
 	gm_blob_drop(&body);
 	if (!m->tell_active)
-		pace_owe(w);
+		gm_pace_owe(w);
 	return !m->tell_active;
 }
 
@@ -689,7 +668,7 @@ static bool next_of(struct worker *w, uint32_t h)
 	m->waiting = false;
 	enum gm_err err = start_walked(w, g, h);
 	if (err == GM_E_OK) {
-		pace_owe(w);
+		gm_pace_owe(w);
 		return true;
 	}
 	m->waiting = err == GM_E_SEQ_UNLEASED; /* the lease starts it again */
@@ -702,12 +681,20 @@ static bool next_of(struct worker *w, uint32_t h)
 	return false;
 }
 
-void gm_rekey_next(struct worker *w, struct ctx *c, gm_ctx_id id)
+bool gm_rekey_has_next(struct worker *w, const struct ctx *c)
+{
+	for (uint32_t h = c->members; h; h = gm_member_at(w, h)->next_ctx) {
+		const struct member *m = gm_member_at(w, h);
+		if (m->notice || m->waiting || m->tell_active)
+			return true;
+	}
+	return false;
+}
+
+void gm_rekey_next_now(struct worker *w, struct ctx *c, gm_ctx_id id)
 {
 	uint32_t next;
 
-	if (c->state == CTX_WIPING)
-		return;
 	for (uint32_t h = c->members; h && !c->out; h = next) {
 		next = gm_member_at(w, h)->next_ctx;
 		if (next_of(w, h))
@@ -715,6 +702,22 @@ void gm_rekey_next(struct worker *w, struct ctx *c, gm_ctx_id id)
 		if (gm_ctx_at(w, id) != c)
 			return;
 	}
+}
+
+void gm_rekey_next(struct worker *w, struct ctx *c, gm_ctx_id id)
+{
+	if (c->state == CTX_WIPING || c->out || !gm_rekey_has_next(w, c))
+		return;
+	uint16_t lane = gm_pace_lane(w, c);
+	if (!lane || !gm_pace_wait(w, c, id, lane, false))
+		gm_rekey_next_now(w, c, id);
+}
+
+bool gm_rekey_superseded(struct worker *w, const struct out *o)
+{
+	const struct group *g = is_walked(o) ? gm_group_at(w, o->group) : NULL;
+
+	return g && g->walk.active && g->walk.version != o->version;
 }
 
 /* The mirror changes or goes: what is in flight for it ends unsaid. */

@@ -68,7 +68,12 @@ void gm_out_sent(struct worker *w, uint32_t h)
 {
 	struct out *o = gm_out_at(w, h);
 
-	o->tries++;
+	if (o->tries++ == 0)
+		o->begun_ms = (uint32_t)w->now_ms;
+	if (o->domain && o->tries == 1)
+		gm_domain_sent(w->dp->domains, o->domain, w->now_ns);
+	else if (o->domain)
+		gm_domain_resent(w->dp->domains, o->domain);
 	gm_wheel_del(&w->wheel, o->timer);
 	o->timer = gm_wheel_add(&w->wheel, w->now_ms + o->timeout_ms, TIMER_OUT, h);
 	o->timeout_ms *= 2;
@@ -144,22 +149,45 @@ static void resend_copy(struct worker *w, uint32_t h)
 	gm_out_sent(w, h);
 }
 
+/* MAX_TRANSMIT_WAIT: later, nothing is sent again, even where the pacer held it back. RFC 7252 §4.8.2 */
+static bool too_late(const struct worker *w, const struct out *o)
+{
+	uint64_t wait_ms = (w->config.ack_timeout_ms * ((UINT64_C(2) << w->config.retransmit_max) - 1)) * 3 / 2;
+
+	return (uint32_t)w->now_ms - o->begun_ms > wait_ms;
+}
+
+void gm_out_again(struct worker *w, uint32_t h)
+{
+	struct out *o = gm_out_at(w, h);
+
+	o->due = false;
+	gm_wheel_del(&w->wheel, o->timer);
+	o->timer = 0;
+	if (gm_rekey_superseded(w, o) || (o->tries && too_late(w, o))) {
+		gm_out_end(w, h, false);
+		return;
+	}
+	if (o->tries)
+		COUNT(w, rekey_retransmitted);
+	if (gm_rekey_send(w, h) != GM_E_OK)
+		gm_out_end(w, h, false);
+}
+
 static void out_due(struct worker *w, uint32_t h)
 {
 	struct out *o = gm_out_at(w, h);
 
 	o->timer = 0;
-	if (o->waiting || o->tries > w->config.retransmit_max) {
+	if (o->domain && o->tries == 1 && !o->waiting && !o->due)
+		gm_domain_retry(w->dp->domains, o->domain, w->now_ns,
+		                (w->now_ms - ((uint32_t)w->now_ms - o->begun_ms)) * 1000000);
+	if (o->waiting || o->tries > w->config.retransmit_max)
 		gm_out_end(w, h, false);
-	} else if (o->kind == OUT_SEPARATE) {
+	else if (o->kind == OUT_SEPARATE)
 		resend_copy(w, h);
-	} else if (!gm_pace(w)) { /* retransmissions pass the same bucket */
-		o->timer = gm_wheel_add(&w->wheel, w->now_ms + 5, TIMER_OUT, h);
-	} else {
-		COUNT(w, rekey_retransmitted);
-		if (gm_rekey_send(w, h) != GM_E_OK)
-			gm_out_end(w, h, false);
-	}
+	else
+		gm_pace_out(w, h); /* retransmissions pass the same buckets */
 }
 
 static void xch_due(struct worker *w, uint32_t xid)

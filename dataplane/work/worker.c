@@ -157,8 +157,9 @@ bool gm_worker_turn(struct worker *w)
 uint64_t gm_worker_timeout_ns(struct worker *w)
 {
 	uint64_t ms = gm_rekey_waiting(w) || w->box.n ? 1 : gm_wheel_next(&w->wheel);
+	uint64_t lanes_ns = gm_pace_sleep_ns(w);
 
-	return ms * 1000000;
+	return ms * 1000000 < lanes_ns ? ms * 1000000 : lanes_ns;
 }
 
 static bool something_waits(struct worker *w)
@@ -246,7 +247,7 @@ struct worker *gm_worker_new(struct gm_dp *dp, unsigned index)
 	bool rings = w->up && w->down;
 	for (unsigned i = 0; i < w->workers; i++)
 		rings = rings && (i == index || w->hop_in[i]);
-	if (!rings || !w->out_hash || !w->repeats || !w->sig_room) {
+	if (!gm_pace_init(w) || !rings || !w->out_hash || !w->repeats || !w->sig_room) {
 		gm_worker_free(w);
 		return NULL;
 	}
@@ -272,6 +273,7 @@ void gm_worker_free(struct worker *w)
 	gm_slab_free(&w->xchs);
 	gm_slab_free(&w->outs);
 	gm_wheel_free(&w->wheel);
+	gm_pace_free(w);
 	gm_ring_free(w->up);
 	gm_ring_free(w->down);
 	for (unsigned i = 0; i < w->workers; i++)
@@ -285,6 +287,15 @@ void gm_worker_free(struct worker *w)
 	free(w);
 }
 
+bool gm_dp_domains(struct gm_dp *dp)
+{
+	unsigned n = dp->config.prefixes_n;
+
+	dp->domains = gm_domains_new(dp->config.prefixes, n, dp->config.ack_timeout_ms * 3 / 2);
+	dp->config.prefixes = NULL; /* the caller's */
+	return !n || dp->domains;
+}
+
 static enum gm_err start_all(struct gm_dp *dp)
 {
 	unsigned n = dp->config.workers;
@@ -292,6 +303,8 @@ static enum gm_err start_all(struct gm_dp *dp)
 
 	if (dp->config.port->check)
 		GM_TRY(dp->config.port->check(&pc));
+	if (!gm_dp_domains(dp))
+		return GM_E_NO_MEMORY;
 	for (unsigned i = 0; i < n; i++)
 		if (!(dp->worker[i] = gm_worker_new(dp, i)))
 			return GM_E_NO_MEMORY;
@@ -343,6 +356,8 @@ void gm_dp_stop(struct gm_dp *dp)
 	}
 	for (unsigned i = 0; dp && i < dp->config.workers; i++)
 		gm_worker_free(dp->worker[i]);
+	if (dp)
+		gm_domains_free(dp->domains);
 	free(dp);
 }
 
@@ -396,6 +411,14 @@ void gm_dp_wake(struct gm_dp *dp, unsigned worker)
 const struct gm_worker_stats *gm_dp_stats(const struct gm_dp *dp, unsigned worker)
 {
 	return &dp->worker[worker]->stats;
+}
+
+bool gm_dp_pace(const struct gm_dp *dp, unsigned i, struct gm_pace_status *s)
+{
+	if (i >= gm_domains_n(dp->domains))
+		return false;
+	gm_domain_status(dp->domains, (uint16_t)(i + 1), s);
+	return true;
 }
 
 struct gm_addr gm_dp_bound(const struct gm_dp *dp, unsigned listener)

@@ -16,6 +16,7 @@
 #include "wire/oscore.h"
 #include "wire/oscore_many.h"
 #include "wire/proof.h"
+#include "work/domain.h"
 #include "work/wheel.h"
 
 #define BURST GM_PORT_BURST
@@ -58,6 +59,7 @@ struct ctx { /* an association with a client; secret */
 	bool need_echo;   /* loaded from the store: the replay window is unknown */
 	bool resume;      /* the next sequence number is the shard's resume point */
 	bool has_last;
+	bool in_lane; /* it has a place with the pacer */
 	bool body_counted; /* body is, in worker.bodies */
 	uint8_t body_code;
 	uint8_t last_piv_n, last_piv[GM_OSCORE_PIV_MAX];
@@ -184,8 +186,23 @@ struct out { /* a confirmable message of ours in flight */
 	uint8_t kind, tries, delivery;
 	uint8_t obs;  /* enum gm_obs: the observation that DELIVER_OBSERVE answers to */
 	bool waiting; /* empty ACK came, the response has not */
+	bool due;     /* waits for the pacer, to be sent for the first time or again */
+	uint16_t domain;   /* network with a pace of its own, 0: none */
+	uint32_t begun_ms; /* sent for the first time; lower bits of the clock */
 	uint32_t block;   /* REKEY: which block of the body; a body of one datagram is block 0 */
 	uint8_t nonce[4]; /* second half of our token */
+};
+
+#define NO_LANE UINT16_MAX
+struct pace { /* the pacer */
+	double tokens; /* of the bucket for all */
+	uint64_t tokens_ns;
+	struct lane *lane; /* by number of their network, 0: all that have no pace of their own */
+	uint16_t head, last; /* lanes where somebody waits */
+	unsigned lanes_n;
+	struct gm_slab places;
+	uint64_t due_ns; /* when to look at them next */
+	bool paid;       /* what is being sent has its token */
 };
 
 struct repeat { /* answer to an unprotected request, for its duplicates */
@@ -322,10 +339,10 @@ struct worker {
 	size_t bodies;
 	struct links { uint64_t key; uint32_t names_moved; struct blob *body; } links[2]; /* /.well-known/core */
 	unsigned uploads;
-	double tokens; /* the pacer's */
-	uint64_t tokens_ns;
+	struct pace pace;
 	uint32_t walk_next;  /* group whose walk goes on */
 	unsigned walks;      /* active, and those that tell of active */
+	bool lanes_first;    /* else the walks: who sent least lately, of two */
 
 	struct box box;
 	/* What a turn has brought. Openings from openings_at on wait for their call; those before, and all of texts, stay for
@@ -357,6 +374,7 @@ struct worker {
 struct gm_dp {
 	struct gm_dp_config config;
 	struct worker *worker[GM_WORKERS_MAX];
+	struct gm_domains *domains; /* NULL: none */
 	pthread_mutex_t lock;
 	pthread_cond_t started;
 	unsigned started_n;
@@ -379,6 +397,7 @@ void gm_blob_drop(struct blob **b); /* wipes the last */
 /* ---- worker.c */
 struct worker *gm_worker_new(struct gm_dp *dp, unsigned index);
 void gm_worker_free(struct worker *w);
+bool gm_dp_domains(struct gm_dp *dp); /* the table of networks; false: no memory */
 bool gm_worker_turn(struct worker *w); /* true: something was done */
 uint64_t gm_worker_timeout_ns(struct worker *w);
 /* Event record of size bytes, zeroed, with room for more behind; NULL: the ring is full. */
@@ -503,6 +522,21 @@ void gm_out_end(struct worker *w, uint32_t h, bool confirmed);
 void gm_out_acked(struct worker *w, uint32_t h);
 void gm_out_rst(struct worker *w, uint32_t h);
 
+void gm_out_again(struct worker *w, uint32_t h); /* the pacer lets it through */
+
+/* ---- pace.c */
+GM_NODISCARD bool gm_pace_init(struct worker *w);
+void gm_pace_free(struct worker *w);
+bool gm_pace(struct worker *w);       /* takes from the bucket for all; false: it is empty */
+bool gm_pace_ready(struct worker *w); /* enough for a batch is in it */
+void gm_pace_owe(struct worker *w);   /* one message did not wait for its turn: the next ones wait the longer, a second at most */
+uint16_t gm_pace_lane(const struct worker *w, const struct ctx *c);
+/* The context waits in that lane till its message may leave, the one in flight again or the next. false: no place */
+bool gm_pace_wait(struct worker *w, struct ctx *c, gm_ctx_id id, uint16_t lane, bool again);
+void gm_pace_out(struct worker *w, uint32_t h); /* the message waits */
+bool gm_pace_step(struct worker *w); /* up to a burst; true: something was sent */
+uint64_t gm_pace_sleep_ns(const struct worker *w); /* until a lane may be served, UINT64_MAX: nobody waits */
+
 /* ---- rekey.c */
 /* The member has taken a block: the next one follows. false: there is none, or it is not what was asked. */
 bool gm_rekey_next_block(struct worker *w, uint32_t h, const struct gm_coap *answer);
@@ -519,7 +553,9 @@ void gm_rekey_again(struct worker *w, uint32_t h);
 void gm_rekey_report(struct worker *w, struct group *g);
 void gm_evict(struct worker *w, const struct gm_eff_evict *e);
 void gm_ctx_close_if_done(struct worker *w, gm_ctx_id id, struct ctx *c, bool told);
-bool gm_pace(struct worker *w);
+bool gm_rekey_has_next(struct worker *w, const struct ctx *c);
+void gm_rekey_next_now(struct worker *w, struct ctx *c, gm_ctx_id id); /* the pacer has let it through */
+bool gm_rekey_superseded(struct worker *w, const struct out *o); /* newer keys are on their way */
 void gm_walk_drop(struct walk *walk); /* its bodies */
 
 /* ---- link.c, ask.c: authorization servers are asked */

@@ -116,8 +116,8 @@ Test(active, notifications_keep_the_pace)
 	for (unsigned i = 0; i < 30; i++)
 		observer(r);
 	w->config.pace = 10;
-	w->tokens = 0;
-	w->tokens_ns = w->now_ns;
+	w->pace.tokens = 0;
+	w->pace.tokens_ns = w->now_ns;
 	uint64_t before = r->to_members;
 	r->mute = true;
 	turn_active(r);

@@ -217,6 +217,8 @@ static void start_workers(struct flow *r, unsigned workers)
 	r->dp = calloc(1, sizeof *r->dp);
 	r->dp_config.workers = workers;
 	r->dp->config = r->dp_config;
+	if (!gm_dp_domains(r->dp))
+		abort();
 	for (unsigned i = 0; i < workers; i++) {
 		struct worker *w = gm_worker_new(r->dp, i);
 		struct gm_port_config pc = {.listen_n = 1, .arg = r->net};
@@ -252,6 +254,7 @@ static void stop(struct flow *r)
 {
 	for (unsigned i = 0; i < r->dp->config.workers; i++)
 		gm_worker_free(r->dp->worker[i]);
+	gm_domains_free(r->dp->domains);
 	free(r->dp);
 	gm_core_free(r->core);
 	gm_changes_reset(&r->changes);

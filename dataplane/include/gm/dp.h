@@ -456,6 +456,20 @@ struct gm_worker_stats { /* written by the worker, read by any thread */
 	_Atomic uint64_t hist_confirm_us[GM_HIST]; /* first send of a rekeying message to its confirmation */
 };
 
+#define GM_PREFIXES_MAX 1024u
+struct gm_pace_prefix { /* a network that takes only so much, such as one behind a border router of low-power radio */
+	struct gm_prefix prefix;
+	uint32_t burst; /* messages that may follow each other at once, at least 1 */
+	double rate;    /* messages a second, more than 0 */
+};
+
+struct gm_pace_status { /* of one of them */
+	struct gm_pace_prefix of;
+	double rate_now;                       /* less than of.rate while many messages get lost */
+	uint64_t sent, retransmitted, waiting; /* messages; waiting: for their turn */
+	uint64_t halved;                       /* how often the rate was */
+};
+
 struct gm_dp_config {
 	const struct gm_port_ops *port;
 	struct gm_addr listen[8];
@@ -464,6 +478,8 @@ struct gm_dp_config {
 	unsigned workers;      /* 1..GM_WORKERS_MAX */
 	unsigned contexts_max; /* over all shards */
 	unsigned pace;         /* rekeying messages a second over all workers, retransmissions included; 0: no limit */
+	const struct gm_pace_prefix *prefixes; /* those with a pace of their own below that; read by gm_dp_start alone */
+	unsigned prefixes_n;
 	unsigned ack_timeout_ms, retransmit_max; /* RFC 7252 §4.8: 2,000 and 4 */
 	bool no_lease;         /* test builds only: sequence numbers start anew after a restart; shows that the nonce checker sees it */
 	void (*wake_core)(void *arg); /* called by workers when an event waits; any thread */
@@ -498,6 +514,8 @@ void gm_dp_event_done(struct gm_dp *dp, unsigned worker);
 size_t gm_dp_effects(struct gm_dp *dp, unsigned worker, const uint8_t *records, size_t n);
 void gm_dp_wake(struct gm_dp *dp, unsigned worker); /* after the last of a turn */
 const struct gm_worker_stats *gm_dp_stats(const struct gm_dp *dp, unsigned worker);
+/* Prefix i; false: there is none any more. In the order of gm_domain_of(). */
+bool gm_dp_pace(const struct gm_dp *dp, unsigned i, struct gm_pace_status *s);
 struct gm_addr gm_dp_bound(const struct gm_dp *dp, unsigned listener);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 #include "ctl/config.h"
 
@@ -66,6 +67,36 @@ Test(config, gives_dpdk_its_arguments_and_one_worker_unless_told)
 	cr_expect_eq(config.workers, 1);
 }
 
+Test(config, takes_networks_with_a_pace_of_their_own)
+{
+	cr_assert_eq(parse("audience: a\npace_prefixes:\n- {prefix: '2001:db8:15::/64', rate: 1.5, burst: 2}\n"
+	                   "- prefix: 10.1.0.0/16\n  rate: 40\n"),
+	             GM_E_OK, "%s", why);
+	cr_assert_eq(config.prefixes_n, 2);
+	cr_expect_eq(config.prefixes[0].prefix.bits, 64);
+	cr_expect_eq(config.prefixes[0].prefix.ip[0], 0x20);
+	cr_expect_eq(config.prefixes[0].rate, 1.5);
+	cr_expect_eq(config.prefixes[0].burst, 2);
+	cr_expect(gm_prefix_is_v4(&config.prefixes[1].prefix));
+	cr_expect_eq(config.prefixes[1].rate, 40);
+	cr_expect_eq(config.prefixes[1].burst, 1, "unless it is said");
+	cr_assert_eq(parse("audience: a\npace_prefixes: []\n"), GM_E_OK, "%s", why);
+	cr_expect_eq(config.prefixes_n, 0);
+}
+
+Test(config, takes_as_many_networks_as_its_bound_says_and_no_more)
+{
+	static char text[64u << 10];
+
+	for (unsigned n = GM_PREFIXES_MAX; n <= GM_PREFIXES_MAX + 1; n++) {
+		int at = snprintf(text, sizeof(text), "audience: a\npace_prefixes:\n");
+		for (unsigned i = 0; i < n; i++)
+			at += snprintf(text + at, sizeof(text) - (size_t)at, "- {prefix: 10.%u.%u.0/24, rate: 5}\n", i / 256, i % 256);
+		cr_expect_eq(parse(text), n == GM_PREFIXES_MAX ? GM_E_OK : GM_E_USAGE);
+	}
+	cr_expect(strstr(why, "pace_prefixes: has too many entries"), "%s", why);
+}
+
 /* clang-format off */
 static const struct {
 	const char *text, *message;
@@ -86,6 +117,23 @@ static const struct {
 	{"audience: a\nport: mmsg\ndpdk_interface: x\n", "t.conf:3:1: dpdk_interface: needs port: dpdk"},
 	{"audience: a\nport: raw\n", "t.conf:2:7: port: has to be auto, uring, mmsg or dpdk, not raw"},
 	{"audience: a\nlog_level: loud\n", "t.conf:2:12: log_level: has to be error, warn, info or debug, not loud"},
+	{"audience: a\npace_prefixes:\n- prefix: 10.1/16\n  rate: 1\n",
+	 "t.conf:2:1: pace_prefixes: '10.1/16' is not a prefix like 2001:db8:15::/64 or 10.1.0.0/16"},
+	{"audience: a\npace_prefixes:\n- prefix: 10.1.0.1/16\n  rate: 1\n",
+	 "t.conf:2:1: pace_prefixes: '10.1.0.1/16' has bits set behind its length"},
+	{"audience: a\npace_prefixes:\n- prefix: 10.1.0.0/16\n  rate: 0\n",
+	 "t.conf:2:1: pace_prefixes: '10.1.0.0/16': rate has to be 0.01 to 1000000, not 0"},
+	{"audience: a\npace_prefixes:\n- prefix: 10.1.0.0/16\n  rate: nan\n",
+	 "t.conf:2:1: pace_prefixes: '10.1.0.0/16': rate has to be 0.01 to 1000000, not nan"},
+	{"audience: a\npace_prefixes:\n- prefix: 10.1.0.0/16\n  rate: 5\n  burst: 0\n",
+	 "t.conf:2:1: pace_prefixes: '10.1.0.0/16': burst has to be 1 to 1000, not 0"},
+	{"audience: a\npace_prefixes:\n- {prefix: 10.1.0.0/16, rate: 5}\n- {prefix: 10.1.0.0/16, rate: 6}\n",
+	 "t.conf:2:1: pace_prefixes: '10.1.0.0/16' is named twice"},
+	{"audience: a\npace_prefixes:\n- prefix: 10.1.0.0/16\n  rate: fast\n", "t.conf:4:9: rate: has to be a number, not fast"},
+	{"audience: a\npace_prefixes:\n- prefix: 10.1.0.0/16\n", 
+	 "t.conf:3:11: prefix: is incomplete: an entry has no rate"},
+	{"audience: a\npace_prefixes:\n- prefix: 10.1.0.0/16\n  rate: 1\n  size: 3\n", "t.conf:5:3: size: no such key"},
+	{"audience: a\npace_prefixes: 7\n", "t.conf:2:16: pace_prefixes: has to be a list"},
 	{"audience:\n", "t.conf:1:10: audience: is empty"},
 	{"audience: [a]\n", "t.conf:1:11: audience: has to be a text"},
 	{"- a\n", "t.conf: has to be a mapping of keys to values"},
