@@ -514,7 +514,7 @@ static void step_active(struct worker *w, struct group *g)
 /* true: something was sent */
 static bool step_walks(struct worker *w)
 {
-	unsigned before = w->box.n;
+	uint64_t before = atomic_load_explicit(&w->stats.rekey_sent, memory_order_relaxed);
 
 	for (uint32_t i = 0; i < w->groups_cap && w->walks; i++) {
 		struct group *g = gm_group_at(w, (w->walk_next + i) % w->groups_cap);
@@ -529,7 +529,7 @@ static bool step_walks(struct worker *w)
 			gm_rekey_report(w, g);
 	}
 	w->walk_next = (w->walk_next + 1) % (w->groups_cap ? w->groups_cap : 1);
-	return w->box.n != before;
+	return atomic_load_explicit(&w->stats.rekey_sent, memory_order_relaxed) != before;
 }
 
 /* Walks and lanes share the bucket for all. Where it is short, they take turns. */
