@@ -175,6 +175,44 @@ static uint64_t hash(const void *p, size_t n)
 	return gm_siphash(key, p, n);
 }
 
+static struct flow_nonce *nonce_place(struct flow_nonce *in, unsigned cap, uint64_t id)
+{
+	unsigned i = (unsigned)(id & (cap - 1));
+
+	while (in[i].used && in[i].id != id)
+		i = (i + 1) & (cap - 1);
+	return &in[i];
+}
+
+static void more_nonces(struct flow *r)
+{
+	unsigned cap = r->nonces_cap ? 2 * r->nonces_cap : 1024;
+	struct flow_nonce *grown = calloc(cap, sizeof *grown);
+
+	if (!grown)
+		abort();
+	for (unsigned i = 0; i < r->nonces_cap; i++)
+		if (r->nonces[i].used)
+			*nonce_place(grown, cap, r->nonces[i].id) = r->nonces[i];
+	free(r->nonces);
+	r->nonces = grown;
+	r->nonces_cap = cap;
+}
+
+static void note_nonce(struct flow *r, struct flow_nonce at)
+{
+	if (2 * r->nonces_n >= r->nonces_cap)
+		more_nonces(r);
+	struct flow_nonce *place = nonce_place(r->nonces, r->nonces_cap, at.id);
+	if (place->used) {
+		r->reuses += place->text != at.text;
+		return;
+	}
+	*place = at;
+	place->used = true;
+	r->nonces_n++;
+}
+
 static void watch(void *arg, const struct gm_addr *from, const struct gm_addr *to, const uint8_t *data, size_t n)
 {
 	struct flow *r = arg;
@@ -198,16 +236,7 @@ static void watch(void *arg, const struct gm_addr *from, const struct gm_addr *t
 		memcpy(id + 32, m.token, m.token_len);
 		memcpy(id + 40, &m.mid, 2);
 	}
-	struct flow_nonce at = {hash(id, sizeof id), hash(m.payload.p, m.payload.n)};
-	for (unsigned i = 0; i < r->nonces_n; i++) {
-		if (r->nonces[i].id != at.id)
-			continue;
-		if (r->nonces[i].text != at.text)
-			r->reuses++;
-		return;
-	}
-	r->nonces = realloc(r->nonces, ++r->nonces_n * sizeof *r->nonces);
-	r->nonces[r->nonces_n - 1] = at;
+	note_nonce(r, (struct flow_nonce){.id = hash(id, sizeof id), .text = hash(m.payload.p, m.payload.n)});
 }
 
 /* ---- life */
@@ -225,7 +254,7 @@ static void start_workers(struct flow *r, unsigned workers)
 		pc.listen[0] = r->dp_config.listen[0];
 		if (!w || w->ops->open(&w->port, &pc) != GM_E_OK)
 			abort();
-		gm_wheel_init(&w->wheel, 65536, gm_mem_now(r->net) / 1000000);
+		gm_wheel_init(&w->wheel, 4 * r->dp_config.contexts_max + 65536, gm_mem_now(r->net) / 1000000);
 		r->dp->worker[i] = w;
 	}
 }

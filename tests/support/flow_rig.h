@@ -9,7 +9,7 @@
 #include "port/mem.h"
 #include "work/worker.h"
 
-#define FLOW_MEMBERS 1024u
+#define FLOW_MEMBERS 65536u /* room; a test pays for those it has */
 
 struct flow_record {
 	uint8_t table, key_n;
@@ -20,6 +20,7 @@ struct flow_record {
 
 struct flow_nonce { /* one (sender key, nonce) seen on the wire, and what it protected */
 	uint64_t id, text;
+	bool used;
 };
 
 struct flow {
@@ -44,7 +45,7 @@ struct flow {
 	uint64_t to_members, to_gm; /* datagrams */
 
 	struct flow_nonce *nonces;
-	unsigned nonces_n, reuses;
+	unsigned nonces_n, nonces_cap, reuses;
 	bool (*worker_turn)(struct worker *w); /* gm_worker_turn, or what a test puts around it */
 	bool mute; /* datagrams to members are dropped by the test */
 
