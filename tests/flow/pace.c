@@ -306,6 +306,29 @@ Test(pace, a_compromise_takes_the_place_of_keys_that_still_wait)
 	flow_free(r);
 }
 
+Test(pace, old_keys_are_not_sent_again_once_newer_ones_are_on_their_way)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct worker *w = r->dp->worker[0];
+
+	join_some(r, 90);
+	w->config.pace = 20;
+	w->pace.tokens = 0;
+	w->pace.tokens_ns = gm_mem_now(r->net);
+	r->mute = true;
+	sends_watch(&sends, r);
+	cr_assert(flow_rekey(r, true) == GM_E_OK);
+	flow_run(r, 2000);
+	unsigned before = sends.n;
+	cr_assert(ge(u32, before, 38));
+	cr_assert(flow_rekey(r, true) == GM_E_OK);
+	flow_run(r, 5000);
+	for (unsigned i = before; i < sends.n; i++)
+		for (unsigned k = 0; k < before; k++)
+			cr_assert(ne(u64, sends.at[i].hash, sends.at[k].hash), "message %u is sent again", k);
+	flow_free(r);
+}
+
 Test(pace, lanes_are_left_by_members_that_go)
 {
 	struct gm_pace_prefix p = pace("127.1.0.0/25", 2, 1);

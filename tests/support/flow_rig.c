@@ -9,6 +9,7 @@
 #include "wire/cbor.h"
 
 static struct gm_askey as_key;
+uint64_t flow_seed = 1;
 
 /* ---- records: what a store would hold */
 
@@ -319,7 +320,7 @@ static void add_as_and_group(struct flow *r)
 struct flow *flow_new_as(unsigned workers, const struct gm_mem_faults *faults, const char *alg)
 {
 	struct flow *r = calloc(1, sizeof *r);
-	struct gm_mem_config mc = {.seed = 1, .wait_steps = true, .tap = watch, .tap_arg = r};
+	struct gm_mem_config mc = {.seed = flow_seed, .wait_steps = true, .tap = watch, .tap_arg = r};
 
 	gm_crypto_init();
 	r->worker_turn = gm_worker_turn;

@@ -59,6 +59,7 @@ struct flow {
 	void *event_arg;
 };
 
+extern uint64_t flow_seed; /* of the network's dice, 1 */
 /* A Group Manager with that many workers, one AS, one active group "g1". */
 struct flow *flow_new(unsigned workers, const struct gm_mem_faults *faults);
 struct flow *flow_new_as(unsigned workers, const struct gm_mem_faults *faults, const char *alg); /* that protects tokens */
