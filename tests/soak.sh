@@ -94,7 +94,7 @@ while [ $SECONDS -lt $end ]; do
 	if ! round $number >"$dir/round.log" 2>&1; then
 		fail "round $number: $(tail -n 1 "$dir/round.log" | cut -c 1-300)"
 		rounds_failed=$((rounds_failed + 1))
-		[ $rounds_failed -lt 3 ] && ! gone "$gmd_pid" || break
+		if [ $rounds_failed = 3 ] || gone "$gmd_pid"; then break; fi
 	fi
 	[ $((number % 10)) != 0 ] || say "  round $number: $(tail -n 1 "$dir/samples" | awk '{ print $2 " KiB, " $3 " descriptors" }')"
 done
