@@ -23,6 +23,8 @@
 #include "ctl/table.h"
 #include "gm/crypto.h"
 #include "gm/dp.h"
+#include "host/confine.h"
+#include "host/service.h"
 #include "offline.h"
 #include "store/store.h"
 #include "turns.h"
@@ -72,6 +74,7 @@ static void turn(struct gmd *d, const struct pollfd *ctl_fds, unsigned ctl_n)
 	struct gm_turn_stats *stats = &d->turns.stats;
 
 	gm_turns_clocks(&d->turns);
+	gm_service_alive(d->turns.mono_ms);
 	unsigned n = gm_turns_gather(&d->turns);
 	gm_turns_tick(&d->turns);
 	gm_ctl_server_receive(d->server, ctl_fds, ctl_n);
@@ -321,6 +324,28 @@ static void harden(void)
 		gm_log(GM_LOG_WARN, "harden.failed reason=\"%s\"", strerror(errno));
 }
 
+static bool confine(const struct gmd *d)
+{
+	char why[128];
+
+	if (!d->config.confine) {
+		gm_log(GM_LOG_WARN, "confine.off");
+		return true;
+	}
+	if (gm_confine(d->config.port == GM_CONFIG_PORT_DPDK))
+		return true;
+	snprintf(why, sizeof(why), "seccomp: %s; confine: false does without", strerror(errno));
+	return failed("confine", why);
+}
+
+static void tell_service(const struct gmd *d)
+{
+	struct gm_core_status status;
+
+	gm_core_status(d->turns.core, &status);
+	gm_service_ready(status.groups, status.members);
+}
+
 static void log_ready(const struct gmd *d)
 {
 	char text[8 * (GM_ADDR_TEXT + 1)] = "", one[GM_ADDR_TEXT];
@@ -357,16 +382,19 @@ static int run(const struct gm_config *config)
 	d->turns.effects.workers = config->workers;
 	gm_log_set(config->log_level);
 	harden();
+	gm_service_loading();
 	bool ok = open_signals(d) && open_state(d) && open_network(d);
 	if (ok) {
 		hand_down(d);
-		ok = open_control(d);
+		ok = open_control(d) && confine(d);
 	}
 	if (ok) {
 		log_ready(d);
+		tell_service(d);
 		gm_log_hold(true);
 		loop(d);
 		gm_log_hold(false);
+		gm_service_stopping();
 		gm_log(GM_LOG_INFO, "gmd.stopping");
 	}
 	stop(d);

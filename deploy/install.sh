@@ -6,7 +6,7 @@
 set -eu
 
 build='gcc libc6-dev cmake ninja-build pkg-config libsodium-dev libssl-dev liburing-dev liblmdb-dev libcyaml-dev
-       libjansson-dev'
+       libjansson-dev libsystemd-dev libseccomp-dev'
 tests='libcriterion-dev clang-14 libclang-rt-14-dev llvm-14 tshark valgrind python3 python3-cbor2
        python3-cryptography'
 

@@ -58,7 +58,7 @@ struct raw { /* as libcyaml fills it; absent: NULL, or the first value of an enu
 	unsigned pace_prefixes_count;
 	enum gm_log_level *log_level;
 	enum gm_config_port *port;
-	bool *rekey_at_start, *test_no_lease;
+	bool *rekey_at_start, *confine, *test_no_lease;
 };
 
 static const cyaml_strval_t levels[] = {
@@ -92,6 +92,7 @@ static const cyaml_schema_field_t fields[] = {
 	CYAML_FIELD_ENUM_PTR("log_level", OPTIONAL | CYAML_FLAG_STRICT, struct raw, log_level, levels, 4),
 	CYAML_FIELD_ENUM_PTR("port", OPTIONAL | CYAML_FLAG_STRICT, struct raw, port, ports, 4),
 	CYAML_FIELD_BOOL_PTR("rekey_at_start", OPTIONAL, struct raw, rekey_at_start),
+	CYAML_FIELD_BOOL_PTR("confine", OPTIONAL, struct raw, confine),
 #ifdef GM_TEST_BUILD
 	CYAML_FIELD_BOOL_PTR("test_no_lease", OPTIONAL, struct raw, test_no_lease),
 #endif
@@ -360,6 +361,7 @@ static enum gm_err take(const struct source *src, const struct raw *raw, struct 
 	GM_TRY(take_prefixes(src, raw, config));
 	config->log_level = raw->log_level ? *raw->log_level : GM_LOG_INFO;
 	config->rekey_at_start = raw->rekey_at_start && *raw->rekey_at_start;
+	config->confine = !raw->confine || *raw->confine;
 	config->test_no_lease = raw->test_no_lease && *raw->test_no_lease;
 	return take_listen(src, raw, config);
 }

@@ -32,6 +32,7 @@ struct gm_config {
 	uint32_t ack_timeout_ms, retransmit_max;
 	enum gm_log_level log_level;
 	bool rekey_at_start;
+	bool confine; /* to the system calls that serving needs */
 	bool test_no_lease; /* test builds only */
 };
 

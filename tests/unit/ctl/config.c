@@ -36,7 +36,7 @@ Test(config, takes_every_key)
 		parse("audience: a\nstate_dir: s\nkey_file: k\ncontrol_socket: c\ncontrol_group: adm\n"
 		      "listen: ['[::1]:1', '127.0.0.1:2']\nworkers: 3\ncontexts_max: 4\nmembers_max: 5\ngroups_max: 6\n"
 		      "pace: 7\nrekey_window_ms: 8\nrekey_deadline_ms: 9\nack_timeout_ms: 100\nretransmit_max: 0\n"
-		      "log_level: debug\nport: mmsg\nrekey_at_start: true\n"),
+		      "log_level: debug\nport: mmsg\nrekey_at_start: true\nconfine: false\n"),
 		GM_E_OK, "%s", why);
 	cr_expect_str_eq(config.state_dir, "s");
 	cr_expect_str_eq(config.key_file, "k");
@@ -56,6 +56,7 @@ Test(config, takes_every_key)
 	cr_expect_eq(config.log_level, GM_LOG_DEBUG);
 	cr_expect_eq(config.port, GM_CONFIG_PORT_MMSG);
 	cr_expect(config.rekey_at_start);
+	cr_expect(!config.confine);
 }
 
 Test(config, gives_dpdk_its_arguments_and_one_worker_unless_told)

@@ -1,0 +1,88 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# gmd as a service: what it tells the service manager, as another user without capabilities, how exposed its unit is.
+#
+#   tests/service.sh          KEEP=1 keeps the directory, GM_BUILD=DIR uses programs built already
+set -u
+here=$(dirname "$0")
+# shellcheck source=deploy/lib.sh
+. "$here/../deploy/lib.sh"
+
+listen_to_gmd() {
+	/usr/bin/python3 - "$dir/notify" >"$dir/told.log" <<-'END' &
+		import socket, sys
+		s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+		s.bind(sys.argv[1])
+		while True:
+		    text = s.recv(4096).decode()
+		    print(text, flush=True)
+		    if 'STOPPING=1' in text:
+		        break
+	END
+	as_pid=$! # ended with the others
+	until_true 10 test -S "$dir/notify"
+	export NOTIFY_SOCKET=$dir/notify WATCHDOG_USEC=400000
+}
+told() { grep -q "^$1" "$dir/told.log"; }
+confined() { # no new privileges, and a filter in each thread
+	local thread
+	for thread in /proc/"$gmd_pid"/task/*/status; do
+		grep -q '^NoNewPrivs:.1$' "$thread" && grep -q '^Seccomp:.2$' "$thread" || return
+	done
+}
+no_core() { grep -q '^Max core file size *0 *0 ' /proc/"$gmd_pid"/limits; }
+exposure() {
+	systemd-analyze security --offline=true "$root/deploy/systemd/gmd.service" | sed -n 's/.*exposure level.*: \([0-9.]*\) .*/\1/p' |
+		awk '{ print; good = $1 <= 2.0 } END { exit !good }'
+}
+# As the unit starts it: another user, no capability, no way to get one.
+as_service() { # in the background only
+	exec setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs "$@"
+}
+
+begin
+choose_ports port load_port
+say "gmd as a service, on 127.0.0.1:$port"
+programs
+write_config 2
+must 'somebody listens to what gmd tells' listen_to_gmd
+must 'gmd runs' found
+check 'it says that it serves' until_true 5 told READY=1
+check 'and goes on saying that it is alive' until_true 5 told WATCHDOG=1
+if "$build/gmd" --version >/dev/null && nm -D "$build/gmd" 2>/dev/null | grep -q __asan_; then
+	skip 'confined: not in builds with sanitizers'
+else
+	check 'each of its threads is confined' confined
+fi
+check 'it leaves no core' no_core
+check 'it stops in order' stop_gmd
+check 'and has said so' until_true 5 told STOPPING=1
+unset NOTIFY_SOCKET WATCHDOG_USEC
+say 'As a user without any capability'
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+	chmod 711 "$dir"
+	mkdir "$dir/nobody" && cp "$build/gmd" "$dir/nobody/" && chmod 755 "$dir/nobody/gmd"
+	chown -R 65534 "$dir/state" "$dir/store.key" "$dir/nobody"
+	sed -i "s|^control_socket: .*|control_socket: $dir/nobody/gmd.sock|" "$dir/gmd.conf"
+	chmod 644 "$dir/gmd.conf"
+	gmctl() { "$build/gmctl" --socket "$dir/nobody/gmd.sock" "$@"; }
+	as_service "$dir/nobody/gmd" run -c "$dir/gmd.conf" >>"$dir/gmd.log" 2>&1 &
+	gmd_pid=$!
+	check 'it runs' until_true 20 gmctl status
+	check 'and has a group' gmctl group create g1
+	start_load
+	check 'which members join' ask join 50 --groups g1
+	check 'gmload found no fault' stop_load
+	check 'it stops in order' stop_gmd
+else
+	skip 'another user: only root can become one'
+fi
+say 'The unit'
+if command -v systemd-analyze >/dev/null; then
+	check 'is exposed by 2.0 of 10 at most' exposure && say "      $(cat "$dir/check.log")"
+else
+	skip 'exposure: systemd-analyze is missing'
+fi
+[ "$failed" = 0 ] || show_logs
+tally
+[ "$failed" = 0 ]
