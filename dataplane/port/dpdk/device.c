@@ -15,7 +15,8 @@
 #include "port/frame.h"
 
 #define BUFS 1024u
-#define RX_RING 2048u  /* thousands answer a rekey at once, while the worker may be verifying signatures */
+#define RX_RING_MAX 8192u /* thousands answer a rekey at once, while the worker may be verifying signatures: */
+#define RX_RING_MIN 1024u /* as deep as the memory there is allows */
 #define TX_RING 1024u
 #define HELD 1536u      /* received ones that a worker has at a time; a page each where there are no huge ones */
 #define HANDOVER 1024u /* frames on their way between two workers */
@@ -131,15 +132,23 @@ static bool share_out(struct gm_device *d)
 
 /* ------------------------------------------------------------------ starting them */
 
-static bool make_pool(struct gm_device *d, const struct gm_port_config *config)
+static struct rte_mempool *pool_for(const struct gm_device *d, const struct gm_port_config *config, uint32_t ring)
 {
 	uint32_t rx_n = least(config->rx_bufs ? config->rx_bufs : BUFS, HELD), tx_n = config->tx_bufs ? config->tx_bufs : BUFS;
 	uint32_t queues = d->pairs_n * (d->kernel >= 0 ? 2 : 1), guests = d->lanes_n - d->pairs_n;
 
-	d->pool = rte_pktmbuf_pool_create("gmd",
-	                                  d->lanes_n * (rx_n + tx_n + 2 * BURST + CACHE) + queues * (RX_RING + TX_RING) +
-	                                      guests * 2 * HANDOVER,
-	                                  CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	return rte_pktmbuf_pool_create("gmd",
+	                               d->lanes_n * (rx_n + tx_n + 2 * BURST + CACHE) + queues * (ring + TX_RING) +
+	                                   guests * 2 * HANDOVER,
+	                               CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+}
+
+static bool make_pool(struct gm_device *d, const struct gm_port_config *config)
+{
+	for (uint32_t ring = RX_RING_MAX; !d->pool && ring >= RX_RING_MIN; ring /= 2) {
+		d->ring = (uint16_t)ring;
+		d->pool = pool_for(d, config, ring);
+	}
 	return d->pool || gm_eal_failed("dpdk_args: packet buffers: %s; more memory than -m says is needed",
 	                                rte_strerror(rte_errno));
 }
@@ -170,7 +179,7 @@ static bool steer_queue(struct gm_device *d, const struct card *c, unsigned queu
 
 static bool set_up_queues(struct gm_device *d, const struct card *c)
 {
-	uint16_t rx = RX_RING, tx = TX_RING;
+	uint16_t rx = d->ring, tx = TX_RING;
 	int r = rte_eth_dev_adjust_nb_rx_tx_desc(c->id, &rx, &tx);
 
 	for (uint16_t q = 0; r >= 0 && q < c->queues; q++) {

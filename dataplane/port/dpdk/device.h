@@ -21,6 +21,7 @@ struct gm_device {
 	bool copies;        /* the kernel sees what we see */
 	int kernel;         /* port whose frames are the kernel's: what is not ours goes there, what it sends goes out; -1: none */
 	struct rte_mempool *pool;
+	uint16_t ring;      /* frames that may wait in a receive queue */
 	struct gm_steer *steer; /* NULL: not af_xdp, or with a program of somebody else */
 	unsigned lanes_n, pairs_n;
 	struct gm_lane *lane[GM_WORKERS_MAX];
