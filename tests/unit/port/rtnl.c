@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -277,6 +278,9 @@ Test(rtnl, learns_no_neighbour_from_a_message_that_is_not_right)
 	m = neighbour();
 	m.lladdr.nla_len = 60000;
 	cr_expect_not(learns(m), "an attribute beyond the end");
+	m = neighbour();
+	m.head.nlmsg_len = offsetof(struct message, mac);
+	cr_expect_not(learns(m), "an attribute that is cut off");
 	m = neighbour();
 	m.dst.nla_len = 3;
 	cr_expect_not(learns(m), "an attribute shorter than its head");
