@@ -21,6 +21,7 @@ static const struct row *const tables[] = {
     bench_oscore_rows,
     bench_hkdf_rows,
     bench_curve25519_rows,
+    bench_ed25519_batch_rows,
 };
 
 static const struct goal goals[] = {
@@ -30,6 +31,10 @@ static const struct goal goals[] = {
     {"hkdf_context", 64, 16, GM_CPU_AVX512, "AVX-512"},
     {"ed25519_verify", 16, 8, GM_CPU_AVX512 | GM_CPU_IFMA, "AVX-512 IFMA"},
     {"ed25519_verify", 64, 8.5, GM_CPU_AVX512 | GM_CPU_IFMA, "AVX-512 IFMA"},
+    {"ed25519_verify_batch", 64, 13, GM_CPU_AVX512 | GM_CPU_IFMA, "AVX-512 IFMA"},
+    {"ed25519_verify_batch", 256, 18, GM_CPU_AVX512 | GM_CPU_IFMA, "AVX-512 IFMA"},
+    {"ed25519_verify_batch", 1024, 24, GM_CPU_AVX512 | GM_CPU_IFMA, "AVX-512 IFMA"},
+    {"ed25519_verify_batch_cached", 1024, 28, GM_CPU_AVX512 | GM_CPU_IFMA, "AVX-512 IFMA"},
     {"ed25519_sign", 64, 13, GM_CPU_AVX512 | GM_CPU_IFMA, "AVX-512 IFMA"},
     {"ed25519_keygen", 64, 14, GM_CPU_AVX512 | GM_CPU_IFMA, "AVX-512 IFMA"},
     {"x25519", 64, 5.5, GM_CPU_AVX512 | GM_CPU_IFMA, "AVX-512 IFMA"},

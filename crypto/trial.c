@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "trial.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define JOBS 17u /* more than two groups of eight, or one of sixteen */
@@ -20,49 +21,100 @@ static void draw(struct inputs *in)
 	gm_random_from(in, sizeof(*in), seed);
 }
 
-bool gm_ed25519_trial(const struct gm_ed25519_variant *v)
+/* Keys and signatures of the library, and whether v's are the same */
+static bool make_signatures(const struct gm_ed25519_variant *v, const struct inputs *in, uint8_t (*pub)[32], uint8_t (*sig)[64])
 {
-	static struct inputs in;
-	uint8_t pub[2][JOBS][32], sig[2][JOBS][64];
-	struct gm_ed25519_job verify[JOBS];
+	uint8_t own_pub[JOBS][32], own_sig[JOBS][64];
 
-	draw(&in);
 	for (unsigned way = 0; way < 2; way++) {
 		const struct gm_ed25519_variant *by = way ? v : &gm_ed25519_sodium;
 		struct gm_ed25519_public_job public[JOBS];
 		struct gm_ed25519_sign_job sign[JOBS];
 		for (unsigned i = 0; i < JOBS; i++) {
-			public[i] = (struct gm_ed25519_public_job){in.seed[i], pub[way][i]};
-			sign[i] = (struct gm_ed25519_sign_job){in.seed[i], pub[0][i], in.text[i], TEXT - i, sig[way][i]};
+			public[i] = (struct gm_ed25519_public_job){in->seed[i], way ? own_pub[i] : pub[i]};
+			sign[i] = (struct gm_ed25519_sign_job){in->seed[i], pub[i], in->text[i], TEXT - i,
+			                                       way ? own_sig[i] : sig[i]};
 		}
 		by->public(public, JOBS);
 		by->sign(sign, JOBS);
 	}
-	bool same = memcmp(pub[0], pub[1], sizeof(pub[0])) == 0 && memcmp(sig[0], sig[1], sizeof(sig[0])) == 0;
-	for (unsigned i = 0; i < JOBS; i++) {
-		verify[i] = (struct gm_ed25519_job){pub[0][i], sig[0][i], in.text[i], TEXT - i};
-		sig[0][i][i] ^= (uint8_t)(BAD >> i & 1);
-	}
-	return same && v->verify(verify, JOBS) == (ALL & ~BAD);
+	return memcmp(pub, own_pub, sizeof(own_pub)) == 0 && memcmp(sig, own_sig, sizeof(own_sig)) == 0;
 }
 
+/* As one equation: it holds with points and without, and not when a message is a byte shorter */
+static bool batch_holds(const struct gm_ed25519_variant *v, struct gm_ed25519_job *jobs, const struct inputs *in)
+{
+	struct gm_ed25519_point point[JOBS];
+	const struct gm_ed25519_point *points[JOBS];
+	struct gm_ed25519_point_job make[JOBS];
+	void *room = aligned_alloc(64, GM_ED25519_BATCH_ROOM(JOBS));
+	bool good = room != NULL;
+
+	for (unsigned i = 0; i < JOBS; i++) {
+		make[i] = (struct gm_ed25519_point_job){jobs[i].pub, &point[i]};
+		points[i] = &point[i];
+	}
+	good = good && v->points(make, JOBS) == ALL;
+	for (unsigned way = 0; good && way < 4; way++) {
+		const struct gm_ed25519_batch b = {jobs, way & 1 ? points : NULL, JOBS, in->key[way], room};
+		uint64_t hopeful[1];
+
+		jobs[JOBS - 1].msg_len -= way >> 1;
+		good = v->batch(hopeful, &b) == (way < 2) && hopeful[0] == ALL;
+		jobs[JOBS - 1].msg_len += way >> 1;
+	}
+	free(room);
+	return good;
+}
+
+bool gm_ed25519_trial(const struct gm_ed25519_variant *v)
+{
+	static struct inputs in;
+	uint8_t pub[JOBS][32], sig[JOBS][64];
+	struct gm_ed25519_job jobs[JOBS];
+
+	draw(&in);
+	if (!make_signatures(v, &in, pub, sig))
+		return false;
+	for (unsigned i = 0; i < JOBS; i++)
+		jobs[i] = (struct gm_ed25519_job){pub[i], sig[i], in.text[i], TEXT - i};
+	if (v->batch && !batch_holds(v, jobs, &in))
+		return false;
+	for (unsigned i = 0; i < JOBS; i++)
+		sig[i][i] ^= (uint8_t)(BAD >> i & 1);
+	return v->verify(jobs, JOBS) == (ALL & ~BAD);
+}
+
+/* The same secrets and images of keys; text stands for keys, of which about half are points at all, and in.seed makes some
+ * that are good */
 bool gm_x25519_trial(const struct gm_x25519_variant *v)
 {
 	static struct inputs in;
-	uint8_t out[2][JOBS][32];
-	uint64_t good[2];
+	uint8_t secret[2][JOBS][32], image[2][JOBS][32], pub[JOBS][32];
+	uint64_t agreed[2], mapped[2];
 
 	draw(&in);
 	memset(in.key[3], 0, 32); /* of small order */
-	for (unsigned way = 0; way < 2; way++) {
-		struct gm_x25519_job job[JOBS];
-		for (unsigned i = 0; i < JOBS; i++)
-			job[i] = (struct gm_x25519_job){in.seed[i], in.key[i], out[way][i]};
-		good[way] = (way ? v : &gm_x25519_sodium)->agree(job, JOBS);
+	memset(secret, 0, sizeof(secret));
+	for (unsigned i = 0; i < JOBS; i++) {
+		gm_ed25519_public(pub[i], in.seed[i]);
+		if (i % 3 == 0)
+			memcpy(pub[i], in.text[i], sizeof(pub[i]));
 	}
-	bool same = good[0] == good[1];
+	for (unsigned way = 0; way < 2; way++) {
+		const struct gm_x25519_variant *by = way ? v : &gm_x25519_sodium;
+		struct gm_x25519_map_job map[JOBS];
+		struct gm_x25519_job job[JOBS];
+		for (unsigned i = 0; i < JOBS; i++) {
+			job[i] = (struct gm_x25519_job){in.seed[i], in.key[i], secret[way][i]};
+			map[i] = (struct gm_x25519_map_job){pub[i], image[way][i]};
+		}
+		agreed[way] = by->agree(job, JOBS);
+		mapped[way] = by->map(map, JOBS);
+	}
+	bool same = agreed[0] == agreed[1] && mapped[0] == mapped[1] && memcmp(image[0], image[1], sizeof(image[0])) == 0;
 	for (unsigned i = 0; i < JOBS; i++)
-		same = same && (!(good[0] >> i & 1) || memcmp(out[0][i], out[1][i], 32) == 0);
+		same = same && (!(agreed[0] >> i & 1) || memcmp(secret[0][i], secret[1][i], 32) == 0);
 	return same;
 }
 

@@ -251,7 +251,8 @@ static const struct way open_ways[] = {
 
 /* size 0: 16 to 215 bytes and AADs of 20 to 40, mixed in each call */
 const struct row bench_ccm_rows[] = {
-    SEAL(1, 100, false), SEAL(8, 100, false),  SEAL(16, 100, true),   SEAL(64, 16, false), SEAL(64, 100, true),
-    SEAL(64, 200, true), SEAL(64, 512, false), SEAL(64, 1024, false), SEAL(64, 0, true),   OPEN(1, 100, false),
+    SEAL(1, 100, false), SEAL(2, 100, false), SEAL(3, 100, false), SEAL(4, 100, false), SEAL(1, 16, false), SEAL(2, 16, false),
+    SEAL(1, 1024, false), SEAL(3, 1024, false), SEAL(8, 100, false),  SEAL(16, 100, true),   SEAL(64, 16, false), SEAL(64, 100, true),
+    SEAL(64, 200, true), SEAL(64, 512, false), SEAL(64, 1024, false), SEAL(64, 0, true),   OPEN(1, 100, false), OPEN(2, 100, false), OPEN(3, 100, false),
     OPEN(16, 100, true), OPEN(64, 100, true),  OPEN(64, 1024, false), OPEN(64, 0, false),  {0},
 };

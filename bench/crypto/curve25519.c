@@ -79,7 +79,17 @@ static void sodium_x25519(void *work, const void *arg)
 			bench_wrong("libsodium x25519");
 }
 
-/* ---- ours */
+static void sodium_map(void *work, const void *arg)
+{
+	struct work *w = work;
+
+	(void)arg;
+	for (unsigned i = 0; i < w->n; i++)
+		if (crypto_sign_ed25519_pk_to_curve25519(w->out[i], w->pub[i]) != 0)
+			bench_wrong("libsodium map");
+}
+
+/* ---- ours: as the doors do it, small numbers left to libsodium */
 
 static void verify(void *work, const void *arg)
 {
@@ -89,7 +99,7 @@ static void verify(void *work, const void *arg)
 
 	for (unsigned i = 0; i < w->n; i++)
 		job[i] = (struct gm_ed25519_job){w->pub[i], w->sig[i], w->msg + i * w->size, w->size};
-	if (v->verify(job, w->n) != all_of(w->n))
+	if (gm_ed25519_verify_by(v, job, w->n) != all_of(w->n))
 		bench_wrong(v->name);
 }
 
@@ -102,7 +112,7 @@ static void verify_bad(void *work, const void *arg)
 
 	for (unsigned i = 0; i < w->n; i++)
 		job[i] = (struct gm_ed25519_job){w->pub[i], w->sig[i], w->msg + i * w->size, w->size - 1};
-	if (v->verify(job, w->n) != 0)
+	if (gm_ed25519_verify_by(v, job, w->n) != 0)
 		bench_wrong(v->name);
 }
 
@@ -140,7 +150,19 @@ static void x25519(void *work, const void *arg)
 
 	for (unsigned i = 0; i < w->n; i++)
 		job[i] = (struct gm_x25519_job){w->seed[i], w->peer[i], w->out[i]};
-	if (v->agree(job, w->n) != all_of(w->n))
+	if (gm_x25519_agree_by(v, job, w->n) != all_of(w->n))
+		bench_wrong(v->name);
+}
+
+static void map(void *work, const void *arg)
+{
+	const struct gm_x25519_variant *v = arg;
+	struct gm_x25519_map_job job[GM_BATCH_MAX];
+	struct work *w = work;
+
+	for (unsigned i = 0; i < w->n; i++)
+		job[i] = (struct gm_x25519_map_job){w->pub[i], w->out[i]};
+	if (gm_x25519_map_by(v, job, w->n) != all_of(w->n))
 		bench_wrong(v->name);
 }
 
@@ -152,10 +174,10 @@ static bool has_ifma(void)
 
 static bool has_avx512(void)
 {
-	return gm_ed25519_emulated.usable();
+	return gm_ed25519_avx512.usable();
 }
 #define WAYS(run, of)                                                                                                  \
-	{{"ifma", has_ifma, run, &of##_ifma}, {"avx512 for ifma", has_avx512, run, &of##_emulated},                    \
+	{{"ifma", has_ifma, run, &of##_ifma}, {"avx512", has_avx512, run, &of##_avx512},                               \
 	 {"portable", NULL, run, &of##_sodium}, {0}}
 #else
 #define WAYS(run, of) {{"portable", NULL, run, &of##_sodium}, {0}}
@@ -166,17 +188,24 @@ static const struct way verify_bad_ways[] = WAYS(verify_bad, gm_ed25519);
 static const struct way sign_ways[] = WAYS(sign, gm_ed25519);
 static const struct way keygen_ways[] = WAYS(keygen, gm_ed25519);
 static const struct way x25519_ways[] = WAYS(x25519, gm_x25519);
+static const struct way map_ways[] = WAYS(map, gm_x25519);
 
 #define ROW(name, n, size, quick, base, ways) {name, n, size, quick, make, {"libsodium", NULL, base, NULL}, ways}
 
 const struct row bench_curve25519_rows[] = {
     ROW("ed25519_verify", 1, 100, false, sodium_verify, verify_ways),
+    ROW("ed25519_verify", 2, 100, false, sodium_verify, verify_ways),
+    ROW("ed25519_verify", 3, 100, false, sodium_verify, verify_ways),
     ROW("ed25519_verify", 16, 100, false, sodium_verify, verify_ways),
     ROW("ed25519_verify", 64, 100, true, sodium_verify, verify_ways),
     ROW("ed25519_verify_bad", 64, 100, true, sodium_verify, verify_bad_ways),
+    ROW("ed25519_sign", 2, 100, false, sodium_sign, sign_ways),
     ROW("ed25519_sign", 8, 100, false, sodium_sign, sign_ways),
     ROW("ed25519_sign", 64, 100, true, sodium_sign, sign_ways),
     ROW("ed25519_keygen", 64, 0, true, sodium_keygen, keygen_ways),
+    ROW("x25519", 4, 0, false, sodium_x25519, x25519_ways),
     ROW("x25519", 64, 0, true, sodium_x25519, x25519_ways),
+    ROW("ed25519_to_x25519", 3, 0, false, sodium_map, map_ways),
+    ROW("ed25519_to_x25519", 64, 0, true, sodium_map, map_ways),
     {0},
 };

@@ -37,7 +37,8 @@ struct goal {
 };
 
 /* each ends with a row without a name */
-extern const struct row bench_ccm_rows[], bench_oscore_rows[], bench_hkdf_rows[], bench_curve25519_rows[];
+extern const struct row bench_ccm_rows[], bench_oscore_rows[], bench_hkdf_rows[], bench_curve25519_rows[],
+    bench_ed25519_batch_rows[];
 
 /* ---- for the files of rows */
 

@@ -2,10 +2,13 @@
 #include "trial.h"
 #include "ed25519/tables.h"
 
+#define GROUP 8u /* jobs that cost a variant with lanes as much as one */
+
 /* fastest first; the last one is usable everywhere */
 static const struct gm_ed25519_variant *const variants[] = {
 #ifdef __x86_64__
     &gm_ed25519_ifma,
+    &gm_ed25519_avx512,
 #endif
     &gm_ed25519_sodium,
 };
@@ -30,17 +33,58 @@ void gm_ed25519_use(const struct gm_ed25519_variant *variant)
 		gm_ed25519_pick();
 }
 
+/* Of n jobs those that lanes do: all but a last group of fewer than least, which libsodium has done sooner. */
+static unsigned in_lanes(unsigned n, unsigned least)
+{
+	return n % GROUP < least ? n - n % GROUP : n;
+}
+
+uint64_t gm_ed25519_verify_by(const struct gm_ed25519_variant *v, const struct gm_ed25519_job *jobs, unsigned n)
+{
+	const unsigned first = in_lanes(n, v->least.verify);
+	uint64_t good = first > 0 ? v->verify(jobs, first) : 0;
+
+	if (first < n)
+		good |= gm_ed25519_sodium.verify(jobs + first, n - first) << first;
+	return good;
+}
+
 uint64_t gm_ed25519_verify(const struct gm_ed25519_job *jobs, unsigned n)
 {
-	return chosen->verify(jobs, n);
+	return gm_ed25519_verify_by(chosen, jobs, n);
 }
 
 void gm_ed25519_sign(const struct gm_ed25519_sign_job *jobs, unsigned n)
 {
-	chosen->sign(jobs, n);
+	const unsigned first = in_lanes(n, chosen->least.sign);
+
+	if (first > 0)
+		chosen->sign(jobs, first);
+	if (first < n)
+		gm_ed25519_sodium.sign(jobs + first, n - first);
 }
 
 void gm_ed25519_public_many(const struct gm_ed25519_public_job *jobs, unsigned n)
 {
-	chosen->public(jobs, n);
+	const unsigned first = in_lanes(n, chosen->least.sign);
+
+	if (first > 0)
+		chosen->public(jobs, first);
+	if (first < n)
+		gm_ed25519_sodium.public(jobs + first, n - first);
+}
+
+unsigned gm_ed25519_verify_batch(uint64_t *good, const struct gm_ed25519_batch *batch)
+{
+	return gm_ed25519_batch_by(chosen, good, batch);
+}
+
+uint64_t gm_ed25519_points_from_keys(const struct gm_ed25519_point_job *jobs, unsigned n)
+{
+	const unsigned first = in_lanes(n, chosen->least.verify);
+	uint64_t good = first > 0 ? chosen->points(jobs, first) : 0;
+
+	if (first < n)
+		good |= gm_ed25519_single_points(jobs + first, n - first) << first;
+	return good;
 }

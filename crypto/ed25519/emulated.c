@@ -2,28 +2,12 @@
 #ifdef __x86_64__
 #define GM_LANES_EMULATED
 #include "cpu.h"
-#include "ed25519/sign_lanes.h"
-#include "ed25519/verify_lanes.h"
+#include "ed25519/variant_lanes.h"
 
 static bool usable(void)
 {
 	return gm_cpu_has(GM_CPU_AVX2 | GM_CPU_AVX512);
 }
 
-static uint64_t verify(const struct gm_ed25519_job *jobs, unsigned n)
-{
-	return verify_lanes(jobs, n);
-}
-
-static void sign(const struct gm_ed25519_sign_job *jobs, unsigned n)
-{
-	sign_lanes(jobs, n);
-}
-
-static void public(const struct gm_ed25519_public_job *jobs, unsigned n)
-{
-	public_lanes(jobs, n);
-}
-
-const struct gm_ed25519_variant gm_ed25519_emulated = {"emulated", usable, verify, sign, public};
+const struct gm_ed25519_variant gm_ed25519_emulated = {.name = "emulated", .usable = usable, LANE_WORK};
 #endif

@@ -51,7 +51,8 @@ static void public(const struct gm_ed25519_public_job *jobs, unsigned n)
 		gm_ed25519_public(jobs[i].pub, jobs[i].seed);
 }
 
-const struct gm_ed25519_variant gm_ed25519_sodium = {"sodium", always, verify, sign, public};
+const struct gm_ed25519_variant gm_ed25519_sodium = {
+    .name = "sodium", .usable = always, .verify = verify, .sign = sign, .public = public, .points = gm_ed25519_single_points};
 
 void gm_ed25519_public(uint8_t pub[static GM_ED25519_PUB], const uint8_t seed[static GM_ED25519_SEED])
 {

@@ -47,7 +47,7 @@ LANE_HOT struct fe fe_carry(struct fe a)
 	const vec m = v_set1(M51);
 	struct fe r;
 
-	r.v[0] = v_madd52lo(v_and(a.v[0], m), v_shr(a.v[4], 51), v_set1(19));
+	r.v[0] = v_madd_short(v_and(a.v[0], m), v_shr(a.v[4], 51), v_set1(19));
 #pragma GCC unroll 4
 	for (unsigned i = 1; i < 5; i++)
 		r.v[i] = v_add(v_and(a.v[i], m), v_shr(a.v[i - 1], 51));
@@ -106,6 +106,9 @@ LANE_HOT struct fe fe_fold(const vec column[static 10])
 	return fe_carry(r);
 }
 
+#ifdef LANES_MUL32
+#include "field/fe_halves.h"
+#else
 /* factor * factor -> carried. A product of two limbs has 104 bits; its low half belongs to column i + j, and its high
  * half, 2^52 = 2 * 2^51, twice to the next. Low halves are < 2^52, at most 5 in a column; so are high ones. */
 LANE_LONG struct fe fe_mul(struct fe a, struct fe b)
@@ -154,6 +157,8 @@ LANE_LONG struct fe fe_sq(struct fe a)
 	}
 	return fe_fold(column);
 }
+
+#endif
 
 /* carried * c -> carried, for c < 2^20. The high halves are < 2^20, the low ones < 2^52. */
 LANE_HOT struct fe fe_scale(struct fe a, uint64_t c)

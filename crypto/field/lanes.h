@@ -5,8 +5,9 @@
  * for each back end. A file chooses its back end before it includes anything of these:
  *
  *	GM_LANES_IFMA      8 lanes, AVX-512 F, DQ, BW, VL and IFMA
- *	GM_LANES_EMULATED  8 lanes, the same instructions but those of IFMA, which are put together from others: for
- *	                   tests on machines without them
+ *	GM_LANES_AVX512    8 lanes, the same without IFMA: limbs are multiplied in halves (field/fe_halves.h)
+ *	GM_LANES_EMULATED  8 lanes of AVX-512 with IFMA's instructions put together from others, one by one: for tests of
+ *	                   the code for IFMA on machines without it
  *	GM_LANES_PLAIN n   n lanes (8 or 1) in plain C
  *
  * No operation branches or takes an address by what is in the lanes, but for v_rows_get() and v_rows_put(), whose
@@ -23,13 +24,18 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are read from b
 #define LANE_FN static inline __attribute__((unused))
 #define M52 ((UINT64_C(1) << 52) - 1)
 
-#if defined(GM_LANES_IFMA) || defined(GM_LANES_EMULATED)
+#if defined(GM_LANES_IFMA) || defined(GM_LANES_AVX512) || defined(GM_LANES_EMULATED)
 
 #include <immintrin.h>
 
 #define LANES 8u
+#ifdef GM_LANES_AVX512
+#define LANES_MUL32 /* what multiplies best is 32 bits by 32 */
+#endif
 #define LANE_HOT static inline __attribute__((unused, always_inline))
-#ifdef GM_LANES_SHORT /* a build with sanitizers: with their checks inside, copies cost minutes of compiling */
+/* In a build with sanitizers copies with their checks inside cost minutes of compiling; without IFMA a multiplication has
+ * 300 instructions, and code without loops or calls comes too slowly out of the decoder: a fifth of the speed is lost. */
+#if defined(GM_LANES_SHORT) || !defined(GM_LANES_IFMA)
 #define LANE_LONG static __attribute__((unused, noinline))
 #else
 #define LANE_LONG LANE_HOT
@@ -102,8 +108,20 @@ LANE_FN vec v_mul(vec a, vec b)
 	return _mm512_mullo_epi64(a, b);
 }
 
-/* acc plus the low, or the high, half of the product of 104 bits of the low 52 bits of a and b */
+/* of the low 32 bits of each */
+LANE_FN vec v_mul32(vec a, vec b)
+{
+	return _mm512_mul_epu32(a, b);
+}
+
+/* acc plus the low, or the high, half of the product of 104 bits of the low 52 bits of a and b; and acc plus a product
+ * < 2^52 of numbers < 2^32 */
 #ifdef GM_LANES_IFMA
+LANE_FN vec v_madd_short(vec acc, vec a, vec b)
+{
+	return _mm512_madd52lo_epu64(acc, a, b);
+}
+
 LANE_FN vec v_madd52lo(vec acc, vec a, vec b)
 {
 	return _mm512_madd52lo_epu64(acc, a, b);
@@ -114,6 +132,11 @@ LANE_FN vec v_madd52hi(vec acc, vec a, vec b)
 	return _mm512_madd52hi_epu64(acc, a, b);
 }
 #else
+LANE_FN vec v_madd_short(vec acc, vec a, vec b)
+{
+	return v_add(acc, v_mul32(a, b));
+}
+
 LANE_FN vec v_madd52lo(vec acc, vec a, vec b)
 {
 	return v_add(acc, v_and(v_mul(v_and(a, v_set1(M52)), v_and(b, v_set1(M52))), v_set1(M52)));
@@ -169,6 +192,12 @@ LANE_FN vec v_majority(vec a, vec b, vec c)
 LANE_FN vec v_xor3(vec a, vec b, vec c)
 {
 	return _mm512_ternarylogic_epi64(a, b, c, 0x96);
+}
+
+/* byte i of a word in lane i, with its sign */
+LANE_FN vec v_signed_bytes(uint64_t word)
+{
+	return _mm512_cvtepi8_epi64(_mm_cvtsi64_si128((long long)word));
 }
 
 /* table[index] for an index of 0 to 15 in each lane; always reads the whole table */
@@ -334,6 +363,18 @@ LANE_FN vec v_mul(vec a, vec b)
 	return a;
 }
 
+LANE_FN vec v_mul32(vec a, vec b)
+{
+	EACH(i) a.w[i] = (uint64_t)(uint32_t)a.w[i] * (uint32_t)b.w[i];
+	return a;
+}
+
+LANE_FN vec v_madd_short(vec acc, vec a, vec b)
+{
+	EACH(i) acc.w[i] += a.w[i] * b.w[i];
+	return acc;
+}
+
 LANE_FN vec v_madd52lo(vec acc, vec a, vec b)
 {
 	EACH(i) acc.w[i] += (uint64_t)((unsigned __int128)(a.w[i] & M52) * (b.w[i] & M52)) & M52;
@@ -394,6 +435,14 @@ LANE_FN vec v_majority(vec a, vec b, vec c)
 LANE_FN vec v_xor3(vec a, vec b, vec c)
 {
 	return v_xor(a, v_xor(b, c));
+}
+
+LANE_FN vec v_signed_bytes(uint64_t word)
+{
+	vec r;
+
+	EACH(i) r.w[i] = (uint64_t)(int64_t)(int8_t)(uint8_t)(word >> 8 * i);
+	return r;
 }
 
 LANE_FN vec v_pick16(const uint64_t table[static 16], vec index)

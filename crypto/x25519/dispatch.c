@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "trial.h"
 
+#define GROUP 8u /* jobs that cost a variant with lanes as much as one */
+
 /* fastest first; the last one is usable everywhere */
 static const struct gm_x25519_variant *const variants[] = {
 #ifdef __x86_64__
     &gm_x25519_ifma,
+    &gm_x25519_avx512,
 #endif
     &gm_x25519_sodium,
 };
@@ -20,7 +23,38 @@ void gm_x25519_pick(void)
 	chosen = variants[i];
 }
 
+/* Of n jobs those that lanes do: all but a last group of fewer than least, which libsodium has done sooner. */
+static unsigned in_lanes(unsigned n, unsigned least)
+{
+	return n % GROUP < least ? n - n % GROUP : n;
+}
+
+uint64_t gm_x25519_agree_by(const struct gm_x25519_variant *v, const struct gm_x25519_job *jobs, unsigned n)
+{
+	const unsigned first = in_lanes(n, v->least);
+	uint64_t good = first > 0 ? v->agree(jobs, first) : 0;
+
+	if (first < n)
+		good |= gm_x25519_sodium.agree(jobs + first, n - first) << first;
+	return good;
+}
+
+uint64_t gm_x25519_map_by(const struct gm_x25519_variant *v, const struct gm_x25519_map_job *jobs, unsigned n)
+{
+	const unsigned first = in_lanes(n, v->least);
+	uint64_t good = first > 0 ? v->map(jobs, first) : 0;
+
+	if (first < n)
+		good |= gm_x25519_sodium.map(jobs + first, n - first) << first;
+	return good;
+}
+
 uint64_t gm_x25519_many(const struct gm_x25519_job *jobs, unsigned n)
 {
-	return chosen->agree(jobs, n);
+	return gm_x25519_agree_by(chosen, jobs, n);
+}
+
+uint64_t gm_ed25519_to_x25519_pub_many(const struct gm_x25519_map_job *jobs, unsigned n)
+{
+	return gm_x25519_map_by(chosen, jobs, n);
 }

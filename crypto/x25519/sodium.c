@@ -42,4 +42,17 @@ static uint64_t agree(const struct gm_x25519_job *jobs, unsigned n)
 	return good;
 }
 
-const struct gm_x25519_variant gm_x25519_sodium = {"sodium", always, agree};
+static uint64_t map(const struct gm_x25519_map_job *jobs, unsigned n)
+{
+	uint64_t good = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (gm_ed25519_to_x25519_pub(jobs[i].out, jobs[i].pub))
+			good |= UINT64_C(1) << i;
+		else
+			memset(jobs[i].out, 0, GM_X25519_KEY);
+	}
+	return good;
+}
+
+const struct gm_x25519_variant gm_x25519_sodium = {"sodium", always, agree, map, .least = 0};

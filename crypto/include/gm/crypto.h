@@ -196,6 +196,12 @@ uint64_t gm_x25519_many(const struct gm_x25519_job *jobs, unsigned n);
 /* Montgomery form of an Ed25519 key; false for y = 1 or y = -1, small order, or a point off the curve.
  *                                                        draft-ietf-core-oscore-groupcomm §2.5.1 */
 bool gm_ed25519_to_x25519_pub(uint8_t out[static GM_X25519_KEY], const uint8_t pub[static GM_ED25519_PUB]);
+struct gm_x25519_map_job {
+	const uint8_t *pub; /* GM_ED25519_PUB bytes */
+	uint8_t *out;       /* GM_X25519_KEY bytes; zeros where the answer is false */
+};
+/* The same for up to GM_BATCH_MAX keys: bit i is set where jobs[i] has an image. */
+uint64_t gm_ed25519_to_x25519_pub_many(const struct gm_x25519_map_job *jobs, unsigned n);
 void gm_ed25519_to_x25519_priv(uint8_t out[static GM_X25519_KEY], const uint8_t seed[static GM_ED25519_SEED]);
 
 /* ---- AES-CCM-16-64-128, many messages at once ------------------------------------ RFC 9053 §4.2 */

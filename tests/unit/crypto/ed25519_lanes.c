@@ -14,6 +14,7 @@ static const struct gm_ed25519_variant *const variants[] = {
     &gm_ed25519_plain,
 #ifdef __x86_64__
     &gm_ed25519_emulated,
+    &gm_ed25519_avx512,
     &gm_ed25519_ifma,
 #endif
 };
@@ -110,9 +111,10 @@ Test(ed25519_lanes, plain_decides_every_vector_among_good_and_bad_neighbours)
 #ifdef __x86_64__
 Test(ed25519_lanes, avx512_decides_every_vector_in_every_lane)
 {
-	if (!gm_ed25519_emulated.usable())
+	if (!gm_ed25519_avx512.usable())
 		cr_skip_test("no AVX-512");
-	corpus(&gm_ed25519_emulated, 8);
+	corpus(&gm_ed25519_emulated, 1);
+	corpus(&gm_ed25519_avx512, 8);
 }
 
 Test(ed25519_lanes, ifma_decides_every_vector_in_every_lane)

@@ -172,3 +172,53 @@ Test(field, reduces_512_bits_modulo_the_order_and_writes_them_as_digits)
 	}
 	BN_free(order), BN_CTX_free(ctx);
 }
+
+/* digits of a number of the least bits, in windows as batches have them: within a byte, and the number again */
+static void expect_digits(const struct sc *a, unsigned bits, unsigned width)
+{
+	const unsigned windows = (bits + width) / width;
+	vec digit[64];
+
+	cr_assert(windows <= 64);
+	sc_digits(digit, windows, width, *a);
+	EACH(lane)
+	{
+		BIGNUM *x = number(a->v, 5, lane, 52), *sum = BN_new();
+
+		BN_zero(sum);
+		for (unsigned i = windows; i-- > 0;) {
+			const int64_t d = (int64_t)digit[i].w[lane], half = INT64_C(1) << (width - 1);
+
+			cr_expect(d >= -half && d < half && d == (int8_t)d);
+			cr_assert(BN_lshift(sum, sum, (int)width));
+			cr_assert(d < 0 ? BN_sub_word(sum, (uint64_t)-d) : BN_add_word(sum, (uint64_t)d));
+		}
+		cr_expect_eq(BN_cmp(x, sum), 0, "%u bits, windows of %u, lane %u", bits, width, lane);
+		BN_free(x), BN_free(sum);
+	}
+}
+
+Test(field, writes_any_scalar_and_any_coefficient_as_digits_of_a_byte)
+{
+	for (unsigned width = 4; width <= 8; width++)
+		for (unsigned round = 0; round < 50; round++) {
+			struct sc whole, half;
+
+			EACH(lane) for (unsigned i = 0; i < 5; i++)
+			{
+				uint64_t dice[2];
+
+				gm_random(dice, sizeof(dice));
+				/* all ones in lane 0, in others random limbs among those of L, all ones and zeros */
+				whole.v[i].w[lane] = lane == 0          ? M52
+				                     : dice[0] % 4 == 0 ? sc_order_limbs[i]
+				                     : dice[0] % 4 == 1 ? M52
+				                     : dice[0] % 4 == 2 ? 0
+				                                        : dice[1] & M52;
+				half.v[i].w[lane] = i < 2 ? whole.v[i].w[lane] : i == 2 ? whole.v[i].w[lane] >> 30 : 0;
+			}
+			EACH(lane) whole.v[4].w[lane] &= (UINT64_C(1) << 45) - 1;
+			expect_digits(&whole, 253, width);
+			expect_digits(&half, 126, width);
+		}
+}

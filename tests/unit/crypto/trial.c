@@ -33,6 +33,31 @@ static void sign(const struct gm_ed25519_sign_job *jobs, unsigned n)
 		jobs[spoil - 1].sig[63] ^= 1;
 }
 
+/* a sum that does not come out though all are good, or comes out though one is bad */
+static bool batch(uint64_t *hopeful, const struct gm_ed25519_batch *b)
+{
+	return gm_ed25519_plain.batch(hopeful, b) && !spoil;
+}
+
+static bool trusting_batch(uint64_t *hopeful, const struct gm_ed25519_batch *b)
+{
+	return gm_ed25519_plain.batch(hopeful, b) || spoil;
+}
+
+static uint64_t points(const struct gm_ed25519_point_job *jobs, unsigned n)
+{
+	uint64_t mask = gm_ed25519_plain.points(jobs, n);
+	return spoil ? mask ^ UINT64_C(1) << (spoil - 1) : mask;
+}
+
+static uint64_t map(const struct gm_x25519_map_job *jobs, unsigned n)
+{
+	uint64_t mask = gm_x25519_sodium.map(jobs, n);
+	if (spoil)
+		jobs[spoil - 1].out[31] ^= 1;
+	return mask;
+}
+
 static uint64_t agree(const struct gm_x25519_job *jobs, unsigned n)
 {
 	uint64_t mask = gm_x25519_sodium.agree(jobs, n);
@@ -74,6 +99,8 @@ Test(trial, passes_those_that_compute_as_the_library_does)
 #ifdef __x86_64__
 	cr_expect(!gm_ed25519_emulated.usable() || gm_ed25519_trial(&gm_ed25519_emulated));
 	cr_expect(!gm_x25519_emulated.usable() || gm_x25519_trial(&gm_x25519_emulated));
+	cr_expect(!gm_ed25519_avx512.usable() || gm_ed25519_trial(&gm_ed25519_avx512));
+	cr_expect(!gm_x25519_avx512.usable() || gm_x25519_trial(&gm_x25519_avx512));
 	cr_expect(!gm_ed25519_ifma.usable() || gm_ed25519_trial(&gm_ed25519_ifma));
 	cr_expect(!gm_x25519_ifma.usable() || gm_x25519_trial(&gm_x25519_ifma));
 #endif
@@ -81,18 +108,24 @@ Test(trial, passes_those_that_compute_as_the_library_does)
 
 Test(trial, refuses_one_that_gets_a_single_job_wrong)
 {
-	const struct gm_ed25519_variant verifies = {"bad", always, verify, gm_ed25519_sodium.sign, gm_ed25519_sodium.public};
-	const struct gm_ed25519_variant signs = {"bad", always, gm_ed25519_sodium.verify, sign, gm_ed25519_sodium.public};
-	const struct gm_x25519_variant agrees = {"bad", always, agree};
+	struct gm_ed25519_variant verifies = gm_ed25519_sodium, signs = gm_ed25519_sodium, sums = gm_ed25519_plain,
+	                          trusts = gm_ed25519_plain, decodes = gm_ed25519_plain;
+	struct gm_x25519_variant agrees = gm_x25519_sodium, maps = gm_x25519_sodium;
 	const struct gm_ccm_variant seals = {"bad", always, seal, gm_ccm_portable.open};
 	const struct gm_ccm_variant opens = {"bad", always, gm_ccm_portable.seal, open_any};
 	const struct gm_hkdf_variant derives = {"bad", always, contexts};
 
+	verifies.verify = verify, signs.sign = sign, sums.batch = batch, trusts.batch = trusting_batch, decodes.points = points;
+	agrees.agree = agree, maps.map = map;
 	for (unsigned pass = 0; pass < 2; pass++, spoil = 17) {
 		bool good = pass == 0;
 		cr_expect_eq(gm_ed25519_trial(&verifies), good);
 		cr_expect_eq(gm_ed25519_trial(&signs), good);
+		cr_expect_eq(gm_ed25519_trial(&sums), good);
+		cr_expect_eq(gm_ed25519_trial(&trusts), good);
+		cr_expect_eq(gm_ed25519_trial(&decodes), good);
 		cr_expect_eq(gm_x25519_trial(&agrees), good);
+		cr_expect_eq(gm_x25519_trial(&maps), good);
 		cr_expect_eq(gm_ccm_trial(&seals), good);
 		cr_expect_eq(gm_ccm_trial(&opens), good);
 		cr_expect_eq(gm_hkdf_trial(&derives), good);

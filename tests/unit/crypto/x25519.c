@@ -46,6 +46,7 @@ static const struct gm_x25519_variant *const variants[] = {
     &gm_x25519_plain,
 #ifdef __x86_64__
     &gm_x25519_emulated,
+    &gm_x25519_avx512,
     &gm_x25519_ifma,
 #endif
 };
@@ -186,4 +187,91 @@ Test(x25519, refuses_to_map_a_key_with_a_component_of_small_order)
 	}
 	json_decref(file);
 	cr_expect_gt(mixed, 0);
+}
+
+/* What is picked on some processor does all, the others some. */
+static bool most(unsigned v)
+{
+#ifdef __x86_64__
+#ifdef __SANITIZE_ADDRESS__
+	return false;
+#endif
+	return variants[v] == &gm_x25519_avx512 || variants[v] == &gm_x25519_ifma;
+#else
+	return false;
+#endif
+}
+
+/* Keys of all the cases above, good ones and random bytes: each in each lane, in calls of any size. */
+Test(x25519, variants_map_keys_as_libsodium_in_any_lane_and_number)
+{
+	static const unsigned sizes[] = {64, 63, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1};
+	static uint8_t pub[1200][32], image[1200][32], out[64][32];
+	static bool good[1200];
+	json_t *file = gm_vectors_load("cctv/ed25519vectors.json"), *test;
+	const unsigned small = sizeof(refused) / sizeof(refused[0]), all = 1200;
+	size_t n;
+
+	json_array_foreach(file, n, test) gm_vectors_get(pub[n], 32, test, "key");
+	json_decref(file);
+	for (; n < all; n++) {
+		gm_random(pub[n], 32);
+		if (n % 4 == 0)
+			cr_assert_eq(gm_hex(pub[n], 32, refused[n / 4 % small].pub), 32);
+		if (n % 4 == 1)
+			gm_ed25519_public(pub[n], pub[n]);
+	}
+	for (unsigned i = 0; i < all; i++) {
+		good[i] = gm_ed25519_to_x25519_pub(image[i], pub[i]);
+		if (!good[i])
+			memset(image[i], 0, 32);
+	}
+	for (unsigned v = 0; v < sizeof(variants) / sizeof(variants[0]); v++)
+		for (unsigned from = 0, s = 0; variants[v]->usable() && from < (most(v) ? 2 * all : all / 8); s++) {
+			struct gm_x25519_map_job jobs[64];
+			uint64_t expected = 0;
+
+			n = sizes[s % (sizeof(sizes) / sizeof(sizes[0]))];
+			memset(out, 0xaa, sizeof(out));
+			for (unsigned i = 0; i < n; i++) {
+				/* 7 shares no factor with the number: neighbours come from all over */
+				const unsigned at = (from + i) * 7 % all;
+
+				jobs[i] = (struct gm_x25519_map_job){pub[at], out[i]};
+				expected |= (uint64_t)good[at] << i;
+			}
+			cr_expect_eq(variants[v]->map(jobs, (unsigned)n), expected, "%s: %u", variants[v]->name, from);
+			for (unsigned i = 0; i < n; i++)
+				cr_expect_arr_eq(out[i], image[(from + i) * 7 % all], 32, "%s: %u", variants[v]->name, from + i);
+			from += (unsigned)n;
+		}
+}
+
+/* Small numbers of jobs, and what is left of larger ones, go another way. */
+Test(x25519, answers_alike_for_any_number_of_jobs)
+{
+	static uint8_t seed[64][32], pub[64][32], out[64][32], expected[32];
+
+	gm_random(seed, sizeof(seed));
+	for (unsigned i = 0; i < 64; i++)
+		gm_ed25519_public(pub[i], seed[i]);
+	memset(pub[11], 0, 32);
+	for (unsigned n = 0; n <= 64; n += n < 20 || n > 60 ? 1 : 7) {
+		const uint64_t all = n == 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
+		struct gm_x25519_map_job map[64];
+		struct gm_x25519_job agree[64];
+
+		for (unsigned i = 0; i < n; i++)
+			map[i] = (struct gm_x25519_map_job){pub[i], out[i]};
+		cr_expect_eq(gm_ed25519_to_x25519_pub_many(map, n), all & ~(UINT64_C(1) << 11), "%u", n);
+		for (unsigned i = 0; i < n; i++)
+			if (gm_ed25519_to_x25519_pub(expected, pub[i]))
+				cr_expect_arr_eq(out[i], expected, 32, "%u of %u", i, n);
+		for (unsigned i = 0; i < n; i++)
+			agree[i] = (struct gm_x25519_job){seed[i], pub[i], out[i]};
+		cr_expect_eq(gm_x25519_many(agree, n), all & ~(UINT64_C(1) << 11), "%u", n);
+		for (unsigned i = 0; i < n; i++)
+			if (gm_x25519(expected, seed[i], pub[i]))
+				cr_expect_arr_eq(out[i], expected, 32, "%u of %u", i, n);
+	}
 }
