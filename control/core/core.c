@@ -289,7 +289,7 @@ void gm_core_request(struct gm_turn *t, const struct gm_ev_request *ev, enum gm_
 		moved(t, a, &ev->peer);
 	if (err == GM_E_OK)
 		err = (enum gm_err)ev->bad;
-	if (err == GM_E_OK && a->exp <= t->txn->wall_s)
+	if (err == GM_E_OK && gm_token_has_ended(t, a->exp))
 		err = GM_E_TOKEN_EXPIRED;
 	if (err != GM_E_OK) {
 		gm_reply_err(t, ev, err);
@@ -395,7 +395,10 @@ static void token_due(struct gm_turn *t, struct gm_timer *timer)
 
 static void bar_due(struct gm_turn *t, struct gm_timer *timer)
 {
-	gm_bar_lift(t, OWNER_OF(timer, struct gm_bar, expiry));
+	struct gm_bar *bar = OWNER_OF(timer, struct gm_bar, expiry);
+
+	gm_token_forget(t, bar->until);
+	gm_bar_lift(t, bar);
 }
 
 static void keys_due(struct gm_turn *t, struct gm_timer *timer)
@@ -410,7 +413,10 @@ static void seen_due(struct gm_turn *t, struct gm_timer *timer)
 
 static void revoked_due(struct gm_turn *t, struct gm_timer *timer)
 {
-	gm_revoked_end(t, OWNER_OF(timer, struct gm_revoked, expiry));
+	struct gm_revoked *r = OWNER_OF(timer, struct gm_revoked, expiry);
+
+	gm_token_forget(t, r->exp);
+	gm_revoked_end(t, r);
 }
 
 static void ask_due(struct gm_turn *t, struct gm_timer *timer)

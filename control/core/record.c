@@ -5,7 +5,8 @@
 #include "wire/cbor.h"
 
 #define FORM 1u
-#define NEXT_AS "next-as" /* key in META */
+#define NEXT_AS "next-as" /* keys in META */
+#define FORGOTTEN "forgotten"
 #define FORM_MEMBER 2u /* 1 had no scope and one observation */
 #define FORM_ASSOC 2u  /* 1 had no algorithm: it was ALG_OF_FORM_1 */
 #define ALG_OF_FORM_1 10u
@@ -172,6 +173,15 @@ void gm_record_put_next_as(struct gm_turn *t)
 	struct gm_out o = begin(t, 1, 32);
 
 	gm_cbor_put_uint(&o, t->core->next_as);
+	put(t, GM_OWNER_SITE, GM_TABLE_META, key, &o);
+}
+
+void gm_record_put_forgotten(struct gm_turn *t)
+{
+	struct key key = {.b = FORGOTTEN, .n = strlen(FORGOTTEN)};
+	struct gm_out o = begin(t, 1, 32);
+
+	gm_cbor_put_int(&o, t->core->forgotten);
 	put(t, GM_OWNER_SITE, GM_TABLE_META, key, &o);
 }
 
@@ -931,10 +941,13 @@ static enum gm_err load_meta(struct gm_core *c, struct gm_bytes key, struct gm_b
 {
 	struct gm_in in;
 
-	if (!gm_bytes_is(key, NEXT_AS))
+	if (!gm_bytes_is(key, NEXT_AS) && !gm_bytes_is(key, FORGOTTEN))
 		return GM_E_OK;
 	in = open_record(value, 1);
-	c->next_as = take_u32(&in, UINT32_MAX);
+	if (gm_bytes_is(key, NEXT_AS))
+		c->next_as = take_u32(&in, UINT32_MAX);
+	else
+		c->forgotten = gm_cbor_int(&in);
 	return done(&in);
 }
 

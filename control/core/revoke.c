@@ -179,8 +179,10 @@ void gm_revoked_unlisted(struct gm_turn *t, uint32_t as_id, const uint8_t hash[s
 {
 	struct gm_revoked *r = gm_revoked_find(t->core, as_id, hash);
 
-	if (r && r->exp > 0 && r->exp <= t->txn->wall_s)
-		gm_revoked_end(t, r);
+	if (!r || r->exp <= 0 || !gm_token_has_ended(t, r->exp))
+		return;
+	gm_token_forget(t, r->exp);
+	gm_revoked_end(t, r);
 }
 
 enum gm_err gm_core_revoke(struct gm_core *core, struct gm_txn *txn, struct gm_bytes hash, unsigned *evicted)

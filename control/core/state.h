@@ -251,6 +251,7 @@ struct gm_core {
 	struct gm_asks *asks;
 	uint32_t watch_serial; /* of asks about lists of revoked tokens */
 	uint64_t revoked_serial; /* age that the next hash gets */
+	int64_t forgotten; /* tokens that ended so early have, whatever the clock says: what kept them out is forgotten */
 	struct gm_group **groups;
 	uint32_t groups_n, groups_cap; /* places; a deleted group leaves a hole that is used again */
 	uint64_t lease[GM_SHARDS];
@@ -368,6 +369,9 @@ void gm_token_event(struct gm_turn *t, const struct gm_ev_token *ev);
 /* claims: what an authorization server said of a token that was introspected; p == NULL: it is a CWT */
 void gm_token_decide(struct gm_turn *t, const struct gm_ev_token *ev, struct gm_bytes claims);
 void gm_token_rights(struct gm_turn *t, struct gm_call *call);
+/* What kept a token out that ended at exp goes: the token stays ended, also when the clock is set back. */
+void gm_token_forget(struct gm_turn *t, int64_t exp);
+bool gm_token_has_ended(const struct gm_turn *t, int64_t exp);
 enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, struct gm_assoc **out);
 void gm_token_seen_drop(struct gm_turn *t, uint32_t as_id); /* all of an authorization server */
 void gm_token_seen_move(struct gm_turn *t, uint32_t from, uint32_t to); /* and which have ended */
@@ -483,6 +487,7 @@ void gm_evict_all_of(struct gm_turn *t, struct gm_ident *ident, enum gm_err noti
 
 /* record.c: stored forms. put_: into the turn's changes; load_: CORRUPT */
 void gm_record_put_as(struct gm_turn *t, const struct gm_as *as);
+void gm_record_put_forgotten(struct gm_turn *t);
 void gm_record_put_next_as(struct gm_turn *t);
 void gm_record_put_group(struct gm_turn *t, const struct gm_group *g);
 void gm_record_put_stale(struct gm_turn *t, const struct gm_group *g, uint32_t chunk); /* of the current version */

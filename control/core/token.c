@@ -197,6 +197,19 @@ static enum gm_err check_exi(struct gm_turn *t, const struct gm_ev_token *ev, co
 	return GM_E_OK;
 }
 
+void gm_token_forget(struct gm_turn *t, int64_t exp)
+{
+	if (exp <= t->core->forgotten)
+		return;
+	t->core->forgotten = exp;
+	gm_record_put_forgotten(t);
+}
+
+bool gm_token_has_ended(const struct gm_turn *t, int64_t exp)
+{
+	return exp <= t->txn->wall_s || exp <= t->core->forgotten;
+}
+
 static enum gm_err check_time(struct gm_turn *t, const struct gm_ev_token *ev, const struct gm_as *as,
                               struct verdict *v)
 {
@@ -205,7 +218,7 @@ static enum gm_err check_time(struct gm_turn *t, const struct gm_ev_token *ev, c
 		return GM_E_TOKEN_CLAIMS;
 	if (ev->exi >= 0)
 		GM_TRY(check_exi(t, ev, as, v));
-	if (v->exp <= t->txn->wall_s)
+	if (gm_token_has_ended(t, v->exp))
 		return GM_E_TOKEN_EXPIRED;
 	return ev->nbf > t->txn->wall_s ? GM_E_TOKEN_EARLY : GM_E_OK;
 }
@@ -228,6 +241,8 @@ static enum gm_err check_revoked(struct gm_turn *t, const struct gm_ev_token *ev
 		return err;
 	if (err == GM_E_OK)
 		start_counter(t, ev, v); /* else exi would count from a later post, when the hash is forgotten */
+	if (err == GM_E_TOKEN_EXPIRED)
+		gm_token_forget(t, v->exp);
 	for (unsigned i = 0; i < n; i++) {
 		if (err == GM_E_TOKEN_EXPIRED)
 			gm_revoked_end(t, found[i]);

@@ -476,6 +476,21 @@ Test(revoked, token_ends_the_membership_and_is_refused_until_it_would_have_ended
 	cr_expect_eq(post(&t), GM_E_TOKEN_EXPIRED);
 }
 
+/* What keeps a token out is forgotten with its end, and a clock that is set back makes it good again. */
+Test(revoked, token_whose_hash_is_forgotten_stays_ended_when_the_clock_is_set_back)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ);
+	struct rig_token t = rig_token_of(&c);
+
+	cr_expect_eq(revoke(&c), 1u);
+	rig_pass(&rig, 86401000);
+	cr_expect_eq(kept(), 0u);
+	rig.wall_s -= 60;
+	cr_expect_eq(post(&t), GM_E_TOKEN_EXPIRED);
+	rig_restart(&rig);
+	cr_expect_eq(post(&t), GM_E_TOKEN_EXPIRED, "also after a stop");
+}
+
 Test(revoked, token_that_was_never_seen_is_kept_until_it_comes_and_has_ended)
 {
 	rig_pass(&rig, 1000);
