@@ -97,12 +97,24 @@ uint32_t sim_node_of(struct sim *s, uint16_t group, const char *name)
 	return m->nodes++;
 }
 
+/* As the member names it. One that no commit has shown came and went in one turn. */
+static uint32_t node_of(struct sim *s, const struct gm_member *m)
+{
+	uint32_t before = s->model.nodes, at = sim_node_of(s, m->group, m->node);
+
+	if (at == before) {
+		s->model.node[at].state = SIM_GONE;
+		s->model.node[at].gone_version = m->has_next ? m->next.version : m->keys.version;
+	}
+	return at;
+}
+
 /* An answer to a Join or a renewal has come: the member has this Sender ID. */
 void sim_model_joined(struct sim *s, unsigned member, bool renewal)
 {
 	struct sim_member *sm = &s->member[member];
 	struct gm_member *m = &sm->m;
-	uint32_t at = sim_node_of(s, m->group, m->node);
+	uint32_t at = node_of(s, m);
 	struct sim_node *n = &s->model.node[at];
 
 	if (n->member != SIM_MEMBERS && (n->member != member || n->ident != sm->idents))
@@ -350,13 +362,8 @@ static void no_stale_peers(struct sim *s, const struct gm_member *m)
 static void may_know(struct sim *s, unsigned member)
 {
 	const struct sim_member *sm = &s->member[member];
-	uint32_t before = s->model.nodes, own = sim_node_of(s, sm->m.group, sm->m.node);
-	uint64_t until = 0;
+	uint64_t until = s->model.node[node_of(s, &sm->m)].gone_version;
 
-	if (own == before) { /* it joined and went in one turn */
-		s->model.node[own].state = SIM_GONE;
-		s->model.node[own].gone_version = until = sm->m.keys.version;
-	}
 	for (uint32_t i = 0; i < s->model.nodes; i++) {
 		const struct sim_node *n = &s->model.node[i];
 		if (n->member == member && n->ident == sm->idents && n->group == sm->m.group && n->gone_version > until)
