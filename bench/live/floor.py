@@ -54,7 +54,8 @@ class Floor:
             self.load.hear()  # it is ready
         with subprocess.Popen(near, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             if self.what == 'serve':
-                process.stderr.readline()  # it says that it listens
+                while (line := process.stderr.readline()) and line != 'listening\n':
+                    pass  # DPDK has much to say before
                 self.load.tell(command)
             peer = self.load.hear()
             out, err = process.communicate()
