@@ -31,8 +31,8 @@ STAGES = (
     ('sleep', r'(do_nanosleep|hrtimer_nanosleep|schedule|io_cqring_wait|uring_wait|mmsg_wait|sleep_a_while|do_sys_poll'
               r'|ppoll|eventfd_write|__wake_up\w*)'),
     ('credential', r'(gm_cred_pub\w*|gm_ed25519_to_x25519_pub|check_cred)'),
-    ('verify', r'(gm_ed25519_verify\w*|gm_proof_verify\w*|verify_joins)'),
-    ('sign', r'(gm_ed25519_sign\w*|gm_proof_make\w*|sign_all)'),
+    ('verify', r'(gm_ed25519_\w*verify\w*|gm_proofs?_verify\w*|_?crypto_sign\w*verify\w*|gm_verify)'),
+    ('sign', r'(gm_ed25519_sign\w*|_?crypto_sign\w*_detached|gm_proof_make\w*|sign_all)'),
     ('derive', r'(gm_hkdf\w*|gm_oscore_derive\w*|gm_oscore_keys\w*)'),
     ('token', r'(gm_token\w*|gm_cwt\w*|gm_cose\w*)'),
     ('open', r'(gm_aead_open\w*|gm_ccm_open\w*|gm_oscore_unwrap\w*)'),
