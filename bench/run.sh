@@ -6,6 +6,7 @@
 #   bench/run.sh rekey|join|storm|read [--port uring|mmsg|dpdk] [--members N] [--runs R] [--plot FILE.svg] [--budget]
 #                                                gmd, gmas and gmload, each run next to its floor; --budget: where cycles go
 #   bench/run.sh dpdk-null [--seconds S]         sealed rekeying messages handed to a driver that drops them; needs root
+#   bench/run.sh memory [--members N] [--groups G] [--workers W]     bytes a member, seconds of a start
 #
 # GM_BUILD=DIR: built already.
 set -eu
@@ -51,6 +52,10 @@ rekey | join | storm | read)
 dpdk-null)
 	build build/bench bench_dpdk gmd-dpdk
 	exec /usr/bin/python3 bench/live/null.py "$@"
+	;;
+memory)
+	build build/bench bench_memory
+	exec "$GM_BUILD/bench_memory" "$@"
 	;;
 *) usage ;;
 esac

@@ -2,6 +2,7 @@
 /* The daemon: configuration, wiring, the turn loop. The main thread is the core thread. */
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +30,8 @@
 #include "store/store.h"
 #include "turns.h"
 
+#define TRIM_MS 1000u
+#define LARGE (256 << 10) /* bytes from which malloc()ed memory goes back to the system when it is freed */
 #define DEFAULT_CONFIG "/etc/gmd/gmd.conf"
 
 struct gmd {
@@ -36,6 +39,7 @@ struct gmd {
 	struct gm_turns turns;
 	struct gm_ctl_server *server;
 	struct gm_ctl_env env;
+	uint64_t trimmed_ms, lap_us;
 	int wake_fd, signal_fd;
 	bool again; /* something waits that no descriptor will tell of */
 };
@@ -68,6 +72,16 @@ static void publish(struct gmd *d)
 
 /* ---- the turn */
 
+/* What only a burst needs goes back. */
+static void trim(struct gmd *d)
+{
+	if (d->turns.mono_ms < d->trimmed_ms + TRIM_MS)
+		return;
+	d->trimmed_ms = d->turns.mono_ms;
+	for (unsigned w = 0; w < d->config.workers; w++)
+		gm_dp_trim(d->turns.dp, w);
+}
+
 static void turn(struct gmd *d, const struct pollfd *ctl_fds, unsigned ctl_n)
 {
 	uint64_t start = gm_turns_now_us();
@@ -82,6 +96,7 @@ static void turn(struct gmd *d, const struct pollfd *ctl_fds, unsigned ctl_n)
 	publish(d); /* from here bytes may leave */
 	gm_log_flush();
 	d->again = gm_ctl_server_flush(d->server) || n == GM_TURN_EVENTS_MAX;
+	trim(d);
 
 	uint64_t us = gm_turns_now_us() - start;
 	stats->turns++;
@@ -167,6 +182,15 @@ static void name_uri(char uri[static 128], const struct gm_config *config)
 		snprintf(uri, 128, "coap://%s", gm_addr_text(first, text));
 }
 
+/* Milliseconds of a start since the last call. */
+static uint32_t lap(struct gmd *d)
+{
+	uint64_t now = gm_turns_now_us(), ms = (now - d->lap_us) / 1000;
+
+	d->lap_us = now;
+	return (uint32_t)ms;
+}
+
 static bool open_state(struct gmd *d)
 {
 	struct gm_core_config core = {
@@ -191,6 +215,7 @@ static bool open_state(struct gmd *d)
 	if (err != GM_E_OK)
 		return failed("store", why[0] ? why : gm_err_info(err)->text);
 	d->turns.turn = gm_store_turn(d->turns.store);
+	d->turns.stats.open_ms = lap(d);
 	memcpy(core.audience, d->config.audience, sizeof(core.audience));
 	name_uri(core.uri, &d->config);
 	d->turns.core = gm_core_new(&core);
@@ -201,6 +226,7 @@ static bool open_state(struct gmd *d)
 		if (err != GM_E_OK)
 			return failed("load", gm_err_info(err)->text);
 	}
+	d->turns.stats.load_ms = lap(d);
 	return true;
 }
 
@@ -256,13 +282,22 @@ static bool open_network(struct gmd *d)
 		return failed("network", why);
 	memcpy(dp.listen, d->config.listen, sizeof(dp.listen));
 	enum gm_err err = gm_dp_start(&d->turns.dp, &dp);
+	d->turns.stats.network_ms = lap(d);
 	return err == GM_E_OK ? true : failed("network", network_why(d, dp.port, err, errno));
 }
 
-/* Hand the whole state down, in portions that the workers' rings can take. */
+static bool workers_lag(const struct gmd *d)
+{
+	for (unsigned w = 0; w < d->config.workers; w++)
+		if (gm_dp_waiting(d->turns.dp, w))
+			return true;
+	return false;
+}
+
+/* Hand the whole state down, in portions that the workers' rings can take, and take the rings' memory back. */
 static void hand_down(struct gmd *d)
 {
-	const struct timespec pause = {.tv_nsec = 1000000};
+	const struct timespec pause = {.tv_nsec = 200000};
 	struct gm_txn t;
 	bool more = true;
 
@@ -278,6 +313,11 @@ static void hand_down(struct gmd *d)
 			publish(d);
 		}
 	}
+	while (workers_lag(d))
+		nanosleep(&pause, NULL);
+	for (unsigned w = 0; w < d->config.workers; w++)
+		gm_dp_trim(d->turns.dp, w);
+	d->turns.stats.down_ms = lap(d);
 }
 
 static bool open_control(struct gmd *d)
@@ -355,6 +395,9 @@ static void log_ready(const struct gmd *d)
 		const struct gm_addr bound = gm_dp_bound(d->turns.dp, i);
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s", n ? "," : "", gm_addr_text(&bound, one));
 	}
+	const struct gm_turn_stats *s = &d->turns.stats;
+	gm_log(GM_LOG_INFO, "gmd.started open_ms=%u load_ms=%u network_ms=%u down_ms=%u", s->open_ms, s->load_ms, s->network_ms,
+	       s->down_ms);
 	gm_log(GM_LOG_INFO, "gmd.ready version=%s listen=%s workers=%u control=%s", GM_VERSION, text, d->config.workers,
 	       d->config.control_socket);
 }
@@ -381,8 +424,11 @@ static int run(const struct gm_config *config)
 	d->config = *config;
 	d->turns.effects.workers = config->workers;
 	gm_log_set(config->log_level);
+	mallopt(M_MMAP_THRESHOLD, LARGE); /* glibc would raise it, and keep what tables have outgrown */
+	mallopt(M_TRIM_THRESHOLD, LARGE);
 	harden();
 	gm_service_loading();
+	lap(d);
 	bool ok = open_signals(d) && open_state(d) && open_network(d);
 	if (ok) {
 		hand_down(d);

@@ -128,8 +128,10 @@ static void backlog_send(struct gm_turns *t, unsigned worker)
 
 	gm_wipe(b->bytes + b->at, taken);
 	b->at += taken;
-	if (b->at == b->n)
-		b->at = b->n = 0;
+	if (b->at < b->n)
+		return;
+	free(b->bytes);
+	*b = (struct gm_backlog){0};
 }
 
 enum gm_err gm_turns_publish(struct gm_turns *t)

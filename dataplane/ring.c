@@ -2,22 +2,29 @@
 /* Positions only grow; position & mask is the place. A record is an 8-byte head and its bytes, padded to 8. What does
  * not fit before the end leaves a wrap marker there and starts at place 0; marker and record become visible in one
  * store. Each side keeps its last look at the other's position and looks again only when that one says full or empty.
+ *
+ * A ring that is found empty begins again at place 0, so that it touches no more of its memory than has waited in it at a
+ * time; what a burst has touched goes back to the system when the producer says so.
  */
 #include "gm/ring.h"
 
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "gm/crypto.h"
 
 #define LINE 64u
+#define PAGE ((uintptr_t)4096)
+#define KEEP ((size_t)256 << 10) /* bytes at its beginning that stay */
+#define LOOK 16u                 /* log2 of the bytes from one look for emptiness to the next */
 #define HEAD 8u
 #define WRAP UINT64_MAX
 
 struct gm_ring {
 	alignas(LINE) _Atomic size_t head; /* producer's line */
-	size_t tail_seen, reserved_at, reserved;
+	size_t tail_seen, reserved_at, reserved, looked, touched; /* touched: places below */
 	alignas(LINE) _Atomic size_t tail; /* consumer's line */
 	size_t head_seen;
 	alignas(LINE) size_t mask; /* neither changes */
@@ -47,7 +54,7 @@ struct gm_ring *gm_ring_new(size_t cap)
 		return NULL;
 	atomic_init(&ring->head, 0);
 	atomic_init(&ring->tail, 0);
-	ring->tail_seen = ring->reserved_at = ring->head_seen = 0;
+	ring->tail_seen = ring->reserved_at = ring->head_seen = ring->looked = ring->touched = 0;
 	ring->mask = cap - 1;
 	return ring;
 }
@@ -56,7 +63,7 @@ void gm_ring_free(struct gm_ring *ring)
 {
 	if (!ring)
 		return;
-	gm_wipe(ring->bytes, ring->mask + 1);
+	gm_wipe(ring->bytes, ring->touched);
 	free(ring);
 }
 
@@ -68,6 +75,22 @@ static bool fits(struct gm_ring *ring, size_t end)
 	return end - ring->tail_seen <= ring->mask + 1;
 }
 
+void gm_ring_batch(struct gm_ring *ring)
+{
+	ring->looked = 0;
+}
+
+/* Past KEEP, with each batch and now and then: nothing waits, and the record fits into places that the consumer has left. */
+static bool may_begin_again(struct gm_ring *ring, size_t head, size_t size)
+{
+	if ((head & ring->mask) < KEEP || size > (head & ring->mask) || head >> LOOK == ring->looked)
+		return false;
+	ring->tail_seen = atomic_load_explicit(&ring->tail, memory_order_acquire);
+	if (ring->tail_seen != head)
+		ring->looked = head >> LOOK;
+	return ring->tail_seen == head;
+}
+
 void *gm_ring_reserve(struct gm_ring *ring, size_t len)
 {
 	size_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
@@ -75,10 +98,12 @@ void *gm_ring_reserve(struct gm_ring *ring, size_t len)
 
 	if (len > (ring->mask + 1) / 2 - HEAD)
 		return NULL;
-	size_t at = record_size(len) > rest ? head + rest : head;
+	size_t at = record_size(len) > rest || may_begin_again(ring, head, record_size(len)) ? head + rest : head;
 
 	if (!fits(ring, at + record_size(len)))
 		return NULL;
+	size_t end = (at & ring->mask) + record_size(len);
+	ring->touched = end > ring->touched ? end : ring->touched;
 	ring->reserved_at = at;
 	ring->reserved = len;
 	return head_at(ring, at) + 1;
@@ -94,6 +119,18 @@ void gm_ring_commit(struct gm_ring *ring, size_t len)
 		*head_at(ring, head) = WRAP;
 	*head_at(ring, ring->reserved_at) = len;
 	atomic_store_explicit(&ring->head, ring->reserved_at + record_size(len), memory_order_release);
+}
+
+void gm_ring_trim(struct gm_ring *ring)
+{
+	uintptr_t from = ((uintptr_t)ring->bytes + KEEP + PAGE - 1) & ~(PAGE - 1),
+	          to = ((uintptr_t)ring->bytes + ring->touched) & ~(PAGE - 1);
+
+	if (to <= from || atomic_load_explicit(&ring->tail, memory_order_acquire) !=
+	                          atomic_load_explicit(&ring->head, memory_order_relaxed))
+		return; /* the consumer reads nothing of an empty ring */
+	madvise((void *)from, to - from, MADV_DONTNEED);
+	ring->touched = KEEP + PAGE;
 }
 
 /* Position of the oldest record; only where there is one. */
@@ -124,6 +161,11 @@ void gm_ring_release(struct gm_ring *ring)
 	size_t at = oldest(ring);
 
 	atomic_store_explicit(&ring->tail, at + record_size(*head_at(ring, at)), memory_order_release);
+}
+
+size_t gm_ring_touched(const struct gm_ring *ring)
+{
+	return ring->touched;
 }
 
 size_t gm_ring_used(const struct gm_ring *ring)

@@ -3,27 +3,33 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "gm/crypto.h"
+#include "gm/pages.h"
+
+#define SHIFT_MAX 12u
 
 void gm_slab_init(struct gm_slab *s, size_t item, uint32_t max)
 {
 	*s = (struct gm_slab){.item = (item + 7) & ~(size_t)7, .max = max};
-	s->chunks = (max + GM_SLAB_CHUNK - 1) / GM_SLAB_CHUNK;
-	s->chunk = calloc(s->chunks ? s->chunks : 1, sizeof *s->chunk);
+	while (s->shift < SHIFT_MAX && s->item << (s->shift + 1) <= GM_SLAB_CHUNK)
+		s->shift++;
 }
 
 static size_t chunk_bytes(const struct gm_slab *s)
 {
-	return s->item * GM_SLAB_CHUNK;
+	return s->item << s->shift;
 }
 
+/* Only what was used: wiping the rest would bring its pages into memory. */
 void gm_slab_free(struct gm_slab *s)
 {
-	for (uint32_t i = 0; i * GM_SLAB_CHUNK < s->made; i++) {
-		gm_wipe(s->chunk[i], chunk_bytes(s));
-		munmap(s->chunk[i], chunk_bytes(s));
+	uint32_t n = 1u << s->shift;
+
+	for (uint32_t i = 0; i << s->shift < s->made; i++) {
+		uint32_t here = s->made - (i << s->shift);
+		gm_wipe(s->chunk[i], s->item * (here < n ? here : n));
+		gm_pages_free(s->chunk[i], chunk_bytes(s));
 	}
 	free(s->chunk);
 	*s = (struct gm_slab){0};
@@ -31,13 +37,18 @@ void gm_slab_free(struct gm_slab *s)
 
 static int add_chunk(struct gm_slab *s)
 {
-	void *p = mmap(NULL, chunk_bytes(s), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (p == MAP_FAILED)
-		return 0;
-	madvise(p, chunk_bytes(s), MADV_DONTDUMP);
-	mlock2(p, chunk_bytes(s), MLOCK_ONFAULT); /* where the limit is too small the dump exclusion has to do */
-	s->chunk[s->made / GM_SLAB_CHUNK] = p;
-	return 1;
+	uint32_t at = s->made >> s->shift;
+
+	if (at == s->chunks) {
+		uint32_t n = s->chunks + s->chunks / 2 + 8;
+		uint8_t **grown = realloc(s->chunk, n * sizeof *grown);
+		if (!grown)
+			return 0;
+		s->chunk = grown;
+		s->chunks = n;
+	}
+	s->chunk[at] = gm_pages_new(chunk_bytes(s));
+	return s->chunk[at] != NULL;
 }
 
 uint32_t gm_slab_get(struct gm_slab *s)
@@ -48,7 +59,7 @@ uint32_t gm_slab_get(struct gm_slab *s)
 		memcpy(&s->free, gm_slab_at(s, h), sizeof s->free);
 		memset(gm_slab_at(s, h), 0, sizeof s->free);
 	} else {
-		if (!s->chunk || s->made == s->max || (s->made % GM_SLAB_CHUNK == 0 && !add_chunk(s)))
+		if (s->made >= s->max || ((s->made & ((1u << s->shift) - 1)) == 0 && !add_chunk(s)))
 			return 0;
 		h = ++s->made;
 	}
@@ -62,4 +73,9 @@ void gm_slab_put(struct gm_slab *s, uint32_t h)
 	memcpy(gm_slab_at(s, h), &s->free, sizeof s->free);
 	s->free = h;
 	s->used--;
+}
+
+size_t gm_slab_bytes(const struct gm_slab *s)
+{
+	return s->item * s->made + s->chunks * sizeof *s->chunk;
 }

@@ -376,9 +376,9 @@ static void forget_credentials(struct gm_turn *t, struct gm_group *g)
 		if (!m || m->roles == GM_ROLE_MONITOR)
 			continue;
 		gm_rejoin_expect(t, g, m);
-		struct gm_member_parts parts = gm_members_parts(m);
+		struct gm_member_parts parts = gm_members_parts(t->core, m);
 		parts.cred = (struct gm_bytes){0};
-		gm_members_set_parts(m, &parts);
+		gm_members_set_parts(t->core, m, &parts);
 		gm_record_put_member(t, m);
 	}
 }

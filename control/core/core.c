@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #define SLAB_MAX (1u << 24) /* far above every configured bound */
-#define LOAD_PORTION (4u << 20)
+#define LOAD_PORTION (512u << 10)
 #define EXPIRIES_PER_TICK 1024u
 #define SEQ_MAX (1ull << 40) /* Partial IVs have five bytes */
 
@@ -57,24 +57,18 @@ struct gm_core *gm_core_new(const struct gm_core_config *config)
 	gm_slab_init(&c->revoked, sizeof(struct gm_revoked), SLAB_MAX);
 	gm_slab_init(&c->seen, sizeof(struct gm_seen), SLAB_MAX);
 	gm_slab_init(&c->group_mem, sizeof(struct gm_group), GM_GROUP_INDEX_MAX);
+	gm_pool_init(&c->texts);
 	c->next_as = 1;
 	c->ases = gm_must_alloc(NULL, GM_ASES_MAX * sizeof(*c->ases));
 	c->pending_cap = 1024;
 	while (c->pending_cap < config->contexts_max && c->pending_cap < 1u << 20)
 		c->pending_cap *= 2;
-	c->pending = gm_must_alloc(NULL, c->pending_cap * sizeof(*c->pending));
-	memset(c->pending, 0, c->pending_cap * sizeof(*c->pending));
-	return c;
-}
-
-static void free_group(struct gm_core *c, struct gm_group *g)
-{
-	for (uint32_t slot = 0; slot < g->slots_n; slot++) {
-		struct gm_member *m = gm_groups_slot(c, g, slot);
-		if (m)
-			free(m->blob);
+	c->pending = calloc(c->pending_cap, sizeof(*c->pending)); /* pages come as they are used */
+	if (!c->pending) {
+		gm_core_free(c);
+		return NULL;
 	}
-	gm_groups_unlink(c, g);
+	return c;
 }
 
 void gm_core_free(struct gm_core *c)
@@ -83,13 +77,9 @@ void gm_core_free(struct gm_core *c)
 		return;
 	for (uint32_t i = 0; i < c->groups_n; i++)
 		if (c->groups[i])
-			free_group(c, c->groups[i]);
-	for (unsigned shard = 0; shard < GM_SHARDS; shard++) {
-		for (uint32_t slot = 0; slot < c->ctx_cap[shard]; slot++)
-			if (c->ctx[shard][slot])
-				free(gm_assoc_at(c, c->ctx[shard][slot])->blob);
+			gm_groups_unlink(c, c->groups[i]);
+	for (unsigned shard = 0; shard < GM_SHARDS; shard++)
 		free(c->ctx[shard]);
-	}
 	gm_slab_free(&c->assocs);
 	gm_slab_free(&c->idents);
 	gm_slab_free(&c->members);
@@ -97,6 +87,7 @@ void gm_core_free(struct gm_core *c)
 	gm_slab_free(&c->revoked);
 	gm_slab_free(&c->seen);
 	gm_slab_free(&c->group_mem);
+	gm_pool_free(&c->texts);
 	gm_map_free(&c->ident_map);
 	gm_map_free(&c->name_map);
 	gm_map_free(&c->revoked_map);

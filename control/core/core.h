@@ -145,6 +145,11 @@ struct gm_core_status {
 };
 void gm_core_status(const struct gm_core *core, struct gm_core_status *status);
 
+struct gm_core_memory { /* bytes that records of each kind have used so far */
+	size_t tokens, clients, members, texts, maps, timers, places, groups;
+};
+void gm_core_memory(const struct gm_core *core, struct gm_core_memory *memory);
+
 struct gm_group_info {
 	const char *name;
 	uint32_t index, members, max_members;

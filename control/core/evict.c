@@ -8,7 +8,7 @@
 /* Does the token still open a group that the operator has not barred? */
 static bool may_still_join(const struct gm_core *c, const struct gm_ident *ident, const struct gm_assoc *a)
 {
-	struct gm_scope_iter it = gm_scope_iter(gm_blob(a->blob, a->scope));
+	struct gm_scope_iter it = gm_scope_iter(gm_assoc_scope(c, a));
 	struct gm_scope_entry e;
 
 	while (gm_scope_next(&it, &e)) {
@@ -58,7 +58,7 @@ static void bar_scope(struct gm_turn *t, struct gm_ident *ident)
 
 	if (!a)
 		return;
-	it = gm_scope_iter(gm_blob(a->blob, a->scope));
+	it = gm_scope_iter(gm_assoc_scope(t->core, a));
 	while (gm_scope_next(&it, &e)) {
 		if (!e.admin && gm_groups_find(t->core, e.name))
 			gm_bar_set(t, ident, e.name, a->exp);
@@ -206,7 +206,7 @@ static void move_bars(struct gm_turn *t, uint32_t from, uint32_t to)
 		const struct gm_ident *old = b->expiry.pos ? gm_ident_at(c, b->ident) : NULL;
 		if (!old || old->as_id != from)
 			continue;
-		struct gm_ident *ident = gm_ident_need(c, to, (struct gm_bytes){old->osc_id, old->osc_id_n});
+		struct gm_ident *ident = gm_ident_need(c, to, gm_ident_osc_id(c, old));
 		struct gm_bytes group = {b->group, b->group_n};
 		gm_bar_set(t, ident, group, b->until);
 		end_barred(t, ident, group);

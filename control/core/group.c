@@ -116,7 +116,7 @@ static void slots_reach(struct gm_group *g, uint32_t n)
 	if (n > g->slots_cap) {
 		uint32_t cap = g->slots_cap ? g->slots_cap : 16;
 		while (cap < n)
-			cap *= 2;
+			cap += cap / 2;
 		g->slots = gm_must_alloc(g->slots, cap * sizeof(*g->slots));
 		g->slots_cap = cap;
 	}
@@ -175,7 +175,8 @@ void gm_groups_member_free(struct gm_core *c, struct gm_member *m)
 
 	slot_to_free(g, m->slot);
 	g->members--;
-	free(m->blob);
+	gm_pool_put(&c->texts, m->text);
+	gm_pool_put(&c->texts, m->obs);
 	gm_slab_put(&c->members, m->self);
 }
 
@@ -192,7 +193,7 @@ struct gm_member *gm_groups_node(const struct gm_core *c, const struct gm_group 
 {
 	uint32_t slot = 0;
 
-	if (node.n != 8)
+	if (node.n != GM_NODE_NAME)
 		return NULL;
 	for (unsigned i = 0; i < 4; i++) {
 		int v = base64url_value(node.p[i]);

@@ -54,7 +54,7 @@ static bool same_ident(const void *arg, uint32_t value)
 	const struct who *who = arg;
 	const struct gm_ident *i = gm_ident_at(who->core, value);
 
-	return i->as_id == who->as_id && gm_bytes_eq((struct gm_bytes){i->osc_id, i->osc_id_n}, who->osc_id);
+	return i->as_id == who->as_id && gm_bytes_eq(gm_ident_osc_id(who->core, i), who->osc_id);
 }
 
 struct gm_ident *gm_ident_find(const struct gm_core *c, uint32_t as_id, struct gm_bytes osc_id)
@@ -73,8 +73,11 @@ struct gm_ident *gm_ident_need(struct gm_core *c, uint32_t as_id, struct gm_byte
 	uint32_t id = gm_must_get(&c->idents);
 	i = gm_ident_at(c, id);
 	*i = (struct gm_ident){.self = id, .as_id = as_id, .osc_id_n = (uint8_t)osc_id.n};
+	uint32_t text = osc_id.n > sizeof(i->osc_id) ? gm_must_text(&c->texts, osc_id.n) : 0;
+	if (text)
+		memcpy(i->osc_id, &text, sizeof(text));
 	if (osc_id.n)
-		memcpy(i->osc_id, osc_id.p, osc_id.n);
+		memcpy(text ? gm_pool_at(&c->texts, text) : i->osc_id, osc_id.p, osc_id.n);
 	gm_map_add(&c->ident_map, (uint32_t)gm_ident_hash(c, as_id, osc_id), id);
 	return i;
 }
@@ -84,8 +87,11 @@ void gm_ident_tidy(struct gm_core *c, struct gm_ident *i)
 {
 	if (i->assoc || i->members || i->bars || i->closing)
 		return;
-	struct gm_bytes osc_id = {i->osc_id, i->osc_id_n};
-	gm_map_remove(&c->ident_map, (uint32_t)gm_ident_hash(c, i->as_id, osc_id), i->self);
+	uint32_t text = 0;
+	gm_map_remove(&c->ident_map, (uint32_t)gm_ident_hash(c, i->as_id, gm_ident_osc_id(c, i)), i->self);
+	if (i->osc_id_n > sizeof(i->osc_id))
+		memcpy(&text, i->osc_id, sizeof(text));
+	gm_pool_put(&c->texts, text);
 	gm_slab_put(&c->idents, i->self);
 }
 
@@ -97,7 +103,7 @@ struct in_set {
 
 static struct in_set in_set(const struct gm_core *c, const struct gm_ident *i)
 {
-	uint64_t hash = gm_ident_hash(c, i->as_id, (struct gm_bytes){i->osc_id, i->osc_id_n});
+	uint64_t hash = gm_ident_hash(c, i->as_id, gm_ident_osc_id(c, i));
 
 	return (struct in_set){.key = (uint32_t)hash, .value = (uint32_t)(hash >> 33) + 1}; /* not NONE, not DEAD */
 }
@@ -152,7 +158,7 @@ static uint32_t *ctx_need_place(struct gm_core *c, gm_ctx_id ctx)
 	if (slot >= c->ctx_cap[shard]) {
 		uint32_t cap = c->ctx_cap[shard] ? c->ctx_cap[shard] : 64;
 		while (cap <= slot)
-			cap *= 2;
+			cap += cap / 2;
 		c->ctx[shard] = gm_must_alloc(c->ctx[shard], cap * sizeof(uint32_t));
 		memset(c->ctx[shard] + c->ctx_cap[shard], 0, (cap - c->ctx_cap[shard]) * sizeof(uint32_t));
 		c->ctx_cap[shard] = cap;
@@ -167,16 +173,81 @@ struct gm_assoc *gm_assoc_in_place(const struct gm_core *c, gm_ctx_id ctx)
 	return place ? gm_assoc_at(c, *place) : NULL;
 }
 
+/* An association's text: two keys and an IV, as long as the algorithm has them; the local address; scope and cti. */
+static size_t text_head(uint8_t alg)
+{
+	const struct gm_aead_info *aead = gm_aead_info(alg);
+
+	return 2 * (size_t)aead->key_len + aead->nonce_len + sizeof(struct gm_addr);
+}
+
+static void set_text(struct gm_core *c, struct gm_assoc *a, const struct gm_ctx_save *save, struct gm_bytes scope,
+                     struct gm_bytes cti)
+{
+	const struct gm_aead_info *aead = gm_aead_info(save->alg);
+	size_t n = text_head(save->alg) + scope.n + cti.n;
+	uint32_t text = gm_must_text(&c->texts, n);
+	struct gm_out o = gm_out(gm_pool_at(&c->texts, text), n);
+
+	gm_out_bytes(&o, save->send_key, aead->key_len);
+	gm_out_bytes(&o, save->recv_key, aead->key_len);
+	gm_out_bytes(&o, save->common_iv, aead->nonce_len);
+	gm_out_bytes(&o, &save->local, sizeof(save->local));
+	gm_out_bytes(&o, scope.p, scope.n);
+	gm_out_bytes(&o, cti.p, cti.n);
+	a->text = text;
+	a->scope_n = (uint32_t)scope.n;
+	a->cti_n = (uint32_t)cti.n;
+}
+
+void gm_assoc_ctx(const struct gm_core *c, const struct gm_assoc *a, struct gm_ctx_save *save)
+{
+	const struct gm_aead_info *aead = gm_aead_info(a->save.alg);
+	const uint8_t *p = gm_pool_at(&c->texts, a->text);
+
+	*save = (struct gm_ctx_save){.id = a->save.id, .alg = a->save.alg, .sid_n = a->save.sid_n, .peer = a->save.peer};
+	memcpy(save->sid, a->save.sid, sizeof(save->sid));
+	memcpy(save->challenge, a->save.challenge, sizeof(save->challenge));
+	memcpy(save->send_key, p, aead->key_len);
+	memcpy(save->recv_key, p += aead->key_len, aead->key_len);
+	memcpy(save->common_iv, p += aead->key_len, aead->nonce_len);
+	memcpy(&save->local, p + aead->nonce_len, sizeof(save->local));
+}
+
 struct gm_assoc *gm_assoc_new(struct gm_core *c, const struct gm_ctx_save *save, struct gm_bytes scope,
                               struct gm_bytes cti)
 {
 	uint32_t id = gm_must_get(&c->assocs);
 	struct gm_assoc *a = gm_assoc_at(c, id);
 
-	*a = (struct gm_assoc){.self = id, .save = *save};
-	gm_assoc_set_token(a, scope, cti);
+	a->self = id;
+	a->save = (struct gm_ctx_part){.id = save->id, .peer = save->peer, .alg = save->alg, .sid_n = save->sid_n};
+	memcpy(a->save.sid, save->sid, sizeof(a->save.sid));
+	memcpy(a->save.challenge, save->challenge, sizeof(a->save.challenge));
+	set_text(c, a, save, scope, cti);
 	*ctx_need_place(c, save->id) = id;
 	return a;
+}
+
+void gm_assoc_set_token(struct gm_core *c, struct gm_assoc *a, struct gm_bytes scope, struct gm_bytes cti)
+{
+	struct gm_ctx_save save;
+	uint32_t old = a->text;
+
+	gm_assoc_ctx(c, a, &save);
+	set_text(c, a, &save, scope, cti);
+	gm_pool_put(&c->texts, old);
+	gm_wipe(&save, sizeof(save));
+}
+
+struct gm_bytes gm_assoc_scope(const struct gm_core *c, const struct gm_assoc *a)
+{
+	return (struct gm_bytes){gm_pool_at(&c->texts, a->text) + text_head(a->save.alg), a->scope_n};
+}
+
+struct gm_bytes gm_assoc_cti(const struct gm_core *c, const struct gm_assoc *a)
+{
+	return (struct gm_bytes){gm_pool_at(&c->texts, a->text) + text_head(a->save.alg) + a->scope_n, a->cti_n};
 }
 
 /* ---- by the hash of the token */
@@ -211,15 +282,6 @@ void gm_assoc_set_hash(struct gm_core *c, struct gm_assoc *a, const uint8_t hash
 	gm_map_add(&c->hash_map, gm_hash_key(a->hash), a->self);
 }
 
-void gm_assoc_set_token(struct gm_assoc *a, struct gm_bytes scope, struct gm_bytes cti)
-{
-	a->blob = gm_must_alloc(a->blob, scope.n + cti.n + 1);
-	a->scope = (struct gm_slice){.off = 0, .n = (uint32_t)scope.n};
-	a->cti = (struct gm_slice){.off = (uint32_t)scope.n, .n = (uint32_t)cti.n};
-	memcpy(a->blob, scope.n ? scope.p : a->blob, scope.n);
-	memcpy(a->blob + scope.n, cti.n ? cti.p : a->blob, cti.n);
-}
-
 void gm_assoc_forget(struct gm_core *c, struct gm_assoc *a)
 {
 	uint32_t *place = ctx_place(c, a->save.id);
@@ -233,7 +295,7 @@ void gm_assoc_forget(struct gm_core *c, struct gm_assoc *a)
 		ident->assoc = 0;
 	if (a->closing)
 		ident->closing--;
-	free(a->blob);
+	gm_pool_put(&c->texts, a->text);
 	gm_slab_put(&c->assocs, a->self);
 	gm_ident_tidy(c, ident);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the operator may read, and the rekey command. */
-#include "core/state.h"
+#include "core/config_change.h"
 
 static struct gm_group *named(const struct gm_core *c, const char *name)
 {
@@ -110,7 +110,7 @@ static struct gm_member_info member_info(const struct gm_core *c, const struct g
 	};
 
 	memcpy(info.sid, m->sid, sizeof(info.sid));
-	memcpy(info.osc_id, ident->osc_id, sizeof(info.osc_id));
+	memcpy(info.osc_id, gm_ident_osc_id(c, ident).p, ident->osc_id_n);
 	if (a) {
 		info.peer = a->save.peer;
 		info.token_exp = a->exp;
@@ -174,4 +174,39 @@ enum gm_err gm_core_ases(const struct gm_core *core, bool (*each)(void *arg, con
 			break;
 	}
 	return GM_E_OK;
+}
+
+/* ---- memory */
+
+static size_t map_bytes(const struct gm_map *m)
+{
+	return (size_t)m->cap * sizeof(*m->at);
+}
+
+static void add_group(struct gm_core_memory *memory, const struct gm_group *g)
+{
+	memory->maps += map_bytes(&g->sids) + map_bytes(&g->returning) + map_bytes(&g->held.idents) + map_bytes(&g->behind.idents);
+	memory->places += g->slots_cap * sizeof(*g->slots);
+	memory->groups += g->spec.max_stale_sets * sizeof(*g->stale) + (g->about ? sizeof(*g->about) : 0);
+	for (uint64_t v = g->stale_first; g->stale && v <= g->version; v++)
+		memory->groups += (size_t)gm_stale_of(g, v)->cap * g->sid_len;
+}
+
+void gm_core_memory(const struct gm_core *c, struct gm_core_memory *memory)
+{
+	*memory = (struct gm_core_memory){
+	    .tokens = gm_slab_bytes(&c->assocs),
+	    .clients = gm_slab_bytes(&c->idents) + gm_slab_bytes(&c->bars) + gm_slab_bytes(&c->seen) + gm_slab_bytes(&c->revoked),
+	    .members = gm_slab_bytes(&c->members),
+	    .texts = gm_pool_bytes(&c->texts),
+	    .maps = map_bytes(&c->ident_map) + map_bytes(&c->name_map) + map_bytes(&c->seen_map) +
+	            map_bytes(&c->revoked_map) + map_bytes(&c->hash_map),
+	    .timers = (c->wall.cap + (size_t)c->mono.cap) * sizeof(*c->wall.at),
+	    .groups = gm_slab_bytes(&c->group_mem) + c->groups_cap * sizeof(*c->groups),
+	};
+	for (unsigned shard = 0; shard < GM_SHARDS; shard++)
+		memory->places += c->ctx_cap[shard] * sizeof(*c->ctx[shard]);
+	for (uint32_t i = 0; i < c->groups_n; i++)
+		if (c->groups[i])
+			add_group(memory, c->groups[i]);
 }

@@ -425,7 +425,7 @@ void gm_manage_request(struct gm_turn *t, const struct gm_call *call)
 	struct work w = {
 	    .t = t,
 	    .call = call,
-	    .scope = gm_blob(call->assoc->blob, call->assoc->scope),
+	    .scope = gm_assoc_scope(t->core, call->assoc),
 	    .payload = gm_rec_bytes(call->ev, call->ev->payload),
 	};
 	const char *why = NULL;

@@ -15,37 +15,78 @@
 
 enum gm_delivery gm_members_delivery(const struct gm_member *m)
 {
-	bool observes = m->obs[GM_OBS_GROUP].on || m->obs[GM_OBS_NODE].on;
+	bool observes = m->obs_on & (1u << GM_OBS_GROUP | 1u << GM_OBS_NODE);
 
 	return m->has_control ? GM_DELIVER_POST : observes ? GM_DELIVER_OBSERVE : GM_DELIVER_POLL;
 }
 
-struct gm_member_parts gm_members_parts(const struct gm_member *m)
+struct gm_member_parts gm_members_parts(const struct gm_core *c, const struct gm_member *m)
 {
-	return (struct gm_member_parts){gm_blob(m->blob, m->cred), gm_blob(m->blob, m->cnonce),
-	                                gm_blob(m->blob, m->control_path), gm_blob(m->blob, m->scope)};
+	const uint8_t *text = gm_pool_at(&c->texts, m->text);
+	struct gm_in in = gm_in_bytes((struct gm_bytes){text, text ? (size_t)m->cred_n + m->cnonce_n + m->path_n + m->scope_n : 0});
+	struct gm_bytes cred = gm_in_take(&in, m->cred_n), cnonce = gm_in_take(&in, m->cnonce_n),
+	                path = gm_in_take(&in, m->path_n);
+
+	return (struct gm_member_parts){cred, cnonce, path, gm_in_take(&in, m->scope_n)};
 }
 
-static struct gm_slice put_part(struct gm_out *o, struct gm_bytes part)
+struct gm_bytes gm_members_cred(const struct gm_core *c, const struct gm_member *m)
 {
-	struct gm_slice s = {(uint32_t)gm_out_len(o), (uint32_t)part.n};
-
-	gm_out_bytes(o, part.p, part.n);
-	return s;
+	return (struct gm_bytes){gm_pool_at(&c->texts, m->text), m->cred_n};
 }
 
-/* The new parts may lie in the old blob. */
-void gm_members_set_parts(struct gm_member *m, const struct gm_member_parts *p)
+/* The new parts may lie in the old text. */
+void gm_members_set_parts(struct gm_core *c, struct gm_member *m, const struct gm_member_parts *p)
 {
 	size_t n = p->cred.n + p->cnonce.n + p->path.n + p->scope.n;
-	struct gm_out o = gm_out(gm_must_alloc(NULL, n + 1), n);
+	uint32_t old = m->text, text = gm_must_text(&c->texts, n);
+	struct gm_out o = gm_out(gm_pool_at(&c->texts, text), n);
 
-	m->cred = put_part(&o, p->cred);
-	m->cnonce = put_part(&o, p->cnonce);
-	m->control_path = put_part(&o, p->path);
-	m->scope = put_part(&o, p->scope);
-	free(m->blob);
-	m->blob = o.start;
+	gm_out_bytes(&o, p->cred.p, p->cred.n);
+	gm_out_bytes(&o, p->cnonce.p, p->cnonce.n);
+	gm_out_bytes(&o, p->path.p, p->path.n);
+	gm_out_bytes(&o, p->scope.p, p->scope.n);
+	m->cred_n = (uint16_t)p->cred.n;
+	m->cnonce_n = (uint8_t)p->cnonce.n;
+	m->path_n = (uint8_t)p->path.n;
+	m->scope_n = (uint16_t)p->scope.n;
+	m->text = text;
+	gm_pool_put(&c->texts, old);
+}
+
+/* Those that are on lie behind each other, in the order of their bits. */
+static unsigned obs_place(const struct gm_member *m, unsigned of)
+{
+	return (unsigned)__builtin_popcount(m->obs_on & ((1u << of) - 1));
+}
+
+struct gm_observation gm_members_obs(const struct gm_core *c, const struct gm_member *m, unsigned of)
+{
+	struct gm_observation obs = {0};
+
+	if (m->obs_on & 1u << of)
+		memcpy(&obs, gm_pool_at(&c->texts, m->obs) + obs_place(m, of) * sizeof(obs), sizeof(obs));
+	return obs;
+}
+
+void gm_members_set_obs(struct gm_core *c, struct gm_member *m, unsigned of, const struct gm_observation *to)
+{
+	struct gm_observation obs[GM_OBS_N];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < GM_OBS_N; i++)
+		obs[i] = i == of ? *to : gm_members_obs(c, m, i);
+	gm_pool_put(&c->texts, m->obs);
+	m->obs_on = 0;
+	for (unsigned i = 0; i < GM_OBS_N; i++) {
+		if (!obs[i].on)
+			continue;
+		m->obs_on |= (uint8_t)(1u << i);
+		obs[n++] = obs[i];
+	}
+	m->obs = gm_must_text(&c->texts, n * sizeof(*obs));
+	if (n)
+		memcpy(gm_pool_at(&c->texts, m->obs), obs, n * sizeof(*obs));
 }
 
 bool gm_members_late(const struct gm_group *g, const struct gm_member *m)
@@ -145,10 +186,10 @@ static void refuse(struct gm_turn *t, struct gm_call *call, enum gm_err err)
 	gm_reply(t, call->ev, GM_COAP(4, 0), 0, CF_GROUPCOMM, gm_out_result(&o));
 }
 
-static enum gm_err check_form(const struct gm_call *call)
+static enum gm_err check_form(const struct gm_core *c, const struct gm_call *call)
 {
 	const struct gm_ev_join *j = &call->ev->join;
-	struct gm_bytes scope = gm_blob(call->assoc->blob, call->assoc->scope);
+	struct gm_bytes scope = gm_assoc_scope(c, call->assoc);
 	struct gm_bytes name = {(const uint8_t *)call->group->spec.name, strlen(call->group->spec.name)};
 
 	if (!call->group->spec.active)
@@ -171,25 +212,25 @@ static bool is_monitor(const struct gm_call *call)
 }
 
 /* Without a proof only a member may come, with the credential that is stored. */
-static enum gm_err check_kept(const struct gm_call *call)
+static enum gm_err check_kept(const struct gm_core *c, const struct gm_call *call)
 {
 	const struct gm_ev_join *j = &call->ev->join;
 	const struct gm_member *m = call->member;
 	struct gm_bytes cred = gm_rec_bytes(call->ev, j->client_cred);
 
-	if (!m || m->cred.n == 0)
+	if (!m || m->cred_n == 0)
 		return GM_E_BAD_JOIN;
-	if (cred.n && !gm_bytes_eq(cred, gm_blob(m->blob, m->cred)))
+	if (cred.n && !gm_bytes_eq(cred, gm_members_cred(c, m)))
 		return GM_E_BAD_JOIN;
 	return GM_E_OK;
 }
 
-static enum gm_err check_proof(const struct gm_call *call)
+static enum gm_err check_proof(const struct gm_core *c, const struct gm_call *call)
 {
 	const struct gm_ev_join *j = &call->ev->join;
 
 	if (!j->has_verify)
-		return check_kept(call);
+		return check_kept(c, call);
 	if (!j->has_cred || j->client_cred.n == 0)
 		return GM_E_BAD_JOIN;
 	if (j->group_gen != call->group->gen)
@@ -219,9 +260,9 @@ static enum gm_err check_join(struct gm_turn *t, const struct gm_call *call)
 {
 	if (gm_ident_bar(t->core, call->ident, gm_rec_bytes(call->ev, call->ev->group)))
 		return GM_E_BARRED;
-	GM_TRY(check_form(call));
+	GM_TRY(check_form(t->core, call));
 	if (!is_monitor(call))
-		GM_TRY(check_proof(call));
+		GM_TRY(check_proof(t->core, call));
 	return check_bounds(t, call);
 }
 
@@ -294,19 +335,19 @@ static struct gm_bytes odd_scope(const struct gm_call *call)
 	return gm_bytes_eq(scope, gm_out_result(&o)) ? none : scope;
 }
 
-static void take_request(struct gm_member *m, const struct gm_call *call)
+static void take_request(struct gm_core *c, struct gm_member *m, const struct gm_call *call)
 {
 	const struct gm_ev_join *j = &call->ev->join;
 	struct gm_member_parts parts = {.cnonce = gm_rec_bytes(call->ev, j->cnonce), .scope = odd_scope(call)};
 
 	if (!is_monitor(call))
-		parts.cred = j->client_cred.n ? gm_rec_bytes(call->ev, j->client_cred) : gm_blob(m->blob, m->cred);
+		parts.cred = j->client_cred.n ? gm_rec_bytes(call->ev, j->client_cred) : gm_members_cred(c, m);
 	if (j->has_control)
 		parts.path = gm_rec_bytes(call->ev, j->control_path);
-	m->roles = j->roles;
+	m->roles = (uint8_t)j->roles; /* of those in GM_ROLES_ALL: the token allows them */
 	m->has_control = j->has_control;
 	m->control_port = j->control_port;
-	gm_members_set_parts(m, &parts);
+	gm_members_set_parts(c, m, &parts);
 }
 
 static void add_creds(struct gm_turn *t, const struct gm_call *call, const struct gm_member *m)
@@ -341,7 +382,7 @@ static void answer_joined(struct gm_turn *t, const struct gm_call *call, const s
 	struct gm_slice s = gm_effects_append(t->txn->effects, w, cnonce.p, cnonce.n);
 	((struct gm_eff_joined *)gm_effects_last(t->txn->effects, w))->cnonce = s;
 	if (!call->group->spec.params.group_mode) {
-		struct gm_bytes cred = gm_blob(m->blob, m->cred);
+		struct gm_bytes cred = gm_members_cred(t->core, m);
 		s = gm_effects_append(t->txn->effects, w, cred.p, cred.n);
 		((struct gm_eff_joined *)gm_effects_last(t->txn->effects, w))->cred = s;
 	}
@@ -355,7 +396,7 @@ static void admit(struct gm_turn *t, struct gm_call *call)
 	struct gm_group *g = call->group;
 	struct gm_member *m = again ? call->member : new_member(t, call);
 
-	take_request(m, call);
+	take_request(t->core, m, call);
 	sid_give_up(t, g, m);
 	if (!is_monitor(call))
 		sid_take(t, g, m); /* one is free: check_bounds, rekey_first */
@@ -481,7 +522,7 @@ void gm_members_recred(struct gm_turn *t, struct gm_call *call)
 {
 	struct gm_member *m = call->member;
 	enum gm_err err = check_upload(call);
-	struct gm_member_parts parts = gm_members_parts(m);
+	struct gm_member_parts parts = gm_members_parts(t->core, m);
 
 	gm_core_log(t->core, "cred.upload group=%s node=%s result=\"%s\"", call->group->spec.name, m->node,
 	            gm_err_info(err)->text);
@@ -490,7 +531,7 @@ void gm_members_recred(struct gm_turn *t, struct gm_call *call)
 		return;
 	}
 	parts.cred = gm_rec_bytes(call->ev, call->ev->join.client_cred); /* the rest stays, also clientchallenge */
-	gm_members_set_parts(m, &parts);
+	gm_members_set_parts(t->core, m, &parts);
 	gm_record_put_member(t, m);
 	gm_reply(t, call->ev, GM_COAP(2, 4), GM_REPLY_SAVE, GM_CF_NONE, (struct gm_bytes){0});
 	gm_rejoin_came(t, call->group, call->ident);
@@ -554,29 +595,30 @@ static void keep_observations(struct gm_turn *t, struct gm_member *m)
 static void observe(struct gm_turn *t, const struct gm_call *call)
 {
 	const struct gm_ev_request *ev = call->ev;
-	struct gm_observation *obs = &call->member->obs[observed_by(call)];
+	struct gm_observation obs = {.on = true};
 
 	if (ev->flags & GM_REQ_UNOBSERVE)
 		gm_members_unobserve(t, call->member, observed_by(call));
 	if (!(ev->flags & GM_REQ_OBSERVE))
 		return;
-	*obs = (struct gm_observation){.on = true};
-	obs->token_n = ev->token_n <= sizeof(obs->token) ? ev->token_n : 0;
-	memcpy(obs->token, ev->token, sizeof(obs->token));
-	obs->piv_n = ev->piv_n <= sizeof(obs->piv) ? ev->piv_n : 0;
-	memcpy(obs->piv, ev->piv, sizeof(obs->piv));
+	obs.token_n = ev->token_n <= sizeof(obs.token) ? ev->token_n : 0;
+	memcpy(obs.token, ev->token, sizeof(obs.token));
+	obs.piv_n = ev->piv_n <= sizeof(obs.piv) ? ev->piv_n : 0;
+	memcpy(obs.piv, ev->piv, sizeof(obs.piv));
+	gm_members_set_obs(t->core, call->member, observed_by(call), &obs);
 	keep_observations(t, call->member);
 }
 
 void gm_members_unobserve(struct gm_turn *t, struct gm_member *m, unsigned of)
 {
+	const struct gm_observation none = {0};
 	bool had = false;
 
 	for (unsigned i = 0; i < GM_OBS_N; i++) {
 		if (of != i && of != GM_OBS_N)
 			continue;
-		had = had || m->obs[i].on;
-		m->obs[i] = (struct gm_observation){0};
+		had = had || m->obs_on & 1u << i;
+		gm_members_set_obs(t->core, m, i, &none);
 	}
 	if (had)
 		keep_observations(t, m);

@@ -85,7 +85,7 @@ static bool scope_permits(struct gm_bytes scope, struct gm_bytes name, const str
 static enum gm_err check(struct gm_turn *t, struct gm_call *call, const struct row *row)
 {
 	const struct gm_ev_request *ev = call->ev;
-	struct gm_bytes scope = gm_blob(call->assoc->blob, call->assoc->scope), name = gm_rec_bytes(ev, ev->group);
+	struct gm_bytes scope = gm_assoc_scope(t->core, call->assoc), name = gm_rec_bytes(ev, ev->group);
 
 	if (ev->res == GM_RES_NONE && name.n == 0)
 		return GM_E_NOT_FOUND;

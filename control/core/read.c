@@ -96,7 +96,7 @@ static struct chosen choose(const struct gm_turn *t, const struct gm_group *g, t
 
 	for (uint32_t slot = 0; slot < g->slots_n; slot++) {
 		const struct gm_member *m = gm_groups_slot(t->core, g, slot);
-		if (m && m->cred.n && takes(arg, m))
+		if (m && m->cred_n && takes(arg, m))
 			c.m[c.n++] = m;
 	}
 	return c;
@@ -104,9 +104,9 @@ static struct chosen choose(const struct gm_turn *t, const struct gm_group *g, t
 
 enum column { COLUMN_CREDS, COLUMN_ROLES, COLUMN_SIDS, COLUMN_N };
 
-static void put_cell(struct gm_out *o, const struct gm_member *m, enum column column)
+static void put_cell(struct gm_out *o, const struct gm_core *core, const struct gm_member *m, enum column column)
 {
-	struct gm_bytes cred = gm_blob(m->blob, m->cred);
+	struct gm_bytes cred = gm_members_cred(core, m);
 
 	if (column == COLUMN_CREDS)
 		gm_cbor_put_bstr(o, cred.p, cred.n);
@@ -121,17 +121,17 @@ static size_t columns_size(const struct chosen *c)
 	size_t n = 64;
 
 	for (uint32_t i = 0; i < c->n; i++)
-		n += c->m[i]->cred.n + 3u + 2u + GM_SID_MAX + 1u;
+		n += c->m[i]->cred_n + 3u + 2u + GM_SID_MAX + 1u;
 	return n;
 }
 
-static void put_columns(struct gm_out *o, const struct chosen *c)
+static void put_columns(struct gm_out *o, const struct gm_core *core, const struct chosen *c)
 {
 	for (enum column column = COLUMN_CREDS; column < COLUMN_N; column++) {
 		gm_cbor_put_uint(o, GM_LABEL_CREDS + column);
 		gm_cbor_put_array(o, c->n);
 		for (uint32_t i = 0; i < c->n; i++)
-			put_cell(o, c->m[i], column);
+			put_cell(o, core, c->m[i], column);
 	}
 }
 
@@ -168,7 +168,7 @@ size_t gm_creds_for_joiner(struct gm_turn *t, const struct gm_call *call, const 
 	size_t cap = columns_size(&c);
 	struct gm_out o = gm_out(gm_must_alloc(NULL, cap), cap);
 
-	put_columns(&o, &c);
+	put_columns(&o, t->core, &c);
 	*out = o.start;
 	return gm_out_len(&o);
 }
@@ -182,7 +182,7 @@ void gm_creds_of_joiners(struct gm_turn *t, const struct gm_group *g, struct gm_
 		if ((m[c.n] = gm_groups_slot(t->core, g, g->joiners[i])) && m[c.n]->sid_n)
 			c.n++;
 	if (c.n)
-		put_columns(out, &c);
+		put_columns(out, t->core, &c);
 }
 
 static void answer_creds(struct gm_turn *t, const struct gm_call *call, const struct chosen *c)
@@ -193,7 +193,7 @@ static void answer_creds(struct gm_turn *t, const struct gm_call *call, const st
 	gm_cbor_put_map(&o, 4);
 	gm_cbor_put_uint(&o, GM_LABEL_NUM);
 	gm_cbor_put_uint(&o, call->group->version);
-	put_columns(&o, c);
+	put_columns(&o, t->core, c);
 	gm_reply_big(t, call->ev, CONTENT, CF_GROUPCOMM, o.start, gm_out_len(&o));
 }
 
@@ -259,7 +259,7 @@ static struct chosen choose_named(struct gm_turn *t, const struct gm_group *g, s
 
 	while (gm_list_bstr(&ids, &id)) {
 		const struct gm_member *m = id.n == g->sid_len ? gm_members_by_sid(t->core, g, id.p) : NULL;
-		if (m && m->cred.n && !is_chosen(&c, m))
+		if (m && m->cred_n && !is_chosen(&c, m))
 			c.m[c.n++] = m;
 	}
 	return c;
@@ -297,14 +297,14 @@ static void tell_kdc_cred(struct gm_turn *t, const struct gm_call *call, struct 
 	((struct gm_eff_kdc_cred *)gm_effects_last(t->txn->effects, w))->cnonce = s;
 	if (call->group->spec.params.group_mode || !call->member)
 		return;
-	struct gm_bytes cred = gm_blob(call->member->blob, call->member->cred);
+	struct gm_bytes cred = gm_members_cred(t->core, call->member);
 	s = gm_effects_append(t->txn->effects, w, cred.p, cred.n);
 	((struct gm_eff_kdc_cred *)gm_effects_last(t->txn->effects, w))->cred = s;
 }
 
 void gm_read_kdc_cred(struct gm_turn *t, struct gm_call *call)
 {
-	tell_kdc_cred(t, call, gm_blob(call->member->blob, call->member->cnonce));
+	tell_kdc_cred(t, call, gm_members_parts(t->core, call->member).cnonce);
 }
 
 void gm_read_kdc_cred_fresh(struct gm_turn *t, struct gm_call *call)
@@ -348,7 +348,7 @@ static bool may_know(const struct gm_core *c, const struct gm_call *call, struct
 {
 	const struct gm_group *g = gm_groups_find(c, name);
 
-	return g && !gm_ident_bar(c, call->ident, name) && gm_scope_allows(gm_blob(call->assoc->blob, call->assoc->scope), name, 0);
+	return g && !gm_ident_bar(c, call->ident, name) && gm_scope_allows(gm_assoc_scope(c, call->assoc), name, 0);
 }
 
 void gm_read_groups(struct gm_turn *t, struct gm_call *call)

@@ -69,14 +69,15 @@ static struct key key_gone(const struct gm_gone *gone)
 	return key_two(gone->id, 0, 1);
 }
 
-static struct key key_bar(const struct gm_ident *ident, const struct gm_bar *bar)
+static struct key key_bar(const struct gm_core *c, const struct gm_ident *ident, const struct gm_bar *bar)
 {
-	uint8_t text[4 + 32], hash[GM_SHA256];
+	uint8_t text[4 + GM_OSC_ID_MAX], hash[GM_SHA256];
+	struct gm_bytes osc_id = gm_ident_osc_id(c, ident);
 	struct gm_out o = gm_out(text, sizeof(text));
 	struct key k = {.n = 32};
 
 	gm_out_be(&o, ident->as_id, 4);
-	gm_out_bytes(&o, ident->osc_id, ident->osc_id_n);
+	gm_out_bytes(&o, osc_id.p, osc_id.n);
 	gm_sha256(hash, text, gm_out_len(&o));
 	memcpy(k.b, hash, 16);
 	gm_sha256(hash, bar->group, bar->group_n);
@@ -84,9 +85,9 @@ static struct key key_bar(const struct gm_ident *ident, const struct gm_bar *bar
 	return k;
 }
 
-static struct key key_bar_1(const struct gm_ident *ident, const struct gm_bar *bar)
+static struct key key_bar_1(const struct gm_core *c, const struct gm_ident *ident, const struct gm_bar *bar)
 {
-	struct key k = key_bar(ident, bar);
+	struct key k = key_bar(c, ident, bar);
 	struct gm_out o = gm_out(k.b + 16, 4);
 
 	gm_out_be(&o, bar->index, 4);
@@ -260,31 +261,32 @@ void gm_record_put_stale(struct gm_turn *t, const struct gm_group *g, uint32_t c
 }
 
 /* {resource: [token, piv]} */
-static void put_observations(struct gm_out *o, const struct gm_member *m)
+static void put_observations(struct gm_out *o, const struct gm_core *c, const struct gm_member *m)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < GM_OBS_N; i++)
-		n += m->obs[i].on;
+		n += m->obs_on >> i & 1u;
 	gm_cbor_put_map(o, n);
 	for (unsigned i = 0; i < GM_OBS_N; i++) {
-		if (!m->obs[i].on)
+		struct gm_observation obs = gm_members_obs(c, m, i);
+		if (!obs.on)
 			continue;
 		gm_cbor_put_uint(o, i);
 		gm_cbor_put_array(o, 2);
-		gm_cbor_put_bstr(o, m->obs[i].token, m->obs[i].token_n);
-		gm_cbor_put_bstr(o, m->obs[i].piv, m->obs[i].piv_n);
+		gm_cbor_put_bstr(o, obs.token, obs.token_n);
+		gm_cbor_put_bstr(o, obs.piv, obs.piv_n);
 	}
 }
 
 void gm_record_put_member(struct gm_turn *t, const struct gm_member *m)
 {
 	const struct gm_ident *ident = gm_ident_at(t->core, m->ident);
-	struct gm_member_parts p = gm_members_parts(m);
+	struct gm_member_parts p = gm_members_parts(t->core, m);
 	struct gm_out o = begin_form(t, FORM_MEMBER, 14, 512 + p.cred.n + p.cnonce.n + p.path.n + p.scope.n);
 
 	gm_cbor_put_uint(&o, ident->as_id);
-	gm_cbor_put_bstr(&o, ident->osc_id, ident->osc_id_n);
+	gm_cbor_put_bstr(&o, gm_ident_osc_id(t->core, ident).p, ident->osc_id_n);
 	gm_cbor_put_text(&o, m->node);
 	gm_cbor_put_bstr(&o, m->sid, m->sid_n);
 	gm_cbor_put_uint(&o, m->roles);
@@ -293,7 +295,7 @@ void gm_record_put_member(struct gm_turn *t, const struct gm_member *m)
 	gm_cbor_put_bool(&o, m->has_control);
 	gm_cbor_put_uint(&o, m->control_port);
 	gm_cbor_put_bstr(&o, p.path.p, p.path.n);
-	put_observations(&o, m);
+	put_observations(&o, t->core, m);
 	gm_cbor_put_bstr(&o, p.cnonce.p, p.cnonce.n);
 	gm_cbor_put_bstr(&o, p.cred.p, p.cred.n);
 	gm_cbor_put_bstr(&o, p.scope.p, p.scope.n);
@@ -303,11 +305,12 @@ void gm_record_put_member(struct gm_turn *t, const struct gm_member *m)
 void gm_record_put_assoc(struct gm_turn *t, const struct gm_assoc *a)
 {
 	const struct gm_ident *ident = gm_ident_at(t->core, a->ident);
-	struct gm_bytes scope = gm_blob(a->blob, a->scope), cti = gm_blob(a->blob, a->cti);
-	const struct gm_ctx_save *s = &a->save;
-	const struct gm_aead_info *aead = gm_aead_info(s->alg);
+	struct gm_bytes scope = gm_assoc_scope(t->core, a), cti = gm_assoc_cti(t->core, a);
+	struct gm_ctx_save save, *s = &save;
+	const struct gm_aead_info *aead = gm_aead_info(a->save.alg);
 	struct gm_out o = begin_form(t, FORM_ASSOC, 20, 512 + scope.n + cti.n);
 
+	gm_assoc_ctx(t->core, a, &save);
 	gm_cbor_put_uint(&o, s->id);
 	gm_cbor_put_uint(&o, s->alg);
 	gm_cbor_put_bstr(&o, s->send_key, aead->key_len);
@@ -321,7 +324,7 @@ void gm_record_put_assoc(struct gm_turn *t, const struct gm_assoc *a)
 	gm_cbor_put_bstr(&o, s->local.ip, sizeof(s->local.ip));
 	gm_cbor_put_uint(&o, s->local.port);
 	gm_cbor_put_uint(&o, ident->as_id);
-	gm_cbor_put_bstr(&o, ident->osc_id, ident->osc_id_n);
+	gm_cbor_put_bstr(&o, gm_ident_osc_id(t->core, ident).p, ident->osc_id_n);
 	gm_cbor_put_int(&o, a->exp);
 	gm_cbor_put_int(&o, a->exi);
 	gm_cbor_put_bstr(&o, cti.p, cti.n);
@@ -329,6 +332,7 @@ void gm_record_put_assoc(struct gm_turn *t, const struct gm_assoc *a)
 	gm_cbor_put_bool(&o, a->closing);
 	gm_cbor_put_bstr(&o, a->hash, sizeof(a->hash));
 	put(t, GM_OWNER_SHARD(GM_CTX_SHARD(s->id)), GM_TABLE_CTX, key_ctx(s->id), &o);
+	gm_wipe(&save, sizeof(save));
 }
 
 void gm_record_put_bar(struct gm_turn *t, const struct gm_bar *bar)
@@ -337,17 +341,17 @@ void gm_record_put_bar(struct gm_turn *t, const struct gm_bar *bar)
 	struct gm_out o = begin_form(t, FORM_BAR, 4, 192);
 
 	gm_cbor_put_uint(&o, ident->as_id);
-	gm_cbor_put_bstr(&o, ident->osc_id, ident->osc_id_n);
+	gm_cbor_put_bstr(&o, gm_ident_osc_id(t->core, ident).p, ident->osc_id_n);
 	gm_cbor_put_int(&o, bar->until);
 	gm_cbor_put_bstr(&o, bar->group, bar->group_n);
-	put(t, GM_OWNER_SITE, GM_TABLE_BAR, key_bar(ident, bar), &o);
+	put(t, GM_OWNER_SITE, GM_TABLE_BAR, key_bar(t->core, ident, bar), &o);
 }
 
 void gm_record_bar_anew(struct gm_turn *t, struct gm_bar *bar)
 {
 	if (bar->index == GM_BAR_NAMED)
 		return;
-	take_away(t, GM_OWNER_GROUP(bar->index), GM_TABLE_BAR, key_bar_1(gm_ident_at(t->core, bar->ident), bar));
+	take_away(t, GM_OWNER_GROUP(bar->index), GM_TABLE_BAR, key_bar_1(t->core, gm_ident_at(t->core, bar->ident), bar));
 	bar->index = GM_BAR_NAMED;
 	gm_record_put_bar(t, bar);
 }
@@ -441,7 +445,7 @@ void gm_record_remove_assoc(struct gm_turn *t, const struct gm_assoc *a)
 
 void gm_record_remove_bar(struct gm_turn *t, const struct gm_bar *bar)
 {
-	take_away(t, GM_OWNER_SITE, GM_TABLE_BAR, key_bar(gm_ident_at(t->core, bar->ident), bar));
+	take_away(t, GM_OWNER_SITE, GM_TABLE_BAR, key_bar(t->core, gm_ident_at(t->core, bar->ident), bar));
 }
 
 void gm_record_remove_seen(struct gm_turn *t, const struct gm_seen *s)
@@ -739,47 +743,55 @@ static void take_observation(struct gm_in *in, struct gm_observation *obs)
 	obs->piv_n = take_up_to(in, obs->piv, sizeof(obs->piv));
 }
 
-static void take_observations(struct gm_in *in, struct gm_member *m)
+static void take_observations(struct gm_in *in, struct gm_core *c, struct gm_member *m)
 {
 	for (uint64_t n = gm_cbor_map(in); n && in->err == GM_E_OK; n--) {
 		uint32_t of = take_u32(in, GM_OBS_N - 1);
 		if (gm_cbor_array(in) != 2)
 			gm_in_fail(in, GM_E_CORRUPT);
-		take_observation(in, &m->obs[of]);
+		struct gm_observation obs = {0};
+		take_observation(in, &obs);
+		if (in->err == GM_E_OK)
+			gm_members_set_obs(c, m, of, &obs);
 	}
 }
 
 /* has_obs, obs_node, token, piv */
-static void take_one_observation(struct gm_in *in, struct gm_member *m)
+static void take_one_observation(struct gm_in *in, struct gm_core *c, struct gm_member *m)
 {
 	bool on = gm_cbor_bool(in);
-	struct gm_observation *obs = &m->obs[gm_cbor_bool(in) ? GM_OBS_NODE : GM_OBS_GROUP];
+	unsigned of = gm_cbor_bool(in) ? GM_OBS_NODE : GM_OBS_GROUP;
+	struct gm_observation obs = {0};
 
-	take_observation(in, obs);
-	obs->on = on;
+	take_observation(in, &obs);
+	obs.on = on;
+	gm_members_set_obs(c, m, of, &obs);
 }
 
-static void take_member(struct gm_in *in, struct gm_member *m, uint64_t form)
+static void take_member(struct gm_in *in, struct gm_core *c, struct gm_member *m, uint64_t form)
 {
 	struct gm_member_parts parts = {0};
 
 	take_text(in, m->node, sizeof(m->node));
 	m->sid_n = take_up_to(in, m->sid, sizeof(m->sid));
-	m->roles = take_u32(in, GM_ROLES_ALL);
+	m->roles = (uint8_t)take_u32(in, GM_ROLES_ALL);
 	m->joined = gm_cbor_int(in);
 	m->version = gm_cbor_uint(in);
 	m->has_control = gm_cbor_bool(in);
 	m->control_port = (uint16_t)take_u32(in, UINT16_MAX);
 	parts.path = gm_cbor_bstr(in);
 	if (form == FORM_MEMBER)
-		take_observations(in, m);
+		take_observations(in, c, m);
 	else
-		take_one_observation(in, m);
+		take_one_observation(in, c, m);
 	parts.cnonce = gm_cbor_bstr(in);
 	parts.cred = gm_cbor_bstr(in);
 	if (form == FORM_MEMBER)
 		parts.scope = gm_cbor_bstr(in);
-	gm_members_set_parts(m, &parts);
+	if (parts.cred.n > UINT16_MAX || parts.scope.n > UINT16_MAX || parts.cnonce.n > UINT8_MAX || parts.path.n > UINT8_MAX)
+		gm_in_fail(in, GM_E_CORRUPT);
+	else
+		gm_members_set_parts(c, m, &parts);
 }
 
 static enum gm_err load_member(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
@@ -789,7 +801,7 @@ static enum gm_err load_member(struct gm_core *c, struct gm_bytes key, struct gm
 	uint32_t as_id = take_u32(&in, UINT32_MAX);
 	struct gm_bytes osc_id = gm_cbor_bstr(&in);
 
-	if (key.n != 8 || in.err != GM_E_OK || osc_id.n > sizeof(((struct gm_ident *)0)->osc_id))
+	if (key.n != 8 || in.err != GM_E_OK || osc_id.n > GM_OSC_ID_MAX)
 		return GM_E_CORRUPT;
 	uint32_t slot = be32(key.p + 4);
 	struct gm_group *g = gm_groups_at(c, be32(key.p));
@@ -800,7 +812,7 @@ static enum gm_err load_member(struct gm_core *c, struct gm_bytes key, struct gm
 	m->ident = ident->self;
 	m->next = ident->members;
 	ident->members = m->self;
-	take_member(&in, m, form);
+	take_member(&in, c, m, form);
 	GM_TRY(done(&in));
 	if (m->sid_n && (m->sid_n != g->sid_len || gm_map_find(&g->sids, gm_sid_key(m->sid, m->sid_n), NULL, NULL)))
 		return GM_E_CORRUPT;
@@ -858,8 +870,8 @@ static enum gm_err load_assoc(struct gm_core *c, struct gm_bytes key, struct gm_
 	take_fixed(&in, hash, sizeof(hash));
 
 	GM_TRY(done(&in));
-	if (key.n != 3 || osc_id.n > sizeof(((struct gm_ident *)0)->osc_id) || gm_assoc_by_ctx(c, s.id) ||
-	    gm_scope_check(scope) != GM_E_OK)
+	if (key.n != 3 || osc_id.n > GM_OSC_ID_MAX || gm_assoc_by_ctx(c, s.id) ||
+	    scope.n + cti.n > GM_POOL_MAX / 2 || gm_scope_check(scope) != GM_E_OK)
 		return GM_E_CORRUPT;
 	struct gm_ident *ident = gm_ident_need(c, as_id, osc_id);
 	if (!closing && ident->assoc)
@@ -890,7 +902,7 @@ static enum gm_err load_bar(struct gm_core *c, struct gm_bytes key, struct gm_by
 	struct gm_bytes name = form == FORM_BAR ? gm_cbor_bstr(&in) : GM_BAR_ALL;
 
 	GM_TRY(done(&in));
-	if (key.n != (form == FORM_BAR ? 32u : 20u) || osc_id.n > sizeof(((struct gm_ident *)0)->osc_id) ||
+	if (key.n != (form == FORM_BAR ? 32u : 20u) || osc_id.n > GM_OSC_ID_MAX ||
 	    name.n > GM_GROUP_NAME_MAX)
 		return GM_E_CORRUPT;
 	struct gm_ident *ident = gm_ident_need(c, as_id, osc_id);

@@ -159,7 +159,7 @@ void gm_plan_keys_due(struct gm_turn *t, struct gm_group *g)
 
 static uint64_t hash_of(const struct gm_core *c, const struct gm_ident *ident)
 {
-	return gm_ident_hash(c, ident->as_id, (struct gm_bytes){ident->osc_id, ident->osc_id_n});
+	return gm_ident_hash(c, ident->as_id, gm_ident_osc_id(c, ident));
 }
 
 void gm_wait_add(const struct gm_core *c, struct gm_wait *w, const struct gm_call *call)

@@ -5,7 +5,7 @@
 #define GM_CORE_STATE_H
 
 #include "core/core.h"
-#include "gm/slab.h"
+#include "gm/pool.h"
 
 /* ------------------------------------------------------------ table.c: memory, maps, timers */
 
@@ -13,6 +13,7 @@ void *gm_must_alloc(void *old,
                     size_t n); /* realloc that ends the process when memory is out: the store has the state */
 
 uint32_t gm_must_get(struct gm_slab *s); /* handle of a zeroed object, likewise */
+uint32_t gm_must_text(struct gm_pool *p, size_t n); /* likewise; 0: n is 0 */
 
 #define GM_MAP_NONE 0u
 #define GM_MAP_DEAD UINT32_MAX
@@ -69,24 +70,32 @@ struct gm_gone { /* a server removed: what its tokens have lost stays lost when 
 	int64_t at;      /* when it was removed */
 };
 
+struct gm_ctx_part { /* of struct gm_ctx_save; the rest lies in the association's text */
+	gm_ctx_id id;
+	struct gm_addr peer;
+	uint8_t alg, sid_n, sid[GM_ID_LEN_MAX], challenge[8];
+};
 struct gm_assoc { /* a context and its token */
 	struct gm_timer expiry;
-	struct gm_ctx_save save;
+	struct gm_ctx_part save;
 	uint32_t self, ident;
 	int64_t exp, exi;
+	uint32_t text;           /* in gm_core.texts: keys and IV, local address, scope, cti */
+	uint32_t scope_n, cti_n;
 	bool closing;
 	uint8_t hash[GM_TOKEN_HASH];
-	struct gm_slice scope, cti; /* within blob */
-	uint8_t *blob;
 };
+_Static_assert(sizeof(struct gm_assoc) <= 136, "there may be a million of them");
 
 struct gm_ident { /* an authorization server and the osc id of a proof-of-possession key */
 	uint32_t self, as_id;
 	uint32_t assoc, members, bars; /* current association; heads of lists */
 	uint32_t closing;              /* associations that are ending */
 	uint64_t spent_until_ms; /* of its allowance of changes, on the mono clock */
-	uint8_t osc_id_n, osc_id[32];
+	uint8_t osc_id_n, osc_id[15]; /* what is longer lies in gm_core.texts: gm_ident_osc_id() */
 };
+#define GM_OSC_ID_MAX 32u
+_Static_assert(sizeof(struct gm_ident) <= 48, "there may be a million of them");
 
 struct gm_bar { /* by the group's name: one made anew under it is the same to a token */
 	struct gm_timer expiry;
@@ -128,21 +137,25 @@ struct gm_asks {
 	uint32_t serial;
 };
 
+#define GM_NODE_NAME 8u /* of those that we make */
 struct gm_member {
-	uint32_t self, ident, next; /* next: membership of the same identity */
-	uint32_t group, slot, roles;
-	uint8_t sid_n, sid[GM_SID_MAX];
-	char node[GM_NODE_NAME_MAX];
-	bool has_control;
-	struct gm_observation obs[GM_OBS_N];
-	uint16_t control_port;
 	uint64_t version; /* the latest it confirmed or was handed */
 	uint64_t late_at; /* the version whose message it did not confirm; see gm_members_late() */
 	int64_t joined;
-	struct gm_slice cred, cnonce, control_path; /* within blob */
-	struct gm_slice scope; /* of the latest Join, where it is not as gm_join_scope_encode() writes it */
-	uint8_t *blob;
+	uint32_t self, ident, next; /* next: membership of the same identity */
+	uint32_t group, slot;
+	uint32_t text;           /* in gm_core.texts: struct gm_member_parts, one behind the other */
+	uint32_t obs;            /* in gm_core.texts: struct gm_observation for each bit of obs_on */
+	uint16_t cred_n, scope_n;
+	uint16_t control_port;
+	uint8_t cnonce_n, path_n;
+	uint8_t roles, obs_on;
+	bool has_control;
+	char node[GM_NODE_NAME + 1];
+	uint8_t sid_n, sid[GM_SID_MAX];
 };
+_Static_assert(sizeof(struct gm_member) <= 80, "there may be a million of them");
+_Static_assert(GM_ROLES_ALL <= UINT8_MAX, "roles have room");
 
 struct gm_stale_set { /* Sender IDs given up under one version, sid_len bytes each */
 	uint32_t n, cap;
@@ -245,6 +258,7 @@ struct gm_core {
 	uint8_t cnonce_key[16]; /* of this start */
 	uint32_t next_as; /* no id is given twice: bars and contexts that wait outlive their server */
 	struct gm_slab assocs, idents, members, bars, seen, revoked, group_mem;
+	struct gm_pool texts;
 	uint32_t *ctx[GM_SHARDS]; /* slot to association */
 	uint32_t ctx_cap[GM_SHARDS];
 	struct gm_map ident_map, name_map, seen_map, revoked_map, hash_map; /* hash: of a token to its association */
@@ -287,9 +301,14 @@ static inline uint32_t gm_hash_key(const uint8_t hash[static GM_TOKEN_HASH]) /* 
 	return (uint32_t)hash[1] << 24 | (uint32_t)hash[2] << 16 | (uint32_t)hash[3] << 8 | hash[4];
 }
 
-static inline struct gm_bytes gm_blob(const uint8_t *blob, struct gm_slice s)
+static inline struct gm_bytes gm_ident_osc_id(const struct gm_core *c, const struct gm_ident *i)
 {
-	return (struct gm_bytes){.p = blob ? blob + s.off : NULL, .n = s.n};
+	uint32_t text;
+
+	if (i->osc_id_n <= sizeof(i->osc_id))
+		return (struct gm_bytes){i->osc_id, i->osc_id_n};
+	memcpy(&text, i->osc_id, sizeof(text));
+	return (struct gm_bytes){gm_pool_at(&c->texts, text), i->osc_id_n};
 }
 
 /* core.c */
@@ -318,7 +337,10 @@ struct gm_assoc *gm_assoc_new(struct gm_core *c, const struct gm_ctx_save *save,
 void gm_assoc_set_hash(struct gm_core *c, struct gm_assoc *a, const uint8_t hash[static GM_TOKEN_HASH]);
 /* as_id: of whose token, 0: of any; none that is closing */
 struct gm_assoc *gm_assoc_by_hash(const struct gm_core *c, uint32_t as_id, const uint8_t hash[static GM_TOKEN_HASH]);
-void gm_assoc_set_token(struct gm_assoc *a, struct gm_bytes scope, struct gm_bytes cti);
+void gm_assoc_set_token(struct gm_core *c, struct gm_assoc *a, struct gm_bytes scope, struct gm_bytes cti);
+struct gm_bytes gm_assoc_scope(const struct gm_core *c, const struct gm_assoc *a);
+struct gm_bytes gm_assoc_cti(const struct gm_core *c, const struct gm_assoc *a);
+void gm_assoc_ctx(const struct gm_core *c, const struct gm_assoc *a, struct gm_ctx_save *save); /* whole again; secret */
 void gm_assoc_forget(struct gm_core *c, struct gm_assoc *a); /* from memory only */
 void gm_assoc_drop(struct gm_turn *t, struct gm_assoc *a);   /* at once and without a word */
 void gm_assoc_close(struct gm_turn *t, struct gm_assoc *a);  /* keys live until CLOSED */
@@ -428,8 +450,12 @@ void gm_members_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notic
 struct gm_member_parts { /* of any length */
 	struct gm_bytes cred, cnonce, path, scope;
 };
-struct gm_member_parts gm_members_parts(const struct gm_member *m);
-void gm_members_set_parts(struct gm_member *m, const struct gm_member_parts *parts);
+struct gm_member_parts gm_members_parts(const struct gm_core *c, const struct gm_member *m);
+struct gm_bytes gm_members_cred(const struct gm_core *c, const struct gm_member *m);
+void gm_members_set_parts(struct gm_core *c, struct gm_member *m, const struct gm_member_parts *parts);
+/* of: enum gm_obs; one that is not on is all zeros */
+struct gm_observation gm_members_obs(const struct gm_core *c, const struct gm_member *m, unsigned of);
+void gm_members_set_obs(struct gm_core *c, struct gm_member *m, unsigned of, const struct gm_observation *obs);
 enum gm_delivery gm_members_delivery(const struct gm_member *m);
 uint32_t gm_sid_key(const uint8_t *sid, uint8_t n);
 

@@ -28,6 +28,15 @@ uint32_t gm_must_get(struct gm_slab *s)
 	return id;
 }
 
+uint32_t gm_must_text(struct gm_pool *p, size_t n)
+{
+	uint32_t id = gm_pool_get(p, n);
+
+	if (n && !id)
+		out_of_memory();
+	return id;
+}
+
 /* ---- maps: open addressing, linear probing; keys are hashed already or spread by the multiplication */
 
 static uint32_t map_place(const struct gm_map *m, uint32_t key)
@@ -50,7 +59,7 @@ static void map_resize(struct gm_map *m)
 {
 	struct gm_map old = *m;
 
-	m->cap = old.n < 8 ? 16 : old.n * 3;
+	m->cap = old.n < 8 ? 16 : old.n / 4 * 7; /* full at four fifths: 10 to 14 bytes an entry */
 	m->n = m->filled = 0;
 	m->at = gm_must_alloc(NULL, m->cap * sizeof(*m->at));
 	memset(m->at, 0, m->cap * sizeof(*m->at));
@@ -74,7 +83,7 @@ uint32_t gm_map_find(const struct gm_map *m, uint32_t key, gm_map_same same, con
 
 void gm_map_add(struct gm_map *m, uint32_t key, uint32_t value)
 {
-	if ((uint64_t)(m->filled + 1) * 3 > (uint64_t)m->cap * 2)
+	if ((uint64_t)(m->filled + 1) * 5 > (uint64_t)m->cap * 4)
 		map_resize(m);
 	map_insert(m, key, value);
 }
@@ -146,7 +155,7 @@ void gm_timer_set(struct gm_heap *h, struct gm_timer *t, enum gm_timer_kind kind
 {
 	gm_timer_stop(h, t);
 	if (h->n == h->cap) {
-		h->cap = h->cap ? h->cap * 2 : 64;
+		h->cap += h->cap / 2 + 64;
 		h->at = gm_must_alloc(h->at, h->cap * sizeof(struct gm_timer *));
 	}
 	*t = (struct gm_timer){.at = at, .pos = ++h->n, .kind = kind};

@@ -5,7 +5,6 @@
 #include "wire/cbor.h"
 #include "wire/coap.h"
 
-#define OSC_ID_MAX sizeof(((struct gm_ident *)0)->osc_id)
 #define INFO_GROUPS_MAX 64u
 #define PROBES 16u
 #define KDCCHALLENGE 46u
@@ -277,7 +276,7 @@ static enum gm_err check_claims(struct gm_turn *t, const struct gm_ev_token *ev,
 
 static enum gm_err check_profile(const struct gm_ev_token *ev)
 {
-	return ev->bad == GM_E_OK && ev->osc_id.off && ev->osc_id.n <= OSC_ID_MAX ? GM_E_OK : GM_E_TOKEN_PROFILE;
+	return ev->bad == GM_E_OK && ev->osc_id.off && ev->osc_id.n <= GM_OSC_ID_MAX ? GM_E_OK : GM_E_TOKEN_PROFILE;
 }
 
 static bool all_barred(const struct gm_core *c, const struct gm_ev_token *ev)
@@ -512,7 +511,7 @@ static void move_members(struct gm_turn *t, struct gm_ident *ident, const struct
 static unsigned end_uncovered(struct gm_turn *t, struct gm_ident *ident, const struct gm_assoc *a, enum gm_err notice)
 {
 	unsigned n = 0;
-	struct gm_bytes scope = gm_blob(a->blob, a->scope);
+	struct gm_bytes scope = gm_assoc_scope(t->core, a);
 	uint32_t next;
 
 	for (uint32_t id = ident->members; id; id = next) {
@@ -534,7 +533,7 @@ enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, 
 	struct gm_bytes osc_id = gm_rec_bytes(ev, confirm->osc_id), scope = gm_rec_bytes(ev, confirm->scope);
 	struct gm_revoked *found[2];
 
-	if (!gm_as_find(c, confirm->as_id) || osc_id.n > OSC_ID_MAX || gm_scope_check(scope) != GM_E_OK ||
+	if (!gm_as_find(c, confirm->as_id) || osc_id.n > GM_OSC_ID_MAX || gm_scope_check(scope) != GM_E_OK ||
 	    gm_revoked_of(c, confirm->as_id, confirm->hash, found) || gm_ident_revoked(c, confirm->as_id, osc_id))
 		return GM_E_UNAUTHORIZED;
 	if (c->assocs.used >= c->config.contexts_max)
@@ -574,7 +573,7 @@ static enum gm_err judge_update(struct gm_turn *t, const struct gm_call *call, c
 
 	GM_TRY(check_revoked(t, ev, v, check_claims(t, ev, v)));
 	if (ev->as_id != ident->as_id || !ev->osc_id.off ||
-	    !gm_bytes_eq(gm_rec_bytes(ev, ev->osc_id), (struct gm_bytes){ident->osc_id, ident->osc_id_n}))
+	    !gm_bytes_eq(gm_rec_bytes(ev, ev->osc_id), gm_ident_osc_id(t->core, ident)))
 		return GM_E_TOKEN_OTHER_KEY;
 	if (all_barred(c, ev))
 		return GM_E_TOKEN_BARRED;
@@ -600,7 +599,7 @@ static void refuse_update(struct gm_turn *t, const struct gm_call *call, const s
 /* requirements G2: nothing, or a map where infos were asked or the client has not had N_S yet. */
 static void answer_update(struct gm_turn *t, const struct gm_call *call, const struct gm_ev_token *ev, bool wants_challenge)
 {
-	const struct gm_ctx_save *save = &call->assoc->save;
+	const struct gm_ctx_part *save = &call->assoc->save;
 	uint8_t pairs[PAIRS_MAX], body[PAIRS_MAX + 16];
 	struct gm_out p = gm_out(pairs, sizeof(pairs)), o = gm_out(body, sizeof(body));
 	unsigned n = put_pairs(&p, t->core, ev);
@@ -635,9 +634,9 @@ void gm_token_rights(struct gm_turn *t, struct gm_call *call)
 		refuse_update(t, call, ev, err);
 		return;
 	}
-	bool wants_challenge = needs_challenge(scope) && !needs_challenge(gm_blob(a->blob, a->scope));
+	bool wants_challenge = needs_challenge(scope) && !needs_challenge(gm_assoc_scope(t->core, a));
 	start_counter(t, ev, &v);
-	gm_assoc_set_token(a, scope, gm_rec_bytes(ev, ev->cti));
+	gm_assoc_set_token(t->core, a, scope, gm_rec_bytes(ev, ev->cti));
 	a->exp = v.exp;
 	a->exi = ev->exi;
 	gm_assoc_set_hash(t->core, a, ev->hash);

@@ -7,6 +7,7 @@
 
 /* ---- the buffers */
 
+#define KEEP_MAX (2u << 20) /* bytes that a buffer keeps from turn to turn */
 #define ALIGNED(n) (((n) + 7) & ~(size_t)7)
 
 static uint8_t *buf_take(struct gm_effect_buf *b, size_t n)
@@ -60,9 +61,15 @@ struct gm_slice gm_effects_append(struct gm_effects *e, unsigned worker, const v
 void gm_effects_reset(struct gm_effects *e)
 {
 	for (unsigned i = 0; i < GM_WORKERS_MAX; i++) {
-		if (e->to[i].n)
-			gm_wipe(e->to[i].bytes, e->to[i].n);
-		e->to[i].n = e->to[i].last = 0;
+		struct gm_effect_buf *b = &e->to[i];
+		if (b->n)
+			gm_wipe(b->bytes, b->n);
+		b->n = b->last = 0;
+		if (b->cap <= KEEP_MAX)
+			continue;
+		free(b->bytes); /* one turn needed so much */
+		b->bytes = NULL;
+		b->cap = 0;
 	}
 }
 
@@ -214,7 +221,7 @@ void gm_tell_ctx(struct gm_turn *t, const struct gm_assoc *a, enum gm_ctx_op op)
 	e->op = (uint8_t)op;
 	e->save.id = a->save.id;
 	if (op == GM_CTX_LOAD)
-		e->save = a->save;
+		gm_assoc_ctx(t->core, a, &e->save);
 }
 
 void gm_tell_member(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx, bool remove)
@@ -232,12 +239,14 @@ void gm_tell_member(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx,
 	e->sid_n = m->sid_n;
 	memcpy(e->sid, m->sid, m->sid_n);
 	e->delivery = (uint8_t)gm_members_delivery(m);
-	memcpy(e->obs, m->obs, sizeof(e->obs));
+	for (unsigned of = 0; of < GM_OBS_N; of++)
+		e->obs[of] = gm_members_obs(t->core, m, of);
 	e->node_n = (uint8_t)strlen(m->node);
 	memcpy(e->node, m->node, e->node_n);
 	e->control_port = m->control_port;
 	e->roles = m->roles;
-	struct gm_bytes path = gm_blob(m->blob, m->control_path), scope = gm_blob(m->blob, m->scope);
+	struct gm_member_parts parts = gm_members_parts(t->core, m);
+	struct gm_bytes path = parts.path, scope = parts.scope;
 	if (m->has_control && path.n) {
 		struct gm_slice s = gm_effects_append(t->txn->effects, w, path.p, path.n);
 		e = gm_effects_last(t->txn->effects, w);

@@ -8,6 +8,7 @@
 #include "ctl/backup.h"
 #include "ctl/verbs.h"
 #include "gm/crypto.h"
+#include "gm/pages.h"
 #include "wire/oscore.h"
 #include "wire/params.h"
 
@@ -895,6 +896,8 @@ static uint64_t hist_most(const uint64_t hist[static GM_HIST])
 	X(commits) X(changes) X(bytes) X(commit_us_last) X(commit_us_max) X(map_bytes) X(used_bytes)
 #define BATCHES(X) X(rx) X(open) X(verify) X(derive) X(sign) X(seal) X(tx)
 #define QUEUES(X) X(down) X(hops) X(up) X(inflight)
+#define CORE_MEMORY(X) X(tokens) X(clients) X(members) X(texts) X(maps) X(timers) X(places) X(groups)
+#define WORKER_MEMORY(X) X(contexts) X(members) X(texts) X(messages) X(timers) X(groups) X(rings)
 /* clang-format on */
 
 static uint64_t look(const _Atomic uint64_t *counter)
@@ -910,6 +913,10 @@ static void status_daemon(struct call *call)
 	gm_ctl_put_text(r, "version", GM_VERSION);
 	gm_ctl_put_uint(r, "uptime_s", (call->txn.mono_ms - call->env->started_ms) / 1000);
 	gm_ctl_put_uint(r, "workers", call->env->workers);
+	gm_ctl_put_uint(r, "start_open_ms", call->env->turn->open_ms);
+	gm_ctl_put_uint(r, "start_load_ms", call->env->turn->load_ms);
+	gm_ctl_put_uint(r, "start_network_ms", call->env->turn->network_ms);
+	gm_ctl_put_uint(r, "start_down_ms", call->env->turn->down_ms);
 	gm_ctl_row(r);
 }
 
@@ -1043,9 +1050,74 @@ static void status_workers(struct call *call)
 	}
 }
 
+/* /proc/self/status: "RssAnon:     1234 kB" */
+static uint64_t resident(const char *status, const char *key)
+{
+	const char *at = strstr(status, key);
+
+	return at ? strtoull(at + strlen(key), NULL, 10) * 1024 : 0;
+}
+
+static void put_resident(struct call *call)
+{
+	char text[4096];
+	FILE *f = fopen("/proc/self/status", "re");
+	size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+	struct gm_core_status s;
+
+	if (f)
+		fclose(f);
+	text[n] = '\0';
+	gm_core_status(call->env->core, &s);
+	uint64_t ours = resident(text, "RssAnon:") + resident(text, "RssShmem:");
+	gm_ctl_put_uint(call->reply, "rss", resident(text, "VmRSS:"));
+	gm_ctl_put_uint(call->reply, "anonymous_and_shared", ours);
+	gm_ctl_put_uint(call->reply, "program_and_store", resident(text, "RssFile:"));
+	gm_ctl_put_uint(call->reply, "bytes_per_member", s.members ? ours / s.members : 0);
+}
+
+static void put_secrets(struct call *call)
+{
+	struct gm_pages_stats pages = gm_pages_stats();
+
+	gm_ctl_put_uint(call->reply, "locked", pages.locked);
+	gm_ctl_put_uint(call->reply, "not_locked", pages.unlocked);
+	gm_ctl_put_text(call->reply, "secrets", pages.unlocked ? "beyond the limit of locked memory, kept out of dumps"
+	                                                       : "in locked memory, kept out of dumps");
+}
+
+static void status_memory(struct call *call)
+{
+	struct gm_ctl_reply *r = call->reply;
+	struct gm_core_memory core;
+
+	gm_ctl_put_text(r, "what", "memory");
+	put_resident(call);
+	put_secrets(call);
+	gm_core_memory(call->env->core, &core);
+#define X(name) gm_ctl_put_uint(r, "core_" #name, core.name);
+	CORE_MEMORY(X)
+#undef X
+#define X(name)                                                                                                        \
+	{                                                                                                              \
+		uint64_t sum = 0;                                                                                      \
+		for (unsigned w = 0; w < call->env->workers; w++)                                                      \
+			sum += look(&gm_dp_stats(call->env->dp, w)->mem_##name);                                       \
+		gm_ctl_put_uint(r, "worker_" #name, sum);                                                              \
+	}
+	WORKER_MEMORY(X)
+#undef X
+	uint64_t rings = 0;
+	for (unsigned w = 0; w < call->env->workers; w++)
+		rings += gm_dp_touched(call->env->dp, w);
+	gm_ctl_put_uint(r, "core_rings", rings);
+	gm_ctl_row(r);
+}
+
 static void status(struct call *call)
 {
 	status_daemon(call);
+	status_memory(call);
 	status_core(call);
 	status_turn(call);
 	status_store(call);

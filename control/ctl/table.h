@@ -13,6 +13,8 @@ struct gm_turn_stats { /* kept by the turn loop */
 	uint64_t hist_events[GM_HIST];    /* events per commit; bucket 0: none, b: [2^(b-1), 2^b), as workers count */
 	uint64_t hist_commit_us[GM_HIST]; /* likewise */
 	uint64_t backlog_bytes;           /* effects that a worker's ring had no room for */
+	/* of the start, in ms: the store opened, read into core, workers and ports, the state handed down to them */
+	uint32_t open_ms, load_ms, network_ms, down_ms;
 };
 
 struct gm_ctl_env { /* borrowed */

@@ -6,6 +6,7 @@
 #include "gm/crypto.h"
 
 #define FIRST_CAP 65536u
+#define KEEP_MAX (2u << 20) /* bytes that are kept from turn to turn */
 
 static size_t change_size(size_t key_n, size_t value_n)
 {
@@ -79,6 +80,11 @@ void gm_changes_reset(struct gm_changes *c)
 		gm_wipe(c->bytes, c->n);
 	c->n = 0;
 	c->count = 0;
+	if (c->cap <= KEEP_MAX)
+		return;
+	free(c->bytes); /* one turn needed so much */
+	c->bytes = NULL;
+	c->cap = 0;
 }
 
 void gm_changes_free(struct gm_changes *c)

@@ -601,7 +601,7 @@ static void queue_upload(struct worker *w, struct opening *o, const struct ctx *
 		return;
 	gm_join_scope_encode(&scope, inner->path[1], m->roles);
 	k->join = (struct gm_join_request){
-		.scope = m->scope ? (struct gm_bytes){m->scope->bytes, m->scope->n} : gm_out_result(&scope),
+		.scope = m->scope_n ? gm_member_scope(w, m) : gm_out_result(&scope),
 		.roles = m->roles,
 		.has_cred = true,
 		.has_verify = true,
@@ -619,9 +619,9 @@ static struct gm_slice append(struct gm_rec *rec, struct gm_bytes b)
 	return b.p ? gm_rec_append(rec, b.p, b.n) : (struct gm_slice){0};
 }
 
-static void put_confirm(struct gm_ev_request *ev, const struct ctx *c, gm_ctx_id id)
+static void put_confirm(struct worker *w, struct gm_ev_request *ev, const struct ctx *c, gm_ctx_id id)
 {
-	const struct pending *p = (const struct pending *)c->pending->bytes;
+	const struct pending *p = (const struct pending *)gm_ctx_extra(w, c)->pending->bytes;
 
 	ev->flags |= GM_REQ_CONFIRM;
 	gm_ctx_fill_save(c, id, &ev->confirm.save);
@@ -714,7 +714,7 @@ static bool hand_up(struct worker *w, struct opening *o, const struct gm_coap *m
 	name_request(w, &x, m);
 	take_blocks(&x, m);
 	uint32_t xid = gm_xch_put(w, &x);
-	size_t more = 2 * TEXT_MAX + 2 * m->payload.n + (c->pending ? c->pending->n : 0) + 256;
+	size_t more = 2 * TEXT_MAX + 2 * m->payload.n + (c->state == CTX_PENDING ? gm_ctx_extra(w, c)->pending->n : 0) + 256;
 	struct gm_ev_request *ev = xid ? gm_worker_event(w, GM_EV_REQUEST, sizeof *ev, more) : NULL;
 	if (!ev) {
 		COUNT(w, up_full);
@@ -726,7 +726,7 @@ static bool hand_up(struct worker *w, struct opening *o, const struct gm_coap *m
 	ev->xid = xid;
 	put_request(ev, o, m, res, w->moved);
 	if (c->state == CTX_PENDING)
-		put_confirm(ev, c, o->ctx);
+		put_confirm(w, ev, c, o->ctx);
 	if (k)
 		put_join(ev, k, pop);
 	else if (res == GM_RES_AUTHZ_INFO && m->code == GM_COAP_POST)

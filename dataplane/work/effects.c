@@ -303,9 +303,9 @@ static void confirm_ctx(struct worker *w, gm_ctx_id id)
 	if (!c || c->state != CTX_PENDING)
 		return;
 	c->state = CTX_LIVE;
-	gm_wheel_del(&w->wheel, c->pending_timer);
-	c->pending_timer = 0;
-	gm_blob_drop(&c->pending);
+	gm_ctx_pend(w, c, id, 0);
+	gm_blob_drop(&gm_ctx_extra(w, c)->pending);
+	gm_ctx_tidy(w, c);
 	ADD(w, contexts_pending, -UINT64_C(1));
 	COUNT(w, contexts);
 }

@@ -320,13 +320,14 @@ static bool keep_body(struct worker *w, struct ctx *c, const struct xch *x, cons
 {
 	if (!gm_body_keep(w, c, a->payload))
 		return false;
+	struct extra *e = gm_ctx_extra(w, c);
 	if (a->etag)
-		c->body_etag = a->etag;
-	c->body_key = x->key;
-	c->body_content = x->content;
-	c->body_code = a->code;
-	c->body_format = a->format;
-	c->body_timer = gm_wheel_add(&w->wheel, w->now_ms + BODY_IDLE_MS, TIMER_BODY, x->ctx);
+		e->body_etag = a->etag;
+	e->body_key = x->key;
+	e->body_content = x->content;
+	e->body_code = a->code;
+	e->body_format = a->format;
+	e->body_timer = gm_wheel_add(&w->wheel, w->now_ms + BODY_IDLE_MS, TIMER_BODY, x->ctx);
 	return true;
 }
 
@@ -345,25 +346,26 @@ void gm_answer(struct worker *w, struct ctx *c, const struct xch *x, const struc
 		return;
 	}
 	struct answer first = *a;
-	first.etag = c->body_etag;
+	first.etag = gm_ctx_extra(w, c)->body_etag;
 	answer_piece(w, c, x, &first, piece(a->payload, want, &block), &block);
 }
 
 void gm_answer_block(struct worker *w, struct ctx *c, const struct xch *x, bool repeat)
 {
+	struct extra *e = gm_ctx_extra(w, c);
 	struct gm_coap_block block;
 
-	if (!c->body || c->body_key != x->key || (x->content && x->content != c->body_content)) {
+	if (!e || !e->body || e->body_key != x->key || (x->content && x->content != e->body_content)) {
 		if (!repeat) /* the request's nonce may have protected a block */
 			gm_answer_err(w, c, x, GM_E_INCOMPLETE);
 		return;
 	}
 	struct answer a = {
-		.code = c->body_code,
-		.format = c->body_format,
-		.etag = c->body_etag,
+		.code = e->body_code,
+		.format = e->body_format,
+		.etag = e->body_etag,
 		.own_piv = repeat,
-		.payload = {c->body->bytes, c->body->n},
+		.payload = {e->body->bytes, e->body->n},
 	};
 	struct gm_bytes part = piece(a.payload, x->block2, &block);
 	if (!part.n) {
@@ -371,8 +373,8 @@ void gm_answer_block(struct worker *w, struct ctx *c, const struct xch *x, bool 
 			gm_answer_err(w, c, x, GM_E_BAD_OPTION);
 		return;
 	}
-	gm_wheel_del(&w->wheel, c->body_timer);
-	c->body_timer = gm_wheel_add(&w->wheel, w->now_ms + BODY_IDLE_MS, TIMER_BODY, x->ctx);
+	gm_wheel_del(&w->wheel, e->body_timer);
+	e->body_timer = gm_wheel_add(&w->wheel, w->now_ms + BODY_IDLE_MS, TIMER_BODY, x->ctx);
 	answer_piece(w, c, x, &a, part, &block);
 }
 

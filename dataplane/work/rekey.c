@@ -82,7 +82,7 @@ static void put_active(struct gm_out *out, const struct out *o)
 }
 
 /* Code, class E options and payload of o. KG §11.1 for keys, §10 for the notice of an eviction. */
-static void put_plain(struct gm_out *out, const struct out *o, const struct member *m)
+static void put_plain(const struct worker *w, struct gm_out *out, const struct out *o, const struct member *m)
 {
 	bool observe = o->delivery == GM_DELIVER_OBSERVE, rekey = o->kind != OUT_NOTICE;
 	uint16_t last = 0;
@@ -95,14 +95,14 @@ static void put_plain(struct gm_out *out, const struct out *o, const struct memb
 	if (observe && rekey)
 		gm_coap_put_option(out, &last, GM_OPT_OBSERVE, NULL, 0);
 	if (!observe)
-		gm_coap_put_path(out, &last, GM_OPT_URI_PATH, m->control, m->control_n);
+		gm_coap_put_path(out, &last, GM_OPT_URI_PATH, (const char *)gm_member_control(w, m).p, m->control_n);
 	if (rekey)
 		put_rekey_body(out, &last, o, observe);
 	else
 		put_notice_body(out, &last, m->notice, observe);
 }
 
-static void outer_of(struct gm_oscore_outer *outer, struct gm_oscore_request *request, const struct out *o,
+static void outer_of(const struct worker *w, struct gm_oscore_outer *outer, struct gm_oscore_request *request, const struct out *o,
                      const struct member *m, const struct ctx *c)
 {
 	*outer = (struct gm_oscore_outer){.type = GM_COAP_CON, .mid = o->mid};
@@ -120,12 +120,12 @@ static void outer_of(struct gm_oscore_outer *outer, struct gm_oscore_request *re
 	outer->has_observe = o->kind != OUT_NOTICE;
 	outer->code = outer->has_observe ? GM_COAP(2, 5) : GM_COAP(2, 4);
 	outer->observe = (uint32_t)(o->seq & 0xffffff); /* rises with the sequence number, RFC 7641 §4.4 */
-	const struct gm_observation *obs = &m->obs[o->obs];
-	outer->token_len = obs->token_n;
-	memcpy(outer->token, obs->token, sizeof outer->token);
+	const struct gm_observation obs = gm_member_obs(w, m, o->obs);
+	outer->token_len = obs.token_n;
+	memcpy(outer->token, obs.token, sizeof outer->token);
 	request->kid = c->keys.rid;
-	request->piv_n = obs->piv_n;
-	memcpy(request->piv, obs->piv, sizeof request->piv);
+	request->piv_n = obs.piv_n;
+	memcpy(request->piv, obs.piv, sizeof request->piv);
 }
 
 static enum gm_err wrap(struct worker *w, const struct out *o, const struct member *m, const struct ctx *c, struct gm_dgram *d)
@@ -135,8 +135,8 @@ static enum gm_err wrap(struct worker *w, const struct out *o, const struct memb
 	struct gm_oscore_request request;
 	struct gm_out plain = gm_out(w->plain, sizeof w->plain), out = gm_out(d->data, d->cap);
 
-	put_plain(&plain, o, m);
-	outer_of(&outer, &request, o, m, c);
+	put_plain(w, &plain, o, m);
+	outer_of(w, &outer, &request, o, m, c);
 	if (plain.err)
 		return plain.err;
 	GM_TRY(gm_oscore_wrap(&c->keys, &outer, &request, &c->keys.sid, outer.option.piv, outer.option.piv_n,
@@ -147,30 +147,34 @@ static enum gm_err wrap(struct worker *w, const struct out *o, const struct memb
 	return GM_E_OK;
 }
 
-static bool same_plain(const struct plain_post *p, const struct out *o, const struct member *m)
+static bool same_plain(const struct worker *w, const struct plain_post *p, const struct out *o, const struct member *m)
 {
 	return p->body == o->body && p->block == o->block && p->kind == o->kind && p->delivery == o->delivery &&
 	       (o->delivery == GM_DELIVER_OBSERVE ||
-	        (p->control_n == m->control_n && memcmp(p->control, m->control, m->control_n) == 0));
+	        gm_bytes_eq(gm_member_control(w, m), (struct gm_bytes){(const uint8_t *)p->control, p->control_n}));
 }
 
 /* The plaintext that o shares with others in this box; encoded with the first of them. NULL: does not fit */
-static const struct plain_post *plain_of(struct box *b, const struct out *o, const struct member *m)
+static const struct plain_post *plain_of(struct worker *w, const struct out *o, const struct member *m)
 {
+	struct gm_bytes control = gm_member_control(w, m);
+	struct box *b = &w->box;
+
 	for (unsigned i = b->plains_n; i-- > 0;)
-		if (same_plain(&b->plain[i], o, m))
+		if (same_plain(w, &b->plain[i], o, m))
 			return &b->plain[i];
 	struct plain_post *p = &b->plain[b->plains_n];
 	struct gm_out plain = gm_out(p->bytes, sizeof p->bytes);
-	put_plain(&plain, o, m);
+	put_plain(w, &plain, o, m);
 	if (plain.err)
 		return NULL;
 	p->body = gm_blob_ref(o->body);
 	p->block = o->block;
 	p->kind = o->kind;
 	p->delivery = o->delivery;
-	p->control_n = m->control_n;
-	memcpy(p->control, m->control, sizeof p->control);
+	p->control_n = (uint8_t)control.n;
+	if (control.n)
+		memcpy(p->control, control.p, control.n);
 	p->n = (uint16_t)gm_out_len(&plain);
 	b->plains_n++;
 	return p;
@@ -180,14 +184,14 @@ static const struct plain_post *plain_of(struct box *b, const struct out *o, con
 static enum gm_err post(struct worker *w, const struct out *o, const struct member *m, const struct ctx *c, struct gm_dgram *d)
 {
 	struct box *b = &w->box;
-	const struct plain_post *plain = plain_of(b, o, m);
+	const struct plain_post *plain = plain_of(w, o, m);
 	struct gm_oscore_post *p = &b->post[b->posts_n];
 	struct gm_oscore_outer outer;
 	struct gm_oscore_request request;
 
 	if (!plain || d->cap < GM_OSCORE_POST_ROOM(plain->n))
 		return wrap(w, o, m, c, d);
-	outer_of(&outer, &request, o, m, c);
+	outer_of(w, &outer, &request, o, m, c);
 	*p = (struct gm_oscore_post){
 		.keys = &c->keys,
 		.seq = o->seq,
@@ -239,23 +243,26 @@ static void keep_rest(struct worker *w, struct ctx *c, const struct member *m, e
 	};
 
 	gm_ctx_forget_body(w, c);
-	c->body = gm_blob_ref(body);
-	c->body_key = gm_body_key(w, GM_COAP_GET, path, of == GM_OBS_NODE ? 4 : 2);
-	c->body_content = 0;
-	c->body_code = GM_COAP(2, 5);
-	c->body_format = GM_CF_GROUPCOMM;
-	c->body_timer = gm_wheel_add(&w->wheel, w->now_ms + BODY_IDLE_MS, TIMER_BODY, m->ctx);
+	struct extra *e = gm_ctx_need_extra(w, c);
+	if (!e)
+		return; /* the member gets the whole by a GET */
+	e->body = gm_blob_ref(body);
+	e->body_key = gm_body_key(w, GM_COAP_GET, path, of == GM_OBS_NODE ? 4 : 2);
+	e->body_content = 0;
+	e->body_code = GM_COAP(2, 5);
+	e->body_format = GM_CF_GROUPCOMM;
+	e->body_timer = gm_wheel_add(&w->wheel, w->now_ms + BODY_IDLE_MS, TIMER_BODY, m->ctx);
 }
 
 /* Which of its observations a message answers to. The end of the group is told to those who observe the group, the end
  * of a membership to those who observe the node, if there is a choice. KG §11, KG §10 */
 static enum gm_obs observation_for(const struct member *m, enum out_kind kind)
 {
-	bool node = m->obs[GM_OBS_NODE].on;
+	bool node = (m->obs_on & 1u << GM_OBS_NODE);
 
 	if (kind == OUT_ACTIVE)
 		return GM_OBS_ACTIVE;
-	if (!m->obs[GM_OBS_GROUP].on || (node && kind == OUT_NOTICE && m->notice != GM_E_GROUP_DELETED))
+	if (!(m->obs_on & 1u << GM_OBS_GROUP) || (node && kind == OUT_NOTICE && m->notice != GM_E_GROUP_DELETED))
 		return GM_OBS_NODE;
 	return GM_OBS_GROUP;
 }
@@ -575,7 +582,7 @@ static bool told_again(struct worker *w, const struct out *o)
 {
 	struct member *m = gm_member_at(w, o->member);
 
-	if (m->notice != GM_E_GROUP_DELETED || o->delivery != GM_DELIVER_POST || !m->obs[GM_OBS_GROUP].on)
+	if (m->notice != GM_E_GROUP_DELETED || o->delivery != GM_DELIVER_POST || !(m->obs_on & 1u << GM_OBS_GROUP))
 		return false;
 	m->delivery = GM_DELIVER_OBSERVE;
 	return true;
@@ -626,7 +633,7 @@ static bool tell_active(struct worker *w, uint32_t h)
 	uint8_t bytes[1];
 	struct gm_out o = gm_out(bytes, sizeof bytes);
 
-	if (!g || !m->obs[GM_OBS_ACTIVE].on) {
+	if (!g || !(m->obs_on & 1u << GM_OBS_ACTIVE)) {
 		m->tell_active = false;
 		return false;
 	}
@@ -643,7 +650,7 @@ void gm_rekey_tell_active(struct worker *w, struct group *g)
 {
 	for (uint32_t h = g->head; h; h = gm_member_at(w, h)->next_group) {
 		struct member *m = gm_member_at(w, h);
-		m->tell_active = m->obs[GM_OBS_ACTIVE].on;
+		m->tell_active = (m->obs_on & 1u << GM_OBS_ACTIVE) != 0;
 	}
 	w->walks += !g->telling;
 	g->telling = true;
@@ -760,8 +767,7 @@ void gm_ctx_close_if_done(struct worker *w, gm_ctx_id id, struct ctx *c, bool to
 		return;
 	struct gm_ev_closed *ev = gm_worker_event(w, GM_EV_CLOSED, sizeof *ev, 0);
 	if (!ev) {
-		gm_wheel_del(&w->wheel, c->pending_timer);
-		c->pending_timer = gm_wheel_add(&w->wheel, w->now_ms + 100, TIMER_PENDING, id);
+		gm_ctx_pend(w, c, id, 100);
 		return;
 	}
 	ev->ctx = id;

@@ -207,11 +207,11 @@ static void pending_due(struct worker *w, gm_ctx_id id)
 
 	if (!c)
 		return;
-	c->pending_timer = 0;
+	gm_ctx_extra(w, c)->pending_timer = 0;
 	if (c->state == CTX_CLOSING) {
 		gm_ctx_close_if_done(w, id, c, false);
 	} else if (c->state == CTX_PENDING && c->xid) { /* core is deciding on its first request */
-		c->pending_timer = gm_wheel_add(&w->wheel, w->now_ms + 1000, TIMER_PENDING, id);
+		gm_ctx_pend(w, c, id, 1000);
 	} else if (c->state == CTX_PENDING) {
 		COUNT(w, pending_expired);
 		gm_ctx_wipe(w, id);
@@ -233,7 +233,7 @@ static void body_due(struct worker *w, gm_ctx_id id)
 	struct ctx *c = gm_ctx_at(w, id);
 
 	if (c) {
-		c->body_timer = 0;
+		gm_ctx_extra(w, c)->body_timer = 0;
 		gm_body_drop(w, c);
 	}
 }
@@ -243,7 +243,7 @@ static void upload_due(struct worker *w, gm_ctx_id id)
 	struct ctx *c = gm_ctx_at(w, id);
 
 	if (c) {
-		c->upload_timer = 0;
+		gm_ctx_extra(w, c)->upload_timer = 0;
 		gm_upload_drop(w, c);
 	}
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Shards of contexts: finding one is an array index and a comparison. The worker owns its members. */
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "gm/crypto.h"
+#include "gm/pages.h"
 #include "work/worker.h"
+
+#define LOCK_STEP ((size_t)16 << 10)
 
 static size_t shard_bytes(const struct shard *s)
 {
@@ -20,15 +22,22 @@ static struct shard *shard_new(unsigned contexts_max)
 	s->cap = 2 * contexts_max / GM_SHARDS + 64;
 	if (s->cap > GM_SLOTS_MAX)
 		s->cap = GM_SLOTS_MAX;
-	void *p = mmap(NULL, shard_bytes(s), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p == MAP_FAILED) {
-		free(s);
-		return NULL;
+	s->ctx = gm_pages_reserve(shard_bytes(s));
+	if (s->ctx)
+		return s;
+	free(s);
+	return NULL;
+}
+
+/* Pages are locked as they come into use: address space alone counts against the limit, too. */
+static void use_slot(struct shard *s)
+{
+	s->made++;
+	while (s->locked < (size_t)s->made * sizeof(struct ctx) && s->locked < shard_bytes(s)) {
+		size_t rest = shard_bytes(s) - s->locked;
+		gm_pages_lock((uint8_t *)s->ctx + s->locked, rest < LOCK_STEP ? rest : LOCK_STEP);
+		s->locked += LOCK_STEP;
 	}
-	madvise(p, shard_bytes(s), MADV_DONTDUMP);
-	mlock2(p, shard_bytes(s), MLOCK_ONFAULT);
-	s->ctx = p;
-	return s;
 }
 
 void gm_shards_init(struct worker *w)
@@ -48,9 +57,18 @@ void gm_shards_free(struct worker *w)
 		for (unsigned slot = 0; slot < s->made; slot++)
 			if (s->ctx[slot].state != CTX_FREE)
 				gm_ctx_wipe(w, GM_CTX_ID(i, slot, s->ctx[slot].gen));
-		munmap(s->ctx, shard_bytes(s));
+		gm_pages_free(s->ctx, shard_bytes(s));
 		free(s);
 	}
+}
+
+size_t gm_shards_bytes(const struct worker *w)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < GM_SHARDS; i++)
+		n += w->shard[i] ? sizeof(struct shard) + w->shard[i]->made * sizeof(struct ctx) : 0;
+	return n;
 }
 
 struct ctx *gm_ctx_at(struct worker *w, gm_ctx_id id)
@@ -87,7 +105,7 @@ static struct ctx *take_slot(struct shard *s, unsigned shard, const struct gm_os
 	if (s->free)
 		s->free = c->next_free;
 	else
-		s->made++;
+		use_slot(s);
 	memset(c, 0, sizeof *c);
 	c->gen = gen;
 	*id = GM_CTX_ID(shard, slot, gen);
@@ -120,9 +138,10 @@ struct ctx *gm_ctx_load(struct worker *w, gm_ctx_id id)
 
 	if (!s || slot >= s->cap)
 		return NULL;
-	for (; s->made <= slot; s->made++) {
+	while (s->made <= slot) {
 		s->ctx[s->made].next_free = s->free;
 		s->free = s->made + 1;
+		use_slot(s);
 	}
 	uint32_t *link = &s->free;
 	while (*link && *link != slot + 1)
@@ -160,8 +179,11 @@ void gm_ctx_wipe(struct worker *w, gm_ctx_id id)
 	gm_ctx_forget_answer(w, c);
 	gm_ctx_forget_body(w, c);
 	gm_upload_drop(w, c);
-	gm_wheel_del(&w->wheel, c->pending_timer);
-	gm_blob_drop(&c->pending);
+	gm_ctx_pend(w, c, id, 0);
+	struct extra *x = gm_ctx_extra(w, c);
+	if (x)
+		gm_blob_drop(&x->pending);
+	gm_ctx_tidy(w, c);
 	if (pending)
 		ADD(w, contexts_pending, -UINT64_C(1));
 	else
@@ -246,9 +268,45 @@ void gm_ctx_save_answer(struct worker *w, struct ctx *c, gm_ctx_id id, const uin
 
 void gm_ctx_forget_body(struct worker *w, struct ctx *c)
 {
-	gm_wheel_del(&w->wheel, c->body_timer);
-	c->body_timer = 0;
+	struct extra *x = gm_ctx_extra(w, c);
+
+	if (!x)
+		return;
+	gm_wheel_del(&w->wheel, x->body_timer);
+	x->body_timer = 0;
 	gm_body_drop(w, c);
+}
+
+struct extra *gm_ctx_extra(struct worker *w, const struct ctx *c)
+{
+	return c->extra ? gm_slab_at(&w->extras, c->extra) : NULL;
+}
+
+struct extra *gm_ctx_need_extra(struct worker *w, struct ctx *c)
+{
+	if (!c->extra)
+		c->extra = gm_slab_get(&w->extras);
+	return gm_ctx_extra(w, c);
+}
+
+void gm_ctx_tidy(struct worker *w, struct ctx *c)
+{
+	const struct extra *x = gm_ctx_extra(w, c);
+
+	if (!x || x->pending || x->body || x->upload || x->pending_timer || x->body_timer || x->upload_timer)
+		return;
+	gm_slab_put(&w->extras, c->extra);
+	c->extra = 0;
+}
+
+void gm_ctx_pend(struct worker *w, struct ctx *c, gm_ctx_id id, uint64_t ms)
+{
+	struct extra *x = ms ? gm_ctx_need_extra(w, c) : gm_ctx_extra(w, c);
+
+	if (!x)
+		return;
+	gm_wheel_del(&w->wheel, x->pending_timer);
+	x->pending_timer = ms ? gm_wheel_add(&w->wheel, w->now_ms + ms, TIMER_PENDING, id) : 0;
 }
 
 void gm_ctx_fill_save(const struct ctx *c, gm_ctx_id id, struct gm_ctx_save *save)

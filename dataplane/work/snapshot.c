@@ -45,24 +45,34 @@ bool gm_body_keep(struct worker *w, struct ctx *c, struct gm_bytes payload)
 	uint64_t etag = gm_siphash(w->boot, payload.p, payload.n) | 1;
 
 	gm_ctx_forget_body(w, c);
-	c->body = payload.n >= SNAPSHOT_MIN ? same(w, etag, payload) : NULL;
-	if (!c->body && w->bodies + payload.n <= BODIES_MAX && (c->body = gm_blob_copy(payload.p, payload.n))) {
+	struct extra *x = gm_ctx_need_extra(w, c);
+	if (!x)
+		return false;
+	x->body = payload.n >= SNAPSHOT_MIN ? same(w, etag, payload) : NULL;
+	if (!x->body && w->bodies + payload.n <= BODIES_MAX && (x->body = gm_blob_copy(payload.p, payload.n))) {
 		w->bodies += payload.n;
 		SET(w, bodies_bytes, w->bodies);
-		share(w, etag, c->body);
+		share(w, etag, x->body);
 	}
-	c->body_counted = c->body != NULL;
-	c->body_etag = etag;
-	return c->body_counted;
+	bool kept = x->body != NULL;
+	x->body_counted = kept;
+	x->body_etag = etag;
+	gm_ctx_tidy(w, c);
+	return kept;
 }
 
 void gm_body_drop(struct worker *w, struct ctx *c)
 {
-	if (c->body && c->body_counted && c->body->refs == 1)
-		uncount(w, &c->body);
-	gm_blob_drop(&c->body);
-	c->body_counted = false;
-	c->body_etag = 0;
+	struct extra *x = gm_ctx_extra(w, c);
+
+	if (!x)
+		return;
+	if (x->body && x->body_counted && x->body->refs == 1)
+		uncount(w, &x->body);
+	gm_blob_drop(&x->body);
+	x->body_counted = false;
+	x->body_etag = 0;
+	gm_ctx_tidy(w, c);
 	sweep(w);
 }
 

@@ -509,8 +509,8 @@ static void accepted(struct worker *w, const struct xch *x, const struct making 
 	c->local = x->local;
 	memcpy(c->n_s, e->n_s, sizeof c->n_s);
 	p->exp = e->exp;
-	c->pending = gm_blob_ref(x->blob);
-	c->pending_timer = gm_wheel_add(&w->wheel, w->now_ms + PENDING_MS, TIMER_PENDING, m->ctx);
+	gm_ctx_extra(w, c)->pending = gm_blob_ref(x->blob);
+	gm_ctx_pend(w, c, m->ctx, PENDING_MS);
 	struct gm_token_response response = {
 		.nonce2 = {e->nonce2, sizeof e->nonce2},
 		.id2 = {c->keys.rid.b, c->keys.rid.n},
@@ -544,7 +544,7 @@ void gm_token_make(struct worker *w)
 	for (unsigned i = 0; i < n; i++) {
 		struct making *m = &w->making[i];
 		const struct xch *x = gm_xch_at(w, m->xid);
-		if (x && good >> i & 1) {
+		if (x && good >> i & 1 && gm_ctx_need_extra(w, gm_ctx_at(w, m->ctx))) {
 			accepted(w, x, m, gm_ctx_at(w, m->ctx));
 		} else {
 			gm_ctx_wipe(w, m->ctx);

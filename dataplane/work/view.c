@@ -64,8 +64,10 @@ static bool room_for_group(struct worker *w, uint32_t index)
 		w->group = grown;
 		w->groups_cap = cap;
 	}
-	if (!w->group[index])
+	if (!w->group[index]) {
 		w->group[index] = calloc(1, sizeof **w->group);
+		w->groups_made += w->group[index] != NULL;
+	}
 	return w->group[index] != NULL;
 }
 
@@ -213,6 +215,67 @@ void gm_member_unlink(struct worker *w, uint32_t h)
 	g->members--;
 }
 
+/* ---- what is as long as it is: at first the path, then the scope; observations */
+
+struct gm_bytes gm_member_control(const struct worker *w, const struct member *m)
+{
+	return (struct gm_bytes){gm_pool_at(&w->strings, m->text), m->control_n};
+}
+
+struct gm_bytes gm_member_scope(const struct worker *w, const struct member *m)
+{
+	return (struct gm_bytes){m->scope_n ? gm_pool_at(&w->strings, m->text) + m->control_n : NULL, m->scope_n};
+}
+
+struct gm_observation gm_member_obs(const struct worker *w, const struct member *m, unsigned of)
+{
+	struct gm_observation obs = {0};
+	unsigned place = (unsigned)__builtin_popcount(m->obs_on & ((1u << of) - 1));
+
+	if (m->obs_on & 1u << of)
+		memcpy(&obs, gm_pool_at(&w->strings, m->obs) + place * sizeof obs, sizeof obs);
+	return obs;
+}
+
+static void drop_texts(struct worker *w, struct member *m)
+{
+	gm_pool_put(&w->strings, m->text);
+	gm_pool_put(&w->strings, m->obs);
+	m->text = m->obs = 0;
+	m->control_n = m->obs_on = 0;
+	m->scope_n = 0;
+}
+
+/* Where memory is out there is neither path nor scope: what needs them fails. */
+static void set_text(struct worker *w, struct member *m, struct gm_bytes path, struct gm_bytes scope)
+{
+	m->text = gm_pool_get(&w->strings, path.n + scope.n);
+	if (!m->text)
+		return;
+	m->control_n = (uint8_t)path.n;
+	m->scope_n = (uint16_t)scope.n;
+	memcpy(gm_pool_at(&w->strings, m->text), path.n ? path.p : scope.p, path.n ? path.n : scope.n);
+	if (path.n && scope.n)
+		memcpy(gm_pool_at(&w->strings, m->text) + path.n, scope.p, scope.n);
+}
+
+static void set_obs(struct worker *w, struct member *m, const struct gm_observation obs[static GM_OBS_N])
+{
+	unsigned n = 0;
+
+	for (unsigned of = 0; of < GM_OBS_N; of++)
+		n += obs[of].on;
+	m->obs = gm_pool_get(&w->strings, n * sizeof *obs);
+	uint8_t *to = gm_pool_at(&w->strings, m->obs);
+	for (unsigned of = 0; to && of < GM_OBS_N; of++) {
+		if (!obs[of].on)
+			continue;
+		memcpy(to, &obs[of], sizeof *obs);
+		to += sizeof *obs;
+		m->obs_on |= (uint8_t)(1u << of);
+	}
+}
+
 void gm_member_free(struct worker *w, uint32_t h)
 {
 	struct ctx *c = gm_ctx_at(w, gm_member_at(w, h)->ctx);
@@ -224,7 +287,7 @@ void gm_member_free(struct worker *w, uint32_t h)
 		if (*link)
 			*link = gm_member_at(w, h)->next_ctx;
 	}
-	gm_blob_drop(&gm_member_at(w, h)->scope);
+	drop_texts(w, gm_member_at(w, h));
 	gm_slab_put(&w->members, h);
 	ADD(w, members, -UINT64_C(1));
 }
@@ -256,24 +319,21 @@ static struct member *add(struct worker *w, const struct gm_eff_member *e, uint3
 	return m;
 }
 
-static void fill(struct member *m, const struct gm_eff_member *e)
+static void fill(struct worker *w, struct member *m, const struct gm_eff_member *e)
 {
 	struct gm_bytes path = gm_rec_bytes(e, e->control_path), scope = gm_rec_bytes(e, e->scope);
 
-	m->roles = e->roles;
+	m->roles = (uint8_t)e->roles;
 	m->sid_n = e->sid_n;
 	memcpy(m->sid, e->sid, sizeof m->sid);
 	m->delivery = e->delivery;
-	memcpy(m->obs, e->obs, sizeof m->obs);
-	gm_blob_drop(&m->scope);
-	if (scope.n)
-		m->scope = gm_blob_copy(scope.p, scope.n);
-	m->node_n = e->node_n;
+	drop_texts(w, m);
+	set_obs(w, m, e->obs);
+	set_text(w, m, path.n <= CONTROL_PATH_MAX ? path : (struct gm_bytes){0},
+	         scope.n <= UINT16_MAX ? scope : (struct gm_bytes){0});
+	m->node_n = e->node_n <= NODE_NAME ? e->node_n : 0;
 	memcpy(m->node, e->node, sizeof m->node);
 	m->control_port = e->control_port;
-	m->control_n = (uint8_t)(path.n <= CONTROL_PATH_MAX ? path.n : 0);
-	if (m->control_n)
-		memcpy(m->control, path.p, m->control_n);
 }
 
 void gm_view_member(struct worker *w, const struct gm_eff_member *e)
@@ -294,7 +354,7 @@ void gm_view_member(struct worker *w, const struct gm_eff_member *e)
 		m = add(w, e, &h);
 	if (!m)
 		return;
-	fill(m, e);
+	fill(w, m, e);
 	m->confirmed = e->version;
 	gm_rekey_again(w, h);
 	gm_rekey_next(w, gm_ctx_at(w, e->ctx), e->ctx);
@@ -345,6 +405,11 @@ void gm_view_as(struct worker *w, const struct gm_eff_as *e)
 	as->strict = e->strict;
 	as->linked = e->linked;
 	as->link_peer = e->link.peer;
+}
+
+size_t gm_view_bytes(const struct worker *w)
+{
+	return w->groups_cap * sizeof *w->group + w->names_cap * sizeof *w->names + w->groups_made * sizeof **w->group;
 }
 
 void gm_view_free(struct worker *w)

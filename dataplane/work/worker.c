@@ -120,6 +120,13 @@ static void publish_stats(struct worker *w)
 	SET(w, port_tx_kernel, s.tx_kernel);
 	SET(w, port_rx_kernel, s.rx_kernel);
 	SET(w, port_rx_lost, s.rx_lost);
+	SET(w, mem_contexts, gm_shards_bytes(w) + gm_slab_bytes(&w->extras));
+	SET(w, mem_members, gm_slab_bytes(&w->members));
+	SET(w, mem_texts, gm_pool_bytes(&w->strings));
+	SET(w, mem_messages, gm_slab_bytes(&w->outs) + gm_slab_bytes(&w->xchs));
+	SET(w, mem_timers, gm_slab_bytes(&w->wheel.timers));
+	SET(w, mem_groups, gm_view_bytes(w));
+	SET(w, mem_rings, gm_ring_touched(w->up));
 }
 
 static void count_turn(struct worker *w, unsigned effects, unsigned received, unsigned hops)
@@ -139,6 +146,7 @@ bool gm_worker_turn(struct worker *w)
 	unsigned effects, received = 0, hops = 0;
 
 	read_clocks(w);
+	gm_ring_batch(w->up);
 	effects = gm_effects_run(w);
 	if (w->ready) {
 		received = receive(w);
@@ -177,6 +185,7 @@ static bool something_waits(struct worker *w)
 static void sleep_a_while(struct worker *w)
 {
 	publish_stats(w);
+	gm_ring_trim(w->up);
 	atomic_store(&w->asleep, 1);
 	if (!something_waits(w) && !atomic_load(&w->stop))
 		w->ops->wait(w->port, gm_worker_timeout_ns(w));
@@ -240,6 +249,8 @@ struct worker *gm_worker_new(struct gm_dp *dp, unsigned index)
 	w->out_hash = calloc(w->out_hash_mask + 1, sizeof *w->out_hash);
 	w->repeats = calloc(REPEATS, sizeof *w->repeats);
 	w->sig_room = aligned_alloc(64, (GM_ED25519_BATCH_ROOM(TURN_MAX) + 63) & ~63u);
+	gm_slab_init(&w->extras, sizeof(struct extra), dp->config.contexts_max + EXCHANGES_MAX);
+	gm_pool_init(&w->strings);
 	gm_slab_init(&w->members, sizeof(struct member), 16 * dp->config.contexts_max);
 	gm_slab_init(&w->xchs, sizeof(struct xch), EXCHANGES_MAX);
 	gm_slab_init(&w->outs, sizeof(struct out), dp->config.contexts_max + EXCHANGES_MAX);
@@ -269,6 +280,8 @@ void gm_worker_free(struct worker *w)
 	for (unsigned i = 0; w->repeats && i < REPEATS; i++)
 		gm_blob_drop(&w->repeats[i].answer);
 	gm_view_free(w);
+	gm_slab_free(&w->extras);
+	gm_pool_free(&w->strings);
 	gm_slab_free(&w->members);
 	gm_slab_free(&w->xchs);
 	gm_slab_free(&w->outs);
@@ -388,6 +401,7 @@ size_t gm_dp_effects(struct gm_dp *dp, unsigned worker, const uint8_t *records, 
 	struct gm_ring *down = dp->worker[worker]->down;
 	size_t at = 0;
 
+	gm_ring_batch(down);
 	while (at + sizeof(struct gm_rec) <= n) {
 		const struct gm_rec *rec = (const void *)(records + at);
 		void *to = gm_ring_reserve(down, rec->len);
@@ -398,6 +412,21 @@ size_t gm_dp_effects(struct gm_dp *dp, unsigned worker, const uint8_t *records, 
 		at += (rec->len + 7u) & ~7u;
 	}
 	return at < n ? at : n;
+}
+
+size_t gm_dp_touched(const struct gm_dp *dp, unsigned worker)
+{
+	return gm_ring_touched(dp->worker[worker]->down);
+}
+
+size_t gm_dp_waiting(const struct gm_dp *dp, unsigned worker)
+{
+	return gm_ring_used(dp->worker[worker]->down);
+}
+
+void gm_dp_trim(struct gm_dp *dp, unsigned worker)
+{
+	gm_ring_trim(dp->worker[worker]->down);
 }
 
 void gm_dp_wake(struct gm_dp *dp, unsigned worker)

@@ -7,8 +7,8 @@
 
 #include "gm/crypto.h"
 #include "gm/dp.h"
+#include "gm/pool.h"
 #include "gm/ring.h"
-#include "gm/slab.h"
 #include "port/port.h"
 #include "wire/coap.h"
 #include "wire/cose.h"
@@ -56,34 +56,41 @@ enum ctx_state { CTX_FREE, CTX_PENDING, CTX_LIVE, CTX_CLOSING, CTX_WIPING };
 struct ctx { /* an association with a client; secret */
 	struct gm_oscore_keys keys;
 	uint8_t state, gen;
-	bool need_echo;   /* loaded from the store: the replay window is unknown */
-	bool resume;      /* the next sequence number is the shard's resume point */
-	bool has_last;
-	bool in_lane; /* it has a place with the pacer */
-	bool body_counted; /* body is, in worker.bodies */
-	uint8_t body_code;
+	bool need_echo : 1; /* loaded from the store: the replay window is unknown */
+	bool resume : 1;    /* the next sequence number is the shard's resume point */
+	bool has_last : 1;
+	bool in_lane : 1;   /* it has a place with the pacer */
 	uint8_t last_piv_n, last_piv[GM_OSCORE_PIV_MAX];
-	uint16_t last_mid, next_mid;
 	uint8_t n_s[8];
+	uint16_t last_mid, next_mid;
 	struct gm_addr peer, local; /* of the latest fresh request */
-	uint64_t seq, last_ms;
-	struct gm_oscore_window window;
-	uint32_t members;      /* list of mirrors */
+	union {
+		uint32_t members;   /* list of mirrors */
+		uint32_t next_free; /* while CTX_FREE */
+	};
 	uint32_t xid;          /* exchange of the last CON while core has it */
 	uint32_t out;          /* message of ours in flight: NSTART = 1 */
-	uint32_t saved_timer, body_timer, next_free;
-	uint32_t pending_timer;
-	uint32_t body_key;     /* what request body answers: method and path */
-	uint32_t body_content; /* and the hash of its payload; 0: it had none */
+	uint32_t extra;        /* gm_ctx_extra() */
+	uint32_t saved_timer;
 	struct blob *saved;    /* sealed bytes of the last answer that must not be made again */
+	uint64_t seq, last_ms;
+	struct gm_oscore_window window;
+};
+_Static_assert(sizeof(struct ctx) <= 224, "there may be a million of them");
+
+struct extra { /* of a context, while there is something in it; secret */
 	struct blob *pending;  /* struct pending, while CTX_PENDING */
 	struct blob *body;     /* payload being fetched by blocks */
-	uint64_t body_etag;    /* 0: none */
 	struct blob *upload;   /* request that comes by blocks, room for REQUEST_MAX */
-	uint32_t upload_n, upload_key, upload_timer;
+	uint64_t body_etag;    /* 0: none */
+	uint32_t pending_timer, body_timer, upload_timer;
+	uint32_t body_key;     /* what request body answers: method and path */
+	uint32_t body_content; /* and the hash of its payload; 0: it had none */
 	int32_t body_format;
+	uint32_t upload_n, upload_key;
+	uint8_t body_code;
+	bool body_counted; /* body is, in worker.bodies */
 };
-_Static_assert(sizeof(struct ctx) <= 296, "there may be 65,536 of them");
 
 struct pending { /* head of ctx.pending and xch.blob; the claims and texts follow */
 	uint32_t as_id;
@@ -94,31 +101,32 @@ struct pending { /* head of ctx.pending and xch.blob; the claims and texts follo
 
 struct shard {
 	struct ctx *ctx; /* cap of them; address space only until used */
+	size_t locked;   /* bytes of it that were to be locked */
 	uint32_t cap, made, free; /* free: slot + 1 */
 	uint64_t until, resume;   /* leased sequence numbers end here; where loaded contexts go on */
 	bool asked, unheard; /* a lease is on its way; the ring was full */
 };
 
+#define NODE_NAME 8u
 struct member { /* mirror of a membership whose context is ours */
 	gm_ctx_id ctx;
 	uint32_t group, slot;
 	uint32_t next_ctx, next_group, prev_group;
-	uint32_t roles;
+	uint32_t text; /* in worker.strings: the path of control_uri; the scope of the latest Join, where it is not the usual bytes */
+	uint32_t obs;  /* in worker.strings: struct gm_observation for each bit of obs_on */
 	uint64_t configured; /* it confirmed the changed configuration that the walk of this version brought; 0: none */
 	uint64_t confirmed, wanted; /* versions: confirmed by it; the walk came by and it has to be told */
+	uint16_t control_port, scope_n;
+	uint8_t control_n, roles;
 	uint8_t sid_n, sid[GM_ID_LEN_MAX];
-	uint8_t delivery;
-	struct gm_observation obs[GM_OBS_N];
-	struct blob *scope; /* of the latest Join, where it is not the usual bytes */
-	uint8_t node_n;
+	uint8_t delivery, obs_on;
 	uint8_t notice; /* enum gm_err of the one notice to come; the mirror goes after it */
-	bool waiting;   /* counted in walk.open, not in flight */
-	bool tell_active; /* the group went active or inactive, and it observes that */
-	char node[16];
-	uint16_t control_port;
-	uint8_t control_n;
-	char control[CONTROL_PATH_MAX];
+	bool waiting : 1;     /* counted in walk.open, not in flight */
+	bool tell_active : 1; /* the group went active or inactive, and it observes that */
+	uint8_t node_n;
+	char node[NODE_NAME];
 };
+_Static_assert(sizeof(struct member) <= 88, "there may be a million of them");
 
 struct walk { /* one version being handed out */
 	uint64_t version;
@@ -253,7 +261,7 @@ struct opening { /* a protected message between parse and verdict */
 
 struct posted_token { /* between parse and verdict on its signature */
 	struct xch x;
-	struct gm_bytes payload; /* of the request, and what is signed: in worker.texts */
+	struct gm_bytes payload; /* of the request, and what is signed: in worker.strings */
 	struct gm_bytes signed_, sig;
 	int32_t format;
 	uint32_t as; /* place in worker.as of the key that it may be under */
@@ -323,10 +331,11 @@ struct worker {
 
 	struct shard *shard[GM_SHARDS]; /* ours; NULL: another worker's */
 	unsigned next_shard;
-	struct gm_slab members, xchs, outs;
+	struct gm_slab extras, members, xchs, outs;
+	struct gm_pool strings;
 	struct gm_wheel wheel;
 	struct group **group;
-	uint32_t groups_cap;
+	uint32_t groups_cap, groups_made;
 	uint32_t *names; /* open addressing: group index + 1 */
 	uint32_t keys_of[BURST], keys_n; /* groups whose key pair is still to be made */
 	uint32_t names_cap, names_n, names_moved; /* moved: grows with each group that comes or goes */
@@ -415,6 +424,10 @@ void gm_ctx_wipe(struct worker *w, gm_ctx_id id);
 /* Take a sender sequence number. SEQ_UNLEASED, SEQ_SPENT */
 GM_NODISCARD enum gm_err gm_ctx_take_seq(struct worker *w, gm_ctx_id id, struct ctx *c, uint64_t *seq);
 uint16_t gm_ctx_mid(struct worker *w, struct ctx *c);
+struct extra *gm_ctx_extra(struct worker *w, const struct ctx *c); /* NULL: there is none */
+struct extra *gm_ctx_need_extra(struct worker *w, struct ctx *c);  /* NULL: out of memory */
+void gm_ctx_tidy(struct worker *w, struct ctx *c);                 /* its extra goes if nothing is in it */
+void gm_ctx_pend(struct worker *w, struct ctx *c, gm_ctx_id id, uint64_t ms); /* pending_due() after so long; 0: never */
 void gm_ctx_save_answer(struct worker *w, struct ctx *c, gm_ctx_id id, const uint8_t *p, size_t n);
 void gm_ctx_forget_answer(struct worker *w, struct ctx *c);
 void gm_ctx_forget_body(struct worker *w, struct ctx *c);
@@ -431,11 +444,15 @@ void gm_ctx_fill_save(const struct ctx *c, gm_ctx_id id, struct gm_ctx_save *sav
 void gm_shards_ask(struct worker *w); /* leases that could not be asked for */
 void gm_shards_init(struct worker *w);
 void gm_shards_free(struct worker *w);
+size_t gm_shards_bytes(const struct worker *w);
 
 /* ---- view.c */
 struct group *gm_group_at(struct worker *w, uint32_t index); /* NULL: none */
 struct group *gm_group_named(struct worker *w, struct gm_bytes name);
 struct member *gm_member_at(struct worker *w, uint32_t h);
+struct gm_bytes gm_member_control(const struct worker *w, const struct member *m); /* path */
+struct gm_bytes gm_member_scope(const struct worker *w, const struct member *m);
+struct gm_observation gm_member_obs(const struct worker *w, const struct member *m, unsigned of); /* zeros: not on */
 struct member *gm_member_of(struct worker *w, const struct ctx *c, uint32_t group, uint32_t *h);
 void gm_member_unlink(struct worker *w, uint32_t h); /* from its group; the walk goes on without it */
 void gm_member_free(struct worker *w, uint32_t h);   /* from its context and the slab */
@@ -445,6 +462,7 @@ void gm_view_member(struct worker *w, const struct gm_eff_member *e);
 void gm_view_as(struct worker *w, const struct gm_eff_as *e);
 struct as *gm_as_at(struct worker *w, uint32_t id); /* NULL: not trusted any more */
 void gm_view_free(struct worker *w);
+size_t gm_view_bytes(const struct worker *w);
 struct gm_keying gm_view_keying(struct worker *w, const struct group *g, struct gm_bytes sid);
 
 /* ---- out.c: the box, answers */

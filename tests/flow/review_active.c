@@ -140,7 +140,7 @@ Test(active, that_changed_before_a_stop_is_told_after_it)
 	struct reply a;
 	unsigned tries = 0;
 
-	struct gm_observation obs = gm_member_at(r->dp->worker[0], 1)->obs[GM_OBS_ACTIVE];
+	struct gm_observation obs = gm_member_obs(r->dp->worker[0], gm_member_at(r->dp->worker[0], 1), GM_OBS_ACTIVE);
 	make_active(r, false);
 	flow_restart(r, 1);
 	memset(&a, 0, sizeof a);

@@ -453,6 +453,8 @@ struct gm_worker_stats { /* written by the worker, read by any thread */
 	/* How deep queues are, seen once in each turn that had something to do: effects that core had sent down, datagrams from
 	 * other workers, bytes of events that core has not taken yet, messages of ours that wait to be confirmed. */
 	_Atomic uint64_t hist_down[GM_HIST], hist_hops[GM_HIST], hist_up[GM_HIST], hist_inflight[GM_HIST];
+	/* bytes that records of each kind have used so far, and rings have touched */
+	_Atomic uint64_t mem_contexts, mem_members, mem_texts, mem_messages, mem_timers, mem_groups, mem_rings;
 	_Atomic uint64_t hist_confirm_us[GM_HIST]; /* first send of a rekeying message to its confirmation */
 };
 
@@ -512,6 +514,10 @@ const struct gm_rec *gm_dp_event(struct gm_dp *dp, unsigned worker);
 void gm_dp_event_done(struct gm_dp *dp, unsigned worker);
 /* Core thread: hand down n bytes of records for one worker; returns the bytes taken, whole records only. */
 size_t gm_dp_effects(struct gm_dp *dp, unsigned worker, const uint8_t *records, size_t n);
+size_t gm_dp_waiting(const struct gm_dp *dp, unsigned worker); /* bytes of them that it has not taken */
+size_t gm_dp_touched(const struct gm_dp *dp, unsigned worker); /* bytes of the ring for them; core thread */
+/* Core thread, now and then: memory that only bursts of effects need goes back where none waits. */
+void gm_dp_trim(struct gm_dp *dp, unsigned worker);
 void gm_dp_wake(struct gm_dp *dp, unsigned worker); /* after the last of a turn */
 const struct gm_worker_stats *gm_dp_stats(const struct gm_dp *dp, unsigned worker);
 /* Prefix i; false: there is none any more. In the order of gm_domain_of(). */

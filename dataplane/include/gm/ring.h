@@ -18,10 +18,16 @@ void *gm_ring_reserve(struct gm_ring *ring, size_t len);
 /* Producer: hand over the reserved record. len may be smaller than reserved. */
 void gm_ring_commit(struct gm_ring *ring, size_t len);
 
+/* Producer: several records follow; a good time to begin again at the front. */
+void gm_ring_batch(struct gm_ring *ring);
+/* Producer: give memory back that a burst has touched, if nothing waits. Costs a comparison where there is none. */
+void gm_ring_trim(struct gm_ring *ring);
+
 /* Consumer: the oldest record, NULL when empty; good until released. */
 void *gm_ring_peek(struct gm_ring *ring, size_t *len);
 void gm_ring_release(struct gm_ring *ring);
 
+size_t gm_ring_touched(const struct gm_ring *ring); /* producer: bytes of memory that are there */
 /* Bytes in use, for statistics; any thread. */
 size_t gm_ring_used(const struct gm_ring *ring);
 

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records of one size under uint32_t handles. Handles start at 1; 0 is none. Records do not move. Memory comes in
- * chunks that are locked where the limit allows, kept out of core dumps, and stay until the slab ends. One thread. */
+ * chunks that are locked where the limit allows, kept out of core dumps, and stay until the slab ends; pages of a chunk
+ * that no record has used yet are not there. One thread. */
 #ifndef GM_SLAB_H
 #define GM_SLAB_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define GM_SLAB_CHUNK 1024u /* records in a chunk */
+#define GM_SLAB_CHUNK ((size_t)256 << 10) /* bytes of a chunk at most, where it holds more than one record */
 
 struct gm_slab {
 	size_t item;
 	uint32_t max, made, free, used;
-	uint8_t **chunk;
+	uint32_t shift; /* a chunk holds 1 << shift records */
 	uint32_t chunks;
+	uint8_t **chunk;
 };
 
 /* item: bytes of a record, at least 4; max: records at most */
@@ -21,10 +23,11 @@ void gm_slab_init(struct gm_slab *s, size_t item, uint32_t max);
 void gm_slab_free(struct gm_slab *s); /* wipes */
 uint32_t gm_slab_get(struct gm_slab *s); /* a zeroed record; 0: full */
 void gm_slab_put(struct gm_slab *s, uint32_t h); /* wipes */
+size_t gm_slab_bytes(const struct gm_slab *s); /* that records have used so far, and the list of chunks */
 
 static inline void *gm_slab_at(const struct gm_slab *s, uint32_t h)
 {
-	return s->chunk[(h - 1) / GM_SLAB_CHUNK] + (size_t)((h - 1) % GM_SLAB_CHUNK) * s->item;
+	return s->chunk[(h - 1) >> s->shift] + (size_t)((h - 1) & ((1u << s->shift) - 1)) * s->item;
 }
 
 #endif

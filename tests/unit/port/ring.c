@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "gm/ring.h"
 
@@ -93,6 +94,55 @@ Test(ring, takes_half_of_itself_wherever_it_stands)
 	gm_ring_free(r);
 }
 
+#define BIG ((size_t)1 << 20)
+#define STAYS ((size_t)384 << 10) /* what a ring may touch where nothing ever waits */
+
+Test(ring, touches_no_more_than_its_beginning_while_it_is_found_empty)
+{
+	struct gm_ring *r = gm_ring_new(BIG);
+	const uint8_t *first = gm_ring_reserve(r, 0), *highest = first;
+
+	for (unsigned i = 0; i < 100000; i++) {
+		const uint8_t *p = gm_ring_reserve(r, i % 301);
+		highest = p > highest ? p : highest;
+		cr_assert(put(r, i % 301, (uint8_t)i) && got(r, i % 301, (uint8_t)i), "at %u", i);
+	}
+	cr_expect_lt((size_t)(highest - first), STAYS);
+	gm_ring_free(r);
+}
+
+static unsigned resident(const uint8_t *from, size_t n)
+{
+	unsigned char there[BIG / 4096 + 1];
+	uintptr_t page = ((uintptr_t)from + 4095) & ~(uintptr_t)4095;
+	unsigned pages = 0;
+
+	n = (n - (page - (uintptr_t)from)) & ~(size_t)4095;
+	cr_assert_eq(mincore((void *)page, n, there), 0);
+	for (size_t i = 0; i < n / 4096; i++)
+		pages += there[i] & 1;
+	return pages;
+}
+
+Test(ring, gives_back_what_a_burst_has_touched_and_goes_on)
+{
+	struct gm_ring *r = gm_ring_new(BIG);
+	uint8_t *first = gm_ring_reserve(r, 0);
+	unsigned n = 0, i;
+
+	while (put(r, 1016, (uint8_t)n))
+		n++;
+	gm_ring_trim(r); /* something waits: nothing goes */
+	cr_expect_gt(resident(first + STAYS, BIG - STAYS - 4096), 100);
+	for (i = 0; i < n; i++)
+		cr_assert(got(r, 1016, (uint8_t)i), "at %u", i);
+	gm_ring_trim(r);
+	cr_expect_eq(resident(first + STAYS, BIG - STAYS - 4096), 0);
+	for (i = 0; i < 3000; i++)
+		cr_assert(put(r, 1016, (uint8_t)i) && put(r, 40, 7) && got(r, 1016, (uint8_t)i) && got(r, 40, 7), "at %u", i);
+	gm_ring_free(r);
+}
+
 #define RECORDS 200000u
 
 static void *produce(void *arg)
@@ -108,13 +158,15 @@ static void *produce(void *arg)
 		memset(p, (int)i, len);
 		memcpy(p, &i, 4);
 		gm_ring_commit(r, len);
+		if (i % 1000 == 0)
+			gm_ring_trim(r);
 	}
 	return NULL;
 }
 
-Test(ring, loses_and_mixes_nothing_between_two_threads, .timeout = 60)
+static void hand_over(size_t cap)
 {
-	struct gm_ring *r = gm_ring_new(CAP);
+	struct gm_ring *r = gm_ring_new(cap);
 	pthread_t t;
 	unsigned bad = 0;
 
@@ -131,4 +183,14 @@ Test(ring, loses_and_mixes_nothing_between_two_threads, .timeout = 60)
 	pthread_join(t, NULL);
 	cr_expect_eq(bad, 0);
 	gm_ring_free(r);
+}
+
+Test(ring, loses_and_mixes_nothing_between_two_threads, .timeout = 60)
+{
+	hand_over(CAP);
+}
+
+Test(ring, that_begins_again_loses_and_mixes_nothing_either, .timeout = 60)
+{
+	hand_over(BIG);
 }

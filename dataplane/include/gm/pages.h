@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pages for secrets: zeroed, kept out of core dumps, locked where the limit allows. What does not fit is counted, and has
+ * only the exclusion from dumps. Any thread. */
+#ifndef GM_PAGES_H
+#define GM_PAGES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+void *gm_pages_new(size_t n); /* NULL: out of memory */
+void gm_pages_free(void *p, size_t n); /* does not wipe */
+/* Address space only: pages of it count as locked or not once they are named here, in whole pages. */
+void *gm_pages_reserve(size_t n);
+void gm_pages_lock(void *p, size_t n);
+
+struct gm_pages_stats {
+	uint64_t locked, unlocked; /* bytes named since the process began; slabs keep theirs until it ends */
+};
+struct gm_pages_stats gm_pages_stats(void);
+
+#endif

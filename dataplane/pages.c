@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gm/pages.h"
+
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+static _Atomic uint64_t locked, unlocked;
+
+static void *map(size_t n, int flags)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	madvise(p, n, MADV_DONTDUMP);
+	madvise(p, n, MADV_NOHUGEPAGE); /* only what is used has to be there */
+	return p;
+}
+
+/* On fault: nothing is touched for it. The kernel counts the whole mapping against the limit. */
+void gm_pages_lock(void *p, size_t n)
+{
+	atomic_fetch_add_explicit(mlock2(p, n, MLOCK_ONFAULT) == 0 ? &locked : &unlocked, n, memory_order_relaxed);
+}
+
+void *gm_pages_reserve(size_t n)
+{
+	return map(n, MAP_NORESERVE);
+}
+
+void *gm_pages_new(size_t n)
+{
+	void *p = map(n, 0);
+
+	if (p)
+		gm_pages_lock(p, n);
+	return p;
+}
+
+void gm_pages_free(void *p, size_t n)
+{
+	munmap(p, n);
+}
+
+struct gm_pages_stats gm_pages_stats(void)
+{
+	return (struct gm_pages_stats){.locked = atomic_load_explicit(&locked, memory_order_relaxed),
+	                               .unlocked = atomic_load_explicit(&unlocked, memory_order_relaxed)};
+}
