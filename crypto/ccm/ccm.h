@@ -28,6 +28,8 @@ static inline bool gm_ccm_fits(const struct gm_ccm_job *j)
 
 /* Pick the variant to use from now on; called once by gm_crypto_init(). */
 void gm_ccm_pick(void);
+/* Its name */
+const char *gm_ccm_picked(void);
 /* Take this one instead; for tests and benches. */
 void gm_ccm_use(const struct gm_ccm_variant *v);
 

@@ -19,6 +19,11 @@ void gm_ccm_pick(void)
 	chosen = gm_ccm_variants[i];
 }
 
+const char *gm_ccm_picked(void)
+{
+	return chosen->name;
+}
+
 void gm_ccm_use(const struct gm_ccm_variant *v)
 {
 	chosen = v;

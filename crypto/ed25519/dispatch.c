@@ -25,6 +25,11 @@ void gm_ed25519_pick(void)
 	chosen = variants[i];
 }
 
+const char *gm_ed25519_picked(void)
+{
+	return chosen->name;
+}
+
 void gm_ed25519_use(const struct gm_ed25519_variant *variant)
 {
 	if (variant)

@@ -48,6 +48,8 @@ uint64_t gm_ed25519_single_points(const struct gm_ed25519_point_job *jobs, unsig
 
 /* Pick the variant to use from now on; called once by gm_crypto_init(). */
 void gm_ed25519_pick(void);
+/* Its name */
+const char *gm_ed25519_picked(void);
 /* Use this one instead; NULL: the picked one again. For tests and benches; the variant has to be usable. */
 void gm_ed25519_use(const struct gm_ed25519_variant *variant);
 

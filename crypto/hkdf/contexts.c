@@ -48,6 +48,11 @@ void gm_hkdf_pick(void)
 	chosen = gm_hkdf_variants[i];
 }
 
+const char *gm_hkdf_picked(void)
+{
+	return chosen->name;
+}
+
 uint64_t gm_hkdf_contexts(const struct gm_hkdf_job *jobs, unsigned n)
 {
 	return chosen->contexts(jobs, n);

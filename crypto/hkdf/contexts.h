@@ -19,6 +19,8 @@ extern const struct gm_hkdf_variant *const gm_hkdf_variants[];
 
 /* Pick the variant to use from now on; called once by gm_crypto_init(). */
 void gm_hkdf_pick(void);
+/* Its name */
+const char *gm_hkdf_picked(void);
 
 static inline bool gm_hkdf_fits(const struct gm_hkdf_job *j)
 {

@@ -49,6 +49,11 @@ uint64_t gm_x25519_map_by(const struct gm_x25519_variant *v, const struct gm_x25
 	return good;
 }
 
+const char *gm_x25519_picked(void)
+{
+	return chosen->name;
+}
+
 uint64_t gm_x25519_many(const struct gm_x25519_job *jobs, unsigned n)
 {
 	return gm_x25519_agree_by(chosen, jobs, n);

@@ -27,5 +27,7 @@ uint64_t gm_x25519_map_by(const struct gm_x25519_variant *v, const struct gm_x25
 
 /* Pick the variant to use from now on; called once by gm_crypto_init(). */
 void gm_x25519_pick(void);
+/* Its name */
+const char *gm_x25519_picked(void);
 
 #endif
