@@ -1,68 +1,99 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The long runs, by name. Each is made of pieces; what is done is kept in build/long/, so that a run that was interrupted goes on
-# where it was. A run that ends appends its result, with date and commit, to tests/long.md.
+# Runs that take longer than tests/run.sh may. Each appends what it found to tests/long.md. Needs a build in build/fast.
+# Logs and what is done already stand in build/long/: a run that was interrupted goes on there.
 #
-#   tests/long.sh                 all of them
-#   tests/long.sh sim             one; by environment: SEEDS=10000 FIRST=1 JOBS=2 NICE=10
-#   tests/long.sh --again sim     from the beginning
+#   tests/long.sh               all of them
+#   tests/long.sh NAME [SIZE]   one, of that size
 # shellcheck disable=SC2317 # functions are called by name
 set -u
 cd "$(dirname "$0")/.." || exit 1
-build=${GM_BUILD:-build/fast}
-jobs=${JOBS:-$(nproc)}
 
-runs='sim' # a function each: long_NAME; add yours here
+# name, usual size, of what
+runs='differential 10000000 jobs
+trace 5 secrets
+timing 20000 measurements
+emulated 2000 jobs
+arm64 20000 jobs
+sim 10000 seeds
+loss 65536 members
+soak 1800 seconds'
 
-# pieces DIR: what comes on stdin, one "NAME COMMAND" a line, is run niced, $jobs at a time; done is what left DIR/NAME. False:
-# it was interrupted.
-pieces() {
-	local name command todo
-	todo=$(cat)
-	while read -r name command; do
-		[ -e "$1/$name" ] || printf '%s\0' "$command >$1/$name.now 2>&1; mv $1/$name.now $1/$name"
-	done <<<"$todo" | xargs -0 -r -P "$jobs" -I{} nice -n "${NICE:-10}" bash -c '{}'
-	while read -r name command; do
-		[ -e "$1/$name" ] || return 1
-	done <<<"$todo"
-}
+build=${GM_BUILD:-$PWD/build/fast}
+state=$PWD/build/long
+mkdir -p "$state"
 
-# report NAME TEXT: to the report
-report() {
+# note TITLE FILE: the file as a dated section of long.md
+note() {
 	{
-		printf '\n## %s, %s, %s\n\n' "$1" "$(date -u +%F)" "$(git rev-parse --short HEAD)"
-		cat
+		printf '\n## %s\n\n%s, %s, %s\n\n' "$1" "$(date -u +%F)" "$(git rev-parse --short HEAD)" \
+			"$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
+		sed 's/^/    /' "$2"
 	} >>tests/long.md
 }
 
-long_sim() {
-	local dir=$1 first=${FIRST:-1} last piece=100 at
-	last=$((first + ${SEEDS:-10000} - 1))
-	for ((at = first; at <= last; at += piece)); do
-		echo "$at $build/sim --seeds $at-$((at + piece - 1 < last ? at + piece - 1 : last))"
-	done | pieces "$dir" || { echo "long.sh: sim is not done; the next call goes on" >&2; return 1; }
-	{
-		echo "Seeds $first to $last of \`tests/sim\`: $(cat "$dir"/* | grep -c '^seed ') failed. What was injected and done:"
-		echo
-		cat "$dir"/* | awk '/^  [a-z_]+ +[0-9]+$/ { if (!($1 in n)) order[++k] = $1; n[$1] += $2 }
-			END { for (i = 1; i <= k; i++) printf("%s%s %d", (i == 1 ? "" : (i % 6 == 1 ? ",\n" : ", ")), order[i], n[order[i]]); print "" }'
-		cat "$dir"/* | grep '^seed ' | sed 's/^/- /'
-	} | tee /dev/stderr | report sim
-	rm -rf "$dir.done" && mv "$dir" "$dir.done" && ! grep -q '^seed ' "$dir.done"/*
+# Pieces of 100,000 jobs, each with its own seed; a piece that is there is not computed again.
+run_differential() {
+	local piece=100000 pieces=$(($1 / 100000)) dir=$state/differential-$1 seed
+	mkdir -p "$dir"
+	for ((seed = 1; seed <= pieces; seed++)); do
+		[ ! -e "$dir/$seed" ] || continue
+		nice "$build/differential" --jobs $piece --seed $seed >"$dir/now" || { cat "$dir/now"; return 1; }
+		mv "$dir/now" "$dir/$seed"
+	done
+	# shellcheck disable=SC2046 # numbers
+	(cd "$dir" && cat $(seq "$pieces")) | awk '
+		{ k = sprintf("%-16s %-14s", $1, $2); if (!(k in c)) order[++n] = k; c[k] += $3; a[k] += $5; r[k] += $7; w[k] += $9 }
+		END { for (i = 1; i <= n; i++) { k = order[i]
+			printf "%s %9d cases %9d accepted %9d rejected %d wrong\n", k, c[k], a[k], r[k], w[k] } }' >"$dir/sum"
+	cat "$dir/sum"
+	note "differential: $1 jobs, each to every variant" "$dir/sum" && rm -r "$dir"
 }
 
-again=
-[ "${1:-}" != --again ] || { again=yes; shift; }
-failed=0
-# shellcheck disable=SC2048 # names without spaces
-for run in ${*:-$runs}; do
-	case " $runs " in
-	*" $run "*) ;;
-	*) echo "long.sh: no run $run; there are: $runs" >&2; exit 2 ;;
-	esac
-	dir=build/long/$run
-	[ -z "$again" ] || rm -rf "$dir"
+# Pieces of 100 seeds, as many at a time as there are processors. A seed that fails is named, with the command that shows it.
+run_sim() {
+	local dir=$state/sim-$1 at last=$1
 	mkdir -p "$dir"
-	"long_$run" "$dir" || failed=1
-done
-exit $failed
+	for ((at = 1; at <= last; at += 100)); do
+		[ -e "$dir/$at" ] || printf '%d %d\0' "$at" "$((at + 99 < last ? at + 99 : last))"
+	done | xargs -0 -r -P "$(nproc)" -I{} bash -c 'set -- {}
+		nice '"$build/sim"' --seeds "$1-$2" >'"$dir"'/"$1.now" 2>&1; mv '"$dir"'/"$1.now" '"$dir"'/"$1"'
+	{
+		echo "seeds 1 to $last: $(cat "$dir"/* | grep -c '^seed ') failed"
+		cat "$dir"/* | awk '/^  [a-z_]+ +[0-9]+$/ { if (!($1 in n)) order[++k] = $1; n[$1] += $2 }
+			END { for (i = 1; i <= k; i++) printf "%-28s %12d\n", order[i], n[order[i]] }'
+		cat "$dir"/* | grep '^seed '
+	} >"$state/sim.sum"
+	cat "$state/sim.sum"
+	note "sim: $last seeds" "$state/sim.sum"
+	! grep -q '^seed ' "$state/sim.sum" && rm -r "$dir"
+}
+
+# once TITLE COMMAND...: all or nothing
+once() {
+	local title=$1 log=$state/$name.log status
+	shift
+	nice "$@" >"$log" 2>&1
+	status=$?
+	tail -n 40 "$log"
+	grep -v '^emulated: started' "$log" | tail -n 60 >"$log.end"
+	[ $status != 0 ] || note "$title" "$log.end"
+	return $status
+}
+run_trace() { once "trace: $1 secrets" "$build/trace" "$1"; }
+run_timing() { once "timing: $1 measurements of each secret" "$build/timing" "$1"; }
+run_emulated() { once "emulated: Ice Lake, $1 jobs" tests/emulated/run.sh "$1"; }
+run_arm64() { once "arm64: $1 jobs" tests/arm64.sh "$1"; }
+run_loss() { GM_LOSS_MEMBERS=$1 once "loss: a rekey of $1 members over a network that loses" "$build/test_flow_loss" --verbose; }
+run_soak() { once "soak: $1 s of everything mixed" tests/soak.sh "$1"; }
+
+failed=0
+while read -r name size what; do
+	[ "${1:-$name}" = "$name" ] || continue
+	found=yes
+	printf -- '---- %s: %s %s\n' "$name" "${2:-$size}" "$what"
+	"run_$name" "${2:-$size}" </dev/null || failed=$((failed + 1))
+done <<<"$runs"
+[ -n "${found:-}" ] || { echo "no run $1" >&2; exit 2; }
+echo "$failed failed"
+[ "$failed" = 0 ]
