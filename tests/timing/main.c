@@ -115,29 +115,27 @@ static double measure(void (*call)(const void *), const void *v, unsigned n, boo
 {
 	static const uint8_t fixed_seed[32] = {5};
 	struct sample s[2] = {{.cycles = malloc(n * sizeof(double))}, {.cycles = malloc(n * sizeof(double))}};
-	static typeof(at) fixed;
+	static typeof(at) fixed, next;
 	double t;
 
 	gm_random_from(&fixed, sizeof(fixed), fixed_seed);
 	for (unsigned i = 0; i < N; i++)
 		fixed.pub[i][31] &= 0x7f;
 	for (unsigned i = 0; i < n; i++) {
-		static typeof(at) next;
+		static typeof(at) source[2];
 		uint8_t random;
 		unsigned aux;
 		uint64_t begun;
 
-		/* both kinds are prepared in the same way */
+		/* Both kinds are prepared alike, to the last store: what differs there is measured, too. */
 		gm_random(&random, 1);
+		memcpy(&source[0], &fixed, sizeof(fixed));
+		memcpy(&source[1], &fixed, sizeof(fixed));
 		gm_random(&next, sizeof(next));
-		memcpy(&at, &fixed, sizeof(at));
-		if (random & 1 && !same) {
-			memcpy(at.secret, next.secret, sizeof(at.secret));
-			memcpy(at.text, next.text, sizeof(at.text));
-		} else {
-			memcpy(next.secret, at.secret, sizeof(at.secret));
-			memcpy(next.text, at.text, sizeof(at.text));
-		}
+		memcpy(source[1].secret, same ? fixed.secret : next.secret, sizeof(next.secret));
+		memcpy(source[1].text, same ? fixed.text : next.text, sizeof(next.text));
+		memcpy(&at, &source[random & 1], sizeof(at));
+		_mm_mfence();
 		_mm_lfence();
 		begun = __rdtsc();
 		call(v);
@@ -161,11 +159,11 @@ static void check(const char *what, const char *name, void (*call)(const void *)
 	leaks += fabs(t) > 10;
 }
 
+static volatile unsigned sink;
+
 /* What has to be seen */
 static void leaky(const void *v)
 {
-	static volatile unsigned sink;
-
 	(void)v;
 	for (unsigned k = 0; k < at.secret[0][0]; k++)
 		sink += k;
