@@ -11,6 +11,7 @@ static const struct gm_ed25519_variant *const variants[] = {
     &gm_ed25519_plain,
 #ifdef __x86_64__
     &gm_ed25519_emulated,
+    &gm_ed25519_avx512,
     &gm_ed25519_ifma,
 #endif
 };

@@ -10,6 +10,7 @@ static const struct gm_x25519_variant *const variants[] = {
     &gm_x25519_plain,
 #ifdef __x86_64__
     &gm_x25519_emulated,
+    &gm_x25519_avx512,
     &gm_x25519_ifma,
 #endif
 };

@@ -243,12 +243,14 @@ int main(int argc, char **argv)
 	check_hkdf(&gm_hkdf_shani, secrets);
 	check_ed25519(&gm_ed25519_ifma, jobs, secrets);
 	if (all || !gm_ed25519_ifma.usable())
-		check_ed25519(&gm_ed25519_emulated, jobs, secrets);
+		check_ed25519(&gm_ed25519_avx512, jobs, secrets);
 	if (!all)
 		return wrong != 0;
 	check_ed25519(&gm_ed25519_sodium, jobs, secrets);
 	check_x25519(&gm_x25519_sodium, jobs, secrets);
+	check_ed25519(&gm_ed25519_emulated, jobs, secrets);
 	check_x25519(&gm_x25519_ifma, jobs, secrets);
+	check_x25519(&gm_x25519_avx512, jobs, secrets);
 	check_x25519(&gm_x25519_emulated, jobs, secrets);
 	check_hkdf(&gm_hkdf_portable, secrets);
 	check_hkdf(&gm_hkdf_shani_emulated, secrets);
