@@ -21,7 +21,7 @@ struct measured {
 
 static void remove_dir(const struct plan *p)
 {
-	static const char *const files[] = {"state/data.mdb", "state/lock.mdb", "state/lock", "state", "store.key",
+	static const char *const files[] = {"state/data.mdb", "state/lock.mdb", "state/lock", "state/witness", "state", "store.key",
 	                                    "gmd.conf", "gmd.sock"};
 	char path[BENCH_PATH];
 
