@@ -17,6 +17,7 @@ emulated 2000 jobs
 arm64 20000 jobs
 sim 10000 seeds
 loss 65536 members
+memory 1000000 members
 soak 1800 seconds'
 
 build=${GM_BUILD:-$PWD/build/fast}
@@ -84,6 +85,7 @@ run_trace() { once "trace: $1 secrets" "$build/trace" "$1"; }
 run_timing() { once "timing: $1 measurements of each secret" "$build/timing" "$1"; }
 run_emulated() { once "emulated: Ice Lake, $1 jobs" tests/emulated/run.sh "$1"; }
 run_arm64() { once "arm64: $1 jobs" tests/arm64.sh "$1"; }
+run_memory() { once "memory: $1 members" "$build/bench_memory" --members "$1" --most 1024; }
 run_loss() { GM_LOSS_MEMBERS=$1 once "loss: a rekey of $1 members over a network that loses" "$build/test_flow_loss" --verbose; }
 run_soak() { once "soak: $1 s of everything mixed" tests/soak.sh "$1"; }
 

@@ -61,7 +61,7 @@ static int allow_narrowly(scmp_filter_ctx filter, bool dpdk)
 	if (r == 0)
 		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), NAME(clone3), 0);
 	if (r == 0 && !dpdk)
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, NAME(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, NAME(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
 	return r;
 }
 

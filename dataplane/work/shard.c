@@ -89,9 +89,11 @@ static bool id_is(const struct gm_oscore_id *not_this, gm_ctx_id id)
 	return not_this->n == 4 && memcmp(not_this->b, be, 4) == 0;
 }
 
-/* Next free slot of a shard, its generation moved on; NULL: full. */
-static struct ctx *take_slot(struct shard *s, unsigned shard, const struct gm_oscore_id *not_this, gm_ctx_id *id)
+/* Next free slot of a shard, its generation moved on; NULL: full. A slot that was not used since the start begins anywhere:
+ * whoever had it before is then told that its context is unknown, not that its message does not open. */
+static struct ctx *take_slot(struct worker *w, unsigned shard, const struct gm_oscore_id *not_this, gm_ctx_id *id)
 {
+	struct shard *s = w->shard[shard];
 	uint32_t slot = s->made;
 
 	if (s->free)
@@ -99,7 +101,7 @@ static struct ctx *take_slot(struct shard *s, unsigned shard, const struct gm_os
 	else if (s->made == s->cap)
 		return NULL;
 	struct ctx *c = &s->ctx[slot];
-	uint8_t gen = (uint8_t)(c->gen + 1);
+	uint8_t gen = (uint8_t)(c->gen ? c->gen + 1u : gm_worker_random(w));
 	if (id_is(not_this, GM_CTX_ID(shard, slot, gen)))
 		gen++;
 	if (s->free)
@@ -119,7 +121,7 @@ struct ctx *gm_ctx_make(struct worker *w, const struct gm_oscore_id *not_this, g
 		w->next_shard = (w->next_shard + 1) % GM_SHARDS;
 		if (!w->shard[shard])
 			continue;
-		struct ctx *c = take_slot(w->shard[shard], shard, not_this, id);
+		struct ctx *c = take_slot(w, shard, not_this, id);
 		if (c) {
 			c->state = CTX_PENDING;
 			c->next_mid = (uint16_t)gm_worker_random(w);
