@@ -162,6 +162,10 @@ static bool failed(const char *what, const char *why)
 
 static enum gm_err load_record(void *arg, enum gm_table table, struct gm_bytes key, struct gm_bytes value)
 {
+	static uint32_t loaded;
+
+	if (++loaded % 65536 == 0)
+		gm_service_loading();
 	return gm_core_load(arg, table, key, value);
 }
 

@@ -82,14 +82,15 @@ static enum gm_err leap(struct recovery *r)
 	return gm_store_finish(r->store) == GM_COMMIT_DONE ? GM_E_OK : GM_E_STORE;
 }
 
-static int recover(const struct gm_config *config)
+/* witness: of the store as it is to be in the end */
+static int recover(const struct gm_config *config, const char *witness)
 {
-	char path[2 * GM_CONFIG_PATH_MAX], why[GM_WHY] = "";
+	char why[GM_WHY] = "";
 	struct recovery r = {0};
 	enum gm_err err = gm_store_open(&r.store, config->state_dir, config->key_file, why);
 
 	if (err == GM_E_OK)
-		err = gm_store_recover(r.store, gm_witness_path(config, path), why);
+		err = gm_store_recover(r.store, witness, why);
 	if (err == GM_E_OK)
 		err = load_groups(&r, config);
 	if (err == GM_E_OK)
@@ -102,7 +103,8 @@ static int recover(const struct gm_config *config)
 	if (err != GM_E_OK)
 		return failed("recovery", err, why);
 	printf("recovered %s: %u groups have new keys. Members post their tokens and join anew. What was "
-	       "evicted or revoked since the copy was made has to be evicted or revoked again.\n",
+	       "evicted or revoked since the copy was made has to be evicted or revoked again; exi tokens that ended since can be "
+	       "used once more.\n",
 	       config->state_dir, r.groups);
 	return 0;
 }
@@ -114,19 +116,27 @@ int gm_offline_recover(const struct gm_config *config, bool rekey_all)
 		fputs("gmd: recover puts all members out and gives every group new keys; say --rekey-all to do it\n", stderr);
 		return 2;
 	}
-	return recover(config);
+	char path[2 * GM_CONFIG_PATH_MAX];
+	return recover(config, gm_witness_path(config, path));
 }
 
 int gm_offline_restore(const struct gm_config *config, const char *backup)
 {
-	char why[GM_WHY] = "";
+	char why[GM_WHY] = "", path[2 * GM_CONFIG_PATH_MAX];
+	struct gm_config aside = *config;
 	enum gm_err err;
 
 	umask(077);
-	err = gm_backup_restore(config->state_dir, backup, why);
+	if (snprintf(aside.state_dir, sizeof(aside.state_dir), "%s/restore", config->state_dir) >= (int)sizeof(aside.state_dir))
+		return failed("restore", GM_E_RANGE, "the path of state_dir is too long");
+	err = gm_backup_restore(config->state_dir, aside.state_dir, backup, why);
 	if (err != GM_E_OK)
 		return failed("restore", err, why);
-	return recover(config);
+	int status = recover(&aside, gm_witness_path(config, path));
+	if (status == 0 && gm_backup_in_place(config->state_dir, aside.state_dir, why) != GM_E_OK)
+		status = failed("restore", GM_E_IO, why);
+	gm_backup_tidy(aside.state_dir);
+	return status;
 }
 
 int gm_offline_rotate_key(const struct gm_config *config)

@@ -81,10 +81,10 @@ bool gm_core_loaded(struct gm_core *core, struct gm_txn *txn);
 
 /* After a store went back in time, with contexts and memberships away (gm_store_recover()), and nothing loaded but the
  * tables before GM_TABLE_MEMBER: each group gets new keys under a version and a Gid epoch that lie `times` GM_RECOVER_LEAP
- * above what the store knew, so that nothing used since is used again, and members take what comes as newer. times: which
+ * and a bit above what the store knew, so that nothing used since is used again, and members take what comes as newer. times: which
  * recovery this is, from 1. How many groups. */
 unsigned gm_core_recover(struct gm_core *core, struct gm_txn *txn, unsigned times);
-#define GM_RECOVER_LEAP 65536u
+#define GM_RECOVER_LEAP 131072u /* half of it is left to chance */
 
 /* One checked event. Never fails: what is wrong becomes an answer. */
 void gm_core_apply(struct gm_core *core, struct gm_txn *txn, const struct gm_rec *event);

@@ -17,12 +17,15 @@ static void forget_stale(struct gm_turn *t, struct gm_group *g)
 }
 
 /* Versions and Gids that were given out since lie below. A member takes no version that is not newer than its own. */
-static void leap(struct gm_turn *t, struct gm_group *g, uint32_t far)
+static void leap(struct gm_turn *t, struct gm_group *g, uint32_t times)
 {
+	uint16_t more; /* if somebody lost count of the recoveries */
 	uint8_t *epoch = g->gid + g->gid_n - 4;
 	struct gm_in in = gm_in(epoch, 4);
 	struct gm_out out = gm_out(epoch, 4);
 
+	gm_dice(t->txn, &more, sizeof(more));
+	const uint32_t far = times * GM_RECOVER_LEAP + more;
 	forget_stale(t, g);
 	g->version += far;
 	g->stale_first = g->version;
@@ -46,7 +49,7 @@ unsigned gm_core_recover(struct gm_core *core, struct gm_txn *txn, unsigned time
 		struct gm_group *g = gm_groups_at(core, i);
 		if (!g)
 			continue;
-		leap(&t, g, times * GM_RECOVER_LEAP);
+		leap(&t, g, times);
 		gm_record_put_group(&t, g);
 		n++;
 	}

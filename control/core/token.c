@@ -217,7 +217,8 @@ static enum gm_err check_time(struct gm_turn *t, const struct gm_ev_token *ev, c
 		return GM_E_TOKEN_CLAIMS;
 	if (ev->exi >= 0)
 		GM_TRY(check_exi(t, ev, as, v));
-	if (gm_token_has_ended(t, v->exp))
+	/* one whose time begins to count now has not ended, whatever else had when the clock was set back */
+	if (v->start_counter ? v->exp <= t->txn->wall_s : gm_token_has_ended(t, v->exp))
 		return GM_E_TOKEN_EXPIRED;
 	return ev->nbf > t->txn->wall_s ? GM_E_TOKEN_EARLY : GM_E_OK;
 }
@@ -243,7 +244,7 @@ static enum gm_err check_revoked(struct gm_turn *t, const struct gm_ev_token *ev
 	if (err == GM_E_TOKEN_EXPIRED)
 		gm_token_forget(t, v->exp);
 	for (unsigned i = 0; i < n; i++) {
-		if (err == GM_E_TOKEN_EXPIRED)
+		if (err == GM_E_TOKEN_EXPIRED && !v->start_counter)
 			gm_revoked_end(t, found[i]);
 		else if (err == GM_E_OK)
 			gm_revoked_until(t, found[i], v->exp);

@@ -24,7 +24,7 @@ static const int calls[] = {
 	NAME(brk), NAME(mmap), NAME(munmap), NAME(mremap), NAME(mprotect), NAME(madvise), NAME(mlock), NAME(mlock2), NAME(munlock),
 	/* threads and time */
 	NAME(futex), NAME(clock_gettime), NAME(clock_nanosleep), NAME(nanosleep), NAME(gettimeofday), NAME(sched_yield),
-	NAME(rseq), NAME(set_robust_list), NAME(rt_sigprocmask), NAME(rt_sigreturn), NAME(restart_syscall), NAME(getpid), NAME(gettid), NAME(getuid), NAME(geteuid), NAME(getgid), NAME(getegid),
+	NAME(rseq), NAME(set_robust_list), NAME(rt_sigprocmask), NAME(rt_sigaction), NAME(rt_sigtimedwait), NAME(rt_sigreturn), NAME(restart_syscall), NAME(getpid), NAME(gettid), NAME(getuid), NAME(geteuid), NAME(getgid), NAME(getegid),
 	NAME(tgkill), NAME(sysinfo), NAME(sched_getaffinity), NAME(exit), NAME(exit_group), NAME(getrandom),
 	/* datagrams, the control socket, the service manager */
 	NAME(recvfrom), NAME(recvmsg), NAME(recvmmsg), NAME(sendto), NAME(sendmsg), NAME(sendmmsg), NAME(accept4), NAME(shutdown),
@@ -37,7 +37,7 @@ static const int calls[] = {
 
 /* Of the DPDK port: its threads, queues of the kernel, netlink. */
 static const int dpdk_calls[] = {
-	NAME(epoll_wait), NAME(epoll_ctl), NAME(bind), NAME(getsockname), NAME(ioctl), NAME(sched_setaffinity),
+	NAME(epoll_wait), NAME(epoll_pwait), NAME(epoll_ctl), NAME(bind), NAME(getsockname), NAME(ioctl), NAME(sched_setaffinity),
 	NAME(bpf), NAME(select), NAME(pselect6), NAME(socket),
 };
 

@@ -126,31 +126,53 @@ static bool write_file(const char *path, const uint8_t *p, size_t n)
 	return close(fd) == 0 && good;
 }
 
-/* Under a name that is no store's until all of it is there. */
-static enum gm_err put_in_place(const struct mapped *m, const char *dir, char why[static GM_WHY])
+static enum gm_err no_store_in(const char *dir, char data[static GM_PATH], char why[static GM_WHY])
 {
-	char part[GM_PATH], data[GM_PATH], leftover[GM_PATH];
-
-	if (!gm_in_dir(part, dir, "data.restore") || !gm_in_dir(data, dir, "data.mdb") || !gm_in_dir(leftover, dir, "lock.mdb"))
+	if (!gm_in_dir(data, dir, "data.mdb"))
 		return gm_why(why, GM_E_IO, "the path of store %.64s... is too long", dir);
 	if (gm_path_exists(data))
 		return gm_why(why, GM_E_EXISTS, "there is a store in %s: move its data.mdb away first", dir);
-	unlink(leftover); /* readers of another file */
-	if (write_file(part, m->p, m->n - TRAILER_N) && rename(part, data) == 0 && gm_lmdb_sync_parent(data))
-		return GM_E_OK;
-	gm_why(why, GM_E_IO, "%s: %s", part, strerror(errno));
-	unlink(part);
-	return GM_E_IO;
+	return GM_E_OK;
 }
 
-enum gm_err gm_backup_restore(const char *dir, const char *file, char why[static GM_WHY])
+enum gm_err gm_backup_restore(const char *dir, const char *aside, const char *file, char why[static GM_WHY])
 {
+	char data[GM_PATH];
 	struct mapped m;
 
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return gm_why(why, GM_E_IO, "%s: %s", dir, strerror(errno));
+	GM_TRY(no_store_in(dir, data, why));
 	GM_TRY(open_good(&m, file, why));
-	enum gm_err err = put_in_place(&m, dir, why);
+	gm_backup_tidy(aside); /* of a run that was interrupted */
+	enum gm_err err = GM_E_OK;
+	bool made = (mkdir(dir, 0700) == 0 || errno == EEXIST) && mkdir(aside, 0700) == 0;
+	if (!made || !gm_in_dir(data, aside, "data.mdb") || !write_file(data, m.p, m.n - TRAILER_N))
+		err = gm_why(why, GM_E_IO, "%s: %s", aside, strerror(errno));
 	unmap(&m);
+	if (err != GM_E_OK)
+		gm_backup_tidy(aside);
 	return err;
+}
+
+enum gm_err gm_backup_in_place(const char *dir, const char *aside, char why[static GM_WHY])
+{
+	char from[GM_PATH], data[GM_PATH], old_lock[GM_PATH];
+
+	GM_TRY(no_store_in(dir, data, why));
+	if (!gm_in_dir(from, aside, "data.mdb") || !gm_in_dir(old_lock, dir, "lock.mdb"))
+		return gm_why(why, GM_E_IO, "the path of store %.64s... is too long", dir);
+	unlink(old_lock); /* readers of another file */
+	if (rename(from, data) < 0 || !gm_lmdb_sync_parent(data))
+		return gm_why(why, GM_E_IO, "%s: %s", data, strerror(errno));
+	return GM_E_OK;
+}
+
+void gm_backup_tidy(const char *aside)
+{
+	static const char *const names[] = {"data.mdb", "lock.mdb", "lock"};
+	char path[GM_PATH];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (gm_in_dir(path, aside, names[i]))
+			unlink(path);
+	rmdir(aside);
 }

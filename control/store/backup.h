@@ -10,8 +10,10 @@
 GM_NODISCARD enum gm_err gm_backup_end(int fd, char why[static GM_WHY]);
 /* IO; CORRUPT: cut short, changed, or no backup. */
 GM_NODISCARD enum gm_err gm_backup_check(const char *file, char why[static GM_WHY]);
-/* The copy of a good backup becomes the store in dir, which is made if need be. EXISTS: there is a store already;
- * IO; CORRUPT. Nothing of the store is there unless the answer is OK. Its contexts must not be used: gm_store_recover(). */
-GM_NODISCARD enum gm_err gm_backup_restore(const char *dir, const char *file, char why[static GM_WHY]);
+/* The copy of a good backup becomes a store in `aside`, a directory in dir; both are made if need be. It has to be recovered
+ * (gm_store_recover()) before it is put in place: nothing may run on it as it is. EXISTS: there is a store in dir; IO; CORRUPT. */
+GM_NODISCARD enum gm_err gm_backup_restore(const char *dir, const char *aside, const char *file, char why[static GM_WHY]);
+GM_NODISCARD enum gm_err gm_backup_in_place(const char *dir, const char *aside, char why[static GM_WHY]); /* EXISTS, IO */
+void gm_backup_tidy(const char *aside); /* what is left of it */
 
 #endif

@@ -114,6 +114,8 @@ static int make_room(struct gm_store *s, const struct gm_changes *changes)
 
 	while (map < need)
 		map *= 2;
+	while (map != s->map && atomic_load(&s->copying)) /* by a thread that writes to a file of ours: soon done */
+		usleep(1000);
 	return map == s->map ? 0 : set_map(s, map);
 }
 
@@ -255,7 +257,7 @@ static enum gm_err read_own(void *arg, enum gm_table table, struct gm_bytes key,
 }
 
 /* The key fits when the check record opens; asked first, so that a wrong key is not called damage. */
-static enum gm_err try_key(struct gm_store *s)
+enum gm_err gm_lmdb_try_key(struct gm_store *s)
 {
 	struct gm_bytes value;
 	struct gm_db_key key;
@@ -274,7 +276,7 @@ static enum gm_err try_key(struct gm_store *s)
 static enum gm_err verify(struct gm_store *s, const char *dir, char why[static GM_WHY])
 {
 	struct own_records own = {.store = s};
-	enum gm_err err = try_key(s);
+	enum gm_err err = gm_lmdb_try_key(s);
 
 	if (err == GM_E_STORE_KEY)
 		return gm_why(why, err, "the key file belongs to another store than %s", dir);
@@ -305,7 +307,7 @@ struct gm_store *gm_lmdb_new(void)
 		return NULL;
 	mlock(s, sizeof(*s)); /* where it is not allowed, dumps are still spared */
 	madvise(s, sizeof(*s), MADV_DONTDUMP);
-	s->lock = s->witness.fd = -1;
+	s->lock = s->scratch = s->witness.fd = -1;
 	return s;
 }
 
@@ -360,6 +362,20 @@ static enum gm_err lmdb_error(int r, const char *dir, char why[static GM_WHY])
 	return gm_why(why, err, "store %s: %s", dir, mdb_strerror(r));
 }
 
+/* Opened now, because later no file may be opened to be written: confine.h. */
+static enum gm_err open_scratch(struct gm_store *s, const char *dir, char why[static GM_WHY])
+{
+	char path[GM_PATH];
+
+	if (!gm_in_dir(path, dir, "copy"))
+		return gm_why(why, GM_E_IO, "the path of store %.64s... is too long", dir);
+	unlink(path);
+	s->scratch = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (s->scratch < 0 || unlink(path) < 0)
+		return gm_why(why, GM_E_IO, "%s: %s", path, strerror(errno));
+	return GM_E_OK;
+}
+
 static enum gm_err open_parts(struct gm_store *s, const char *dir, const char *key_file, char why[static GM_WHY])
 {
 	char path[GM_PATH];
@@ -372,6 +388,7 @@ static enum gm_err open_parts(struct gm_store *s, const char *dir, const char *k
 		return gm_why(why, GM_E_STORE_KEY, "a change of the store's key was interrupted (%s is there): gmd rotate-key goes on with it",
 		              path);
 	GM_TRY(gm_lmdb_lock(s, dir, why));
+	GM_TRY(open_scratch(s, dir, why));
 	int r = gm_lmdb_open(s, dir, (size_t)st.st_size);
 	if (r != 0)
 		return lmdb_error(r, dir, why);
@@ -401,6 +418,8 @@ void gm_store_close(struct gm_store *s)
 	if (s->env)
 		mdb_env_close(s->env);
 	gm_witness_close(&s->witness);
+	if (s->scratch >= 0)
+		close(s->scratch);
 	if (s->lock >= 0)
 		close(s->lock);
 	free(s->plain);

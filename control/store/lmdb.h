@@ -4,6 +4,7 @@
 #define GM_STORE_LMDB_H
 
 #include <lmdb.h>
+#include <stdatomic.h>
 
 #include "store/seal.h"
 #include "store/store.h"
@@ -22,6 +23,8 @@ struct gm_store { /* in pages of its own, locked where allowed and out of core d
 	uint8_t *plain; /* what scan unseals into */
 	size_t plain_cap;
 	int lock;
+	int scratch;         /* a file without a name, for copies */
+	atomic_bool copying; /* another thread reads the map: it must stay where it is */
 	bool recovering;
 	uint32_t id; /* drawn when it was made; 0: by an earlier version */
 	struct gm_witness witness;
@@ -41,6 +44,7 @@ int gm_lmdb_put(struct gm_store *s, MDB_txn *txn, uint8_t table, struct gm_bytes
 GM_NODISCARD enum gm_err gm_lmdb_unseal(struct gm_store *s, const struct gm_seal_key *key, uint8_t table, struct gm_bytes name,
                                         const MDB_val *record, struct gm_bytes *value);
 
+GM_NODISCARD enum gm_err gm_lmdb_try_key(struct gm_store *s); /* does s->key fit? STORE_KEY */
 struct gm_store *gm_lmdb_new(void); /* nothing is open yet; gm_store_close() frees it. NULL: no memory */
 GM_NODISCARD enum gm_err gm_lmdb_lock(struct gm_store *s, const char *dir, char why[static GM_WHY]);
 int gm_lmdb_open(struct gm_store *s, const char *dir, size_t file_bytes);

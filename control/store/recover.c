@@ -9,9 +9,30 @@
 #include "gm/crypto.h"
 #include "store/lmdb.h"
 
+/* To a file of our own first: LMDB holds up writers, and old pages, for as long as a reader takes. */
+static enum gm_err copy_aside(struct gm_store *s)
+{
+	if (ftruncate(s->scratch, 0) < 0 || lseek(s->scratch, 0, SEEK_SET) < 0)
+		return GM_E_IO;
+	atomic_store(&s->copying, true);
+	int r = mdb_env_copyfd2(s->env, s->scratch, 0);
+	atomic_store(&s->copying, false);
+	return r == 0 ? GM_E_OK : GM_E_IO;
+}
+
 enum gm_err gm_store_copy(struct gm_store *s, int fd)
 {
-	return mdb_env_copyfd2(s->env, fd, 0) == 0 ? GM_E_OK : GM_E_IO;
+	enum gm_err err = copy_aside(s);
+	static uint8_t step[1u << 16]; /* one copy at a time */
+	ssize_t n = 0;
+
+	for (off_t at = 0; err == GM_E_OK && (n = pread(s->scratch, step, sizeof(step), at)) > 0; at += n)
+		for (ssize_t done = 0, k; err == GM_E_OK && done < n; done += k)
+			if ((k = write(fd, step + done, (size_t)(n - done))) <= 0)
+				err = GM_E_IO;
+	if (n < 0)
+		err = GM_E_IO;
+	return ftruncate(s->scratch, 0) == 0 ? err : GM_E_IO;
 }
 
 static int write_meta(struct gm_store *s, const char *name, struct gm_bytes value)
@@ -138,8 +159,10 @@ enum gm_err gm_store_recover(struct gm_store *s, const char *file, char why[stat
 	struct walk away = {.table = GM_TABLE_MEMBER, .last = GM_TABLE_CTX, .each = remove_here};
 	enum gm_err err = gm_witness_open(&s->witness, file, why);
 
-	if (err == GM_E_CORRUPT) /* what it said is lost; the file is written anew */
+	if (err == GM_E_CORRUPT) { /* what it said is lost; the file is written anew */
 		s->witness.turn = 0;
+		s->witness.recoveries = 0;
+	}
 	else if (err != GM_E_OK)
 		return err;
 	int r = write_meta(s, GM_STORE_RECOVERING, gm_text_key("1"));
@@ -152,8 +175,8 @@ enum gm_err gm_store_recover(struct gm_store *s, const char *file, char why[stat
 	s->turn = s->witness.turn > s->turn ? s->witness.turn : s->turn;
 	s->witness.store = s->id;
 	s->witness.recoveries++;
-	gm_witness_say(&s->witness, s->turn);
-	fsync(s->witness.fd);
+	if (!gm_witness_say(&s->witness, s->turn) || fsync(s->witness.fd) < 0)
+		return gm_why(why, GM_E_IO, "%s: %s", file, strerror(errno));
 	return GM_E_OK;
 }
 
@@ -178,6 +201,22 @@ static int reseal_here(struct gm_store *s, MDB_txn *txn, MDB_cursor *cursor, str
 	return r;
 }
 
+/* Whole or not at all under its name, and only where the old one fits. */
+static enum gm_err make_new_key(struct gm_store *s, const char *dir, const char *new_file, char why[static GM_WHY])
+{
+	char part[GM_PATH];
+
+	s->key = s->old_key;
+	if (gm_lmdb_try_key(s) != GM_E_OK)
+		return gm_why(why, GM_E_STORE_KEY, "the key file belongs to another store than %s", dir);
+	if ((size_t)snprintf(part, sizeof(part), "%s.part", new_file) >= sizeof(part))
+		return gm_why(why, GM_E_IO, "the path of the key file is too long");
+	unlink(part);
+	if (gm_seal_key_make(&s->key, part) != GM_E_OK || rename(part, new_file) < 0 || !gm_lmdb_sync_parent(new_file))
+		return gm_why(why, GM_E_IO, "%s: %s", new_file, strerror(errno));
+	return GM_E_OK;
+}
+
 static enum gm_err rotate(struct gm_store *s, const char *dir, const char *key_file, const char *new_file,
                           char why[static GM_WHY])
 {
@@ -189,15 +228,13 @@ static enum gm_err rotate(struct gm_store *s, const char *dir, const char *key_f
 		return gm_why(why, GM_E_UNKNOWN, "there is no store in %s", dir);
 	GM_TRY(gm_lmdb_lock(s, dir, why));
 	GM_TRY(gm_seal_key_read(&s->old_key, key_file, why));
-	if (!gm_path_exists(new_file)) {
-		enum gm_err err = gm_seal_key_make(&s->key, new_file);
-		if (err != GM_E_OK || !gm_lmdb_sync_parent(new_file))
-			return gm_why(why, GM_E_IO, "%s: %s", new_file, strerror(errno));
-	}
-	GM_TRY(gm_seal_key_read(&s->key, new_file, why));
 	int r = gm_lmdb_open(s, dir, (size_t)st.st_size);
-	if (r == 0)
-		r = walk(s, &all);
+	if (r != 0)
+		return gm_why(why, GM_E_STORE, "store %s: %s", dir, mdb_strerror(r));
+	if (!gm_path_exists(new_file))
+		GM_TRY(make_new_key(s, dir, new_file, why));
+	GM_TRY(gm_seal_key_read(&s->key, new_file, why));
+	r = walk(s, &all);
 	if (r == MDB_CORRUPTED)
 		return gm_why(why, GM_E_CORRUPT, "a record opens under neither %s nor %s: nothing more was changed", key_file, new_file);
 	if (r != 0)

@@ -37,15 +37,17 @@ enum gm_err gm_witness_open(struct gm_witness *w, const char *path, char why[sta
 	return read_line(w, path, why);
 }
 
-void gm_witness_say(struct gm_witness *w, uint64_t turn)
+bool gm_witness_say(struct gm_witness *w, uint64_t turn)
 {
 	char line[LINE_N + 1];
 
 	if (w->fd < 0)
-		return;
+		return true;
 	snprintf(line, sizeof(line), LINE, w->store, turn, w->recoveries);
-	if (pwrite(w->fd, line, LINE_N, 0) == (ssize_t)LINE_N)
-		w->turn = turn;
+	if (pwrite(w->fd, line, LINE_N, 0) != (ssize_t)LINE_N)
+		return false;
+	w->turn = turn;
+	return true;
 }
 
 void gm_witness_close(struct gm_witness *w)

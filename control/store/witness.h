@@ -19,8 +19,8 @@ struct gm_witness {
 
 /* Opened, or made; its lock is the store's. IO; CORRUPT: it is no such file. */
 GM_NODISCARD enum gm_err gm_witness_open(struct gm_witness *w, const char *path, char why[static GM_WHY]);
-/* Says turn from now on. Fails silently: a witness that is behind refuses nothing. */
-void gm_witness_say(struct gm_witness *w, uint64_t turn);
+/* Says turn from now on. false, errno says why: it may be ignored, a witness that is behind refuses nothing. */
+bool gm_witness_say(struct gm_witness *w, uint64_t turn);
 void gm_witness_close(struct gm_witness *w);
 
 #endif

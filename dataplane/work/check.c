@@ -734,7 +734,8 @@ static bool hand_up(struct worker *w, struct opening *o, const struct gm_coap *m
 	else
 		ev->payload = append(&ev->rec, m->payload);
 	gm_worker_event_done(w, &ev->rec);
-	c->xid = xid;
+	if (!c->has_last || c->last_mid == o->outer.mid || c->state == CTX_PENDING) /* else its repeats are of a later one */
+		c->xid = xid;
 	COUNT(w, requests);
 	return true;
 }

@@ -43,7 +43,8 @@ static void keep_copies(struct worker *w, unsigned i)
 
 	if (b->of[i].save) {
 		struct ctx *c = gm_ctx_at(w, b->of[i].ctx);
-		if (c)
+		/* another request may have come since: then a repeat is of that one */
+		if (c && c->has_last && c->last_mid == ((uint16_t)d->data[2] << 8 | d->data[3]))
 			gm_ctx_save_answer(w, c, b->of[i].ctx, d->data, d->len);
 	}
 	if (b->of[i].out) {

@@ -221,6 +221,7 @@ enum gm_err gm_rekey_send(struct worker *w, uint32_t h)
 		gm_out_sent(w, h);
 		return GM_E_OK;
 	}
+	w->walked++;
 	bool many = is_walked(o) && c->keys.alg == GM_ALG_CCM_16_64_128;
 	enum gm_err err = many ? post(w, o, m, c, d) : wrap(w, o, m, c, d);
 	if (err != GM_E_OK) {
@@ -521,7 +522,7 @@ static void step_active(struct worker *w, struct group *g)
 /* true: something was sent */
 static bool step_walks(struct worker *w)
 {
-	uint64_t before = atomic_load_explicit(&w->stats.rekey_sent, memory_order_relaxed);
+	const uint64_t before = w->walked;
 
 	for (uint32_t i = 0; i < w->groups_cap && w->walks; i++) {
 		struct group *g = gm_group_at(w, (w->walk_next + i) % w->groups_cap);
@@ -536,7 +537,7 @@ static bool step_walks(struct worker *w)
 			gm_rekey_report(w, g);
 	}
 	w->walk_next = (w->walk_next + 1) % (w->groups_cap ? w->groups_cap : 1);
-	return atomic_load_explicit(&w->stats.rekey_sent, memory_order_relaxed) != before;
+	return w->walked != before;
 }
 
 /* Walks and lanes share the bucket for all. Where it is short, they take turns. */

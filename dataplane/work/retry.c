@@ -97,6 +97,9 @@ void gm_out_end(struct worker *w, uint32_t h, bool confirmed)
 	struct ctx *c = gm_ctx_at(w, o.ctx);
 
 	unhash(w, h);
+	for (unsigned i = 0; i < w->box.n; i++) /* it may be gone before what it stands for is sealed */
+		if (w->box.of[i].out == h)
+			w->box.of[i].out = 0;
 	gm_wheel_del(&w->wheel, o.timer);
 	gm_slab_put(&w->outs, h);
 	ADD(w, inflight, -UINT64_C(1));
@@ -116,6 +119,7 @@ void gm_out_acked(struct worker *w, uint32_t h)
 		return;
 	}
 	o->waiting = true; /* the response comes separately */
+	o->due = false;    /* and it is not sent again, though it may have a place in a lane          RFC 7252 §4.2 */
 	gm_wheel_del(&w->wheel, o->timer);
 	o->timer = gm_wheel_add(&w->wheel, w->now_ms + RESPONSE_WAIT_MS, TIMER_OUT, h);
 }

@@ -350,6 +350,7 @@ struct worker {
 	unsigned uploads;
 	struct pace pace;
 	uint32_t walk_next;  /* group whose walk goes on */
+	uint64_t walked;     /* messages of walks and lanes, sent or lost on the way out */
 	unsigned walks;      /* active, and those that tell of active */
 	bool lanes_first;    /* else the walks: who sent least lately, of two */
 

@@ -73,8 +73,9 @@ Test(recover_core, each_group_leaps_beyond_what_could_have_been_used_and_has_no_
 	rig_restart(&rig);
 	const struct gm_group_info after = rig_info(&rig, "g1");
 
-	cr_assert_eq(after.version, before.version + 2 * GM_RECOVER_LEAP);
-	cr_assert_eq(epoch(&after), (uint32_t)(epoch(&before) + 2 * GM_RECOVER_LEAP));
+	const uint64_t far = after.version - before.version;
+	cr_assert(far >= 2 * GM_RECOVER_LEAP && far < 3 * GM_RECOVER_LEAP);
+	cr_assert_eq(epoch(&after), (uint32_t)(epoch(&before) + far));
 	cr_assert_eq(after.members, 0u);
 	cr_assert_eq(after.stale_sets, 1u);
 	cr_assert_eq(after.stale_now, 0u);

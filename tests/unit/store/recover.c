@@ -311,8 +311,14 @@ Test(recover, a_copy_is_a_store_of_one_moment)
 	close_store();
 	cr_assert_eq(gm_backup_check(file, why), GM_E_OK, "%s", why);
 	snprintf(two, sizeof(two), "%s/two", base);
-	cr_assert_eq(gm_backup_restore(two, file, why), GM_E_OK, "%s", why);
-	cr_assert_eq(gm_backup_restore(two, file, why), GM_E_EXISTS);
+	char aside[100];
+	snprintf(aside, sizeof(aside), "%s/restore", two);
+	cr_assert_eq(gm_backup_restore(two, aside, file, why), GM_E_OK, "%s", why);
+	cr_assert_neq(access(two, F_OK), -1);
+	cr_assert_eq(gm_backup_in_place(two, aside, why), GM_E_OK, "%s", why);
+	gm_backup_tidy(aside);
+	cr_assert_eq(access(aside, F_OK), -1);
+	cr_assert_eq(gm_backup_restore(two, aside, file, why), GM_E_EXISTS);
 	strcpy(dir, two);
 	open_store();
 	cr_assert_eq(count(GM_TABLE_GROUP), MANY);
