@@ -126,3 +126,24 @@ Test(turn, verifies_what_came_by_way_of_another_worker_together_with_the_rest)
 	cr_expect(eq(uint, r->failures, 0));
 	flow_free(r);
 }
+
+/* What takes its place is another message; it must not get the bytes that are sealed for this one. */
+Test(turn, an_answer_that_is_confirmed_before_it_is_sealed_is_forgotten_by_the_box)
+{
+	struct flow *r = storm_of(1, NULL, 1);
+
+	cr_assert(eq(u32, all_do(r, TOKEN | JOIN, GM_OP_JOIN), 1));
+	struct worker *w = r->dp->worker[0];
+	const gm_ctx_id id = gm_member_at(w, 1)->ctx;
+	struct ctx *c = gm_ctx_at(w, id);
+	const struct out separate = {.peer = c->peer, .ctx = id, .kind = OUT_SEPARATE, .mid = 7};
+	const uint32_t h = gm_out_new(w, c, &separate);
+	cr_assert(h != 0);
+	cr_assert(gm_box_add(w, &c->peer, &c->peer) != NULL);
+	const unsigned at = w->box.n - 1;
+	w->box.of[at].out = h;
+	gm_out_end(w, h, true);
+	cr_expect(eq(u32, w->box.of[at].out, 0));
+	gm_box_drop_last(w);
+	flow_free(r);
+}

@@ -491,6 +491,23 @@ Test(revoked, token_whose_hash_is_forgotten_stays_ended_when_the_clock_is_set_ba
 	cr_expect_eq(post(&t), GM_E_TOKEN_EXPIRED, "also after a stop");
 }
 
+Test(revoked, token_with_exi_that_was_never_seen_stays_revoked_when_the_clock_is_set_back)
+{
+	struct rig_client seen = rig_member(&rig, 1, "g1", REQ), never = rig_client(2, "g1", REQ);
+	struct rig_token t = rig_token_of(&never);
+
+	t.exp = -1;
+	t.exi = 100;
+	t.cti = 5;
+	revoke(&never);
+	revoke(&seen);
+	rig_pass(&rig, 86401000); /* one hash is forgotten at its end */
+	rig.wall_s -= 3600;
+	cr_expect_eq(post(&t), GM_E_TOKEN_REVOKED);
+	rig_pass(&rig, 7200000);
+	cr_expect_neq(post(&t), GM_E_OK);
+}
+
 Test(revoked, token_that_was_never_seen_is_kept_until_it_comes_and_has_ended)
 {
 	rig_pass(&rig, 1000);

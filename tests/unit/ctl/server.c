@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -236,6 +237,52 @@ Test(server, refuses_a_path_where_somebody_listens_and_replaces_a_dead_socket)
 	cr_assert_eq(bind(dead, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	close(dead);
 	cr_expect_eq(open_server(&server), GM_E_OK, "%s", why);
+}
+
+static unsigned open_descriptors(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* With n copies of a descriptor. */
+static void say_with(int fd, const char *verb, unsigned n)
+{
+	struct gm_ctl_request request = {.id = 1};
+	struct gm_ctl_buf out = {0};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(4 * sizeof(int))];
+	} control = {0};
+
+	snprintf(request.verb, sizeof(request.verb), "%s", verb);
+	cr_assert_eq(gm_ctl_request_append(&out, &request), GM_E_OK);
+	struct iovec iov = {out.bytes, out.n};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(n * sizeof(int))};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	*c = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(n * sizeof(int))};
+	for (unsigned i = 0; i < n; i++)
+		memcpy(CMSG_DATA(c) + i * sizeof(int), &fd, sizeof(int));
+	cr_assert_eq(sendmsg(fd, &msg, 0), (ssize_t)out.n);
+	gm_ctl_buf_free(&out);
+}
+
+Test(server, keeps_no_descriptor_that_came_with_a_request)
+{
+	int fd = dial();
+
+	turns(2);
+	const unsigned before = open_descriptors();
+	for (unsigned n = 1; n <= 4; n++) {
+		say_with(fd, "0", n);
+		turns(3);
+	}
+	cr_assert_eq(handled, 4u);
+	cr_assert_eq(open_descriptors(), before);
+	close(fd);
 }
 
 Test(server, says_when_the_unix_group_does_not_exist)

@@ -2,8 +2,11 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +23,7 @@ static uint64_t turn;
 
 static void start(void)
 {
+	signal(SIGPIPE, SIG_IGN);
 	cr_assert(gm_crypto_init());
 	strcpy(base, "/tmp/gm-recover-XXXXXX");
 	cr_assert_not_null(mkdtemp(base));
@@ -323,6 +327,41 @@ Test(recover, a_copy_is_a_store_of_one_moment)
 	open_store();
 	cr_assert_eq(count(GM_TABLE_GROUP), MANY);
 	cr_assert_eq(count(GM_TABLE_BAR), 0u);
+}
+
+static void *copy_slowly(void *arg)
+{
+	const int *fd = arg;
+
+	return gm_store_copy(store, fd[0]) == GM_E_OK ? arg : NULL;
+}
+
+/* A reader that takes its time holds up nobody, and sees nothing but the store. */
+Test(recover, commits_go_on_and_the_store_grows_while_somebody_reads_a_copy)
+{
+	static uint8_t big[60000], got[1u << 16];
+	int ends[2];
+	pthread_t thread;
+	void *done;
+	size_t all = 0;
+
+	open_store();
+	for (uint32_t i = 0; i < 100; i++)
+		gm_changes_put(&changes, 0, GM_TABLE_GROUP, &i, sizeof(i), big, sizeof(big));
+	commit();
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	cr_assert_eq(pthread_create(&thread, NULL, copy_slowly, ends), 0);
+	for (unsigned n = 0; n < 40000; n++) /* more at once than the map was made for */
+		put(GM_TABLE_BAR, n, "value");
+	commit();
+	for (ssize_t n; all < 6000000 && (n = read(ends[1], got, sizeof(got))) > 0; all += (size_t)n)
+		;
+	shutdown(ends[1], SHUT_RDWR);
+	cr_assert_eq(pthread_join(thread, &done), 0);
+	cr_assert_geq(all, 6000000u);
+	cr_assert_eq(count(GM_TABLE_BAR), 40000u);
+	close(ends[0]);
+	close(ends[1]);
 }
 
 Test(recover, every_byte_of_a_backup_counts)
