@@ -40,6 +40,7 @@ static void *make(const struct row *row)
 		for (unsigned i = 0; i < row->n; i++) {
 			w->keys[s][i].alg = 10;
 			w->keys[s][i].sid.n = (uint8_t)(i % 3);
+			w->keys[s][i].rid.n = 4;
 			w->post[s][i] = (struct gm_oscore_post){.keys = &w->keys[s][i],
 			                                        .seq = 100 + s * i,
 			                                        .token_len = 8,
