@@ -88,8 +88,9 @@ void gm_store_stats(struct gm_store *store, struct gm_store_stats *stats);
 
 /* ---- copies, and stores that went back in time */
 
-/* The whole store as it is at one moment, records sealed as they are, into fd; a data.mdb. Any thread, while others work
- * with the store. IO, also where the reader of fd has gone or is too slow for its timeout. */
+/* The whole store as it is at one moment, records sealed as they are, into fd; a data.mdb. Any thread, one at a time, while
+ * others work with the store; it lies in a file of ours until fd has taken it. IO, also where the reader of fd has gone or is
+ * too slow for its timeout. */
 GM_NODISCARD enum gm_err gm_store_copy(struct gm_store *store, int fd);
 
 /* From now on `file` names the last turn; it is made where there is none. STORE_OLD: it names a later turn than the store
