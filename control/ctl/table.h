@@ -37,6 +37,7 @@ void gm_ctl_run(void *env, const struct gm_ctl_request *request, struct gm_ctl_r
 uint64_t gm_hist_quantile(const uint64_t hist[static GM_HIST], double q);
 /* The same, taking what is inside the bucket as spread evenly: for times. */
 uint64_t gm_hist_estimate(const uint64_t hist[static GM_HIST], double q);
+uint64_t gm_hist_most(const uint64_t hist[static GM_HIST]); /* the lower end of the highest bucket in use */
 unsigned gm_hist_bucket(uint64_t v); /* where v counts */
 uint64_t gm_hist_sum(const uint64_t hist[static GM_HIST]);
 

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/verbs/call.h"
+
+#include "ctl/backup.h"
+
+void gm_verb_backup(struct gm_call *call)
+{
+	if (call->request->fd < 0) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "backup: a socket for the copy has to come along");
+		return;
+	}
+	enum gm_err err = gm_ctl_backup_start(call->env->store, call->request->fd);
+	if (err == GM_E_BUSY) {
+		gm_ctl_error(call->reply, err, "another backup is being made");
+		return;
+	}
+	gm_call_finish(call, err, "backup", gm_call_text(call, "file"));
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/verbs/call.h"
+
+#include <stdio.h>
+
+#define PAGE 256u /* rows of a listing in one answer */
+
+const char *gm_call_text(const struct gm_call *call, const char *key)
+{
+	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, key);
+	return arg ? arg->text : "";
+}
+
+bool gm_call_flag(const struct gm_call *call, const char *key)
+{
+	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, key);
+	return arg && arg->u;
+}
+
+bool gm_call_uint(struct gm_call *call, const char *key, uint64_t most, uint32_t *to)
+{
+	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, key);
+
+	if (!arg)
+		return true;
+	if (arg->u > most) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "%s: at most %llu", key, (unsigned long long)most);
+		return false;
+	}
+	*to = (uint32_t)arg->u;
+	return true;
+}
+
+bool gm_call_copy(struct gm_call *call, const char *key, char *to, size_t cap)
+{
+	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, key);
+
+	if (!arg)
+		return true;
+	if (arg->n >= cap) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "%s: longer than %zu bytes", key, cap - 1);
+		return false;
+	}
+	memcpy(to, arg->text, arg->n + 1);
+	return true;
+}
+
+void gm_call_refuse(struct gm_call *call, enum gm_err err, const char *what, const char *name)
+{
+	if (err == GM_E_UNKNOWN)
+		gm_ctl_error(call->reply, err, "no %s '%s'", what, name);
+	else if (err == GM_E_EXISTS)
+		gm_ctl_error(call->reply, err, "%s '%s' exists already", what, name);
+	else
+		gm_ctl_error(call->reply, err, "%s '%s': %s", what, name, gm_err_info(err)->text);
+}
+
+void gm_call_finish(struct gm_call *call, enum gm_err err, const char *what, const char *name)
+{
+	if (err == GM_E_OK)
+		gm_ctl_end(call->reply);
+	else
+		gm_call_refuse(call, err, what, name);
+}
+
+static bool finds_group(void *arg, const struct gm_group_info *info)
+{
+	(void)info;
+	*(bool *)arg = true;
+	return false;
+}
+
+bool gm_call_group_exists(struct gm_call *call, const char *name)
+{
+	bool found = false;
+	return gm_core_groups(call->env->core, name, finds_group, &found) == GM_E_OK && found;
+}
+
+/* ---- listings */
+
+bool gm_call_next_row(struct gm_call *call, uint32_t number)
+{
+	call->more = call->rows == PAGE;
+	if (call->more)
+		return false;
+	call->rows++;
+	call->last = number;
+	return true;
+}
+
+void gm_call_end_page(struct gm_call *call)
+{
+	if (call->more)
+		gm_ctl_put_uint(call->reply, "after", call->last);
+	gm_ctl_end(call->reply);
+}
+
+bool gm_call_skipped(const struct gm_call *call, uint32_t number)
+{
+	return call->after != UINT32_MAX && number <= call->after;
+}
+
+uint64_t gm_call_look(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the commands' functions share: their arguments, their refusals, the pages of listings. Core thread. */
+#ifndef GM_CTL_VERBS_CALL_H
+#define GM_CTL_VERBS_CALL_H
+
+#include "ctl/table.h"
+
+struct gm_call { /* one command */
+	struct gm_ctl_env *env;
+	const struct gm_ctl_request *request;
+	struct gm_ctl_reply *reply;
+	struct gm_txn txn;
+	unsigned rows;
+	uint32_t after, last; /* listings: skip up to and including; the last row's number */
+	bool more;
+	bool pairwise; /* group set: the group has pairwise mode */
+};
+
+/* A function per row of verbs.def; several rows may have the same. Always ends the reply. */
+#define GM_VERB(words, arguments, kind, view, function, text) void gm_verb_##function(struct gm_call *call);
+#include "ctl/verbs.def"
+#undef GM_VERB
+
+/* ---- arguments; false: said what is wrong. What is absent is the empty text, false, or leaves *to alone. */
+const char *gm_call_text(const struct gm_call *call, const char *key);
+bool gm_call_flag(const struct gm_call *call, const char *key);
+bool gm_call_uint(struct gm_call *call, const char *key, uint64_t most, uint32_t *to);
+bool gm_call_copy(struct gm_call *call, const char *key, char *to, size_t cap);
+int32_t gm_call_hkdf(const char *text); /* 0: not known */
+
+/* ---- answers */
+void gm_call_refuse(struct gm_call *call, enum gm_err err, const char *what, const char *name);
+void gm_call_finish(struct gm_call *call, enum gm_err err, const char *what, const char *name); /* OK: the end */
+bool gm_call_group_exists(struct gm_call *call, const char *name);
+const char *gm_call_alg_name(int32_t alg, char buf[static 16]); /* of an authorization server's key */
+
+/* ---- listings */
+bool gm_call_next_row(struct gm_call *call, uint32_t number); /* false: the page is full */
+void gm_call_end_page(struct gm_call *call);
+bool gm_call_skipped(const struct gm_call *call, uint32_t number);
+
+uint64_t gm_call_look(const _Atomic uint64_t *counter);
+void gm_call_memory(struct gm_call *call); /* a row of status */
+
+#endif

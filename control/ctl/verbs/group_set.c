@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/verbs/call.h"
+
+#include "wire/params.h"
+
+static void set_number(struct gm_call *call, const char *key, enum gm_admin_param param, struct gm_admin_map *map, int64_t *to)
+{
+	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, key);
+
+	if (!arg)
+		return;
+	*to = arg->u > UINT32_MAX ? UINT32_MAX : (int64_t)arg->u;
+	map->has |= GM_ADMIN_BIT(param);
+}
+
+/* An empty text is none. */
+static void set_text(struct gm_call *call, const char *key, enum gm_admin_param param, struct gm_admin_map *map,
+                     struct gm_bytes *to)
+{
+	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, key);
+
+	if (!arg)
+		return;
+	*to = (struct gm_bytes){(const uint8_t *)arg->text, strlen(arg->text)};
+	map->has |= GM_ADMIN_BIT(param);
+	if (!to->n)
+		map->null |= GM_ADMIN_BIT(param);
+}
+
+/* false: said why */
+static bool set_algs(struct gm_call *call, struct gm_admin_map *map)
+{
+	static const struct {
+		const char *key;
+		enum gm_admin_param param;
+		size_t at;
+	} args[] = {
+		{"hkdf", GM_ADMIN_HKDF, offsetof(struct gm_admin_map, hkdf)},
+		{"gp-enc-alg", GM_ADMIN_GP_ENC_ALG, offsetof(struct gm_admin_map, gp_enc_alg)},
+		{"alg", GM_ADMIN_ALG, offsetof(struct gm_admin_map, alg)},
+	};
+
+	for (unsigned i = 0; i < sizeof(args) / sizeof(args[0]); i++) {
+		const char *text = gm_call_text(call, args[i].key);
+		int32_t value = args[i].param == GM_ADMIN_HKDF ? gm_call_hkdf(text) : gm_alg_of_name(text);
+		if (!text[0])
+			continue;
+		if (!value) {
+			gm_ctl_error(call->reply, GM_E_USAGE, "%s: no algorithm '%s'", args[i].key, text);
+			return false;
+		}
+		memcpy((uint8_t *)map + args[i].at, &value, sizeof(value));
+		map->has |= GM_ADMIN_BIT(args[i].param);
+	}
+	if ((map->has & GM_ADMIN_BIT(GM_ADMIN_HKDF)) && call->pairwise) {
+		map->has |= GM_ADMIN_BIT(GM_ADMIN_ECDH_ALG);
+		map->ecdh_alg = map->hkdf == GM_HKDF_SHA_512 ? GM_ALG_ECDH_SS_HKDF_512 : GM_ALG_ECDH_SS_HKDF_256;
+	}
+	return true;
+}
+
+static bool sees_pairwise(void *arg, const struct gm_group_info *info)
+{
+	((struct gm_call *)arg)->pairwise = info->params->pairwise_mode;
+	return false;
+}
+
+/* "a,b" becomes ["a", "b"] in room. */
+static bool set_app_groups(struct gm_call *call, struct gm_admin_map *map, uint8_t *room, size_t cap)
+{
+	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, "app-groups");
+	struct gm_out o = gm_out(room, cap);
+	uint64_t n = 1;
+
+	if (!arg)
+		return true;
+	for (const char *p = arg->text; *p; p++)
+		n += *p == ',';
+	n = arg->text[0] ? n : 0;
+	gm_cbor_put_array(&o, n);
+	for (const char *p = arg->text; n; n--) {
+		size_t len = strcspn(p, ",");
+		gm_cbor_put_tstr(&o, p, len);
+		p += len + (p[len] == ',');
+	}
+	map->has |= GM_ADMIN_BIT(GM_ADMIN_APP_GROUPS);
+	if (o.err == GM_E_OK && gm_list_decode(gm_out_result(&o), GM_CBOR_TSTR, &map->app_groups))
+		return true;
+	gm_ctl_error(call->reply, GM_E_USAGE, "app-groups: names with commas between, %u bytes at most", GM_ADMIN_APP_GROUPS_MAX);
+	return false;
+}
+
+void gm_verb_group_set(struct gm_call *call)
+{
+	const char *name = gm_call_text(call, "group"), *why = NULL;
+	struct gm_admin_map map = {.policies = {-1, -1}};
+	uint8_t names[GM_ADMIN_APP_GROUPS_MAX + 8];
+	bool on = gm_call_flag(call, "activate"), off = gm_call_flag(call, "deactivate");
+
+	if (on && off) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "activate and deactivate exclude each other");
+		return;
+	}
+	if (on || off)
+		map.has |= GM_ADMIN_BIT(GM_ADMIN_ACTIVE);
+	map.active = on;
+	set_text(call, "description", GM_ADMIN_GROUP_DESCRIPTION, &map, &map.group_description);
+	set_text(call, "as-uri", GM_ADMIN_AS_URI, &map, &map.as_uri);
+	map.null &= ~GM_ADMIN_BIT(GM_ADMIN_AS_URI);
+	set_number(call, "max-stale-sets", GM_ADMIN_MAX_STALE_SETS, &map, &map.max_stale_sets);
+	set_number(call, "expires", GM_ADMIN_EXP, &map, &map.exp);
+	set_number(call, "check-interval", GM_ADMIN_GROUP_POLICIES, &map, &map.policies.check_interval);
+	set_number(call, "expiration-delta", GM_ADMIN_GROUP_POLICIES, &map, &map.policies.expiration_delta);
+	if (gm_core_groups(call->env->core, name, sees_pairwise, call) != GM_E_OK) {
+		gm_call_refuse(call, GM_E_UNKNOWN, "group", name);
+		return;
+	}
+	if (!set_algs(call, &map) || !set_app_groups(call, &map, names, sizeof(names)))
+		return;
+	enum gm_err err = map.has ? gm_core_group_set(call->env->core, &call->txn, name, &map, &why) : GM_E_OK;
+	if (why)
+		gm_ctl_error(call->reply, err, "group '%s': %s", name, why);
+	else
+		gm_call_finish(call, err, "group", name);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/table.h"
+
+uint64_t gm_hist_sum(const uint64_t hist[static GM_HIST])
+{
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < GM_HIST; i++)
+		sum += hist[i];
+	return sum;
+}
+
+static uint64_t lower_end(unsigned bucket)
+{
+	return bucket ? UINT64_C(1) << (bucket - 1) : 0;
+}
+
+uint64_t gm_hist_quantile(const uint64_t hist[static GM_HIST], double q)
+{
+	uint64_t all = gm_hist_sum(hist), seen = 0;
+
+	for (unsigned i = 0; i < GM_HIST && all; i++) {
+		seen += hist[i];
+		if ((double)seen >= q * (double)all)
+			return lower_end(i);
+	}
+	return 0;
+}
+
+uint64_t gm_hist_estimate(const uint64_t hist[static GM_HIST], double q)
+{
+	double rank = q * (double)gm_hist_sum(hist), seen = 0;
+
+	for (unsigned i = 0; i < GM_HIST && rank > 0; seen += (double)hist[i++])
+		if (seen + (double)hist[i] >= rank)
+			return lower_end(i) + (uint64_t)((double)lower_end(i) * (rank - seen) / (double)hist[i]);
+	return 0;
+}
+
+unsigned gm_hist_bucket(uint64_t v)
+{
+	unsigned b = v ? 64u - (unsigned)__builtin_clzll(v) : 0;
+	return b < GM_HIST ? b : GM_HIST - 1;
+}
+
+uint64_t gm_hist_most(const uint64_t hist[static GM_HIST])
+{
+	for (unsigned i = GM_HIST; i-- > 0;)
+		if (hist[i])
+			return lower_end(i);
+	return 0;
+}

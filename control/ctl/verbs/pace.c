@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/verbs/call.h"
+
+#include <stdio.h>
+
+static void pace_row(struct gm_call *call, const char *network, const char *rate, const struct gm_pace_status *s)
+{
+	struct gm_ctl_reply *r = call->reply;
+	char now[32];
+
+	snprintf(now, sizeof(now), "%.6g", s->rate_now);
+	gm_ctl_put_text(r, "network", network);
+	gm_ctl_put_text(r, "rate", rate);
+	gm_ctl_put_text(r, "rate_now", s->of.burst ? now : rate);
+	if (s->of.burst)
+		gm_ctl_put_uint(r, "burst", s->of.burst);
+	else
+		gm_ctl_put_text(r, "burst", NULL);
+	gm_ctl_put_uint(r, "waiting", s->waiting);
+	gm_ctl_put_uint(r, "sent", s->sent);
+	gm_ctl_put_uint(r, "retransmitted", s->retransmitted);
+	gm_ctl_put_uint(r, "halved", s->halved);
+	gm_ctl_row(r);
+}
+
+/* All together: no bursts to speak of, and not slowed down. */
+static void pace_of_all(struct gm_call *call)
+{
+	struct gm_pace_status all = {0}, s;
+	char rate[32];
+
+	for (unsigned w = 0; w < call->env->workers; w++) {
+		all.sent += gm_call_look(&gm_dp_stats(call->env->dp, w)->rekey_sent);
+		all.retransmitted += gm_call_look(&gm_dp_stats(call->env->dp, w)->rekey_retransmitted);
+	}
+	for (unsigned i = 0; gm_dp_pace(call->env->dp, i, &s); i++)
+		all.waiting += s.waiting;
+	snprintf(rate, sizeof(rate), "%u", call->env->pace);
+	pace_row(call, "all", call->env->pace ? rate : "unlimited", &all);
+}
+
+void gm_verb_pace(struct gm_call *call)
+{
+	struct gm_pace_status s;
+	char text[GM_ADDR_TEXT], rate[32];
+
+	if (!gm_call_skipped(call, 0) && gm_call_next_row(call, 0))
+		pace_of_all(call);
+	for (unsigned i = 0; gm_dp_pace(call->env->dp, i, &s); i++) {
+		if (gm_call_skipped(call, i + 1))
+			continue;
+		if (!gm_call_next_row(call, i + 1))
+			break;
+		snprintf(rate, sizeof(rate), "%.6g", s.of.rate);
+		pace_row(call, gm_prefix_text(&s.of.prefix, text), rate, &s);
+	}
+	gm_call_end_page(call);
+}
