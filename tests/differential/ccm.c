@@ -79,20 +79,23 @@ static bool open_by_openssl(const struct gm_ccm_job *j, uint8_t *text)
 }
 
 /* Each variant on the texts of before[]; after[] is what it has to make of them. */
-static void compare(struct gm_ccm_job *jobs, unsigned n, bool opening, uint64_t expected, struct tally *tally)
+static void compare(struct gm_dice *d, struct gm_ccm_job *jobs, unsigned n, bool opening, uint64_t expected,
+                    struct tally *tally)
 {
+	const char *door = opening ? "ccm_open" : "ccm_seal";
+
 	for (unsigned v = 0; v < sizeof(variants) / sizeof(variants[0]); v++) {
 		bool same = true;
 		uint64_t got;
 
-		if (!variants[v]->usable())
+		if (!diff_turn(d, tally, door, variants[v]->name, 1) || !variants[v]->usable())
 			continue;
 		for (unsigned i = 0; i < n; i++)
 			memcpy(jobs[i].text, before[i], jobs[i].text_len + jobs[i].tag_len);
 		got = opening ? variants[v]->open(jobs, n) : variants[v]->seal(jobs, n);
 		for (unsigned i = 0; i < n; i++)
 			same &= memcmp(jobs[i].text, after[i], jobs[i].text_len + jobs[i].tag_len) == 0;
-		diff_count(tally++, variants[v]->name, n, got, expected, same);
+		diff_count(tally, door, variants[v]->name, n, got, expected, same);
 	}
 }
 
@@ -102,8 +105,9 @@ static void keep(const struct gm_ccm_job *j, unsigned i)
 	memcpy(after[i], j->text, j->text_len + j->tag_len);
 }
 
-static void batch_seal(struct gm_dice *d, unsigned n, struct tally *tally)
+static unsigned batch_seal(struct gm_dice *d, unsigned long left, struct tally *tally)
 {
+	const unsigned n = diff_n(d, left);
 	struct gm_ccm_job jobs[64];
 
 	for (unsigned i = 0; i < n; i++) {
@@ -111,7 +115,8 @@ static void batch_seal(struct gm_dice *d, unsigned n, struct tally *tally)
 		keep(&jobs[i], i);
 		seal_by_openssl(&jobs[i], after[i]);
 	}
-	compare(jobs, n, false, diff_all(n), tally);
+	compare(d, jobs, n, false, diff_all(n), tally);
+	return n;
 }
 
 /* A bit anywhere in what the tag covers, in the tag, the key or the nonce */
@@ -126,10 +131,10 @@ static void damage(struct gm_dice *d, struct gm_ccm_job *j)
 		at[part][gm_roll(d, (uint32_t)len[part])] ^= (uint8_t)(1u << gm_roll(d, 8));
 }
 
-static void batch_open(struct gm_dice *d, unsigned n, struct tally *tally)
+static unsigned batch_open(struct gm_dice *d, unsigned long left, struct tally *tally)
 {
+	const unsigned n = diff_n(d, left), bad = gm_roll(d, 4); /* none, few, half, most */
 	struct gm_ccm_job jobs[64];
-	const unsigned bad = gm_roll(d, 4); /* none, few, half, most */
 	uint64_t expected = 0;
 
 	for (unsigned i = 0; i < n; i++) {
@@ -140,8 +145,9 @@ static void batch_open(struct gm_dice *d, unsigned n, struct tally *tally)
 		keep(&jobs[i], i);
 		expected |= (uint64_t)open_by_openssl(&jobs[i], after[i]) << i;
 	}
-	compare(jobs, n, true, expected, tally);
+	compare(d, jobs, n, true, expected, tally);
+	return n;
 }
 
-const struct kind diff_ccm_seal = {"ccm_seal", 300, batch_seal};
-const struct kind diff_ccm_open = {"ccm_open", 300, batch_open};
+const struct kind diff_ccm_seal = {"ccm_seal", false, batch_seal};
+const struct kind diff_ccm_open = {"ccm_open", false, batch_open};

@@ -1,26 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Signatures against libsodium. What libsodium cannot say, that a signature by a key with a component of small order is
- * good, is known from how it was made. */
+/* Signatures against libsodium, one at a time, then the same ones in lanes and as equations. What libsodium cannot say,
+ * that a signature by a key with a component of small order is good, is known from how it was made. */
 #include "differential/rig.h"
 #include "ed25519/ed25519.h"
 
 #include <sodium.h>
 
-static const struct gm_ed25519_variant *const variants[] = {
-    &gm_ed25519_sodium,
-    &gm_ed25519_plain,
+static const struct {
+	const struct gm_ed25519_variant *does;
+	unsigned one_of, largest; /* of batches; batches of up to so many */
+} ways[] = {
+    {&gm_ed25519_sodium, SELDOM(10), 128},
+    {&gm_ed25519_plain, SELDOM(20), 128},
 #ifdef __x86_64__
-    &gm_ed25519_emulated,
-    &gm_ed25519_avx512,
-    &gm_ed25519_ifma,
+    {&gm_ed25519_emulated, 3, GM_ED25519_BATCH_MAX},
+    {&gm_ed25519_avx512, 1, GM_ED25519_BATCH_MAX},
+    {&gm_ed25519_ifma, 1, GM_ED25519_BATCH_MAX},
 #endif
 };
 
 #define MSG_MAX 700u
+#define MOST GM_ED25519_BATCH_MAX
 
-static struct buffers {
-	struct gm_guard pub, sig, seed, msg;
-} buffers[64];
+/* What is drawn and answered once, for all doors */
+static struct drawn {
+	uint8_t pub[32], sig[64], msg[MSG_MAX];
+	size_t msg_len;
+	bool good;
+	struct gm_ed25519_point point;
+	const struct gm_ed25519_point *known;
+} drawn[MOST];
 
 /* (0, -1), (sqrt(-1), 0) and a point of order 8 */
 static const uint8_t torsion[][32] = {
@@ -31,9 +40,21 @@ static const uint8_t torsion[][32] = {
      0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05},
 };
 
-static size_t draw_len(struct gm_dice *d)
+/* Signers come again. */
+static struct signer {
+	uint8_t pub[32], secret[64];
+} signers[32];
+
+static const struct signer *draw_signer(struct gm_dice *d)
 {
-	return gm_roll(d, 20) == 0 ? gm_roll(d, MSG_MAX) : gm_roll(d, 150);
+	struct signer *s = &signers[gm_roll(d, 32)];
+	uint8_t seed[32];
+
+	if (s->pub[0] + s->pub[1] == 0 || gm_roll(d, 8) == 0) {
+		diff_fill(d, seed, sizeof(seed));
+		crypto_sign_seed_keypair(s->pub, s->secret, seed);
+	}
+	return s;
 }
 
 /* A signature over msg whose A, R or both have a component of small order added by the holder of the key: good by the
@@ -86,122 +107,198 @@ static void far_out(struct gm_dice *d, uint8_t *point)
 	point[31] = gm_roll(d, 2) ? 0xff : 0x7f;
 }
 
-/* Half of the jobs are as libsodium made them. */
-static bool draw_verify(struct gm_dice *d, struct buffers *b, struct gm_ed25519_job *j)
+/* Half of them are as libsodium made them. */
+static void draw(struct gm_dice *d, struct drawn *j)
 {
-	const size_t len = draw_len(d);
-	uint8_t *pub = diff_room(d, &b->pub, 32), *sig = diff_room(d, &b->sig, 64), *msg = diff_bytes(d, &b->msg, len);
 	const unsigned what = gm_roll(d, 24);
 	const bool mixed = what >= 20;
 
+	j->msg_len = gm_roll(d, 20) == 0 ? gm_roll(d, MSG_MAX) : gm_roll(d, 150);
+	diff_fill(d, j->msg, j->msg_len);
 	if (mixed) {
-		sign_mixed(d, pub, sig, msg, len);
+		sign_mixed(d, j->pub, j->sig, j->msg, j->msg_len);
 		if (what == 23)
-			flip_a_bit(d, sig, 64);
+			flip_a_bit(d, j->sig, 64);
 	} else {
-		uint8_t seed[32], secret[64];
+		const struct signer *s = draw_signer(d);
 
-		diff_fill(d, seed, sizeof(seed));
-		crypto_sign_seed_keypair(pub, secret, seed);
-		crypto_sign_detached(sig, NULL, msg, len, secret);
+		memcpy(j->pub, s->pub, 32);
+		crypto_sign_detached(j->sig, NULL, j->msg, j->msg_len, s->secret);
 	}
 	switch (what) {
 	case 0:
 	case 1:
-		flip_a_bit(d, pub, 32);
+		flip_a_bit(d, j->pub, 32);
 		break;
 	case 2:
 	case 3:
-		flip_a_bit(d, sig, 32);
+		flip_a_bit(d, j->sig, 32);
 		break;
 	case 4:
 	case 5:
-		flip_a_bit(d, sig + 32, 32);
+		flip_a_bit(d, j->sig + 32, 32);
 		break;
 	case 6:
-		flip_a_bit(d, msg, len);
+		flip_a_bit(d, j->msg, j->msg_len);
 		break;
 	case 7:
-		add_order(sig + 32);
+		add_order(j->sig + 32);
 		break;
 	case 8:
-		memcpy(gm_roll(d, 2) ? pub : sig, torsion[gm_roll(d, 3)], 32);
+		memcpy(gm_roll(d, 2) ? j->pub : j->sig, torsion[gm_roll(d, 3)], 32);
 		break;
 	case 9:
-		far_out(d, gm_roll(d, 2) ? pub : sig);
+		far_out(d, gm_roll(d, 2) ? j->pub : j->sig);
 		break;
 	}
-	*j = (struct gm_ed25519_job){pub, sig, msg, len};
-	return mixed ? what != 23 : crypto_sign_verify_detached(sig, msg, len, pub) == 0;
+	j->good = mixed ? what != 23 : crypto_sign_verify_detached(j->sig, j->msg, j->msg_len, j->pub) == 0;
 }
 
-static void batch_verify(struct gm_dice *d, unsigned n, struct tally *tally)
+/* ---- in lanes */
+
+static struct gm_ed25519_job at_the_edge(struct gm_dice *d, const struct drawn *j, unsigned i)
+{
+	static struct buffers {
+		struct gm_guard pub, sig, msg;
+	} buffers[64];
+
+	return (struct gm_ed25519_job){memcpy(diff_room(d, &buffers[i].pub, 32), j->pub, 32),
+	                               memcpy(diff_room(d, &buffers[i].sig, 64), j->sig, 64),
+	                               memcpy(diff_room(d, &buffers[i].msg, j->msg_len), j->msg, j->msg_len), j->msg_len};
+}
+
+static void in_lanes(struct gm_dice *d, const struct drawn *some, unsigned n, struct tally *tally)
 {
 	struct gm_ed25519_job jobs[64];
 	uint64_t expected = 0;
 
+	for (unsigned i = 0; i < n; i++) {
+		jobs[i] = at_the_edge(d, &some[i], i);
+		expected |= (uint64_t)some[i].good << i;
+	}
+	for (unsigned w = 0; w < sizeof(ways) / sizeof(ways[0]); w++) {
+		const struct gm_ed25519_variant *v = ways[w].does;
+
+		if (diff_turn(d, tally, "ed25519_verify", v->name, ways[w].one_of) && v->usable())
+			diff_count(tally, "ed25519_verify", v->name, n, v->verify(jobs, n), expected, true);
+	}
+}
+
+/* ---- as one equation */
+
+static struct list {
+	struct gm_ed25519_job jobs[MOST];
+	const struct gm_ed25519_point *points[MOST];
+	uint64_t expected[MOST / 64];
+	unsigned n, good;
+} list;
+
+static void list_add(const struct drawn *j)
+{
+	const unsigned i = list.n++;
+
+	list.jobs[i] = (struct gm_ed25519_job){j->pub, j->sig, j->msg, j->msg_len};
+	list.points[i] = j->known;
+	list.expected[i / 64] |= (uint64_t)j->good << i % 64;
+	list.good += j->good;
+}
+
+/* All good ones, and of the others as many as bad says */
+static void list_fill(struct gm_dice *d, unsigned n, unsigned bad)
+{
+	unsigned others = 0;
+
+	memset(&list, 0, sizeof(list));
 	for (unsigned i = 0; i < n; i++)
-		expected |= (uint64_t)draw_verify(d, &buffers[i], &jobs[i]) << i;
-	for (unsigned v = 0; v < sizeof(variants) / sizeof(variants[0]); v++)
-		if (variants[v]->usable())
-			diff_count(tally++, variants[v]->name, n, variants[v]->verify(jobs, n), expected, true);
-}
-
-static void batch_sign(struct gm_dice *d, unsigned n, struct tally *tally)
-{
-	struct gm_ed25519_sign_job jobs[64];
-	static uint8_t expected[64][64], pub[64][32];
-
+		others += !drawn[i].good;
 	for (unsigned i = 0; i < n; i++) {
-		const size_t len = draw_len(d);
-		struct buffers *b = &buffers[i];
-		uint8_t secret[64], *seed = diff_bytes(d, &b->seed, 32), *key = diff_room(d, &b->pub, 32);
+		const bool taken = !drawn[i].good && gm_roll(d, others) < bad;
 
-		crypto_sign_seed_keypair(pub[i], secret, seed);
-		memcpy(key, pub[i], 32);
-		jobs[i] = (struct gm_ed25519_sign_job){seed, key, diff_bytes(d, &b->msg, len), len,
-		                                       diff_room(d, &b->sig, 64)};
-		crypto_sign_detached(expected[i], NULL, jobs[i].msg, len, secret);
-	}
-	for (unsigned v = 0; v < sizeof(variants) / sizeof(variants[0]); v++) {
-		uint64_t same = 0;
-
-		if (!variants[v]->usable())
-			continue;
-		for (unsigned i = 0; i < n; i++)
-			memset(jobs[i].sig, 0, 64);
-		variants[v]->sign(jobs, n);
-		for (unsigned i = 0; i < n; i++)
-			same |= (uint64_t)(memcmp(jobs[i].sig, expected[i], 64) == 0) << i;
-		diff_count(tally++, variants[v]->name, n, same, diff_all(n), true);
+		if (drawn[i].good || taken)
+			list_add(&drawn[i]);
+		bad -= taken && bad > 0;
+		others -= !drawn[i].good;
 	}
 }
 
-static void batch_public(struct gm_dice *d, unsigned n, struct tally *tally)
+/* By one variant, everything it writes next to closed pages */
+static void batch_by(struct gm_dice *d, const struct gm_ed25519_variant *v, const char *door, bool cached, struct tally *tally)
 {
-	struct gm_ed25519_public_job jobs[64];
-	static uint8_t expected[64][32];
+	static struct gm_guard words, room;
+	uint64_t *good;
+	uint8_t seed[32];
+	bool same;
 
-	for (unsigned i = 0; i < n; i++) {
-		uint8_t secret[64], *seed = diff_bytes(d, &buffers[i].seed, 32);
+	if (!room.start)
+		room = gm_guard_new(GM_ED25519_BATCH_ROOM(MOST));
+	good = (uint64_t *)(void *)diff_bytes(d, &words, 8 * GM_ED25519_BATCH_WORDS(list.n));
+	diff_fill(d, seed, sizeof(seed));
+	const struct gm_ed25519_batch b = {list.jobs, cached ? list.points : NULL, list.n, seed,
+	                                   gm_guard_at(&room, GM_ED25519_BATCH_ROOM(list.n), gm_roll(d, 2))};
+	/* An equation that fails without need costs time, and no answer: so where all are good it is asked for itself. */
+	same = list.good < list.n || !v->batch || v->batch(good, &b);
+	same &= gm_ed25519_batch_by(v, good, &b) == list.good;
+	for (unsigned i = 0; i < list.n; i += 64)
+		diff_count(tally, door, v->name, list.n - i < 64 ? list.n - i : 64, good[i / 64], list.expected[i / 64], same);
+}
 
-		crypto_sign_seed_keypair(expected[i], secret, seed);
-		jobs[i] = (struct gm_ed25519_public_job){seed, diff_room(d, &buffers[i].pub, 32)};
-	}
-	for (unsigned v = 0; v < sizeof(variants) / sizeof(variants[0]); v++) {
-		uint64_t same = 0;
+static void as_one(struct gm_dice *d, struct tally *tally)
+{
+	static const char *const doors[] = {"ed25519_verify_batch", "ed25519_verify_batch_cached"};
 
-		if (!variants[v]->usable())
-			continue;
-		for (unsigned i = 0; i < n; i++)
-			memset(jobs[i].pub, 0, 32);
-		variants[v]->public(jobs, n);
-		for (unsigned i = 0; i < n; i++)
-			same |= (uint64_t)(memcmp(jobs[i].pub, expected[i], 32) == 0) << i;
-		diff_count(tally++, variants[v]->name, n, same, diff_all(n), true);
+	for (unsigned cached = 0; cached < 2 && list.n > 0; cached++)
+		for (unsigned w = 0; w < sizeof(ways) / sizeof(ways[0]); w++) {
+			const struct gm_ed25519_variant *v = ways[w].does;
+
+			if (list.n <= ways[w].largest && diff_turn(d, tally, doors[cached], v->name, ways[w].one_of) && v->usable())
+				batch_by(d, v, doors[cached], cached, tally);
+		}
+}
+
+/* Points of the keys; in some batches a few are missing, or of another key */
+static void know_points(struct gm_dice *d, unsigned n)
+{
+	const bool wrong = gm_roll(d, 4) == 0;
+
+	for (unsigned from = 0; from < n; from += 64) {
+		struct gm_ed25519_point_job jobs[64];
+		const unsigned some = n - from < 64 ? n - from : 64;
+		uint64_t good;
+
+		for (unsigned i = 0; i < some; i++)
+			jobs[i] = (struct gm_ed25519_point_job){drawn[from + i].pub, &drawn[from + i].point};
+		good = gm_ed25519_points_from_keys(jobs, some);
+		for (unsigned i = 0; i < some; i++) {
+			struct drawn *j = &drawn[from + i];
+
+			j->known = good >> i & 1 ? &j->point : NULL;
+			if (wrong && gm_roll(d, 20) == 0)
+				j->known = gm_roll(d, 2) ? &drawn[gm_roll(d, n)].point : NULL;
+		}
 	}
 }
 
-const struct kind diff_ed25519_verify = {"ed25519_verify", 40, batch_verify};
-const struct kind diff_ed25519_sign = {"ed25519_sign", 40, batch_sign};
-const struct kind diff_ed25519_public = {"ed25519_keygen", 40, batch_public};
+/* Every job goes through the lanes once, and through an equation with all others every other time; the good ones go through
+ * one with none or few bad ones, which is where it has to hold. */
+static unsigned batch(struct gm_dice *d, unsigned long left, struct tally *tally)
+{
+	static const uint32_t below[] = {100, 300, 1100, MOST}, few[] = {0, 0, 1, 3};
+	const unsigned wanted = 1 + gm_roll(d, below[gm_roll(d, 4)]), n = wanted < left ? wanted : (unsigned)left;
+
+	for (unsigned i = 0; i < n; i++)
+		draw(d, &drawn[i]);
+	for (unsigned at = 0, some; at < n; at += some) {
+		some = diff_n(d, n - at);
+		in_lanes(d, drawn + at, some, tally);
+	}
+	know_points(d, n);
+	list_fill(d, n, few[gm_roll(d, 4)]);
+	as_one(d, tally);
+	if (gm_roll(d, 2)) {
+		list_fill(d, n, n);
+		as_one(d, tally);
+	}
+	return n;
+}
+
+const struct kind diff_ed25519_verify = {"ed25519_verify", true, batch};

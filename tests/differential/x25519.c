@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Key agreement against libsodium: any 32 bytes are a key, and some are of small order. */
+/* Key agreement against libsodium: any 32 bytes are a key, and some are of small order. And the map of Ed25519 keys. */
 #include "differential/rig.h"
 #include "x25519/x25519.h"
 
 #include <sodium.h>
 
-static const struct gm_x25519_variant *const variants[] = {
-    &gm_x25519_sodium,
-    &gm_x25519_plain,
+static const struct {
+	const struct gm_x25519_variant *does;
+	unsigned one_of;
+} ways[] = {
+    {&gm_x25519_sodium, SELDOM(10)},  {&gm_x25519_plain, SELDOM(20)},
 #ifdef __x86_64__
-    &gm_x25519_emulated,
-    &gm_x25519_avx512,
-    &gm_x25519_ifma,
+    {&gm_x25519_emulated, 2}, {&gm_x25519_avx512, 1}, {&gm_x25519_ifma, 1},
 #endif
 };
 
 static struct buffers {
 	struct gm_guard priv, pub, out;
 } buffers[64];
+
+static uint8_t expected[64][32];
 
 /* u of the points of small order: 0, 1, p - 1 and two of order 8 */
 static const uint8_t small[][32] = {
@@ -48,10 +50,10 @@ static uint8_t *draw_pub(struct gm_dice *d, struct gm_guard *g)
 	return pub;
 }
 
-static void batch(struct gm_dice *d, unsigned n, struct tally *tally)
+static unsigned batch_agree(struct gm_dice *d, unsigned long left, struct tally *tally)
 {
+	const unsigned n = diff_n(d, left);
 	struct gm_x25519_job jobs[64];
-	static uint8_t expected[64][32];
 	uint64_t good = 0;
 
 	for (unsigned i = 0; i < n; i++) {
@@ -62,19 +64,76 @@ static void batch(struct gm_dice *d, unsigned n, struct tally *tally)
 		else
 			memset(expected[i], 0, 32);
 	}
-	for (unsigned v = 0; v < sizeof(variants) / sizeof(variants[0]); v++) {
+	for (unsigned w = 0; w < sizeof(ways) / sizeof(ways[0]); w++) {
+		const struct gm_x25519_variant *v = ways[w].does;
 		bool same = true;
 		uint64_t got;
 
-		if (!variants[v]->usable())
+		if (!diff_turn(d, tally, "x25519", v->name, ways[w].one_of) || !v->usable())
 			continue;
 		for (unsigned i = 0; i < n; i++)
 			memset(jobs[i].out, 0xa5, 32);
-		got = variants[v]->agree(jobs, n);
+		got = v->agree(jobs, n);
 		for (unsigned i = 0; i < n; i++)
 			same &= memcmp(jobs[i].out, expected[i], 32) == 0;
-		diff_count(tally++, variants[v]->name, n, got, good, same);
+		diff_count(tally, "x25519", v->name, n, got, good, same);
 	}
+	return n;
 }
 
-const struct kind diff_x25519 = {"x25519", 40, batch};
+/* Of eight four are keys, two random bytes, which are no point or one of another order; one is a key to which a point of
+ * order 8 is added, one next to p. */
+static uint8_t *draw_key(struct gm_dice *d, struct gm_guard *g)
+{
+	static const uint8_t order_8[32] = {0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4,
+	                                    0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6,
+	                                    0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05};
+	uint8_t *pub = diff_bytes(d, g, 32), seed[32], secret[64];
+	const unsigned what = gm_roll(d, 8);
+
+	if (what < 5) {
+		diff_fill(d, seed, sizeof(seed));
+		crypto_sign_seed_keypair(pub, secret, seed);
+	}
+	if (what == 4 && crypto_core_ed25519_add(pub, pub, order_8) != 0)
+		abort();
+	if (what == 5) {
+		memset(pub, gm_roll(d, 2) ? 0xff : 0, 32);
+		pub[0] = (uint8_t)gm_roll(d, 256);
+		pub[31] ^= (uint8_t)(gm_roll(d, 2) << 7);
+	}
+	return pub;
+}
+
+static unsigned batch_map(struct gm_dice *d, unsigned long left, struct tally *tally)
+{
+	const unsigned n = diff_n(d, left);
+	struct gm_x25519_map_job jobs[64];
+	uint64_t good = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		jobs[i] = (struct gm_x25519_map_job){draw_key(d, &buffers[i].pub), diff_room(d, &buffers[i].out, 32)};
+		if (crypto_sign_ed25519_pk_to_curve25519(expected[i], jobs[i].pub) == 0)
+			good |= UINT64_C(1) << i;
+		else
+			memset(expected[i], 0, 32);
+	}
+	for (unsigned w = 0; w < sizeof(ways) / sizeof(ways[0]); w++) {
+		const struct gm_x25519_variant *v = ways[w].does;
+		bool same = true;
+		uint64_t got;
+
+		if (!diff_turn(d, tally, "ed25519_to_x25519", v->name, ways[w].one_of) || !v->usable())
+			continue;
+		for (unsigned i = 0; i < n; i++)
+			memset(jobs[i].out, 0xa5, 32);
+		got = v->map(jobs, n);
+		for (unsigned i = 0; i < n; i++)
+			same &= memcmp(jobs[i].out, expected[i], 32) == 0;
+		diff_count(tally, "ed25519_to_x25519", v->name, n, got, good, same);
+	}
+	return n;
+}
+
+const struct kind diff_x25519 = {"x25519", true, batch_agree};
+const struct kind diff_map = {"ed25519_to_x25519", true, batch_map};

@@ -43,7 +43,7 @@ fi
 # What runs in there, one a line.
 tests="/bin/test_unit_crypto_dispatch --verbose=1 -j1
 /bin/test_unit_crypto_trial --verbose=1 -j1
-/bin/differential --jobs $jobs
+/bin/differential --jobs $jobs --curves $((jobs / 20 + 1)) --variants ifma,vaes,shani
 /bin/trace 2 ifma
 /bin/trace 3 vaes
 /bin/trace 3 shani
