@@ -336,7 +336,6 @@ static bool open_control(struct gmd *d)
 	                             .store = d->turns.store,
 	                             .dp = d->turns.dp,
 	                             .workers = d->config.workers,
-	                             .pace = d->config.pace,
 	                             .turn = &d->turns.stats,
 	                             .started_ms = gm_turns_now_us() / 1000,
 	                             .txn = gm_turns_txn,

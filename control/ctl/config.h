@@ -6,6 +6,8 @@
 #include "ctl/log.h"
 #include "gm/dp.h"
 
+#define GM_PACE_MAX 100000000u
+
 #define GM_CONFIG_PATH_MAX 107u /* longest path of a Unix socket */
 #define GM_CONFIG_WHY 512u
 
@@ -25,7 +27,7 @@ struct gm_config {
 	enum gm_config_port port;
 	char dpdk_args[1024];    /* of its environment, as text; empty unless port is dpdk */
 	char dpdk_interface[16]; /* empty: DPDK knows */
-	uint32_t pace; /* rekeying messages a second; 0: no limit */
+	uint32_t pace; /* rekeying messages a second, at most GM_PACE_MAX; 0: no limit */
 	unsigned prefixes_n;
 	struct gm_pace_prefix prefixes[GM_PREFIXES_MAX]; /* those with a pace of their own below that */
 	uint32_t rekey_window_ms, rekey_deadline_ms;

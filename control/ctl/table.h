@@ -20,9 +20,8 @@ struct gm_turn_stats { /* kept by the turn loop */
 struct gm_ctl_env { /* borrowed */
 	struct gm_core *core;
 	struct gm_store *store;
-	const struct gm_dp *dp;
+	struct gm_dp *dp;
 	unsigned workers;
-	uint32_t pace; /* of rekeying messages, as configured */
 	const struct gm_turn_stats *turn;
 	uint64_t started_ms; /* monotonic */
 	/* clock and fresh dice for one command */

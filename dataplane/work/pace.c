@@ -28,6 +28,7 @@ struct lane { /* what was sent before goes first: a network that loses much hear
 bool gm_pace_init(struct worker *w)
 {
 	gm_slab_init(&w->pace.places, sizeof(struct place), w->config.contexts_max + EXCHANGES_MAX);
+	atomic_init(&w->pace.rate, w->config.pace);
 	w->pace.lane = calloc(gm_domains_n(w->dp->domains) + 1, sizeof *w->pace.lane);
 	return w->pace.lane;
 }
@@ -40,28 +41,38 @@ void gm_pace_free(struct worker *w)
 
 /* ---- the bucket for all: this worker's part of it */
 
+/* Messages a second over all workers, as of now; 0: no limit. */
+static uint32_t rate_of(const struct worker *w)
+{
+	return atomic_load_explicit(&w->pace.rate, memory_order_relaxed);
+}
+
+/* What is owed is a second's worth at most, also of a rate that was higher. */
 static double refill(struct worker *w)
 {
-	double rate = (double)w->config.pace / w->workers;
+	double rate = (double)rate_of(w) / w->workers;
 
 	w->pace.tokens += (double)(w->now_ns - w->pace.tokens_ns) * rate / 1e9;
 	w->pace.tokens_ns = w->now_ns;
 	if (w->pace.tokens > BURST)
 		w->pace.tokens = BURST;
+	if (w->pace.tokens < -rate)
+		w->pace.tokens = -rate;
 	return rate;
 }
 
 /* Enough for a batch: never more than a burst, a slow pace goes one by one. */
 bool gm_pace_ready(struct worker *w)
 {
-	double chunk = w->config.pace ? refill(w) * CHUNK_S : 0;
+	uint32_t paced = rate_of(w);
+	double chunk = paced ? refill(w) * CHUNK_S : 0;
 
-	return w->config.pace == 0 || w->pace.tokens >= (chunk < 1 ? 1 : chunk > BURST ? BURST : chunk);
+	return paced == 0 || w->pace.tokens >= (chunk < 1 ? 1 : chunk > BURST ? BURST : chunk);
 }
 
 bool gm_pace(struct worker *w)
 {
-	if (w->config.pace == 0)
+	if (rate_of(w) == 0)
 		return true;
 	refill(w);
 	if (w->pace.tokens < 1)
@@ -72,7 +83,7 @@ bool gm_pace(struct worker *w)
 
 void gm_pace_owe(struct worker *w)
 {
-	if (w->config.pace == 0 || w->pace.paid)
+	if (rate_of(w) == 0 || w->pace.paid)
 		return;
 	double rate = refill(w);
 	w->pace.tokens = w->pace.tokens - 1 < -rate ? -rate : w->pace.tokens - 1;
@@ -214,7 +225,7 @@ static enum served serve(struct worker *w, uint16_t lane, unsigned *budget)
 		if (!gm_pace(w))
 			return BUCKET_EMPTY;
 		if (lane && !gm_domain_take(domains, lane, w->now_ns)) { /* another worker was first */
-			w->pace.tokens += w->config.pace != 0;
+			w->pace.tokens += rate_of(w) != 0;
 			return NOT_YET;
 		}
 		leave(w, lane);

@@ -442,6 +442,17 @@ const struct gm_worker_stats *gm_dp_stats(const struct gm_dp *dp, unsigned worke
 	return &dp->worker[worker]->stats;
 }
 
+void gm_dp_set_pace_for_all(struct gm_dp *dp, unsigned rate)
+{
+	for (unsigned i = 0; i < dp->config.workers; i++)
+		atomic_store_explicit(&dp->worker[i]->pace.rate, rate, memory_order_relaxed);
+}
+
+unsigned gm_dp_pace_for_all(const struct gm_dp *dp)
+{
+	return atomic_load_explicit(&dp->worker[0]->pace.rate, memory_order_relaxed);
+}
+
 bool gm_dp_pace(const struct gm_dp *dp, unsigned i, struct gm_pace_status *s)
 {
 	if (i >= gm_domains_n(dp->domains))

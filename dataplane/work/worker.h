@@ -203,6 +203,7 @@ struct out { /* a confirmable message of ours in flight */
 
 #define NO_LANE UINT16_MAX
 struct pace { /* the pacer */
+	_Atomic uint32_t rate; /* for all, over all workers; set by the core thread. 0: no limit */
 	double tokens; /* of the bucket for all */
 	uint64_t tokens_ns;
 	struct lane *lane; /* by number of their network, 0: all that have no pace of their own */

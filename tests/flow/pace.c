@@ -115,7 +115,7 @@ Test(pace, networks_take_turns_where_the_bucket_for_all_is_short)
 	}
 	r = flow_with(1, NULL, p, 4);
 	join_some(r, 96); /* the first and the last 16 are in no network of their own */
-	r->dp->worker[0]->config.pace = 40;
+	gm_dp_set_pace_for_all(r->dp, 40);
 	r->dp->worker[0]->pace.tokens = 0;
 	r->dp->worker[0]->pace.tokens_ns = gm_mem_now(r->net);
 	sends_watch(&sends, r);
@@ -312,7 +312,7 @@ Test(pace, old_keys_are_not_sent_again_once_newer_ones_are_on_their_way)
 	struct worker *w = r->dp->worker[0];
 
 	join_some(r, 90);
-	w->config.pace = 20;
+	gm_dp_set_pace_for_all(r->dp, 20);
 	w->pace.tokens = 0;
 	w->pace.tokens_ns = gm_mem_now(r->net);
 	r->mute = true;
@@ -365,5 +365,52 @@ Test(pace, a_restart_of_members_at_other_addresses_moves_them_to_other_lanes)
 	cr_expect(eq(u32, flow_at_version(r, 1), 12));
 	cr_assert(gm_dp_pace(r->dp, 0, &s));
 	cr_expect(le(u64, s.sent, 2));
+	flow_free(r);
+}
+
+Test(pace, of_all_holds_from_the_moment_it_is_changed_while_a_walk_waits_for_it)
+{
+	struct flow *r = flow_new(2, NULL);
+
+	join_some(r, 120);
+	sends_watch(&sends, r);
+	gm_dp_set_pace_for_all(r->dp, 20);
+	for (unsigned i = 0; i < 2; i++)
+		r->dp->worker[i]->pace.tokens_ns = gm_mem_now(r->net);
+	cr_assert(flow_rekey(r, true) == GM_E_OK);
+	flow_run(r, 1000);
+	unsigned slow = sends.n;
+	cr_expect(ge(u32, slow, 18));
+	cr_expect(le(u32, slow, 22));
+	gm_dp_set_pace_for_all(r->dp, 40);
+	flow_run(r, 1000);
+	cr_expect(ge(u32, sends.n - slow, 38));
+	cr_expect(le(u32, sends.n - slow, 42));
+	gm_dp_set_pace_for_all(r->dp, 0);
+	cr_expect(eq(u32, gm_dp_pace_for_all(r->dp), 0));
+	flow_run(r, 10);
+	cr_expect(eq(u32, flow_at_version(r, 1), 120), "no limit: all others at once");
+	cr_expect(eq(u32, r->reuses, 0));
+	flow_free(r);
+}
+
+/* Notices do not wait, those after them do; what they owe counts by the rate that is. */
+Test(pace, of_all_that_falls_leaves_no_more_than_a_second_to_wait)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct worker *w = r->dp->worker[0];
+
+	join_some(r, 20);
+	gm_dp_set_pace_for_all(r->dp, 20000);
+	w->pace.tokens = -20000;
+	w->pace.tokens_ns = w->now_ns;
+	gm_dp_set_pace_for_all(r->dp, 10);
+	sends_watch(&sends, r);
+	cr_assert(flow_rekey(r, true) == GM_E_OK);
+	flow_run(r, 900);
+	cr_expect(eq(u32, sends.n, 0));
+	flow_run(r, 1250);
+	cr_expect(ge(u32, sends.n, 9));
+	cr_expect(le(u32, sends.n, 12));
 	flow_free(r);
 }

@@ -115,7 +115,7 @@ Test(active, notifications_keep_the_pace)
 
 	for (unsigned i = 0; i < 30; i++)
 		observer(r);
-	w->config.pace = 10;
+	gm_dp_set_pace_for_all(r->dp, 10);
 	w->pace.tokens = 0;
 	w->pace.tokens_ns = w->now_ns;
 	uint64_t before = r->to_members;
@@ -125,7 +125,7 @@ Test(active, notifications_keep_the_pace)
 	uint64_t sent = r->to_members - before;
 	cr_assert(ge(u64, sent, 13));
 	cr_assert(le(u64, sent, 17));
-	w->config.pace = 0;
+	gm_dp_set_pace_for_all(r->dp, 0);
 	flow_run(r, 100);
 	cr_assert(eq(u64, r->to_members - before, 30), "all of them in the end");
 	cr_assert(eq(u32, r->reuses, 0));

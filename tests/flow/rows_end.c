@@ -88,7 +88,7 @@ Test(rekey_pace, bounds_what_is_sent_in_a_second)
 
 	for (unsigned i = 0; i < 60; i++)
 		cr_assert(flow_do(r, flow_member(r, REQ, true), JOIN));
-	r->dp->worker[0]->config.pace = 20; /* messages a second */
+	gm_dp_set_pace_for_all(r->dp, 20);
 	r->mute = true;
 	uint64_t before = r->to_members;
 	cr_assert(flow_rekey(r, true) == GM_E_OK);

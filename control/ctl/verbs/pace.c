@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/config.h"
 #include "ctl/verbs/call.h"
 
 #include <stdio.h>
@@ -35,8 +36,24 @@ static void pace_of_all(struct gm_call *call)
 	}
 	for (unsigned i = 0; gm_dp_pace(call->env->dp, i, &s); i++)
 		all.waiting += s.waiting;
-	snprintf(rate, sizeof(rate), "%u", call->env->pace);
-	pace_row(call, "all", call->env->pace ? rate : "unlimited", &all);
+	unsigned now = gm_dp_pace_for_all(call->env->dp);
+	snprintf(rate, sizeof(rate), "%u", now);
+	pace_row(call, "all", now ? rate : "unlimited", &all);
+}
+
+/* false: said why */
+static bool set_pace(struct gm_call *call)
+{
+	unsigned was = gm_dp_pace_for_all(call->env->dp);
+	uint32_t rate = was;
+
+	if (!gm_call_uint(call, "all", GM_PACE_MAX, &rate))
+		return false;
+	if (rate == was)
+		return true;
+	gm_dp_set_pace_for_all(call->env->dp, rate);
+	gm_log(GM_LOG_INFO, "pace.set rate=%u was=%u", rate, was);
+	return true;
 }
 
 void gm_verb_pace(struct gm_call *call)
@@ -44,6 +61,8 @@ void gm_verb_pace(struct gm_call *call)
 	struct gm_pace_status s;
 	char text[GM_ADDR_TEXT], rate[32];
 
+	if (!set_pace(call))
+		return;
 	if (!gm_call_skipped(call, 0) && gm_call_next_row(call, 0))
 		pace_of_all(call);
 	for (unsigned i = 0; gm_dp_pace(call->env->dp, i, &s); i++) {

@@ -479,7 +479,7 @@ struct gm_dp_config {
 	void *port_arg;
 	unsigned workers;      /* 1..GM_WORKERS_MAX */
 	unsigned contexts_max; /* over all shards */
-	unsigned pace;         /* rekeying messages a second over all workers, retransmissions included; 0: no limit */
+	unsigned pace;         /* rekeying messages a second over all workers, retransmissions included; 0: no limit; at first */
 	const struct gm_pace_prefix *prefixes; /* those with a pace of their own below that; read by gm_dp_start alone */
 	unsigned prefixes_n;
 	unsigned ack_timeout_ms, retransmit_max; /* RFC 7252 §4.8: 2,000 and 4 */
@@ -520,6 +520,9 @@ size_t gm_dp_touched(const struct gm_dp *dp, unsigned worker); /* bytes of the r
 void gm_dp_trim(struct gm_dp *dp, unsigned worker);
 void gm_dp_wake(struct gm_dp *dp, unsigned worker); /* after the last of a turn */
 const struct gm_worker_stats *gm_dp_stats(const struct gm_dp *dp, unsigned worker);
+/* Rekeying messages a second, as gm_dp_config has it; what waits goes on at the new pace within a millisecond. */
+void gm_dp_set_pace_for_all(struct gm_dp *dp, unsigned rate);
+unsigned gm_dp_pace_for_all(const struct gm_dp *dp);
 /* Prefix i; false: there is none any more. In the order of gm_domain_of(). */
 bool gm_dp_pace(const struct gm_dp *dp, unsigned i, struct gm_pace_status *s);
 struct gm_addr gm_dp_bound(const struct gm_dp *dp, unsigned listener);

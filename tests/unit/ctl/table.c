@@ -5,6 +5,7 @@
 
 #include "ctl/table.h"
 #include "gm/crypto.h"
+#include "port/mem.h"
 #include "wire/cbor.h"
 
 static struct gm_changes changes;
@@ -367,4 +368,30 @@ Test(table, says_which_algorithm_does_not_do)
 	RUN("group create", "group=g1", "gp-enc-alg=AES-CCM-64-64-128", "max-members:101");
 	SAYS("error usage: alg: the nonces");
 	cr_expect_str_eq(RUN("group create", "group=g1", "gp-enc-alg=AES-CCM-64-64-128", "max-members:100"), "end\n");
+}
+
+Test(table, pace_of_all_is_changed_and_shown)
+{
+	const struct gm_mem_config quiet = {.seed = 1};
+	struct gm_mem_net *net = gm_mem_net_new(&quiet);
+	struct gm_dp_config config = {
+	    .port = &gm_port_mem, .port_arg = net, .listen_n = 1, .workers = 2, .contexts_max = 64, .pace = 20000};
+
+	gm_addr_parse(&config.listen[0], "127.0.0.1:5683");
+	cr_assert_eq(gm_dp_start(&env.dp, &config), GM_E_OK);
+	env.workers = 2;
+	RUN("pace");
+	SAYS("row network=all rate=20000 rate_now=20000 ");
+	RUN("pace", "all:5000");
+	SAYS("row network=all rate=5000 rate_now=5000 ");
+	cr_expect_eq(gm_dp_pace_for_all(env.dp), 5000);
+	RUN("pace", "all:0");
+	SAYS("row network=all rate=unlimited ");
+	RUN("pace", "all:100000001");
+	SAYS("error usage: all: at most 100000000\n");
+	RUN("pace", "all=fast");
+	SAYS("error usage: pace: wrong type of argument 'all'\n");
+	cr_expect_eq(gm_dp_pace_for_all(env.dp), 0, "what is wrong changes nothing");
+	gm_dp_stop(env.dp);
+	gm_mem_net_free(net);
 }
