@@ -7,6 +7,7 @@
 #                                                gmd, gmas and gmload, each run next to its floor; --budget: where cycles go
 #   bench/run.sh dpdk-null [--seconds S]         sealed rekeying messages handed to a driver that drops them; needs root
 #   bench/run.sh memory [--members N] [--groups G] [--workers W]     bytes a member, seconds of a start
+#   bench/run.sh scaling [--members N] [--rounds R] [--each E]       two workers next to one, on a load that is prepared
 #
 # GM_BUILD=DIR: built already.
 set -eu
@@ -56,6 +57,10 @@ dpdk-null)
 memory)
 	build build/bench bench_memory
 	exec "$GM_BUILD/bench_memory" "$@"
+	;;
+scaling)
+	build build/bench bench_scaling
+	exec "$GM_BUILD/bench_scaling" "$@"
 	;;
 *) usage ;;
 esac

@@ -29,6 +29,22 @@ run() {
 	END
 }
 
+# Counts are right whoever else has the processors: that all is done, and how much of it by a hop.
+scaling() {
+	"$root/bench/run.sh" scaling --members 2000 --rounds 2 --each 2 >"$dir/rows" 2>"$dir/bench.log" ||
+		{ tail -n 3 "$dir/bench.log"; return 1; }
+	/usr/bin/python3 - "$dir/rows" <<-'END'
+		import json, sys
+		rows = [json.loads(line) for line in open(sys.argv[1], encoding='utf-8')]
+		assert [row['what'] for row in rows] == ['read-keys'] * 2 + ['rekey-confirm'] * 2, rows
+		for row in rows:
+		    assert row['bench'] == 'scaling' and row['workers'] == [1, 2] and row['rounds'] == 2 and not row['dropped'], row
+		    assert row['ops'] == (4000 if row['what'] == 'read-keys' else 2000) and min(row['ops_per_s']) > 0, row
+		    assert 0 < row['ratio_min'] <= row['ratio'] <= row['ratio_max'] and row['cpu_ratio'] > 0, row
+		assert [row['hops'] for row in rows][::2] == [0, 0] and all(0.4 < row['hops'] < 0.6 for row in rows[1::2]), rows
+	END
+}
+
 begin
 programs
 export GM_BUILD=$build
@@ -38,5 +54,11 @@ check "the same without io_uring" run rekey mmsg
 check "join: everybody is in" run join uring
 check "read: everybody has the keys, and a credential" run read uring
 check "storm: everybody is back, by a new join and by Echo" run storm uring
+if [ "$(nproc)" -ge 2 ]; then
+	[ -e "$build/bench_scaling" ] || must 'bench_scaling is built' cmake --build "$build" --target bench_scaling
+	check 'scaling: all is done by one worker and by two, with hops and without' scaling
+else
+	skip 'scaling: one processor'
+fi
 tally
 [ "$failed" = 0 ]

@@ -308,10 +308,25 @@ static bool take(void *arg, const struct gm_member_info *info)
 	return false;
 }
 
+void bench_end(uint32_t n, struct gm_oscore_keys *keys, struct gm_addr *peer)
+{
+	struct gm_ctx_save save;
+
+	derive(&save, n);
+	*keys = (struct gm_oscore_keys){.alg = save.alg, .rid = {.n = save.sid_n}};
+	memcpy(keys->send_key, save.recv_key, sizeof(save.recv_key));
+	memcpy(keys->recv_key, save.send_key, sizeof(save.send_key));
+	memcpy(keys->common_iv, save.common_iv, sizeof(save.common_iv));
+	memcpy(keys->rid.b, save.sid, save.sid_n);
+	keys->sid = (struct gm_oscore_id){.n = 4, .b = {(uint8_t)(save.id >> 24), (uint8_t)(save.id >> 16),
+	                                                (uint8_t)(save.id >> 8), (uint8_t)save.id}};
+	*peer = save.peer;
+}
+
 bool bench_known(const struct plan *p, uint32_t n, struct known *k)
 {
 	struct filler *f = calloc(1, sizeof(*f));
-	struct gm_ctx_save save;
+	struct gm_addr peer;
 	bool ok = f && open_filler(f, p);
 
 	for (unsigned table = 0; ok && table < GM_TABLE_N; table++)
@@ -320,14 +335,7 @@ bool bench_known(const struct plan *p, uint32_t n, struct known *k)
 	group_name(k->group, n % p->groups);
 	uint32_t slot = n / p->groups; /* slots are given in the order of Joins */
 	ok = ok && gm_core_members(f->core, k->group, NULL, slot ? slot - 1 : UINT32_MAX, take, k) == GM_E_OK && k->node[0];
-	derive(&save, n);
-	k->keys = (struct gm_oscore_keys){.alg = save.alg, .rid = {.n = save.sid_n}};
-	memcpy(k->keys.send_key, save.recv_key, sizeof(save.recv_key));
-	memcpy(k->keys.recv_key, save.send_key, sizeof(save.send_key));
-	memcpy(k->keys.common_iv, save.common_iv, sizeof(save.common_iv));
-	memcpy(k->keys.rid.b, save.sid, save.sid_n);
-	k->keys.sid = (struct gm_oscore_id){.n = 4, .b = {(uint8_t)(save.id >> 24), (uint8_t)(save.id >> 16),
-	                                                  (uint8_t)(save.id >> 8), (uint8_t)save.id}};
+	bench_end(n, &k->keys, &peer);
 	if (f)
 		close_filler(f);
 	return ok;

@@ -30,6 +30,7 @@ struct known { /* a member as the store has it */
 bool bench_fill(const struct plan *p);
 /* What member n has; the store is read, so no gmd may run on it. */
 bool bench_known(const struct plan *p, uint32_t n, struct known *known);
+void bench_end(uint32_t n, struct gm_oscore_keys *keys, struct gm_addr *peer); /* its end of the association; where it is */
 
 /* ---- daemon.c */
 struct daemon {
