@@ -27,6 +27,28 @@ static bool keys_from_map(struct gm_member_keys *keys, const struct gm_keying_ma
 	return true;
 }
 
+bool gm_keying_is_kept(const struct gm_member_env *env, struct gm_bytes text)
+{
+	return text.n && text.n == env->read.n && memcmp(text.p, env->read.text, text.n) == 0;
+}
+
+const struct gm_keying_map *gm_keying_read(struct gm_member_env *env, struct gm_bytes text)
+{
+	struct gm_member_read *r = &env->read;
+
+	if (gm_keying_is_kept(env, text))
+		return &r->map;
+	r->n = 0;
+	if (text.n > sizeof(r->text)) /* came by blocks */
+		return gm_keying_decode(text, &r->map) == GM_E_OK ? &r->map : NULL;
+	if (text.n)
+		memcpy(r->text, text.p, text.n);
+	if (gm_keying_decode((struct gm_bytes){r->text, text.n}, &r->map) != GM_E_OK)
+		return NULL;
+	r->n = text.n;
+	return &r->map;
+}
+
 void gm_keys_drop(struct gm_member *m)
 {
 	if (!m->has_keys)
@@ -362,16 +384,16 @@ void gm_join_verified(struct gm_member_env *env, struct gm_member *m, uint8_t co
 static uint8_t take_keys(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
                          struct gm_bytes body)
 {
-	struct gm_keying_map map;
 	if (msg->code != GM_COAP(2, 5))
 		return msg->code;
-	if (gm_keying_decode(body, &map) != GM_E_OK || !gm_keys_learn(env, m, &map, GM_HOW_POLL, false)) {
+	const struct gm_keying_map *map = gm_keying_read(env, body);
+	if (!map || !gm_keys_learn(env, m, map, GM_HOW_POLL, false)) {
 		env->failed(env->arg, m, "answer to GET cannot be read");
 		return 0;
 	}
-	if (m->ex.op == GM_OP_NODE && !m->unsure && !gm_bytes_eq(map.sid, (struct gm_bytes){m->sid, m->sid_n}))
+	if (m->ex.op == GM_OP_NODE && !m->unsure && !gm_bytes_eq(map->sid, (struct gm_bytes){m->sid, m->sid_n}))
 		env->failed(env->arg, m, "GET nodes/N shows another Sender ID");
-	if (m->ex.op != GM_OP_NODE && map.sid.n)
+	if (m->ex.op != GM_OP_NODE && map->sid.n)
 		env->failed(env->arg, m, "GET of the group shows a Sender ID");
 	if (m->ex.op == GM_OP_OBSERVE && msg->has_observe) {
 		m->observing = true;

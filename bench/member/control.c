@@ -58,21 +58,24 @@ static uint8_t configuration(struct gm_member_env *env, struct gm_member *m, con
 
 static uint8_t rekeying_message(struct gm_member_env *env, struct gm_member *m, struct gm_bytes payload)
 {
-	struct gm_keying_map map;
-	if (is_group_end(payload)) {
-		gm_member_evicted(env, m);
-		return GM_COAP(2, 4);
+	const struct gm_keying_map *map;
+	struct gm_keying_map changed;
+	if (!gm_keying_is_kept(env, payload)) { /* so it may be another kind of message */
+		if (is_group_end(payload)) {
+			gm_member_evicted(env, m);
+			return GM_COAP(2, 4);
+		}
+		if (gm_configuration_decode(payload, &changed) == GM_E_OK)
+			return configuration(env, m, &changed);
 	}
-	if (gm_configuration_decode(payload, &map) == GM_E_OK)
-		return configuration(env, m, &map);
-	if (gm_keying_decode(payload, &map) != GM_E_OK || map.gkty != 1 || map.profile != 1 || map.exi < 0 ||
-	    !map.stale.p) {
+	map = gm_keying_read(env, payload);
+	if (!map || map->gkty != 1 || map->profile != 1 || map->exi < 0 || !map->stale.p) {
 		env->failed(env->arg, m, "rekeying message cannot be read");
 		return GM_COAP(4, 0);
 	}
-	if (map.has_params || map.sid.p)
+	if (map->has_params || map->sid.p)
 		env->failed(env->arg, m, "rekeying message says more than ms, contextId and salt");
-	return gm_keys_learn(env, m, &map, GM_HOW_POST, true) ? GM_COAP(2, 4) : GM_COAP(4, 0);
+	return gm_keys_learn(env, m, map, GM_HOW_POST, true) ? GM_COAP(2, 4) : GM_COAP(4, 0);
 }
 
 /* Block1: the pieces of a long rekeying message, in order. 2.31 until the last has come.           RFC 7959 §2.5 */

@@ -5,8 +5,6 @@
 
 #include "member.h"
 
-#define GM_MEMBER_PKT_MAX 1472u
-
 static inline uint64_t gm_member_now_ms(const struct gm_member_env *env)
 {
 	return env->now_ns / 1000000u;
@@ -19,6 +17,11 @@ void gm_exchange_end(struct gm_member_env *env, struct gm_member *m, uint8_t cod
 
 /* The whole answer to the exchange that is out: inner or unprotected message, its blocks put together in body. */
 void gm_answer_take(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg, struct gm_bytes body);
+/* Reads a keying map. Rekeying messages and answers to GET are the same bytes for all members of a group, so the latest is
+ * kept and not read again. NULL: cannot be read. Valid until the next call */
+const struct gm_keying_map *gm_keying_read(struct gm_member_env *env, struct gm_bytes text);
+/* Whether text is the one that is kept. */
+bool gm_keying_is_kept(const struct gm_member_env *env, struct gm_bytes text);
 /* A rekeying message, notification or keying map of version V' has come: what KG §11.3 asks for.
  * rekeying: it carries the stale set of V'-1. false: the map is unusable */
 bool gm_keys_learn(struct gm_member_env *env, struct gm_member *m, const struct gm_keying_map *map,

@@ -319,15 +319,14 @@ void gm_exchange_send(struct gm_member_env *env, struct gm_member *m)
 {
 	uint8_t bytes[GM_MEMBER_PKT_MAX];
 	uint32_t token = m->next_token++;
-	uint16_t jitter;
 	memcpy(m->ex.token, &token, sizeof(token));
 	if (m->ex.op == GM_OP_ASK && m->ask->observe == GM_ASK_CANCEL)
 		memcpy(m->ex.token, m->ask->token, sizeof(m->ex.token)); /* what is to end is named by it */
 	m->ex.mid = m->next_mid++;
 	m->ex.tries = 0;
 	m->ex.acked = false;
-	gm_random(&jitter, sizeof(jitter));
-	m->ex.wait_ms = ACK_TIMEOUT_MS + jitter % ACK_RANDOM_MS;
+	env->dice = env->dice * 6364136223846793005u + 1442695040888963407u; /* Knuth's MMIX */
+	m->ex.wait_ms = ACK_TIMEOUT_MS + (uint32_t)(env->dice >> 48) % ACK_RANDOM_MS;
 	m->ex.until_ms = gm_member_now_ms(env) + SEPARATE_MS;
 
 	struct gm_out pkt = gm_out(bytes, sizeof(bytes));
@@ -596,7 +595,7 @@ static void notification(struct gm_member_env *env, struct gm_member *m, const s
                          const struct gm_oscore_option *option)
 {
 	uint64_t seq = gm_oscore_piv_seq(option->piv, option->piv_n);
-	struct gm_keying_map map;
+	const struct gm_keying_map *map;
 	if (option->piv_n == 0 || seq < m->obs_top)
 		return; /* older than what is known                     RFC 8613 §7.4.1 */
 	m->obs_top = seq + 1;
@@ -609,10 +608,10 @@ static void notification(struct gm_member_env *env, struct gm_member *m, const s
 	if (inner->has_block2 && inner->block2.more) { /* the representation is long: read it whole */
 		env->stats.blocks++;
 		gm_member_plan(env, m, GM_PLAN(GM_OP_GROUP));
-	} else if (gm_keying_decode(inner->payload, &map) != GM_E_OK)
+	} else if (!(map = gm_keying_read(env, inner->payload)))
 		env->failed(env->arg, m, "notification cannot be read");
 	else
-		(void)gm_keys_learn(env, m, &map, GM_HOW_OBSERVE, map.stale.p != NULL);
+		(void)gm_keys_learn(env, m, map, GM_HOW_OBSERVE, map->stale.p != NULL);
 }
 
 static bool is_token(const struct gm_coap *msg, const uint8_t token[static 4])

@@ -16,6 +16,8 @@
 #include "wire/oscore.h"
 #include "wire/proof.h"
 
+#define GM_MEMBER_PKT_MAX 1472u
+
 enum gm_member_op {
 	GM_OP_TOKEN,   /* POST /authz-info, unprotected                          RFC 9203 §4.1 */
 	GM_OP_UPDATE,  /* POST /authz-info under the context: m->update          RFC 9203 §4.1 */
@@ -181,6 +183,12 @@ struct gm_member_stats {
 	uint64_t rekeys[GM_HOW_N], ignored_versions, gaps, undecryptable, notices, strangers, configurations;
 };
 
+struct gm_member_read { /* a keying map as it came, and what it says: points into text; secret */
+	struct gm_keying_map map;
+	size_t n; /* 0: none */
+	uint8_t text[GM_MEMBER_PKT_MAX];
+};
+
 struct gm_member_pending; /* signatures that wait for the next flush */
 struct gm_controls;       /* requests of the Group Manager that do */
 
@@ -205,6 +213,8 @@ struct gm_member_env { /* one for all members of a thread */
 	struct gm_member_stats stats;
 	struct gm_member_pending *pending;
 	struct gm_controls *controls;
+	struct gm_member_read read; /* the latest */
+	uint64_t dice; /* of jitter; any value */
 	bool gather; /* requests of the Group Manager wait for the next flush; else each is answered at once */
 	bool later;  /* signatures of the Group Manager are taken as good and kept for gm_member_verify_kept;
 	              * credentials of others are not looked into */

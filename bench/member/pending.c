@@ -33,6 +33,7 @@ enum gm_err gm_member_env_init(struct gm_member_env *env)
 {
 	env->pending = calloc(1, sizeof(*env->pending));
 	env->controls = gm_controls_new();
+	gm_random(&env->dice, sizeof(env->dice));
 	return env->pending && env->controls ? GM_E_OK : GM_E_NO_MEMORY;
 }
 
@@ -43,6 +44,7 @@ void gm_member_env_free(struct gm_member_env *env)
 	free(env->pending->kept);
 	free(env->pending);
 	free(env->controls);
+	gm_wipe(&env->read, sizeof(env->read));
 	env->pending = NULL;
 	env->controls = NULL;
 }
