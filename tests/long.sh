@@ -16,6 +16,8 @@ timing 20000 measurements
 emulated 2000 jobs
 arm64 20000 jobs
 sim 10000 seeds
+kill9 1000 rounds
+powercut 5000 images
 loss 65536 members
 memory 1000000 members
 soak 1800 seconds'
@@ -71,6 +73,26 @@ run_sim() {
 	! grep -q '^seed ' "$state/sim.sum" && rm -r "$dir"
 }
 
+# pieces TITLE SIZE STEP COMMAND...: COMMAND with a seed and a size behind it, piece by piece; the last line but one of each says what
+# was found. A piece that is there is not computed again; one that fails stays, and is computed again the next time.
+pieces() {
+	local title=$1 size=$2 step=$3 dir=$state/$name-$2 seed
+	shift 3
+	mkdir -p "$dir"
+	for ((seed = 1; (seed - 1) * step < size; seed++)); do
+		[ ! -e "$dir/$seed" ] || continue
+		"$@" $seed "$step" >"$dir/now" 2>&1 || { tail -n 20 "$dir/now"; mv "$dir/now" "$dir/failed.$seed"; return 1; }
+		mv "$dir/now" "$dir/$seed"
+	done
+	for ((seed = 1; (seed - 1) * step < size; seed++)); do
+		tail -n 2 "$dir/$seed" | head -n 1
+	done >"$dir/sum"
+	cat "$dir/sum"
+	note "$title" "$dir/sum" && rm -r "$dir"
+}
+piece_powercut() { GM_BUILD=$build nice tests/disk/power.py --seed "$1" --images "$2"; }
+piece_kill9() { GM_BUILD=$build nice tests/crash/kill9.sh "$2"; }
+
 # once TITLE COMMAND...: all or nothing
 once() {
 	local title=$1 log=$state/$name.log status
@@ -82,6 +104,8 @@ once() {
 	[ $status != 0 ] || note "$title" "$log.end"
 	return $status
 }
+run_powercut() { pieces "powercut: $1 images" "$1" 500 piece_powercut; }
+run_kill9() { pieces "kill9: $1 rounds" "$1" 50 piece_kill9; }
 run_trace() { once "trace: $1 secrets" "$build/trace" "$1"; }
 run_timing() { once "timing: $1 measurements of each secret" "$build/timing" "$1"; }
 run_emulated() { once "emulated: Ice Lake, $1 jobs" tests/emulated/run.sh "$1"; }

@@ -110,6 +110,8 @@ if [ -n "${fast:-}" ]; then
 	stage 'benches' tally tests/bench.sh
 	stage 'simulation' tally build/fast/sim --seeds 1-200
 	stage 'simulation, broken' tally tests/sim/broken.sh
+	stage 'power cuts' tally tests/disk/power.py --seconds 0.3
+	stage 'power cuts, no sync' tally tests/disk/power.py --seconds 0.1 --show-broken
 	stage 'kill -9' tally tests/crash/kill9.sh "${ROUNDS:-10}"
 	stage 'kill -9, no lease' tally tests/crash/kill9.sh --show-broken
 fi

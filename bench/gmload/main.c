@@ -106,7 +106,7 @@ static void print_usage(FILE *to)
 	      "  -w, --window N           exchanges at a time, 512\n"
 	      "      --tries N            repeats of what was refused with 5.03 or not answered, 3\n"
 	      "      --keys FILE          append each OSCORE context as it is made (secret)\n"
-	      "      --acks FILE          append each acknowledged join\n"
+	      "      --acks FILE          append how each join and leave ended, and each version\n"
 	      "      --from IP            address of the members, for a server elsewhere: IPv4 A.B.x.y, IPv6 whole\n"
 	      "      --io NAME            uring, sockets, or dpdk: and the arguments of its EAL, in one piece; IPv4\n\ncommands:\n",
 	      to);

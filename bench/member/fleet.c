@@ -156,19 +156,34 @@ static void on_timer(void *arg, struct gm_member *m, uint64_t at_ms)
 	set_due(arg, m->index, DUE_EXCHANGE, at_ms);
 }
 
-static void write_ack(struct gm_fleet *f, const struct gm_member *m)
+static void put_hex(FILE *file, const char *name, const uint8_t *p, size_t n)
+{
+	fprintf(file, "\"%s\":\"", name);
+	for (size_t i = 0; i < n; i++)
+		fprintf(file, "%02x", p[i]);
+	fprintf(file, "\",");
+}
+
+/* How a Join or Leave ended, code 0: without an answer. By CLOCK_MONOTONIC it was asked for at began_ns, and the answer was here at
+ * at_ns. */
+static void write_ack(struct gm_fleet *f, const struct gm_member *m, const char *what, uint8_t code, uint64_t took_ns)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
-	fprintf(f->acks, "{\"time\":%lld.%03ld,\"member\":%u,\"group\":\"%s\",\"node\":\"%s\",\"sid\":\"",
-	        (long long)now.tv_sec, now.tv_nsec / 1000000, m->index, f->groups[m->group].name, m->node);
-	for (unsigned i = 0; i < m->sid_n; i++)
-		fprintf(f->acks, "%02x", m->sid[i]);
-	fprintf(f->acks, "\",\"gid\":\"");
-	for (unsigned i = 0; i < m->joined_gid_n; i++)
-		fprintf(f->acks, "%02x", m->joined_gid[i]);
-	fprintf(f->acks, "\",\"version\":%llu,\"rejoin\":%s}\n", (unsigned long long)m->joined_version,
+	fprintf(f->acks, "{\"what\":\"%s\",\"code\":%u,\"time\":%lld.%03ld,\"began_ns\":%llu,\"at_ns\":%llu,\"member\":%u,\"group\":\"%s\",\"node\":\"%s\",",
+	        what, code, (long long)now.tv_sec, now.tv_nsec / 1000000, (unsigned long long)(f->env.now_ns - took_ns),
+	        (unsigned long long)f->env.now_ns, m->index, f->groups[m->group].name, m->node);
+	put_hex(f->acks, "sid", m->sid, m->sid_n);
+	put_hex(f->acks, "gid", m->joined_gid, m->joined_gid_n);
+	fprintf(f->acks, "\"version\":%llu,\"rejoin\":%s}\n", (unsigned long long)m->joined_version,
 	        m->rejoined ? "true" : "false");
+	fflush(f->acks);
+}
+
+static void write_keys(struct gm_fleet *f, const struct gm_member *m)
+{
+	fprintf(f->acks, "{\"what\":\"keys\",\"at_ns\":%llu,\"group\":\"%s\",\"version\":%llu}\n", (unsigned long long)f->env.now_ns,
+	        f->groups[m->group].name, (unsigned long long)m->keys.version);
 	fflush(f->acks);
 }
 
@@ -218,18 +233,10 @@ static void on_done(void *arg, struct gm_member *m, enum gm_member_op op, uint8_
 		m->unsure = false;
 	if (code >> 5 == 2)
 		gm_series_add(&f->took[op], took_ns);
-	if (op == GM_OP_JOIN && code >> 5 == 2 && f->acks)
-		write_ack(f, m);
+	if ((op == GM_OP_JOIN || op == GM_OP_LEAVE) && f->acks)
+		write_ack(f, m, op == GM_OP_JOIN ? "join" : "leave", code, took_ns);
 	if (m->counted && m->plan == 0)
 		run_member_done(f, m, code);
-}
-
-static void put_hex(FILE *file, const char *name, const uint8_t *p, size_t n)
-{
-	fprintf(file, "\"%s\":\"", name);
-	for (size_t i = 0; i < n; i++)
-		fprintf(file, "%02x", p[i]);
-	fprintf(file, "\",");
 }
 
 void gm_fleet_write_context(FILE *file, const struct gm_fleet *f, const struct gm_fleet_context *c)
@@ -271,9 +278,11 @@ static void on_installed(void *arg, struct gm_member *m)
 		log_event(f, GM_FLEET_KEYS, f->env.now_ns);
 	}
 	struct gm_member_keys *known = &f->versions[m->group][m->keys.version % GM_FLEET_VERSIONS];
-	if (known->ms_n == 0 || known->version < m->keys.version)
+	if (known->ms_n == 0 || known->version < m->keys.version) {
 		*known = m->keys;
-	else if (known->version == m->keys.version && memcmp(known, &m->keys, sizeof(*known)) != 0)
+		if (f->acks)
+			write_keys(f, m);
+	} else if (known->version == m->keys.version && memcmp(known, &m->keys, sizeof(*known)) != 0)
 		gm_fleet_fail(f, m, "members of one group hold different keys under one version");
 }
 

@@ -807,7 +807,7 @@ static void back_up(struct session *s, struct line *line)
 	close(ends[1]);
 	if (!receive_copy(ends[0], file, &bytes))
 		die(EXIT_FAILED, "%s: gmd did not get to the end of the copy", path);
-	if (gm_backup_end(file, why) != GM_E_OK || close(file) < 0)
+	if (gm_backup_end(file, path, why) != GM_E_OK || close(file) < 0)
 		die(EXIT_FAILED, "%s: %s", path, why[0] ? why : strerror(errno));
 	unfinished = NULL;
 	close(ends[0]);

@@ -65,7 +65,7 @@ static bool write_all(int fd, const uint8_t *p, size_t n)
 	return true;
 }
 
-enum gm_err gm_backup_end(int fd, char why[static GM_WHY])
+enum gm_err gm_backup_end(int fd, const char *file, char why[static GM_WHY])
 {
 	uint8_t trailer[TRAILER_N];
 	struct mapped m;
@@ -73,7 +73,8 @@ enum gm_err gm_backup_end(int fd, char why[static GM_WHY])
 
 	if (good) {
 		trailer_of(trailer, m.p, m.n);
-		good = lseek(fd, 0, SEEK_END) >= 0 && write_all(fd, trailer, sizeof(trailer)) && fsync(fd) == 0;
+		good = lseek(fd, 0, SEEK_END) >= 0 && write_all(fd, trailer, sizeof(trailer)) && fsync(fd) == 0 &&
+		       gm_lmdb_sync_parent(file);
 	}
 	int error = errno;
 	unmap(&m);

@@ -6,8 +6,8 @@
 
 #include "store/seal.h"
 
-/* Ends a backup whose copy fills the file so far, and makes it durable. fd may be read and written. IO */
-GM_NODISCARD enum gm_err gm_backup_end(int fd, char why[static GM_WHY]);
+/* Ends a backup whose copy fills the file so far, and makes it and its name durable. fd may be read and written. IO */
+GM_NODISCARD enum gm_err gm_backup_end(int fd, const char *file, char why[static GM_WHY]);
 /* IO; CORRUPT: cut short, changed, or no backup. */
 GM_NODISCARD enum gm_err gm_backup_check(const char *file, char why[static GM_WHY]);
 /* The copy of a good backup becomes a store in `aside`, a directory in dir; both are made if need be. It has to be recovered

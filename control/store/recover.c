@@ -74,7 +74,11 @@ enum gm_err gm_store_watch(struct gm_store *s, const char *file, char why[static
 	if (!s->id && write_id(s) != 0)
 		return gm_why(why, GM_E_STORE, "the store takes no record");
 	w->store = s->id;
-	gm_witness_say(w, s->turn);
+	/* The turn that was read may be in the kernel's memory only, where gmd was killed while it wrote it; the one before is not. */
+	uint64_t sure = s->turn ? s->turn - 1 : 0;
+	/* synced once, so that from now on a power cut leaves one turn or another in its place, and not a length without bytes */
+	if (!gm_witness_say(w, w->turn > sure ? w->turn : sure) || fsync(w->fd) < 0 || !gm_lmdb_sync_parent(file))
+		return gm_why(why, GM_E_IO, "witness %s: %s", file, strerror(errno));
 	return GM_E_OK;
 }
 

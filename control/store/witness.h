@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A small file beside the store that names its last turn: an older copy of the store, put back, is older than it says.
  *
- * It is written behind each commit and never synced, so it costs a write() a turn; a power cut may leave it behind the
+ * It is written behind each commit and synced only at a start, so it costs a write() a turn; a power cut may leave it behind the
  * store, never ahead. It protects against what puts back the store's file alone: whoever puts back the file system as a
  * whole puts it back, too, unless witness_file lies elsewhere.
  */

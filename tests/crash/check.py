@@ -39,7 +39,7 @@ def wrong_members(list_path, nodes_path):
 
 
 def wrong_sids(acks_path):
-    acks = [ack for ack in lines(acks_path) if ack['sid']]  # monitors have no Sender ID
+    acks = [ack for ack in lines(acks_path) if ack['what'] == 'join' and ack['code'] >> 5 == 2 and ack['sid']]  # monitors have no Sender ID
     given = {}
     for ack in acks:
         first = given.setdefault((ack['group'], ack['gid'], ack['sid']), ack)
