@@ -19,6 +19,7 @@ sim 10000 seeds
 kill9 1000 rounds
 powercut 5000 images
 loss 65536 members
+posts 1000000 bad tokens
 memory 1000000 members
 soak 1800 seconds'
 
@@ -112,6 +113,7 @@ run_emulated() { once "emulated: Ice Lake, $1 jobs" tests/emulated/run.sh "$1"; 
 run_arm64() { once "arm64: $1 jobs" tests/arm64.sh "$1"; }
 run_memory() { once "memory: $1 members" "$build/bench_memory" --members "$1" --most 1024; }
 run_loss() { GM_LOSS_MEMBERS=$1 once "loss: a rekey of $1 members over a network that loses" "$build/test_flow_loss" --verbose; }
+run_posts() { GM_FAILED_POSTS=$1 once "posts: $1 bad tokens, then a good one" "$build/test_flow_regression" --filter 'token/*' --verbose; }
 run_soak() { once "soak: $1 s of everything mixed" tests/soak.sh "$1"; }
 
 failed=0

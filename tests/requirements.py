@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Holds requirements.md to its word: each row is there once, and each test it names exists, ran and passed.
+"""Holds requirements.md and regression.md to their word: each row is there once, and each test it names exists, ran and passed.
 
     requirements.py --existing-only
     requirements.py --ctest BUILD/Testing/Temporary/LastTest.log --python LOG --script interop.sh=LOG ...
@@ -19,8 +19,10 @@ import sys
 TESTS = pathlib.Path(__file__).resolve().parent
 SPANS = ((1, 12), (20, 44), (50, 85), (90, 113), (120, 145), (150, 170), (180, 188))
 IDS = ['R-%03d' % n for first, last in SPANS for n in range(first, last + 1)]
+BUGS = ['B-%02d' % n for n in range(1, 29)]
 LEVELS = {'M': 'MUST', 'S': 'SHOULD', 'Y': 'MAY', 'D': 'decision'}
 REASONS = ('not supported yet: ', 'cannot be observed: ')
+NO_TEST = ('not applicable: ', 'open: ')  # in regression.md
 TESTED, PARTLY, ARGUED = 'tested', 'in part', 'argued'
 
 Row = collections.namedtuple('Row', 'id level rule shown')
@@ -33,6 +35,19 @@ def read_rows(text):
         if line.startswith('| R-'):
             cells = [cell.strip() for cell in line.strip().strip('|').split(' | ')]
             rows.append(Row(*cells) if len(cells) == 4 else Row(cells[0], '?', line, ''))
+    return rows
+
+
+def read_bugs(text):
+    """The rows of regression.md, in the form of those of requirements.md: a remark that begins otherwise is only one."""
+    rows = []
+    for line in text.splitlines():
+        if line.startswith('| B-'):
+            cells = [cell.strip() for cell in line.strip()[1:-1].split('|')]
+            remark = cells[4] if len(cells) == 5 else ''
+            why = REASONS[0] + remark if remark.startswith(NO_TEST) else ''
+            good = len(cells) == 5
+            rows.append(Row(cells[0], 'M' if good else '?', line, ' '.join((cells[3], why)).strip() if good else ''))
     return rows
 
 
@@ -131,15 +146,15 @@ def faults_of(row, passed):
             yield 'names a test that did not run or did not pass: ' + test
 
 
-def missing_and_double(rows):
+def missing_and_double(rows, ids):
     count = collections.Counter(row.id for row in rows)
-    for name in IDS:
+    for name in ids:
         if not count[name]:
             yield '%s is missing' % name
     for name, n in count.items():
         if n > 1:
             yield '%s is there %d times' % (name, n)
-        elif name not in IDS:
+        elif name not in ids:
             yield '%s is no row we know' % name
 
 
@@ -153,6 +168,7 @@ def print_counts(rows):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--table', default=TESTS / 'requirements.md', help='another table than requirements.md')
+    parser.add_argument('--regression', default=TESTS / 'regression.md', help='another table than regression.md')
     parser.add_argument('--existing-only', action='store_true', help='before a run: ask for no logs')
     parser.add_argument('--ctest', action='append', default=[], metavar='LOG')
     parser.add_argument('--python', action='append', default=[], metavar='LOG')
@@ -161,15 +177,17 @@ def main(argv=None):
     rows = read_rows(pathlib.Path(args.table).read_text(encoding='utf-8'))
     passed = None if args.existing_only else passed_in(args)
     good = failed = 0
-    for fault in missing_and_double(rows):
+    bugs = read_bugs(pathlib.Path(args.regression).read_text(encoding='utf-8'))
+    for fault in [*missing_and_double(rows, IDS), *missing_and_double(bugs, BUGS)]:
         print(fault)
         failed += 1
-    for row in rows:
+    for row in rows + bugs:
         faults = list(faults_of(row, passed))
         for fault in faults:
             print('%s %s' % (row.id, fault))
         good, failed = good + (not faults), failed + bool(faults)
     print_counts(rows)
+    print('%-10s %8d %8d %8d' % ('bugs', *(sum(kind_of(row) == kind for row in bugs) for kind in (TESTED, PARTLY, ARGUED))))
     print('%d passed, %d failed, 0 skipped' % (good, failed))
     return 1 if failed else 0
 

@@ -336,3 +336,45 @@ Test(cbor, says_room_and_writes_no_byte_past_the_end)
 	cr_expect_eq(out.err, GM_E_ROOM);
 	cr_expect_eq(b[3], 0x77);
 }
+
+/* ---- what went wrong elsewhere: tests/regression.md */
+
+/* Sizes declared and not there: refused at the head, before anything is made of them. */
+Test(cbor, refuses_every_size_that_is_not_there_at_its_head)
+{
+	static const uint8_t majors[] = {0x40, 0x60, 0x80, 0xa0};
+	static const uint64_t sizes[] = {9, 255, 65536, UINT32_MAX, (uint64_t)1 << 32, INT64_MAX, (uint64_t)1 << 63, UINT64_MAX - 8, UINT64_MAX};
+	static void (*const read[])(struct gm_in *) = {read_bstr, read_tstr, read_array, read_map};
+
+	for (unsigned m = 0; m < 4; m++) {
+		for (unsigned s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+			uint8_t *b = malloc(9 + 4);
+			b[0] = majors[m] | 27;
+			for (unsigned i = 0; i < 8; i++)
+				b[1 + i] = (uint8_t)(sizes[s] >> (56 - 8 * i));
+			memset(b + 9, 0, 4);
+			struct gm_in typed = gm_in(b, 13), any = gm_in(b, 13);
+			read[m](&typed);
+			cr_expect_neq(typed.err, GM_E_OK, "%02x of %llu", b[0], (unsigned long long)sizes[s]);
+			cr_expect_null(gm_cbor_item(&any).p);
+			cr_expect_neq(any.err, GM_E_OK);
+			free(b);
+		}
+	}
+}
+
+Test(cbor, refuses_a_hundred_thousand_levels)
+{
+	static const uint8_t down[] = {0x81, 0xa1, 0xc1, 0xd8, 0x9b};
+	enum { LEVELS = 100000 };
+	uint8_t *b = malloc(LEVELS);
+
+	for (unsigned kind = 0; kind < sizeof(down); kind++) {
+		memset(b, down[kind], LEVELS);
+		struct gm_in in = gm_in(b, LEVELS);
+		gm_cbor_skip(&in);
+		cr_expect(in.err == GM_E_DEPTH || in.err == GM_E_SHORT, "%02x: %s", down[kind], gm_err_info(in.err)->name);
+		cr_expect(in.err == GM_E_DEPTH || kind == 4);
+	}
+	free(b);
+}

@@ -480,3 +480,90 @@ Test(coap, says_room_and_writes_no_byte_past_the_end)
 	cr_expect_eq(out.err, GM_E_ROOM);
 	cr_expect_eq(b[7], 0x77);
 }
+
+/* ---- what went wrong elsewhere: tests/regression.md */
+
+/* In bytes of its own, so that a sanitizer sees the first byte behind it. */
+static enum gm_err decode_exactly(const uint8_t *p, size_t n, struct gm_coap *msg)
+{
+	uint8_t *exact = malloc(n ? n : 1);
+	if (n)
+		memcpy(exact, p, n);
+	enum gm_err err = gm_coap_decode((struct gm_bytes){exact, n}, msg);
+	free(exact);
+	return err;
+}
+
+/* RFC 8974 lets a server that was not told of long tokens call them a message format error, as RFC 7252 §3 does. */
+Test(coap, calls_token_lengths_above_eight_malformed_however_short_or_long_the_message)
+{
+	static uint8_t b[4 + 2 + 65804 + 4] = {0, GM_COAP_GET, 0, 1};
+	struct gm_coap msg;
+	for (unsigned tkl = 9; tkl <= 15; tkl++) {
+		b[0] = (uint8_t)(0x40u | tkl);
+		for (size_t n = 4; n <= 6; n++)
+			cr_expect_eq(decode_exactly(b, n, &msg), GM_E_MALFORMED, "length %u in %zu bytes", tkl, n);
+		memset(b + 4, 0xff, 2);
+		cr_expect_eq(decode_exactly(b, 4 + 13 + 256, &msg), GM_E_MALFORMED);
+		cr_expect_eq(decode_exactly(b, sizeof(b), &msg), GM_E_MALFORMED, "%u, and 65,804 bytes are there", tkl);
+		cr_expect_eq(msg.token_len, 0);
+		memset(b + 4, 0, 2);
+	}
+}
+
+/* A number that wraps would come twice, or go back below one that was kept. */
+Test(coap, calls_options_whose_numbers_pass_65535_malformed)
+{
+	for (uint32_t first = 0; first <= 65535; first += 4369) {
+		for (uint32_t second = 65536 - first; second <= 65804 && second >= 269; second += 4001) {
+			uint8_t b[] = {0x40,
+			               GM_COAP_GET,
+			               0,
+			               1,
+			               0xe1,
+			               (uint8_t)((first - 269) >> 8),
+			               (uint8_t)(first - 269),
+			               'x',
+			               0xe1,
+			               (uint8_t)((second - 269) >> 8),
+			               (uint8_t)(second - 269),
+			               'x'};
+			struct gm_coap msg;
+			if (first < 269) {
+				memmove(b + 4, b + 8, 4);
+				cr_expect_eq(decode_exactly(b, 8, &msg), second > 65535 ? GM_E_MALFORMED : GM_E_OK);
+				continue;
+			}
+			cr_expect_eq(decode_exactly(b, sizeof(b), &msg), GM_E_MALFORMED, "%u and %u", first, second);
+		}
+	}
+}
+
+/* What is left may be a message, with the options that were whole: never one whose value goes on behind the end. */
+Test(coap, reads_nothing_behind_a_message_cut_at_any_byte)
+{
+	struct fixture f;
+	struct gm_out out = gm_out(f.b, sizeof(f.b));
+	uint16_t last = 0;
+	size_t ends[8], n = 0;
+	char text[300];
+	memset(text, 'x', sizeof(text));
+	gm_coap_put_head(&out, GM_COAP_CON, GM_COAP_POST, 7, (const uint8_t *)"12345678", 8);
+	ends[n++] = gm_out_len(&out);
+	gm_coap_put_option(&out, &last, GM_OPT_OSCORE, "\x09\x14", 2);
+	ends[n++] = gm_out_len(&out);
+	gm_coap_put_option(&out, &last, GM_OPT_URI_PATH, text, 20); /* extended length of one byte */
+	ends[n++] = gm_out_len(&out);
+	gm_coap_put_option(&out, &last, 2000, text, 300); /* of two bytes, and the number too */
+	ends[n++] = gm_out_len(&out);
+	gm_coap_put_payload(&out, "body", 4);
+	for (size_t cut = 0, next = 0; cut <= gm_out_len(&out); cut++) {
+		struct gm_coap msg;
+		enum gm_err err = decode_exactly(f.b, cut, &msg);
+		bool at_end = (next < n && cut == ends[next]) || cut > ends[n - 1] + 1;
+		cr_expect_eq(err, at_end ? GM_E_OK : GM_E_MALFORMED, "cut at %zu", cut);
+		if (err == GM_E_OK && cut <= ends[n - 1])
+			cr_expect_eq(msg.path_n, next >= 2);
+		next += next < n && cut == ends[next];
+	}
+}

@@ -702,3 +702,71 @@ Test(oscore, derives_many_contexts_as_one_at_a_time)
 		}
 	}
 }
+
+/* ---- what went wrong elsewhere: tests/regression.md */
+
+static const struct {
+	uint64_t seq[4];
+	bool taken[4];
+} windows[] = {
+    {{3, 5, 4, 4}, {true, true, true, false}},        /* the hole is filled, once */
+    {{10, 7, 10, 7}, {true, true, false, false}},     /* an older number does not move the window back */
+    {{0, 0, 1, 0}, {true, false, true, false}},       /* zero is a number like others */
+    {{31, 0, 0, 31}, {true, true, false, false}},
+    {{32, 0, 0, 1}, {true, true, false, true}},
+    {{63, 0, 0, 63}, {true, true, false, false}},     /* 63 back: the last that is remembered */
+    {{64, 0, 1, 1}, {true, false, true, false}},      /* 64 back: counts as seen */
+    {{GM_OSCORE_SEQ_MAX, GM_OSCORE_SEQ_MAX, GM_OSCORE_SEQ_MAX - 63, GM_OSCORE_SEQ_MAX - 64}, {true, false, true, false}},
+    {{0, GM_OSCORE_SEQ_MAX, 0, GM_OSCORE_SEQ_MAX - 1}, {true, true, false, true}},
+};
+
+Test(oscore, takes_each_number_once_in_whatever_order)
+{
+	for (size_t i = 0; i < COUNT(windows); i++) {
+		struct gm_oscore_window w = {0};
+		for (unsigned k = 0; k < 4; k++)
+			cr_expect_eq(take(&w, windows[i].seq[k]), windows[i].taken[k], "row %zu, number %u", i, k);
+	}
+}
+
+/* Each option in bytes of its own, so that a sanitizer sees the first byte behind it. */
+static enum gm_err decode_exactly(const uint8_t *p, size_t n, struct gm_oscore_option *o)
+{
+	uint8_t *exact = malloc(n ? n : 1);
+	if (n)
+		memcpy(exact, p, n);
+	enum gm_err err = gm_oscore_option_decode((struct gm_bytes){exact, n}, o);
+	free(exact);
+	return err;
+}
+
+Test(oscore, refuses_an_option_cut_at_any_byte_within_its_fixed_parts)
+{
+	for (unsigned piv_n = 0; piv_n <= 7; piv_n++) {
+		for (unsigned context_n = 0; context_n <= 20; context_n++) {
+			uint8_t b[64] = {(uint8_t)(0x10u | piv_n)};
+			struct gm_oscore_option o;
+			size_t n = 1;
+			memset(b + n, 0x11, piv_n);
+			n += piv_n;
+			b[n++] = (uint8_t)context_n;
+			memset(b + n, 0x22, context_n);
+			n += context_n;
+			cr_expect_eq(decode_exactly(b, n, &o), piv_n > 5 ? GM_E_OSCORE_OPTION : GM_E_OK, "%u %u", piv_n, context_n);
+			for (size_t cut = 1; cut < n; cut++)
+				cr_expect_eq(decode_exactly(b, cut, &o), GM_E_OSCORE_OPTION, "%u %u at %zu", piv_n, context_n, cut);
+		}
+	}
+}
+
+Test(oscore, reads_kids_of_no_byte_of_seven_and_of_as_many_as_an_option_holds)
+{
+	static const size_t lengths[] = {0, 7, 8, 253, 254};
+	for (size_t i = 0; i < COUNT(lengths); i++) {
+		uint8_t b[256] = {0x09, 0x05};
+		struct gm_oscore_option o;
+		memset(b + 2, 0x33, lengths[i]);
+		cr_expect_eq(decode_exactly(b, 2 + lengths[i], &o), GM_E_OK);
+		cr_expect(o.has_kid && o.kid.n == lengths[i]);
+	}
+}
