@@ -30,13 +30,14 @@ STAGES = (
                 r'|mmsg_rx_\w+|dpdk_rx_\w+|receive|give_out|reap|gm_udp_get_\w+)'),
     ('sleep', r'(do_nanosleep|hrtimer_nanosleep|schedule|io_cqring_wait|uring_wait|mmsg_wait|sleep_a_while|do_sys_poll'
               r'|ppoll|eventfd_write|__wake_up\w*)'),
-    ('credential', r'(gm_cred_pub\w*|gm_ed25519_to_x25519_pub|check_cred)'),
-    ('verify', r'(gm_ed25519_\w*verify\w*|gm_proofs?_verify\w*|_?crypto_sign\w*verify\w*|gm_verify)'),
-    ('sign', r'(gm_ed25519_sign\w*|_?crypto_sign\w*_detached|gm_proof_make\w*|sign_all)'),
+    ('credential', r'(gm_cred_\w+|gm_ed25519_to_x25519_pub|check_cred)'),
+    ('verify', r'(gm_ed25519_\w*verify\w*|gm_proofs?_verify\w*|_?crypto_sign\w*verify\w*|gm_verify|batch_\w+|verify_lanes'
+               r'|(to|fold)_buckets|fe_pow_250|ge_decode)'),
+    ('sign', r'(gm_ed25519_sign\w*|_?crypto_sign\w*_detached|gm_proof_make\w*|sign_all|sign_lanes|base_times)'),
     ('derive', r'(gm_hkdf\w*|gm_oscore_derive\w*|gm_oscore_keys\w*)'),
     ('token', r'(gm_token\w*|gm_cwt\w*|gm_cose\w*)'),
-    ('open', r'(gm_aead_open\w*|gm_ccm_open\w*|gm_oscore_unwrap\w*)'),
-    ('seal', r'(gm_aead_seal\w*|gm_ccm_seal\w*|gm_oscore_wrap\w*|gm_oscore_rekey\w*|gm_box_flush)'),
+    ('open', r'(gm_aead_open\w*|gm_ccm_open\w*|gm_oscore_unwrap\w*|open_group)'),
+    ('seal', r'(gm_aead_seal\w*|gm_ccm_seal\w*|gm_oscore_wrap\w*|gm_oscore_rekey\w*|gm_box_flush|seal_group)'),
     ('parse', r'(gm_coap_decode\w*|gm_oscore_option_decode|gm_join_request_decode|gm_fields_read|gm_creds_filter\w*'
               r'|gm_keying_decode)'),
     ('lookup', r'(gm_ctx_at|gm_out_find|gm_out_at|gm_group_\w+|gm_member_at|gm_member_of|gm_slab_\w+|gm_view_\w+'
@@ -48,6 +49,7 @@ STAGES = (
     ('walk', r'(gm_rekey_\w+|gm_out_\w+|visit|start_out|start_walked|step_group)'),
     ('check', r'(gm_check_\w+|gm_answer\w*|request_opened|response_opened|on_\w+)'),
     ('turn', r'(gm_worker_turn|turn|loop|run)'),
+    ('curve', r'((fe|ge|sc|sha512)_\w+)'),  # of verify and sign, where what is below on the stack cannot be read
 )
 NAMED = [(stage, re.compile('^(%s)$' % pattern)) for stage, pattern in STAGES]
 OTHER = 'other'

@@ -99,6 +99,24 @@ static bool ed25519_usable(const struct gm_cred_pub *pub, const struct gm_group_
 	return !p->pairwise_mode || gm_ed25519_to_x25519_pub(montgomery, pub->x);
 }
 
+/* The y modulo p = 2^255 - 19 for which there is none, 1 and -1, in all encodings.                 GO §2.5.1 */
+static bool y_maps(const uint8_t x[static GM_ED25519_PUB])
+{
+	static const uint8_t without[][GM_ED25519_PUB] = {{1}, /* and p - 1, p + 1: */
+#define FF7 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
+	    {0xec, FF7, FF7, FF7, FF7, 0xff, 0xff, 0x7f},
+	    {0xee, FF7, FF7, FF7, FF7, 0xff, 0xff, 0x7f}};
+#undef FF7
+	uint8_t y[GM_ED25519_PUB];
+
+	memcpy(y, x, sizeof(y));
+	y[GM_ED25519_PUB - 1] &= 0x7f; /* the sign of the other coordinate */
+	for (size_t i = 0; i < GM_FIELDS_N(without); i++)
+		if (memcmp(y, without[i], sizeof(y)) == 0)
+			return false;
+	return true;
+}
+
 static bool x25519_usable(const struct gm_cred_pub *pub, const struct gm_group_params *p)
 {
 	(void)pub;
@@ -255,14 +273,31 @@ static bool certs_pub(const struct cert_form *form, struct gm_bytes cred, const 
 	return n && form->end(certs, n, form->chain, at, pub) && kind_fits(pub->kty, pub->crv, p);
 }
 
-enum gm_err gm_cred_pub_at(struct gm_bytes cred, const struct gm_group_params *p, int64_t at, struct gm_cred_pub *pub)
+static bool read_cred(struct gm_bytes cred, const struct gm_group_params *p, int64_t at, struct gm_cred_pub *pub)
 {
 	const struct cert_form *form = cert_form_of(p->cred_fmt);
 
 	*pub = (struct gm_cred_pub){0};
-	if (!(form ? certs_pub(form, cred, p, at, pub) : claims_pub(cred, p, pub)))
-		return GM_E_BAD_CRED;
+	return form ? certs_pub(form, cred, p, at, pub) : claims_pub(cred, p, pub);
+}
+
+static enum gm_err usable(const struct gm_cred_pub *pub, const struct gm_group_params *p)
+{
 	return key_type_of(pub->kty, pub->crv)->usable(pub, p) ? GM_E_OK : GM_E_BAD_CRED;
+}
+
+enum gm_err gm_cred_pub_at(struct gm_bytes cred, const struct gm_group_params *p, int64_t at, struct gm_cred_pub *pub)
+{
+	return read_cred(cred, p, at, pub) ? usable(pub, p) : GM_E_BAD_CRED;
+}
+
+enum gm_err gm_cred_to_prove(struct gm_bytes cred, const struct gm_group_params *p, int64_t at, struct gm_cred_pub *pub)
+{
+	if (!read_cred(cred, p, at, pub))
+		return GM_E_BAD_CRED;
+	if (!p->group_mode || pub->kty != GM_KTY_OKP || pub->crv != GM_CRV_ED25519)
+		return usable(pub, p);
+	return !p->pairwise_mode || y_maps(pub->x) ? GM_E_OK : GM_E_BAD_CRED;
 }
 
 enum gm_err gm_cred_pub(struct gm_bytes cred, const struct gm_group_params *p, struct gm_cred_pub *pub)

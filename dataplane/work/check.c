@@ -537,7 +537,7 @@ static void check_cred(const struct worker *w, struct checked *k, const struct g
 
 	if (!k->join.cred.n || k->join.roles == GM_ROLE_MONITOR)
 		return;
-	k->cred = gm_cred_pub_at(k->join.cred, &g->params, w->wall_s, &k->pub);
+	k->cred = gm_cred_to_prove(k->join.cred, &g->params, w->wall_s, &k->pub);
 	if (k->cred != GM_E_OK || !k->join.has_verify || k->join.verify.n != gm_proof_len(&g->params))
 		return;
 	gm_pop_input(&pop, k->join.scope, (struct gm_bytes){c->n_s, sizeof c->n_s}, k->join.cnonce);

@@ -52,20 +52,24 @@ static void answer_again(struct worker *w, const struct repeat *r, const struct 
 	d->len = (uint16_t)r->answer->n;
 }
 
-/* What it was answered, or the exchange in which it will be. */
-static void remember(struct worker *w, const struct xch *x, struct blob *answer, uint32_t xid)
+/* What it was answered, or the exchange in which it will be. r: its place */
+static void remember_at(const struct worker *w, struct repeat *r, const struct xch *x, struct blob *answer, uint32_t xid)
 {
-	struct repeat *r = repeat_of(w, x);
-
-	if (!r) {
-		gm_blob_drop(&answer);
-		return;
-	}
 	gm_blob_drop(&r->answer);
 	*r = (struct repeat){.peer = x->peer, .mid = x->mid, .xid = xid, .at_ms = w->now_ms, .answer = answer};
 	r->datagram_n = x->datagram_n;
 	r->token_len = x->token_len;
 	memcpy(r->token, x->token, sizeof r->token);
+}
+
+static void remember(struct worker *w, const struct xch *x, struct blob *answer)
+{
+	struct repeat *r = repeat_of(w, x);
+
+	if (r)
+		remember_at(w, r, x, answer, 0);
+	else
+		gm_blob_drop(&answer);
 }
 
 /* ---- answers */
@@ -113,7 +117,7 @@ static void refuse(struct worker *w, const struct xch *x, enum gm_err err)
 	}
 	gm_answer_plain(w, x, &a, &kept);
 	if (kept)
-		remember(w, x, kept, 0);
+		remember(w, x, kept);
 }
 
 /* ---- the request */
@@ -123,6 +127,7 @@ struct posted { /* a token and what came with it */
 	bool reference; /* it says nothing to us: an authorization server has to be asked; then nothing below is set */
 	uint32_t as_id; /* whose key protects it */
 	struct gm_cwt cwt;
+	uint8_t hash[GM_TOKEN_HASH];
 	size_t n; /* bytes of w->big, to be wiped */
 };
 
@@ -200,7 +205,8 @@ static struct gm_slice put(struct blob *b, size_t *at, struct gm_bytes from)
 }
 
 /* All that the answer and the context are made of, while core decides and after. Of a reference claims is empty. */
-static struct blob *keep(uint32_t as_id, struct gm_bytes claims, const struct gm_token_request *request, const struct gm_cwt *cwt)
+static struct blob *keep(uint32_t as_id, struct gm_bytes claims, const struct gm_token_request *request, const struct gm_cwt *cwt,
+                         const uint8_t hash[static GM_TOKEN_HASH])
 {
 	size_t at = sizeof(struct pending);
 	struct blob *b = gm_blob_new(at + claims.n + request->nonce1.n + request->id1.n + cwt->cti.n + cwt->scope.n + cwt->osc.id.n);
@@ -208,7 +214,7 @@ static struct blob *keep(uint32_t as_id, struct gm_bytes claims, const struct gm
 	if (!b)
 		return NULL;
 	struct pending p = {.as_id = as_id, .exp = cwt->exp, .exi = cwt->exi};
-	gm_token_hash(p.hash, request->token);
+	memcpy(p.hash, hash, sizeof p.hash);
 	p.claims = put(b, &at, claims);
 	p.nonce1 = put(b, &at, request->nonce1);
 	p.id1 = put(b, &at, request->id1);
@@ -225,14 +231,15 @@ static struct gm_slice append(struct gm_rec *rec, struct gm_bytes b)
 }
 
 /* Of several audiences core is told ours, if it is one of them. */
-static void put_claims(struct worker *w, struct gm_ev_token *ev, uint32_t as_id, const struct gm_token_request *request,
-                       const struct gm_cwt *cwt, struct gm_bytes osc_id)
+static void put_claims(struct worker *w, struct gm_ev_token *ev, const struct posted *p, struct gm_bytes osc_id)
 {
-	const char *own = gm_as_at(w, as_id)->aud;
+	const struct gm_token_request *request = &p->request;
+	const struct gm_cwt *cwt = &p->cwt;
+	const char *own = gm_as_at(w, p->as_id)->aud;
 	struct gm_bytes audience = gm_cwt_audience(cwt, (struct gm_bytes){(const uint8_t *)own, strlen(own)});
 
-	ev->as_id = as_id;
-	gm_token_hash(ev->hash, request->token);
+	ev->as_id = p->as_id;
+	memcpy(ev->hash, p->hash, sizeof ev->hash);
 	ev->exp = cwt->exp;
 	ev->nbf = cwt->nbf;
 	ev->exi = cwt->exi;
@@ -247,9 +254,11 @@ static void put_claims(struct worker *w, struct gm_ev_token *ev, uint32_t as_id,
 	ev->kdc_dh_creds = request->kdc_dh_creds;
 }
 
-static void put_reference(struct gm_ev_token *ev, const struct gm_token_request *request)
+static void put_reference(struct gm_ev_token *ev, const struct posted *p)
 {
-	gm_token_hash(ev->hash, request->token);
+	const struct gm_token_request *request = &p->request;
+
+	memcpy(ev->hash, p->hash, sizeof ev->hash);
 	ev->exp = ev->nbf = ev->exi = -1;
 	ev->reference = append(&ev->rec, request->token);
 	ev->sign_info = request->sign_info;
@@ -268,10 +277,10 @@ static bool hand_up(struct worker *w, uint32_t xid, const struct xch *x, const s
 	ev->xid = xid;
 	ev->peer = x->peer;
 	if (p->reference) {
-		put_reference(ev, &p->request);
+		put_reference(ev, p);
 	} else {
 		ev->bad = profile_fits(&p->request, cwt) ? GM_E_OK : GM_E_TOKEN_PROFILE;
-		put_claims(w, ev, p->as_id, &p->request, cwt, cwt->osc.id);
+		put_claims(w, ev, p, cwt->osc.id);
 	}
 	gm_worker_event_done(w, &ev->rec);
 	return true;
@@ -286,9 +295,11 @@ static enum gm_err read_token(struct worker *w, int32_t format, struct gm_bytes 
 		return GM_E_BAD_FORMAT;
 	GM_TRY(gm_token_request_decode(payload, &p->request));
 	p->reference = is_reference(w, &p->request);
+	if (!p->reference)
+		GM_TRY(open_token(w, p, under, good));
+	gm_token_hash(p->hash, p->request.token);
 	if (p->reference)
 		return GM_E_OK;
-	GM_TRY(open_token(w, p, under, good));
 	return gm_cwt_decode((struct gm_bytes){w->big, p->n}, &p->cwt);
 }
 
@@ -301,20 +312,20 @@ struct gm_slice gm_token_update(struct worker *w, struct gm_rec *rec, const stru
 	*ev = (struct gm_ev_token){.rec.len = sizeof *ev};
 	ev->bad = (uint8_t)read_token(w, msg->content_format, msg->payload, &p, NULL, false);
 	if (ev->bad == GM_E_OK && p.reference)
-		put_reference(ev, &p.request);
+		put_reference(ev, &p);
 	else if (ev->bad == GM_E_OK)
-		put_claims(w, ev, p.as_id, &p.request, &p.cwt, p.cwt.cnf_kid); /* nonce1 and the rest are ignored */
+		put_claims(w, ev, &p, p.cwt.cnf_kid); /* nonce1 and the rest are ignored */
 	gm_wipe(w->big, p.n);
 	s.n = ev->rec.len;
 	rec->len = s.off + s.n;
 	return s;
 }
 
-static enum gm_err begin(struct worker *w, const struct xch *x, const struct posted *p)
+static enum gm_err begin(struct worker *w, struct repeat *place, const struct xch *x, const struct posted *p)
 {
 	struct xch own = *x;
 
-	own.blob = keep(p->as_id, (struct gm_bytes){p->reference ? NULL : w->big, p->n}, &p->request, &p->cwt);
+	own.blob = keep(p->as_id, (struct gm_bytes){p->reference ? NULL : w->big, p->n}, &p->request, &p->cwt, p->hash);
 	uint32_t xid = own.blob ? gm_xch_put(w, &own) : 0;
 	if (!xid) {
 		gm_blob_drop(&own.blob);
@@ -324,7 +335,7 @@ static enum gm_err begin(struct worker *w, const struct xch *x, const struct pos
 		gm_xch_done(w, xid);
 		return GM_E_BUSY;
 	}
-	remember(w, x, NULL, xid);
+	remember_at(w, place, x, NULL, xid);
 	return GM_E_OK;
 }
 
@@ -343,7 +354,7 @@ static void check(struct worker *w, const struct xch *x, int32_t format, struct 
 	if (err == GM_E_OK && p.reference && !request_fits(&p.request))
 		err = GM_E_TOKEN_PARSE;
 	if (err == GM_E_OK)
-		err = begin(w, x, &p);
+		err = begin(w, r, x, &p);
 	if (r)
 		gm_wipe(w->big, p.n);
 	if (err != GM_E_OK)
@@ -455,10 +466,9 @@ static enum gm_err take_claims(struct xch *x, const struct gm_eff_token *e)
 	GM_TRY(gm_cwt_decode(claims, &cwt));
 	if (!profile_fits(&request, &cwt))
 		return GM_E_TOKEN_PROFILE;
-	struct blob *b = keep(e->as_id, claims, &request, &cwt);
+	struct blob *b = keep(e->as_id, claims, &request, &cwt, p->hash); /* of the bytes that were posted */
 	if (!b)
 		return GM_E_NO_MEMORY;
-	memcpy(((struct pending *)b->bytes)->hash, p->hash, sizeof p->hash); /* of the bytes that were posted */
 	gm_blob_drop(&x->blob);
 	x->blob = b;
 	return GM_E_OK;
@@ -523,7 +533,7 @@ static void accepted(struct worker *w, const struct xch *x, const struct making 
 	struct blob *kept = NULL;
 	gm_answer_plain(w, x, &a, &kept);
 	if (kept)
-		remember(w, x, kept, 0);
+		remember(w, x, kept);
 	COUNT(w, token_ok);
 }
 

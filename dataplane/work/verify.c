@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The signatures that a turn has brought, of Joins, credentials and tokens: verified together, at its end.
  *
- * Together means as one equation where its signers are known for good ones, and as far as that pays. Others fail alone, in
- * the lanes. A token says who issued it, not who has sent it, so of tokens the share of bad ones is what counts. */
+ * Together means as one equation, as far as that pays: those of signers who are known for good ones, those of newcomers, and
+ * those of tokens apart, so that who can make bad ones of one kind makes that kind dear and no other. Whoever has just sent a
+ * bad one fails alone, in the lanes. A newcomer's key is whatever it likes, and a token says who issued it, not who has sent it:
+ * of these the share of bad ones is what counts. All who join anew after a loss of power are newcomers. */
 #include "gm/crypto.h"
 #include "work/worker.h"
 
@@ -42,11 +44,20 @@ static bool is_ed25519(const struct checked *k)
 	return k->proof && gm_proof_is_ed25519(&k->proof->params);
 }
 
-static void add_joins(struct worker *w, bool known)
+enum signer { KNOWN, NEWCOMER, PENITENT };
+
+static enum signer signer_of(struct worker *w, const struct checked *k)
+{
+	const uint8_t standing = *standing_of(w, k->pub.x);
+
+	return gm_ed25519_standing_batches(standing) ? KNOWN : standing ? PENITENT : NEWCOMER;
+}
+
+static void add_joins(struct worker *w, enum signer of)
 {
 	for (unsigned i = 0; i < w->joins_n; i++) {
 		struct checked *k = &w->join[i];
-		if (is_ed25519(k) && gm_ed25519_standing_batches(*standing_of(w, k->pub.x)) == known)
+		if (is_ed25519(k) && signer_of(w, k) == of)
 			add(&w->sigs, (struct gm_ed25519_job){k->pub.x, k->join.verify.p, k->pop_input, k->pop_n}, NULL, &k->good);
 	}
 }
@@ -97,17 +108,22 @@ static void learn(struct worker *w)
 	}
 }
 
+static void verify_joins(struct worker *w, enum signer of, struct gm_ed25519_policy *policy)
+{
+	const unsigned at = w->sigs.n;
+
+	add_joins(w, of);
+	verify_all(w, at, policy);
+}
+
 static void verify_signatures(struct worker *w)
 {
 	w->sigs.n = 0;
 	add_tokens(w);
 	verify_all(w, 0, &w->token_policy);
-	unsigned at = w->sigs.n;
-	add_joins(w, true);
-	verify_all(w, at, &w->join_policy);
-	at = w->sigs.n;
-	add_joins(w, false);
-	verify_all(w, at, NULL);
+	verify_joins(w, KNOWN, &w->join_policy);
+	verify_joins(w, NEWCOMER, &w->newcomer_policy);
+	verify_joins(w, PENITENT, NULL);
 	learn(w);
 	if (w->sigs.n)
 		gm_work_hist(w->stats.hist_verify, w->sigs.n);

@@ -366,7 +366,7 @@ struct worker {
 	struct checked join[TURN_MAX];
 	struct posted_token token[TURN_MAX];
 	struct sigs sigs;
-	struct gm_ed25519_policy join_policy, token_policy;
+	struct gm_ed25519_policy join_policy, newcomer_policy, token_policy;
 	void *sig_room; /* what a batch of TURN_MAX computes in */
 	uint8_t standing[STANDINGS]; /* of signers, by a hash of their keys */
 	struct signing signing[BURST];

@@ -72,6 +72,7 @@ Test(turn, verifies_the_tokens_and_the_joins_of_a_storm_by_the_hundred)
 	cr_expect(eq(uint, all_do(r, TOKEN | JOIN, GM_OP_JOIN), STORM));
 	cr_expect(eq(uint, (unsigned)stats(r, 0)->joins, STORM));
 	cr_expect(ge(u64, median(stats(r, 0)->hist_verify), 256));
+	cr_expect(eq(u64, stats(r, 0)->sigs_batched, 2 * STORM)); /* tokens and Joins, all of newcomers */
 	cr_expect(eq(u64, median(stats(r, 0)->hist_derive), 64));
 	cr_expect(eq(uint, r->failures, 0));
 	cr_expect(eq(uint, r->reuses, 0));
@@ -96,6 +97,51 @@ Test(turn, refuses_the_bad_ones_among_many_signatures_and_no_other)
 	for (unsigned i = 0; i < STORM; i++)
 		cr_expect(eq(u8, r->last_code[i][GM_OP_JOIN], i % 97 && i % 97 != 5 ? GM_COAP(2, 4) : GM_COAP(4, 0)));
 	cr_expect(ge(u64, stats(r, 0)->sigs_batched - before, 512));
+	cr_expect(eq(uint, r->failures, 0));
+	flow_free(r);
+}
+
+/* Who joins with fresh keys and bad signatures makes newcomers dear, down to the lanes, and nobody else. */
+Test(turn, bad_signatures_of_newcomers_keep_newcomers_out_of_batches_and_nobody_else)
+{
+	const unsigned known = 64, others = 400;
+	struct flow *r = storm_of(1, NULL, known);
+	const struct worker *w = r->dp->worker[0];
+
+	cr_assert(eq(uint, all_do(r, TOKEN | JOIN, GM_OP_JOIN), known));
+	cr_expect(eq(uint, gm_ed25519_policy_size(&w->newcomer_policy, STORM), STORM));
+	for (unsigned i = 0; i < others; i++)
+		if (flow_member(r, GM_ROLE_REQUESTER, true) && i % 8 == 0)
+			spoil(&r->members[known + i]);
+	cr_expect(eq(uint, all_do(r, TOKEN | JOIN, GM_OP_JOIN), known + others - others / 8));
+	cr_expect(eq(uint, gm_ed25519_policy_size(&w->newcomer_policy, STORM), 0));
+	cr_expect(lt(u32, w->join_policy.bad, w->newcomer_policy.bad / 8)); /* some share a place with a bad one */
+	cr_expect(eq(uint, r->failures, 0));
+	flow_free(r);
+}
+
+/* Off the curve, or of small order: refused for the signature, which can be none. y = 1 and -1 are for the credential. */
+Test(turn, refuses_keys_that_have_no_good_signature)
+{
+	static const struct {
+		uint8_t first, middle, last, why; /* of the 32 bytes; ace error */
+	} keys[] = {{1, 0, 0, 2}, {0xec, 0xff, 0x7f, 2}, {0, 0, 0, 3}, {0, 0, 0x80, 3}, {2, 0, 0, 3}, {0xed, 0xff, 0x7f, 3}};
+	const unsigned n = sizeof(keys) / sizeof(*keys);
+	struct flow *r = storm_of(1, NULL, 64);
+
+	cr_assert(eq(uint, all_do(r, TOKEN, GM_OP_TOKEN), 64));
+	for (unsigned i = 0; i < n; i++) {
+		struct gm_identity *own = &r->members[i].own;
+		uint8_t *x = own->cred + own->cred_n - GM_ED25519_PUB; /* what a CCS ends with */
+
+		cr_assert(eq(int, memcmp(x, own->key.pub.x, GM_ED25519_PUB), 0));
+		memset(x, keys[i].middle, GM_ED25519_PUB);
+		x[0] = keys[i].first;
+		x[GM_ED25519_PUB - 1] = keys[i].last;
+	}
+	cr_expect(eq(uint, all_do(r, JOIN, GM_OP_JOIN), 64 - n));
+	for (unsigned i = 0; i < n; i++)
+		cr_expect(eq(u8, r->last_code[i][GM_OP_JOIN], GM_COAP(4, 0)), "%u", i);
 	cr_expect(eq(uint, r->failures, 0));
 	flow_free(r);
 }

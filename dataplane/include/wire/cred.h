@@ -42,7 +42,14 @@ struct gm_cred_pub { /* a public key; OKP has x only */
  * one. Compressed EC2 points are taken in C509 only. A lone certificate may come without its container. BAD_CRED. */
 GM_NODISCARD enum gm_err gm_cred_pub_at(struct gm_bytes cred, const struct gm_group_params *p, int64_t at,
                                         struct gm_cred_pub *pub);
-/* The same without a look at the time. */
+/* The same where possession is proved next, which spares a look at an Ed25519 key that signs: by a point off the curve, of small
+ * order or in another encoding than its own no signature is good (gm/crypto.h), which is all that the partial validation of
+ * public keys asks for (SP 800-56A §5.6.2.3.4). Refused for its credential is here only what has no Montgomery form, y = 1 and
+ * -1, where pairwise mode is on. That a point may have a component of small order is left to the cofactor of the key agreement,
+ * GO "Cryptographic Considerations", as it is in groups without pairwise mode: the rule of signatures takes such keys. */
+GM_NODISCARD enum gm_err gm_cred_to_prove(struct gm_bytes cred, const struct gm_group_params *p, int64_t at,
+                                          struct gm_cred_pub *pub);
+/* The same as gm_cred_pub_at() without a look at the time. */
 GM_NODISCARD enum gm_err gm_cred_pub(struct gm_bytes cred, const struct gm_group_params *p, struct gm_cred_pub *pub);
 /* The same where the group's keys are of 32 bytes without y: Ed25519 or X25519. */
 GM_NODISCARD enum gm_err gm_cred_key(struct gm_bytes cred, const struct gm_group_params *p, uint8_t key[static 32]);

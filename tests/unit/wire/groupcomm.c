@@ -565,6 +565,44 @@ Test(cred, refuses_what_does_not_fit_the_group)
 		cr_expect_eq(check_cred(bad_creds[i].hex, &p), GM_E_BAD_CRED, "%s", bad_creds[i].what);
 }
 
+#define KCCS_ED25519 "a108a101a301012006215820"
+#define FF28 "ffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+#define ZZ28 "00000000000000000000000000000000000000000000000000000000"
+
+/* A signature by the key comes next, and by most bad keys no signature is good. */
+Test(cred, of_which_possession_is_proved_is_refused_before_that_where_it_has_no_montgomery_form)
+{
+	static const struct {
+		const char *what, *hex;
+		enum gm_err both, signing, pairing; /* where the group has both modes, or one */
+	} keys[] = {
+	    {"good", KCCS_ED25519 X, GM_E_OK, GM_E_OK, GM_E_OK},
+	    {"y = 1", KCCS_ED25519 "01000000" ZZ28, GM_E_BAD_CRED, GM_E_OK, GM_E_BAD_CRED},
+	    {"of order 4, a sign", KCCS_ED25519 "000000" ZZ28 "80", GM_E_OK, GM_E_OK, GM_E_BAD_CRED},
+	    {"y = 1, a sign", KCCS_ED25519 "010000" ZZ28 "80", GM_E_BAD_CRED, GM_E_OK, GM_E_BAD_CRED},
+	    {"y = p + 1", KCCS_ED25519 "eeffff" FF28 "7f", GM_E_BAD_CRED, GM_E_OK, GM_E_BAD_CRED},
+	    {"y = p + 1, a sign", KCCS_ED25519 "eeffff" FF28 "ff", GM_E_BAD_CRED, GM_E_OK, GM_E_BAD_CRED},
+	    {"y = -1", KCCS_ED25519 "ecffff" FF28 "7f", GM_E_BAD_CRED, GM_E_OK, GM_E_BAD_CRED},
+	    {"y = -1, a sign", KCCS_ED25519 "ecffff" FF28 "ff", GM_E_BAD_CRED, GM_E_OK, GM_E_BAD_CRED},
+	    {"of order 4", KCCS_ED25519 "00000000" ZZ28, GM_E_OK, GM_E_OK, GM_E_BAD_CRED},
+	    {"off the curve", KCCS_ED25519 "02000000" ZZ28, GM_E_OK, GM_E_OK, GM_E_BAD_CRED},
+	    {"31 bytes", "a108a101a30101200621581f616f28426ef24edb51dbcef7a23305f886f657959d4df889ddfc0255042159ff",
+	     GM_E_BAD_CRED, GM_E_BAD_CRED, GM_E_BAD_CRED},
+	};
+	struct gm_group_params both = gm_group_params_default(), signing = both, pairing = both;
+	struct gm_cred_pub pub;
+
+	cr_assert(gm_crypto_init());
+	signing.pairwise_mode = false;
+	pairing.group_mode = false;
+	pairing.ecdh_crv = GM_CRV_ED25519;
+	for (size_t i = 0; i < COUNT(keys); i++) {
+		cr_expect_eq(gm_cred_to_prove(hex(keys[i].hex), &both, -1, &pub), keys[i].both, "%s", keys[i].what);
+		cr_expect_eq(gm_cred_to_prove(hex(keys[i].hex), &signing, -1, &pub), keys[i].signing, "%s", keys[i].what);
+		cr_expect_eq(gm_cred_to_prove(hex(keys[i].hex), &pairing, -1, &pub), keys[i].pairing, "%s: no signature", keys[i].what);
+	}
+}
+
 Test(cred, refuses_forms_of_credential_that_it_cannot_read)
 {
 	struct gm_group_params p = gm_group_params_default();
