@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "gm/crypto.h"
@@ -17,6 +18,7 @@ struct measured {
 	double ready_s, cpu_s;
 	json_t *parts, *start; /* rows of `gmctl status` */
 	bool asked;
+	struct pages flying, after; /* while a rekey of all waits to be confirmed; when none of it is left */
 };
 
 static void remove_dir(const struct plan *p)
@@ -52,6 +54,76 @@ static json_t *status_row(const struct plan *p, const char *kind)
 	return row;
 }
 
+/* ---- a rekey of all, which nobody confirms */
+
+static bool gmctl(const struct plan *p, const char *words)
+{
+	char command[4 * BENCH_PATH];
+
+	snprintf(command, sizeof(command), "%s/gmctl --socket %s/gmd.sock %s >/dev/null", p->programs, p->dir, words);
+	return system(command) == 0;
+}
+
+static uint64_t in_flight(const struct plan *p)
+{
+	char command[3 * BENCH_PATH], line[4096];
+	uint64_t n = 0;
+
+	snprintf(command, sizeof(command), "%s/gmctl --socket %s/gmd.sock --json status", p->programs, p->dir);
+	FILE *f = popen(command, "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		json_t *row = json_loads(line, 0, NULL), *worker = json_object_get(row, "worker");
+		if (worker)
+			n += (uint64_t)json_integer_value(json_object_get(row, "inflight"));
+		json_decref(row);
+	}
+	if (f)
+		pclose(f);
+	return n;
+}
+
+static bool await_in_flight(const struct plan *p, uint64_t n, unsigned ms)
+{
+	const struct timespec moment = {.tv_nsec = 50000000};
+
+	for (unsigned waited = 0; in_flight(p) != n; waited += 50) {
+		if (waited >= ms) {
+			fprintf(stderr, "memory: %llu messages in flight, not %llu\n", (unsigned long long)in_flight(p),
+			        (unsigned long long)n);
+			return false;
+		}
+		nanosleep(&moment, NULL);
+	}
+	return true;
+}
+
+static bool fly(const struct plan *p, const struct daemon *d, struct measured *m)
+{
+	char words[64];
+	bool ok = true;
+
+	for (uint32_t g = 0; ok && g < p->groups; g++) {
+		snprintf(words, sizeof(words), "rekey g%u --compromised", g);
+		ok = gmctl(p, words);
+	}
+	return ok && await_in_flight(p, p->members, bench_patience_ms(p)) && bench_pages(d, &m->flying);
+}
+
+/* They are given up, and the worker rests ten seconds more. */
+static bool land(const struct plan *p, const struct daemon *d, struct measured *m)
+{
+	if (!await_in_flight(p, 0, 2 * bench_patience_ms(p)))
+		return false;
+	for (unsigned s = 0; s < 20; s++) {
+		sleep(1);
+		if (!bench_pages(d, &m->after))
+			return false;
+		if (m->after.anonymous + m->after.shared <= m->pages.anonymous + m->pages.shared)
+			break;
+	}
+	return true;
+}
+
 static bool measure_in(const struct plan *p, struct measured *m)
 {
 	struct known known;
@@ -65,6 +137,9 @@ static bool measure_in(const struct plan *p, struct measured *m)
 	m->parts = status_row(p, "memory");
 	m->start = status_row(p, "daemon");
 	m->asked = !p->members || bench_ask(&d.addr, &known);
+	m->flying = m->pages;
+	ok = ok && (!p->members || fly(p, &d, m));
+	ok = ok && (!p->members || !p->land || land(p, &d, m));
 	return bench_stop(&d) && ok && m->asked;
 }
 
@@ -86,9 +161,9 @@ static bool measure(const struct plan *base, uint32_t members, struct measured *
 	return ok;
 }
 
-static uint64_t counted(const struct measured *m)
+static uint64_t counted(const struct pages *pages)
 {
-	return m->pages.anonymous + m->pages.shared;
+	return pages->anonymous + pages->shared;
 }
 
 static void put_parts(json_t *out, const struct measured *m, uint32_t members)
@@ -111,34 +186,45 @@ static void put_start(json_t *out, const struct measured *m)
 			json_object_set(out, key, value);
 }
 
-static void print(const struct plan *p, uint32_t members, const struct measured *m, double each)
+struct each { /* bytes for one more member: at rest, while a rekey waits to be confirmed */
+	double rest, flying;
+};
+
+static void print(const struct plan *p, uint32_t members, const struct measured *m, const struct each *each)
 {
 	json_t *parts = json_object();
-	double per = (double)counted(m) / members;
+	double per = (double)counted(&m->pages) / members, flying = (double)counted(&m->flying) / members,
+	       after = (double)counted(&m->after) / members;
 
 	put_parts(parts, m, members);
 	put_start(parts, m);
-	json_t *o = json_pack("{ss si si sI sI sI sI sf sf sf sf sb so}", "bench", "memory", "members", (int)members,
+	json_t *o = json_pack("{ss si si sI sI sI sI sf sf sf sf sf sf sf sb so}", "bench", "memory", "members", (int)members,
 	                      "workers", (int)p->workers, "anonymous", (json_int_t)m->pages.anonymous, "shared",
 	                      (json_int_t)m->pages.shared, "program", (json_int_t)m->pages.program, "lmdb_mapping",
-	                      (json_int_t)m->pages.store, "rss_per_member", per, "marginal_per_member", each, "start_seconds", m->ready_s, "start_cpu_seconds", m->cpu_s, "asked", (int)m->asked, "parts",
-	                      parts);
+	                      (json_int_t)m->pages.store, "rss_per_member", per, "marginal_per_member", each->rest, "in_flight_per_member", flying,
+	                      "in_flight_marginal", each->flying, "after_per_member", after, "start_seconds", m->ready_s,
+	                      "start_cpu_seconds", m->cpu_s, "asked", (int)m->asked, "parts", parts);
 	json_dumpf(o, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
 	putchar('\n');
 	fflush(stdout);
 	json_decref(o);
 	fprintf(stderr, "%u members: %.0f bytes each, %.0f for one more; ready after %.2f s, %.2f s of processor time\n", members, per,
-	        each, m->ready_s, m->cpu_s);
+	        each->rest, m->ready_s, m->cpu_s);
+	fprintf(stderr, "while a rekey waits to be confirmed by all: %.0f, %.0f for one more%s", flying, each->flying,
+	        p->land ? "" : "\n");
+	if (p->land)
+		fprintf(stderr, "; when nothing is left of it: %.0f\n", after);
 }
 
 static const char help[] =
 	"usage: bench_memory [--members N] [--groups G] [--workers W] [--from N] [--most BYTES]\n"
 	"\n"
 	"Fills a store with N members (65,536), one token, context and membership each, in G groups (of up to 65,536), starts\n"
-	"the gmd beside this program on it and counts its pages. One line of JSON.\n"
+	"the gmd beside this program on it and counts its pages; once more while a rekey of all waits to be confirmed, and when\n"
+	"all of it was given up. One line of JSON.\n"
 	"\n"
 	"  --from N       what a member costs is measured from so many members on: 0\n"
-	"  --most BYTES   fail where a member costs more than that\n";
+	"  --most BYTES   fail where a member costs more than that, also while a rekey waits; do not wait for that one's end\n";
 
 int main(int argc, char **argv)
 {
@@ -167,17 +253,19 @@ int main(int argc, char **argv)
 	if (from < 0 || members <= from || members > 16000000 || groups < 0 || groups > 10000 || workers < 1 || workers > 16 ||
 	    readlink("/proc/self/exe", self, sizeof(self) - 1) < 0 || !gm_crypto_init())
 		return fputs(help, stderr) < 0 ? 1 : 2;
-	struct plan p = {.groups = (uint32_t)groups, .workers = (uint32_t)workers, .programs = dirname(self)};
+	struct plan p = {.groups = (uint32_t)groups, .workers = (uint32_t)workers, .programs = dirname(self), .land = !most};
 	struct measured first, full = {0};
 	bool ok = measure(&p, (uint32_t)from, &first) && measure(&p, (uint32_t)members, &full);
-	double each = ok ? ((double)counted(&full) - (double)counted(&first)) / (double)(members - from) : 0;
+	double more = (double)(members - from);
+	struct each each = {ok ? ((double)counted(&full.pages) - (double)counted(&first.pages)) / more : 0,
+	                    ok ? ((double)counted(&full.flying) - (double)counted(&first.flying)) / more : 0};
 	if (ok)
-		print(&p, (uint32_t)members, &full, each);
+		print(&p, (uint32_t)members, &full, &each);
 	json_decref(first.parts);
 	json_decref(first.start);
 	json_decref(full.parts);
 	json_decref(full.start);
-	if (ok && most && each > (double)most) {
+	if (ok && most && (each.rest > (double)most || each.flying > (double)most)) {
 		fprintf(stderr, "memory: more than %ld bytes\n", most);
 		ok = false;
 	}

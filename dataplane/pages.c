@@ -4,6 +4,10 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
 static _Atomic uint64_t locked, unlocked;
 
 static void *map(size_t n, int flags)
@@ -40,6 +44,16 @@ void *gm_pages_new(size_t n)
 void gm_pages_free(void *p, size_t n)
 {
 	munmap(p, n);
+}
+
+/* Before Linux 5.18 locked pages cannot be dropped. */
+void gm_pages_drop(void *p, size_t n)
+{
+	if (madvise(p, n, MADV_DONTNEED_LOCKED) == 0)
+		return;
+	munlock(p, n);
+	madvise(p, n, MADV_DONTNEED);
+	(void)!mlock2(p, n, MLOCK_ONFAULT); /* what could not be locked before cannot now, and is counted */
 }
 
 struct gm_pages_stats gm_pages_stats(void)

@@ -26,8 +26,8 @@ void gm_slab_free(struct gm_slab *s)
 {
 	uint32_t n = 1u << s->shift;
 
-	for (uint32_t i = 0; i << s->shift < s->made; i++) {
-		uint32_t here = s->made - (i << s->shift);
+	for (uint32_t i = 0; i < s->held; i++) {
+		uint32_t here = s->made > i << s->shift ? s->made - (i << s->shift) : 0;
 		gm_wipe(s->chunk[i], s->item * (here < n ? here : n));
 		gm_pages_free(s->chunk[i], chunk_bytes(s));
 	}
@@ -39,6 +39,8 @@ static int add_chunk(struct gm_slab *s)
 {
 	uint32_t at = s->made >> s->shift;
 
+	if (at < s->held)
+		return 1;
 	if (at == s->chunks) {
 		uint32_t n = s->chunks + s->chunks / 2 + 8;
 		uint8_t **grown = realloc(s->chunk, n * sizeof *grown);
@@ -48,6 +50,7 @@ static int add_chunk(struct gm_slab *s)
 		s->chunks = n;
 	}
 	s->chunk[at] = gm_pages_new(chunk_bytes(s));
+	s->held += s->chunk[at] != NULL;
 	return s->chunk[at] != NULL;
 }
 
@@ -73,6 +76,15 @@ void gm_slab_put(struct gm_slab *s, uint32_t h)
 	memcpy(gm_slab_at(s, h), &s->free, sizeof s->free);
 	s->free = h;
 	s->used--;
+}
+
+void gm_slab_trim(struct gm_slab *s)
+{
+	if (s->used || s->made <= 1u << s->shift)
+		return;
+	for (uint32_t i = 0; i << s->shift < s->made; i++)
+		gm_pages_drop(s->chunk[i], chunk_bytes(s));
+	s->made = s->free = 0;
 }
 
 size_t gm_slab_bytes(const struct gm_slab *s)

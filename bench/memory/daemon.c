@@ -30,8 +30,9 @@ static bool configure(const struct plan *p, const char *file)
 		return false;
 	fprintf(f,
 	        "audience: gm.example\nlisten: [\"127.0.0.1:0\"]\nworkers: %u\nstate_dir: %s/state\nkey_file: %s/store.key\n"
-	        "control_socket: %s/gmd.sock\ncontexts_max: %u\nmembers_max: %u\ngroups_max: 10000\npace: 0\n",
-	        p->workers, p->dir, p->dir, p->dir, p->members + 1024, p->members + 1024);
+	        "control_socket: %s/gmd.sock\ncontexts_max: %u\nmembers_max: %u\ngroups_max: 10000\npace: 0\n"
+	        "ack_timeout_ms: %u\nretransmit_max: 0\n",
+	        p->workers, p->dir, p->dir, p->dir, p->members + 1024, p->members + 1024, bench_patience_ms(p));
 	return fclose(f) == 0;
 }
 

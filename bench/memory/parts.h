@@ -3,6 +3,7 @@
 #ifndef GM_BENCH_MEMORY_H
 #define GM_BENCH_MEMORY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -16,6 +17,7 @@ struct plan {
 	char dir[BENCH_PATH - 32]; /* of store, key, configuration and socket */
 	uint32_t members, groups, workers;
 	const char *programs; /* where gmd is */
+	bool land;            /* a rekey's messages are waited for until none is left */
 };
 
 struct known { /* a member as the store has it */
@@ -33,6 +35,13 @@ bool bench_known(const struct plan *p, uint32_t n, struct known *known);
 void bench_end(uint32_t n, struct gm_oscore_keys *keys, struct gm_addr *peer); /* its end of the association; where it is */
 
 /* ---- daemon.c */
+/* How long a rekeying message waits to be confirmed: until those to all members have left. */
+static inline unsigned bench_patience_ms(const struct plan *p)
+{
+	unsigned ms = 10000 + p->members / 16;
+
+	return ms < 600000 ? ms : 600000;
+}
 struct daemon {
 	pid_t pid;
 	int log; /* its standard error */

@@ -14,6 +14,7 @@
 #define UP_BYTES (16u << 20)
 #define DOWN_BYTES (32u << 20)
 #define HOP_BYTES (2u << 20)
+#define TRIM_MS 10000u
 
 void gm_work_hist(_Atomic uint64_t *hist, uint64_t v)
 {
@@ -182,10 +183,34 @@ static bool something_waits(struct worker *w)
 	return false;
 }
 
+/* What a rekey of all needed for its messages in flight is not kept for the next one, which may be days away; one that follows at
+ * once finds it. */
+static void trim(struct worker *w)
+{
+	struct gm_slab *const bursts[] = {&w->outs, &w->xchs, &w->wheel.timers, &w->pace.places};
+	uint32_t made = 0;
+
+	gm_ring_trim(w->up);
+	for (unsigned i = 0; i < sizeof bursts / sizeof *bursts; i++)
+		made += bursts[i]->made;
+	if (w->outs.used || w->xchs.used || made != w->burst_made)
+		w->busy_ms = w->now_ms;
+	w->burst_made = made;
+	if (w->now_ms - w->busy_ms < TRIM_MS)
+		return;
+	for (unsigned i = 0; i < sizeof bursts / sizeof *bursts; i++)
+		gm_slab_trim(bursts[i]);
+}
+
+void gm_worker_rest(struct worker *w)
+{
+	trim(w);
+	publish_stats(w);
+}
+
 static void sleep_a_while(struct worker *w)
 {
-	publish_stats(w);
-	gm_ring_trim(w->up);
+	gm_worker_rest(w);
 	atomic_store(&w->asleep, 1);
 	if (!something_waits(w) && !atomic_load(&w->stop))
 		w->ops->wait(w->port, gm_worker_timeout_ns(w));

@@ -322,7 +322,8 @@ struct worker {
 	struct gm_dp_config config;
 	struct gm_ring *up, *down;
 	struct gm_ring *hop_in[GM_WORKERS_MAX]; /* from each of the others */
-	uint64_t now_ns, now_ms;
+	uint64_t now_ns, now_ms, busy_ms; /* busy_ms: when a message was last seen in flight, or room for more */
+	uint32_t burst_made;
 	int64_t wall_s;
 	bool unheard; /* of a shard */
 	bool moved; /* the request being checked came from a new address */
@@ -410,6 +411,7 @@ struct worker *gm_worker_new(struct gm_dp *dp, unsigned index);
 void gm_worker_free(struct worker *w);
 bool gm_dp_domains(struct gm_dp *dp); /* the table of networks; false: no memory */
 bool gm_worker_turn(struct worker *w); /* true: something was done */
+void gm_worker_rest(struct worker *w); /* before it sleeps: statistics, memory that goes back */
 uint64_t gm_worker_timeout_ns(struct worker *w);
 /* Event record of size bytes, zeroed, with room for more behind; NULL: the ring is full. */
 void *gm_worker_event(struct worker *w, enum gm_ev type, size_t size, size_t more);

@@ -151,3 +151,63 @@ Test(restart, without_the_lease_is_seen_as_reuse_by_the_watch_on_the_wire)
 	cr_assert(gt(u32, r->reuses, 0));
 	flow_free(r);
 }
+
+/* The slab has a chunk for 1,024 messages: more are put into it than the members of this group have. */
+static void many_in_flight(struct worker *w, unsigned n)
+{
+	static uint32_t h[5000];
+
+	for (unsigned i = 0; i < n; i++)
+		cr_assert_neq((h[i] = gm_slab_get(&w->outs)), 0);
+	for (unsigned i = 0; i < n; i++)
+		gm_slab_put(&w->outs, h[i]);
+}
+
+Test(rekey, gives_back_what_its_messages_in_flight_took_ten_seconds_after_the_last)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct worker *w = r->dp->worker[0];
+
+	join_some(r, 6);
+	r->mute = true;
+	cr_assert(flow_rekey(r, true) == GM_E_OK);
+	flow_run(r, 500);
+	cr_assert(eq(u32, w->outs.used, 6));
+	many_in_flight(w, 5000);
+	size_t all = gm_slab_bytes(&w->outs);
+	cr_assert_geq(all, 5000 * sizeof(struct out));
+	flow_run(r, 11000);
+	gm_worker_rest(w);
+	flow_run(r, 11000);
+	gm_worker_rest(w);
+	cr_expect_eq(gm_slab_bytes(&w->outs), all, "six wait to be confirmed");
+	r->mute = false;
+	flow_run(r, 60000);
+	cr_assert(eq(u32, flow_at_version(r, 1), 6));
+	gm_worker_rest(w);
+	cr_expect_lt(gm_slab_bytes(&w->outs), 1000);
+	flow_free(r);
+}
+
+Test(rekey, finds_memory_again_that_was_given_back_and_keeps_it_for_one_that_follows)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct worker *w = r->dp->worker[0];
+
+	join_some(r, 9);
+	flow_run(r, 10001);
+	many_in_flight(w, 3000);
+	gm_worker_rest(w);
+	flow_run(r, 9000);
+	gm_worker_rest(w);
+	cr_expect_geq(gm_slab_bytes(&w->outs), 3000 * sizeof(struct out));
+	flow_run(r, 1001);
+	gm_worker_rest(w);
+	cr_expect_lt(gm_slab_bytes(&w->outs), 1000);
+	cr_assert(flow_rekey(r, true) == GM_E_OK);
+	flow_run(r, 500);
+	cr_expect(eq(u32, flow_at_version(r, 1), 9));
+	cr_expect(eq(u64, flow_status(r).confirmed, 9));
+	cr_expect(eq(u32, r->reuses, 0));
+	flow_free(r);
+}

@@ -9,6 +9,7 @@
 
 void *gm_pages_new(size_t n); /* NULL: out of memory */
 void gm_pages_free(void *p, size_t n); /* does not wipe */
+void gm_pages_drop(void *p, size_t n); /* as if new: zeros, and no page is there until it is touched */
 /* Address space only: pages of it count as locked or not once they are named here, in whole pages. */
 void *gm_pages_reserve(size_t n);
 void gm_pages_lock(void *p, size_t n);

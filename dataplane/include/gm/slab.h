@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records of one size under uint32_t handles. Handles start at 1; 0 is none. Records do not move. Memory comes in
  * chunks that are locked where the limit allows, kept out of core dumps, and stay until the slab ends; pages of a chunk
- * that no record has used yet are not there. One thread. */
+ * that no record has used yet, or since it was trimmed, are not there. One thread. */
 #ifndef GM_SLAB_H
 #define GM_SLAB_H
 
@@ -14,7 +14,7 @@ struct gm_slab {
 	size_t item;
 	uint32_t max, made, free, used;
 	uint32_t shift; /* a chunk holds 1 << shift records */
-	uint32_t chunks;
+	uint32_t chunks, held; /* room in chunk; chunks there are */
 	uint8_t **chunk;
 };
 
@@ -23,6 +23,7 @@ void gm_slab_init(struct gm_slab *s, size_t item, uint32_t max);
 void gm_slab_free(struct gm_slab *s); /* wipes */
 uint32_t gm_slab_get(struct gm_slab *s); /* a zeroed record; 0: full */
 void gm_slab_put(struct gm_slab *s, uint32_t h); /* wipes */
+void gm_slab_trim(struct gm_slab *s); /* its pages go back to the system if no record is in use and there was more than a chunk of them */
 size_t gm_slab_bytes(const struct gm_slab *s); /* that records have used so far, and the list of chunks */
 
 static inline void *gm_slab_at(const struct gm_slab *s, uint32_t h)

@@ -54,6 +54,53 @@ Test(slab, has_no_page_that_no_record_has_used)
 	gm_slab_free(&s);
 }
 
+static unsigned pages_of(const struct gm_slab *s)
+{
+	unsigned char there[GM_SLAB_CHUNK / 4096];
+	unsigned pages = 0;
+
+	for (uint32_t c = 0; c < s->held; c++) {
+		cr_assert_eq(mincore(s->chunk[c], GM_SLAB_CHUNK, there), 0);
+		for (size_t i = 0; i < sizeof there; i++)
+			pages += there[i] & 1;
+	}
+	return pages;
+}
+
+Test(slab, gives_its_pages_back_when_no_record_is_in_use_and_begins_anew)
+{
+	struct gm_pages_stats before = gm_pages_stats();
+	struct gm_slab s;
+	uint32_t n = 3 * (GM_SLAB_CHUNK / 64);
+
+	gm_slab_init(&s, 64, n);
+	for (unsigned round = 0; round < 3; round++) {
+		for (uint32_t h = 1; h <= n; h++) {
+			cr_assert_eq(gm_slab_get(&s), h);
+			cr_assert(all_zero(gm_slab_at(&s, h), 64));
+			memset(gm_slab_at(&s, h), 1, 64);
+		}
+		cr_expect_eq(gm_slab_get(&s), 0);
+		for (uint32_t h = 1; h < n; h++)
+			gm_slab_put(&s, h);
+		gm_slab_trim(&s);
+		cr_expect_eq(pages_of(&s), 3 * GM_SLAB_CHUNK / 4096, "one record is in use: nothing goes");
+		cr_expect(((uint8_t *)gm_slab_at(&s, n))[63] == 1);
+		gm_slab_put(&s, n);
+		gm_slab_trim(&s);
+		cr_expect_eq(pages_of(&s), 0);
+		cr_expect_eq(gm_slab_bytes(&s), s.chunks * sizeof(void *));
+	}
+	struct gm_pages_stats after = gm_pages_stats();
+	cr_expect_eq(after.locked + after.unlocked - before.locked - before.unlocked, 3 * GM_SLAB_CHUNK, "counted once");
+	cr_assert_eq(gm_slab_get(&s), 1);
+	memset(gm_slab_at(&s, 1), 1, 64);
+	gm_slab_put(&s, 1);
+	gm_slab_trim(&s);
+	cr_expect_eq(pages_of(&s), 1, "a chunk is kept");
+	gm_slab_free(&s);
+}
+
 Test(slab, holds_records_longer_than_a_chunk_one_by_one)
 {
 	struct gm_slab s;
