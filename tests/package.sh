@@ -1,0 +1,140 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The Debian packages: made by cpack, installed, started as the unit would, a first member joins, purged, nothing is left.
+#
+#   tests/package.sh [clean]   in this machine's own root below an overlay; clean: in a new one that debootstrap makes
+#
+# As root, with namespaces of its own for mounts, network and processes; all that it changes is in a tmpfs that ends with it.
+# KEEP=1 keeps the directory, GM_BUILD=DIR uses programs built already.
+set -u
+self=$(realpath "$0")
+# shellcheck source=deploy/lib.sh
+. "$(dirname "$0")/../deploy/lib.sh"
+
+programs_all() {
+	build=${GM_BUILD:-$root/build/fast}
+	[ -e "$build/build.ninja" ] || must 'configured' cmake -S "$root" --preset fast -DGM_TESTS=OFF
+	must 'built' cmake --build "$build" -j "$(nproc)"
+}
+make_packages() { cpack --config "$build/CPackConfig.cmake" -B "$dir/packages" && rm -rf "$dir/packages/_CPack_Packages"; }
+
+# ---- the root that they are installed into: $new
+
+overlay_root() {
+	mkdir "$dir/over" && mount -t tmpfs tmpfs "$dir/over" && mkdir "$dir/over/upper" "$dir/over/work" &&
+		mount -t overlay overlay -o "lowerdir=/,upperdir=$dir/over/upper,workdir=$dir/over/work" "$new"
+}
+clean_root() { mount --bind "$dir/debian" "$new"; }
+# Outside of the namespaces, where there is a network: a Debian, and what the packages will ask for
+make_debian() {
+	local mirror
+	# shellcheck disable=SC2016 # apt's own variables
+	mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' | head -n 1)
+	debootstrap --variant=minbase bookworm "$dir/debian" "${mirror:-http://deb.debian.org/debian}" &&
+		mkdir -p "$dir/debian/tmp/packages" && cp "$dir"/packages/gmd{,-tools}_*.deb "$dir/debian/tmp/packages" &&
+		chroot "$dir/debian" sh -c 'apt-get install -y -q --no-install-recommends --download-only /tmp/packages/*.deb'
+}
+kernel_files() {
+	mount -t proc proc "$new/proc" && mount -t tmpfs tmpfs "$new/run" && mount -t tmpfs tmpfs "$new/tmp" &&
+		mount --rbind /dev "$new/dev" && ip link set lo up && cp -r "$dir/packages" "$new/tmp/"
+}
+inside() { chroot "$new" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }
+
+# What there is but for what every installation changes: the books of dpkg and apt, logs, copies that useradd's kin make.
+# Of an overlay, what lies above.
+inventory() {
+	local at=$new
+	[ "$how" = clean ] || at=$dir/over/upper
+	(cd "$at" && find . -xdev \( -path ./var/lib/dpkg -o -path ./var/lib/apt -o -path ./var/cache -o -path ./var/log -o -path ./tmp \
+		-o -path ./run -o -path ./proc -o -path ./dev -o -path ./sys \) -prune -o ! -type d ! -path './etc/*-' ! -name .pwd.lock \
+		! -path './etc/*shadow' ! -path './etc/sub[ug]id' ! -path ./etc/passwd ! -path ./etc/group -print | sort)
+	grep -hv '^systemd-' "$new"/etc/passwd "$new"/etc/group # those of packages that ours needs stay
+}
+
+# ---- what is done in there
+
+install_packages() {
+	local names=(/tmp/packages/gmd_*.deb /tmp/packages/gmd-tools_*.deb)
+	[ "$how" != clean ] || { inside sh -c "apt-get install -y -q --no-install-recommends ${names[*]}"; return; }
+	inside sh -c "dpkg --no-triggers -i ${names[*]}"
+}
+purge_packages() {
+	inside dpkg --no-triggers --purge gmd-tools gmd || return
+	[ "$how" != clean ] || inside apt-get autoremove -y -q --purge
+}
+complete() { # every file of ours has a place in a package: programs, pages, units
+	local file
+	for file in gmd gmctl gmload gmas; do [ -x "$new/usr/bin/$file" ] || return; done
+	for file in man8/gmd.8 man5/gmd.conf.5 man1/gmctl.1 man1/gmload.1 man1/gmas.1; do [ -s "$new/usr/share/man/$file.gz" ] || return; done
+	[ -s "$new/etc/gmd/gmd.conf" ] && [ -s "$new/usr/lib/systemd/system/gmd.service" ]
+}
+owned() { [ "$(inside stat -c '%U %a' /etc/gmd/store.key /var/lib/gmd | paste -sd ' ')" = 'gmd 600 gmd 700' ]; }
+of_unit() { sed -n "s/^$1=//p" "$new/usr/lib/systemd/system/gmd.service"; }
+as_unit() { # shellcheck disable=SC2046,SC2086 # words
+	inside setpriv --reuid gmd --regid gmd --groups gmd-operators --inh-caps=-all --bounding-set=-all --no-new-privs $1
+}
+start_as_unit() {
+	inside install -d -o gmd -g gmd -m 755 /run/gmd && as_unit "$(of_unit ExecStartPre)" || return
+	as_unit "$(of_unit ExecStart)" >"$dir/gmd.log" 2>&1 &
+	gmd_pid=$!
+	until_true 20 inside gmctl status
+}
+first_member() {
+	inside gmas keygen --alg AES-CCM-16-64-128 --iss as.example --aud coap://gm.example.org -o /tmp/as.json &&
+		inside gmctl as add demo --key /tmp/as.json && inside gmctl group create g1 &&
+		inside gmload --server 127.0.0.1:5683 --as /tmp/as.json 'join 1 --groups g1' &&
+		inside gmctl member list g1
+}
+stop_as_unit() { inside sh -c 'kill $(pidof gmd)' && wait "$gmd_pid"; }
+nothing_left() { inventory >"$dir/after" && diff "$dir/before" "$dir/after"; }
+again() { install_packages && inside test -e /var/lib/gmd/data.mdb; }
+removed_not_purged() { inside dpkg --no-triggers --remove gmd && inside test -s /etc/gmd/store.key && inside test -s /var/lib/gmd/data.mdb; }
+
+in_namespace() {
+	new=$dir/new
+	mkdir "$new"
+	if [ "$how" = clean ]; then
+		must 'it is mounted' clean_root
+	elif ! overlay_root >"$dir/check.log" 2>&1; then
+		skip "installing: no overlay over this machine's root"
+		return
+	fi
+	must 'what the kernel gives' kernel_files
+	inventory >"$dir/before"
+	must 'gmd and gmd-tools are installed' install_packages
+	check 'all their files are there' complete
+	check "the store and its key are gmd's alone" owned
+	if check 'gmd starts as the unit starts it' start_as_unit; then
+		check 'a first member joins' first_member
+		check 'gmd stops in order' stop_as_unit
+	fi
+	check 'removed, they leave the store and its key' removed_not_purged
+	check 'installed again, the store is as it was' again
+	check 'purged' purge_packages
+	check 'nothing is left' nothing_left
+}
+
+how=${1:-overlay}
+if [ -n "${GM_PACKAGE_DIR:-}" ]; then # the part in namespaces
+	dir=$GM_PACKAGE_DIR
+	mount --make-rprivate /
+	in_namespace
+	tally
+	[ "$failed" = 0 ]
+	exit
+fi
+begin
+say "Debian packages, in $([ "$how" = clean ] && echo 'a new Debian' || echo "this machine's root, below an overlay")"
+programs_all
+must 'cpack makes the packages' make_packages
+say "      $(cd "$dir/packages" && ls ./*.deb | sed 's|./||' | paste -sd ' ')"
+if [ "$(id -u)" != 0 ] || ! unshare --mount --net true 2>/dev/null; then
+	skip 'installing: needs root and namespaces'
+else
+	[ "$how" != clean ] || must 'debootstrap makes a Debian' make_debian
+	GM_PACKAGE_DIR=$dir unshare --mount --net --pid --fork --kill-child "$self" "$how" | tee "$dir/in.log"
+	read -r p _ f _ s _ <<<"$(tail -n 1 "$dir/in.log" | tr -d ,)"
+	passed=$((passed + ${p:-0})) failed=$((failed + ${f:-1})) skipped=$((skipped + ${s:-0}))
+fi
+tally
+[ "$failed" = 0 ]
