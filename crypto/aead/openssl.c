@@ -178,6 +178,8 @@ bool gm_aead_seal(int alg, const uint8_t *key, const uint8_t *nonce, const uint8
 	bool good = fits(row, aad_len, text_len) && gm_evp_seal(row, key, nonce, aad, aad_len, text, text_len);
 
 	gm_evp_forget();
+	if (!good)
+		gm_wipe(text, text_len);
 	return good;
 }
 

@@ -21,9 +21,12 @@ static uint64_t seal(const struct gm_ccm_job *jobs, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		const struct gm_ccm_job *j = &jobs[i];
 
-		if (gm_ccm_fits(j) &&
-		    gm_evp_seal(gm_aead_row(alg_of(j)), j->key, j->nonce, j->aad, j->aad_len, j->text, j->text_len))
+		if (!gm_ccm_fits(j))
+			continue;
+		if (gm_evp_seal(gm_aead_row(alg_of(j)), j->key, j->nonce, j->aad, j->aad_len, j->text, j->text_len))
 			good |= UINT64_C(1) << i;
+		else
+			gm_wipe(j->text, j->text_len);
 	}
 	gm_evp_forget();
 	return good;

@@ -123,7 +123,8 @@ static enum gm_err seal(struct link *l, struct flight *f, struct gm_bytes plain,
 	memcpy(request.piv, outer.option.piv, sizeof request.piv);
 	GM_TRY(gm_oscore_wrap(&l->keys, &outer, &request, &l->keys.sid, outer.option.piv, outer.option.piv_n, plain, &out,
 	                      &scratch, &job));
-	gm_aead_seal_many(&job, 1);
+	if (!gm_aead_seal_many(&job, 1))
+		return GM_E_NO_MEMORY;
 	f->datagram = gm_blob_copy(pkt, gm_out_len(&out));
 	return f->datagram ? GM_E_OK : GM_E_NO_MEMORY;
 }

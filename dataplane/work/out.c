@@ -62,7 +62,19 @@ static void wipe_plains(struct box *b)
 	}
 }
 
-/* What could not be made stays behind: as if lost on the way. */
+/* As if lost on the way. */
+static void take_out(struct worker *w, unsigned at)
+{
+	struct box *b = &w->box;
+	struct gm_dgram lost = b->d[at];
+
+	b->n--;
+	memmove(&b->d[at], &b->d[at + 1], (b->n - at) * sizeof *b->d);
+	memmove(&b->of[at], &b->of[at + 1], (b->n - at) * sizeof *b->of);
+	w->ops->tx_put(w->port, &lost, 1);
+}
+
+/* What could not be made stays behind. */
 static void seal_posts(struct worker *w)
 {
 	struct box *b = &w->box;
@@ -71,16 +83,31 @@ static void seal_posts(struct worker *w)
 	for (unsigned i = b->posts_n; i-- > 0;) {
 		unsigned at = b->post_at[i];
 		b->d[at].len = (uint16_t)b->post[i].len;
-		if (made >> i & 1)
-			continue;
-		struct gm_dgram lost = b->d[at];
-		b->n--;
-		memmove(&b->d[at], &b->d[at + 1], (b->n - at) * sizeof *b->d);
-		memmove(&b->of[at], &b->of[at + 1], (b->n - at) * sizeof *b->of);
-		w->ops->tx_put(w->port, &lost, 1);
+		if (!(made >> i & 1))
+			take_out(w, at);
 	}
 	b->posts_n = 0;
 	wipe_plains(b);
+}
+
+/* Jobs stand in the order of their datagrams. What libcrypto had no memory to seal is still in the clear: it must not leave. */
+static void seal_jobs(struct worker *w)
+{
+	struct box *b = &w->box;
+	uint64_t sealed = gm_aead_seal_many(b->job, b->jobs_n);
+	unsigned job = 0;
+
+	for (unsigned i = 0; i < b->n; i++)
+		if (b->of[i].job && sealed >> job++ & 1)
+			keep_copies(w, i);
+	for (unsigned i = b->n; i-- > 0;) {
+		if (!b->of[i].job)
+			continue;
+		b->of[i].job = b->of[i].save = false;
+		if (!(sealed >> --job & 1))
+			take_out(w, i);
+	}
+	b->jobs_n = 0;
 }
 
 void gm_box_flush(struct worker *w)
@@ -93,15 +120,8 @@ void gm_box_flush(struct worker *w)
 		gm_work_hist(w->stats.hist_seal, b->jobs_n + b->posts_n);
 	if (b->posts_n)
 		seal_posts(w);
-	if (b->jobs_n) {
-		gm_aead_seal_many(b->job, b->jobs_n);
-		for (unsigned i = 0; i < b->n; i++)
-			if (b->of[i].job)
-				keep_copies(w, i);
-		b->jobs_n = 0;
-		for (unsigned i = 0; i < b->n; i++)
-			b->of[i].job = b->of[i].save = false;
-	}
+	if (b->jobs_n)
+		seal_jobs(w);
 	unsigned sent = w->ops->tx_burst(w->port, b->d, b->n);
 	if (sent)
 		gm_work_hist(w->stats.hist_tx, sent);

@@ -92,7 +92,8 @@ static void seal(struct as_server *s, const struct reply *q, struct gm_bytes pla
 	}
 	if (gm_oscore_wrap(q->keys, &outer, &q->request, id, piv, piv_n, plain, &out, &scratch, &job) != GM_E_OK)
 		abort();
-	gm_aead_seal_many(&job, 1);
+	if (!gm_aead_seal_many(&job, 1))
+		abort();
 	if (!q->notification)
 		keep(s, q->to->mid, pkt, gm_out_len(&out));
 	as_server_send(s, pkt, gm_out_len(&out));
@@ -332,7 +333,8 @@ void as_server_ask(struct as_server *s)
 	if (gm_oscore_wrap(&s->keys, &outer, &request, &s->keys.sid, request.piv, request.piv_n, bytes(plain, sizeof plain), &out,
 	                   &scratch, &job) != GM_E_OK)
 		abort();
-	gm_aead_seal_many(&job, 1);
+	if (!gm_aead_seal_many(&job, 1))
+		abort();
 	as_server_send(s, pkt, gm_out_len(&out));
 }
 

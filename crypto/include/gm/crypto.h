@@ -219,8 +219,8 @@ struct gm_ccm_job {
 /* Lengths may differ within a call; it is fastest where they are alike. No text overlaps anything else of the batch.
  * Every variant answers alike, byte by byte, in time that depends on lengths alone until the answer is known.
  *
- * Seal up to GM_BATCH_MAX messages in place; text must have room for the tag. Cannot fail on valid sizes:
- * text_len < 65,536, aad_len < 65,280. A job outside them leaves its bit unset and its text untouched. */
+ * Seal up to GM_BATCH_MAX messages in place; text must have room for the tag. Send nothing whose bit is unset: libcrypto had no memory, and
+ * the text is zeroed; or not text_len < 65,536, aad_len < 65,280, and it is untouched. */
 uint64_t gm_ccm_seal(const struct gm_ccm_job *jobs, unsigned n);
 
 /* Open up to GM_BATCH_MAX messages in place: bit i is set where the tag of jobs[i] is good.
@@ -236,7 +236,7 @@ struct gm_aead_info {
 /* NULL: no such algorithm here */
 const struct gm_aead_info *gm_aead_info(int alg);
 
-/* text holds text_len bytes of plaintext and room for the tag behind them. false: bad algorithm or sizes */
+/* text holds text_len bytes of plaintext and room for the tag behind them. false: bad algorithm or sizes, no memory; text is zeroed */
 bool gm_aead_seal(int alg, const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
                   uint8_t *text, size_t text_len);
 /* text holds text_len bytes of plaintext-to-be followed by the tag. false: the tag is bad; text is zeroed */
