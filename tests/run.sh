@@ -107,6 +107,7 @@ if [ -n "${fast:-}" ]; then
 	stage 'kinds of groups' tally tests/kinds.sh
 	stage 'quickstart' tally deploy/quickstart.sh "${MEMBERS:-300}"
 	stage 'quickstart, plain sockets' tally env PORT=mmsg deploy/quickstart.sh 100
+	stage 'ports without rights' tally tests/ports.sh
 	stage 'dpdk' tally tests/dpdk.sh "${DPDK_MEMBERS:-30}"
 	stage 'benches' tally tests/bench.sh
 	stage 'simulation' tally build/fast/sim --seeds 1-200
