@@ -286,6 +286,8 @@ static bool open_network(struct gmd *d)
 		return failed("network", why);
 	memcpy(dp.listen, d->config.listen, sizeof(dp.listen));
 	enum gm_err err = gm_dp_start(&d->turns.dp, &dp);
+	if (err == GM_E_OK && gm_port_how(dp.port)[0])
+		gm_log(GM_LOG_INFO, "network.queues %s", gm_port_how(dp.port));
 	d->turns.stats.network_ms = lap(d);
 	return err == GM_E_OK ? true : failed("network", network_why(d, dp.port, err, errno));
 }

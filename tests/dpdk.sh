@@ -216,6 +216,9 @@ by_kernel_at_first() {
 can_manage() { ip -n "$near" neigh add 10.77.0.99 dev va managed; } 2>/dev/null
 managed() { ip -n "$near" neigh show "$1" | grep -w managed; }
 
+# spread TEXT: what the last start said of how datagrams come to the workers
+spread() { grep network.queues "$dir/gmd.log" | tail -n 1 | grep -E -- "$1"; }
+
 no_unreachables() {
 	[ "$(here awk '/^Icmp:/ && !at { for (i = 1; i <= NF; i++) if ($i == "OutDestUnreachs") at = i; next }
 	               /^Icmp:/ { print $at }' /proc/net/snmp)" = 0 ]
@@ -324,17 +327,20 @@ check 'IPv4: joined, rekeyed twice; a known next hop is sent to without the kern
 check 'IPv4: before it was known the kernel helped' by_kernel_at_first
 check 'IPv6: joined, rekeyed, killed with -9 and started again, rekeyed' serves 6 restart
 check 'the kernel called nothing unreachable' no_unreachables
+check 'another UDP port is the kernel'\''s' other_port_is_the_kernels
 check 'fragments and lengths that lie are counted' strange_is_counted
 ends
 
 say 'net_af_packet, two queue pairs for two workers'
 runs 'starts' 2 "$packet,qpairs=2"
+check 'the driver takes no rules, says so, and spreads by itself' spread 'way=driver queues=2 workers=2 rte_flow="'
 check 'joined, rekeyed' serves 4
 check 'both workers received' both_work
 ends
 
 say 'net_af_packet, two workers at one queue pair'
 runs 'starts' 2 "$packet"
+check 'one worker deals out, and says so' spread 'way=software queues=1 workers=2$'
 check 'joined, rekeyed, killed with -9 and started again, rekeyed' serves 4 restart
 check 'both workers received' both_work
 ends
@@ -350,6 +356,15 @@ check 'IPv4: joined, rekeyed while pinged; killed with -9 and started again, rek
 check 'IPv6: the same' serves 6 card_again
 check 'another UDP port is the kernel'\''s' other_port_is_the_kernels
 check 'fragments come put together by the kernel' whole_again_by_kernel
+ends
+
+say 'The same, two queues for two workers'
+runs 'starts' 2 '--vdev net_tap0,iface=card --vdev net_tap1,iface=gm0' gm0
+check 'the far end of the wire' card
+check 'by rules of the driver where the kernel can have them' spread 'way=(rte_flow|rss|driver) queues=2 workers=2'
+check 'joined, rekeyed while pinged' serves 4
+check 'both workers received' both_work
+check 'another UDP port is the kernel'\''s' other_port_is_the_kernels
 ends
 
 why=$(no_xdp)
@@ -381,6 +396,7 @@ else
 	check 'joined, rekeyed; no program outlives kill -9; started again, rekeyed' serves 4 goes_with_the_process
 	check 'both workers received' both_work
 	check 'none of it by the kernel' is port_rx_kernel 0
+	check 'by our program, and said' spread 'way=xdp queues=2 workers=2$'
 	ends
 	say 'net_af_xdp, two workers at one of two queues'
 	runs 'starts' 2 "$xdp"

@@ -64,6 +64,11 @@ const struct gm_port_ops *gm_port_dpdk_load(char why[static GM_PORT_WHY])
 	return NULL;
 }
 
+const char *gm_port_how(const struct gm_port_ops *port)
+{
+	return port->how ? port->how() : "";
+}
+
 const char *gm_port_why(const struct gm_port_ops *port)
 {
 	return port->why ? port->why() : "";

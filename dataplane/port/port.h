@@ -49,6 +49,8 @@ struct gm_port_ops {
 	enum gm_err (*check)(const struct gm_port_config *config);
 	/* In words, why check or open failed last; empty, or NULL here: errno says it all. */
 	const char *(*why)(void);
+	/* As key=value, who spreads datagrams over the workers; once all are open. NULL: the kernel does. */
+	const char *(*how)(void);
 	/* From the thread that will use it. IO: an address cannot be bound; errno says why. */
 	enum gm_err (*open)(struct gm_port **port, const struct gm_port_config *config);
 	/* Lend up to n empty send buffers; returns how many. The caller fills data, len, peer, local. */

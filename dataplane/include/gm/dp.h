@@ -501,6 +501,8 @@ struct gm_dpdk_config {                        /* port_arg of the port that DPDK
 const struct gm_port_ops *gm_port_dpdk_load(char why[static GM_PORT_WHY]);
 /* In words, why gm_dp_start failed with IO; empty: errno says it all. */
 const char *gm_port_why(const struct gm_port_ops *port);
+/* As key=value, who spreads datagrams over the workers, once gm_dp_start was OK; empty: the kernel. */
+const char *gm_port_how(const struct gm_port_ops *port);
 
 /* Start the workers; returns when all ports are open. They serve after GM_EFF_READY.
  * IO: errno says why, EADDRINUSE where another process has an address; NO_MEMORY. */

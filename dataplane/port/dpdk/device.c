@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "port/dpdk/eal.h"
+#include "port/dpdk/flow.h"
 #include "port/frame.h"
 
 #define BUFS 1024u
@@ -30,13 +31,14 @@
 
 struct card { /* a DPDK port while the device is made */
 	uint16_t id, queues, first_queue;
-	bool steered, ours, started; /* ours: to be closed, which takes away what program it finds */
+	bool steered, ours, started, rss; /* ours: to be closed, which takes away what program it finds */
 	struct rte_eth_dev_info info;
 	const char *args;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct gm_device *shared;
+static char how[GM_PORT_WHY + 64]; /* datagrams come to the workers */
 static struct card cards[RTE_MAX_ETHPORTS];
 static unsigned cards_n, users;
 
@@ -198,7 +200,8 @@ static bool start_card(struct gm_device *d, struct card *c)
 	                            .txmode = {.offloads = d->offload && c->id != d->kernel ? TX_SUMS : 0}};
 	int r;
 
-	if (c->queues > 1 && c->info.flow_type_rss_offloads & RSS) {
+	c->rss = c->queues > 1 && c->info.flow_type_rss_offloads & RSS;
+	if (c->rss) {
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf = c->info.flow_type_rss_offloads & RSS;
 	}
@@ -211,6 +214,29 @@ static bool start_card(struct gm_device *d, struct card *c)
 	r = rte_eth_dev_start(c->id);
 	c->started = r == 0;
 	return r == 0 || gm_eal_failed("the DPDK port does not start: %s", rte_strerror(-r));
+}
+
+/* Who spreads datagrams over the workers: rules of the card's, its receive-side scaling, the driver, or the worker with the queue. */
+static void spread(const struct gm_device *d, const struct gm_port_config *config)
+{
+	const struct card *c = &cards[0];
+	char why[GM_PORT_WHY] = "";
+
+	if (d->lanes_n == 1)
+		return;
+	if (d->steer)
+		snprintf(how, sizeof(how), "way=xdp queues=%u workers=%u", d->pairs_n, d->lanes_n);
+	else if (c->queues > 1 && gm_flow_steer(c->id, c->queues, c->info.flow_type_rss_offloads & RSS, config->listen,
+	                                        config->listen_n, why))
+		snprintf(how, sizeof(how), "way=rte_flow queues=%u workers=%u", d->pairs_n, d->lanes_n);
+	else
+		snprintf(how, sizeof(how), "way=%s queues=%u workers=%u%s%s%s", d->pairs_n == 1 ? "software" : c->rss ? "rss" : "driver",
+		         d->pairs_n, d->lanes_n, why[0] ? " rte_flow=\"" : "", why, why[0] ? "\"" : "");
+}
+
+const char *gm_lane_how(void)
+{
+	return how;
 }
 
 /* The kernel's way to the card has the card's address. */
@@ -345,6 +371,7 @@ static bool make_device(const struct gm_port_config *config)
 	*d = (struct gm_device){.kernel = -1, .lanes_n = config->workers ? config->workers : 1};
 	if (gm_eal_start(dpdk->args) && find_cards(d, dpdk) && share_out(d) && make_pool(d, config) && make_lanes(d) &&
 	    start_cards(d)) {
+		spread(d, config);
 		find_descriptors(d);
 		shared = d;
 		return true;

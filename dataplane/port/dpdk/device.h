@@ -46,6 +46,7 @@ struct gm_lane {
 /* The first of a process makes the device. NULL: gm_eal_why tells. */
 struct gm_lane *gm_lane_open(const struct gm_port_config *config);
 void gm_lane_close(struct gm_lane *lane);
+const char *gm_lane_how(void); /* what spreads datagrams over the lanes, as key=value; once one is open */
 
 /* Never more than GM_LANE_BURST. */
 unsigned gm_lane_rx(struct gm_lane *lane, struct rte_mbuf **m, unsigned n);

@@ -585,6 +585,7 @@ const struct gm_port_ops gm_port_dpdk = {
     .name = "dpdk",
     .check = gm_udp_check,
     .why = gm_eal_why,
+    .how = gm_lane_how,
     .open = dpdk_open,
     .tx_get = dpdk_tx_get,
     .tx_burst = dpdk_tx_burst,
