@@ -277,6 +277,7 @@ static bool open_network(struct gmd *d)
 		.prefixes_n = d->config.prefixes_n,
 		.ack_timeout_ms = d->config.ack_timeout_ms,
 		.retransmit_max = d->config.retransmit_max,
+		.stranger_rate = d->config.stranger_rate,
 		.no_lease = d->config.test_no_lease,
 		.wake_core = wake,
 		.wake_arg = d,

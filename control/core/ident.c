@@ -197,7 +197,7 @@ static void set_text(struct gm_core *c, struct gm_assoc *a, const struct gm_ctx_
 	gm_out_bytes(&o, cti.p, cti.n);
 	a->text = text;
 	a->scope_n = (uint32_t)scope.n;
-	a->cti_n = (uint32_t)cti.n;
+	a->cti_n = (uint16_t)cti.n; /* of a datagram, or of an answer of CLAIMS_MAX bytes at most */
 }
 
 void gm_assoc_ctx(const struct gm_core *c, const struct gm_assoc *a, struct gm_ctx_save *save)

@@ -81,7 +81,9 @@ struct gm_assoc { /* a context and its token */
 	uint32_t self, ident;
 	int64_t exp, exi;
 	uint32_t text;           /* in gm_core.texts: keys and IV, local address, scope, cti */
-	uint32_t scope_n, cti_n;
+	uint32_t scope_n;
+	uint32_t post; /* its token was taken as the so manieth since the start; 0: before */
+	uint16_t cti_n;
 	bool closing;
 	uint8_t hash[GM_TOKEN_HASH];
 };
@@ -265,6 +267,7 @@ struct gm_core {
 	struct gm_asks *asks;
 	uint32_t watch_serial; /* of asks about lists of revoked tokens */
 	uint64_t revoked_serial; /* age that the next hash gets */
+	uint32_t posts;    /* tokens taken since the start; stays at its end */
 	int64_t forgotten; /* tokens that ended so early have, whatever the clock says: what kept them out is forgotten */
 	struct gm_group **groups;
 	uint32_t groups_n, groups_cap; /* places; a deleted group leaves a hole that is used again */

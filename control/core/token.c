@@ -443,6 +443,8 @@ static void accept(struct gm_turn *t, const struct gm_ev_token *ev, const struct
 	struct gm_eff_token *e = gm_effects_add(t->txn->effects, w, GM_EFF_TOKEN, sizeof(*e));
 	e->xid = ev->xid;
 	e->err = GM_E_OK;
+	t->core->posts += t->core->posts < UINT32_MAX;
+	e->post = t->core->posts;
 	e->exp = v->exp;
 	e->challenge = needs_challenge(gm_rec_bytes(ev, ev->scope));
 	e->infos_n = (uint8_t)n;
@@ -537,6 +539,10 @@ enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, 
 	if (!gm_as_find(c, confirm->as_id) || osc_id.n > GM_OSC_ID_MAX || gm_scope_check(scope) != GM_E_OK ||
 	    gm_revoked_of(c, confirm->as_id, confirm->hash, found) || gm_ident_revoked(c, confirm->as_id, osc_id))
 		return GM_E_UNAUTHORIZED;
+	const struct gm_ident *known = gm_ident_find(c, confirm->as_id, osc_id);
+	const struct gm_assoc *now = known ? gm_assoc_at(c, known->assoc) : NULL;
+	if (now && confirm->post < now->post)
+		return GM_E_UNAUTHORIZED; /* of a token posted earlier than the one that is in use */
 	if (c->assocs.used >= c->config.contexts_max)
 		return GM_E_FULL;
 	struct gm_assoc *gone = gm_assoc_in_place(c, confirm->save.id);
@@ -548,6 +554,7 @@ enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, 
 	a->ident = ident->self;
 	a->exp = confirm->exp;
 	a->exi = confirm->exi;
+	a->post = confirm->post;
 	gm_assoc_set_hash(c, a, confirm->hash);
 	ident->assoc = a->self;
 	gm_timer_set(&c->wall, &a->expiry, GM_TIMER_TOKEN, a->exp > 0 ? (uint64_t)a->exp : 0);

@@ -20,6 +20,7 @@
 	X(members_max,         1, 16777216,  262144)                                                                   \
 	X(groups_max,          1, 1000000,   10000)                                                                    \
 	X(changes_per_minute,  0, 6000,      60)                                                                       \
+	X(stranger_rate,       0, 1000000,   4096)                                                                     \
 	X(pace,                0, GM_PACE_MAX, 20000)                                                                        \
 	X(rekey_window_ms,     0, 3600000,   1000)                                                                     \
 	X(rekey_deadline_ms,   0, 3600000,   5000)                                                                     \

@@ -31,6 +31,7 @@ struct gm_config {
 	unsigned prefixes_n;
 	struct gm_pace_prefix prefixes[GM_PREFIXES_MAX]; /* those with a pace of their own below that */
 	uint32_t rekey_window_ms, rekey_deadline_ms;
+	uint32_t stranger_rate;
 	uint32_t ack_timeout_ms, retransmit_max;
 	enum gm_log_level log_level;
 	bool rekey_at_start;

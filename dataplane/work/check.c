@@ -332,6 +332,7 @@ static void on_plain(struct worker *w, struct opening *o)
 	struct xch x = xch_of(o);
 	bool authz = m->path_n == 1 && gm_bytes_is(m->path[0], "authz-info");
 
+	x.shown = gm_stranger_shown(w, &x.peer, m);
 	if (m->has_proxy)
 		plain_error(w, o, GM_E_PROXY);
 	else if (m->unknown_critical)
@@ -626,6 +627,7 @@ static void put_confirm(struct worker *w, struct gm_ev_request *ev, const struct
 	ev->flags |= GM_REQ_CONFIRM;
 	gm_ctx_fill_save(c, id, &ev->confirm.save);
 	ev->confirm.as_id = p->as_id;
+	ev->confirm.post = p->post;
 	ev->confirm.exp = p->exp;
 	ev->confirm.exi = p->exi;
 	memcpy(ev->confirm.hash, p->hash, sizeof ev->confirm.hash);
@@ -760,9 +762,12 @@ static bool accept(struct worker *w, struct ctx *c, const struct opening *o, con
 	} else {
 		gm_oscore_window_accept(&c->window, o->seq);
 	}
-	w->moved = !gm_addr_eq(&c->peer, &o->peer);
-	c->peer = o->peer;
-	c->local = o->local;
+	bool newest = o->seq == c->window.top; /* what was overtaken tells where the member was before */
+	w->moved = newest && !gm_addr_eq(&c->peer, &o->peer);
+	if (newest) {
+		c->peer = o->peer;
+		c->local = o->local;
+	}
 	gm_ctx_forget_answer(w, c);
 	c->has_last = o->outer.type == GM_COAP_CON;
 	c->last_mid = o->outer.mid;
@@ -778,7 +783,14 @@ static void take_request(struct worker *w, struct opening *o, const struct ctx *
                          struct blob *hold)
 {
 	unsigned queued = w->joins_n;
+	bool proves = m->code == GM_COAP_POST && (res == GM_RES_GROUP || res == GM_RES_NODE_CRED);
 
+	if (proves && !gm_stranger_may_prove(w, o->ctx)) {
+		struct xch x = xch_of(o);
+		take_blocks(&x, m);
+		gm_answer_err(w, gm_ctx_at(w, o->ctx), &x, GM_E_TOO_OFTEN);
+		return;
+	}
 	if (res == GM_RES_GROUP && m->code == GM_COAP_POST)
 		queue_join(w, o, c, m);
 	else if (res == GM_RES_NODE_CRED && m->code == GM_COAP_POST)
@@ -848,6 +860,8 @@ static void request_opened(struct worker *w, struct opening *o, struct gm_bytes 
 void gm_check_verified(struct worker *w, struct checked *k)
 {
 	w->moved = k->moved;
+	if (k->proof && !k->good)
+		gm_stranger_failed(w, k->o->ctx);
 	if (gm_ctx_at(w, k->o->ctx))
 		hand_up(w, k->o, &k->inner, k->res, k, k->good);
 	gm_blob_drop(&k->hold);

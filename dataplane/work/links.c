@@ -66,25 +66,13 @@ void gm_links_free(struct worker *w)
 		gm_blob_drop(&w->links[i].body);
 }
 
-/* Who sends this back has shown that it gets what is sent to its address. RFC 9175 §2.3 */
-static void echo_of(const struct worker *w, const struct gm_addr *peer, uint8_t echo[static 8])
-{
-	uint8_t who[sizeof peer->ip + 3];
-
-	memcpy(who, peer->ip, sizeof peer->ip);
-	memcpy(who + sizeof peer->ip, &peer->port, 2);
-	who[sizeof who - 1] = 'L'; /* nothing else that is made with this secret is so long */
-	uint64_t v = gm_siphash(w->boot, who, sizeof who);
-	memcpy(echo, &v, 8);
-}
-
 /* Largest block whose answer is within bounds. */
-static uint8_t bound(const struct xch *x, bool shown)
+static uint8_t bound(const struct xch *x)
 {
 	size_t room = AMPLIFY * (size_t)x->datagram_n;
 	uint8_t szx = PLAIN_SZX;
 
-	while (!shown && szx && PLAIN_AROUND + x->token_len + ((size_t)16 << szx) > room)
+	while (!x->shown && szx && PLAIN_AROUND + x->token_len + ((size_t)16 << szx) > room)
 		szx--;
 	return szx;
 }
@@ -114,14 +102,13 @@ void gm_links_plain(struct worker *w, const struct gm_coap *m, const struct xch 
 	struct plain a = {.code = GM_COAP(4, 5), .format = GM_CF_NONE};
 	bool acceptable = m->accept == GM_CF_NONE || m->accept == GM_CF_LINK;
 	const struct blob *links = m->code == GM_COAP_GET && acceptable ? links_for(w, m) : NULL;
-	uint8_t echo[8];
+	uint8_t echo[GM_ECHO];
 
-	echo_of(w, &x->peer, echo);
+	gm_stranger_echo(w, &x->peer, echo);
 	if (links) {
-		bool shown = m->has_echo && m->echo.n == sizeof echo && gm_equal(m->echo.p, echo, sizeof echo);
 		a = (struct plain){.code = GM_COAP(2, 5), .format = GM_CF_LINK, .payload = {links->bytes, links->n}};
-		put_block(&a, &block, m, bound(x, shown));
-		if (!shown && a.block2)
+		put_block(&a, &block, m, bound(x));
+		if (!x->shown && a.block2)
 			a.echo = (struct gm_bytes){echo, sizeof echo};
 	} else if (m->code == GM_COAP_GET) {
 		a.code = acceptable ? GM_COAP(5, 0) : GM_COAP(4, 6);

@@ -167,6 +167,7 @@ void gm_xch_done(struct worker *w, uint32_t xid)
 		c->xid = 0;
 	gm_wheel_del(&w->wheel, x->timer);
 	gm_blob_drop(&x->blob);
+	w->strangers.references -= x->reference;
 	gm_slab_put(&w->xchs, xid);
 }
 
@@ -188,28 +189,40 @@ static uint16_t any_mid(struct worker *w)
 	return (uint16_t)(w->index << MID_WORKER_SHIFT | (gm_worker_random(w) & ((1u << MID_WORKER_SHIFT) - 1)));
 }
 
+static void lay_out_plain(struct gm_out *out, const struct xch *x, const struct plain *a, uint8_t type, uint16_t mid)
+{
+	uint16_t last = 0;
+
+	gm_coap_put_head(out, type, a->code, mid, x->token, x->token_len);
+	if (a->format != GM_CF_NONE)
+		gm_coap_put_option_uint(out, &last, GM_OPT_CONTENT_FORMAT, (uint32_t)a->format);
+	if (a->max_age_0 || a->max_age)
+		gm_coap_put_option_uint(out, &last, GM_OPT_MAX_AGE, a->max_age);
+	if (a->block2)
+		gm_coap_put_block(out, &last, GM_OPT_BLOCK2, *a->block2);
+	if (a->echo.n)
+		gm_coap_put_option(out, &last, GM_OPT_ECHO, a->echo.p, a->echo.n);
+	gm_coap_put_payload(out, a->payload.p, a->payload.n);
+}
+
 /* Who asked is not proven, so an answer leaves once for each request that comes: never ahead of it an empty ACK, which would
- * make it a confirmable message. Whoever misses it repeats the request and gets the same bytes again. RFC 7252 §5.2.1 */
+ * make it a confirmable message. Whoever misses it repeats the request and gets the same bytes again. RFC 7252 §5.2.1
+ * And an error says no more than there is room for in three times the request's bytes. */
 void gm_answer_plain(struct worker *w, const struct xch *x, const struct plain *a, struct blob **keep)
 {
 	struct gm_dgram *d = gm_box_add(w, &x->peer, &x->local);
-	uint16_t last = 0;
 
 	if (!d)
 		return;
 	uint8_t type = x->type == GM_COAP_CON ? GM_COAP_ACK : GM_COAP_NON;
 	uint16_t mid = type == GM_COAP_ACK ? x->mid : any_mid(w);
 	struct gm_out out = gm_out(d->data, d->cap);
-	gm_coap_put_head(&out, type, a->code, mid, x->token, x->token_len);
-	if (a->format != GM_CF_NONE)
-		gm_coap_put_option_uint(&out, &last, GM_OPT_CONTENT_FORMAT, (uint32_t)a->format);
-	if (a->max_age_0 || a->max_age)
-		gm_coap_put_option_uint(&out, &last, GM_OPT_MAX_AGE, a->max_age);
-	if (a->block2)
-		gm_coap_put_block(&out, &last, GM_OPT_BLOCK2, *a->block2);
-	if (a->echo.n)
-		gm_coap_put_option(&out, &last, GM_OPT_ECHO, a->echo.p, a->echo.n);
-	gm_coap_put_payload(&out, a->payload.p, a->payload.n);
+	lay_out_plain(&out, x, a, type, mid);
+	if (!x->shown && a->code >> 5 != 2 && gm_out_len(&out) > AMPLIFY * (size_t)x->datagram_n) {
+		struct plain bare = {.code = a->code, .format = GM_CF_NONE, .max_age_0 = a->max_age_0, .max_age = a->max_age, .echo = a->echo};
+		out = gm_out(d->data, d->cap);
+		lay_out_plain(&out, x, &bare, type, mid);
+	}
 	if (out.err) {
 		gm_box_drop_last(w);
 		return;

@@ -92,7 +92,7 @@ void gm_token_hints(struct worker *w, const struct xch *x)
 		gm_cnonce_make(nonce, as->cnonce_key, w->wall_s);
 	if (as)
 		gm_hints_encode(&out, as->uri, as->aud, (struct gm_bytes){as->cnonce ? nonce : NULL, sizeof nonce});
-	if (gm_out_len(&out) + HEAD_MAX > AMPLIFY * x->datagram_n) {
+	if (!x->shown && gm_out_len(&out) + HEAD_MAX > AMPLIFY * x->datagram_n) {
 		out = gm_out(body, sizeof body);
 		as = NULL;
 	}
@@ -325,12 +325,14 @@ static enum gm_err begin(struct worker *w, struct repeat *place, const struct xc
 {
 	struct xch own = *x;
 
+	own.reference = p->reference;
 	own.blob = keep(p->as_id, (struct gm_bytes){p->reference ? NULL : w->big, p->n}, &p->request, &p->cwt, p->hash);
 	uint32_t xid = own.blob ? gm_xch_put(w, &own) : 0;
 	if (!xid) {
 		gm_blob_drop(&own.blob);
 		return GM_E_BUSY;
 	}
+	w->strangers.references += own.reference;
 	if (!hand_up(w, xid, x, p)) {
 		gm_xch_done(w, xid);
 		return GM_E_BUSY;
@@ -353,6 +355,8 @@ static void check(struct worker *w, const struct xch *x, int32_t format, struct 
 	enum gm_err err = r ? read_token(w, format, payload, &p, under, good) : GM_E_BUSY;
 	if (err == GM_E_OK && p.reference && !request_fits(&p.request))
 		err = GM_E_TOKEN_PARSE;
+	if (err == GM_E_OK && p.reference && !gm_stranger_may_ask(w, x))
+		return;
 	if (err == GM_E_OK)
 		err = begin(w, r, x, &p);
 	if (r)
@@ -407,8 +411,11 @@ static bool wait_for_signature(struct worker *w, const struct gm_coap *msg, cons
 void gm_token_check(struct worker *w, const struct gm_coap *msg, const struct xch *x)
 {
 	const struct repeat *r = repeat_of(w, x);
+	bool again = r && is_repeat(w, r, x);
 
-	if ((r && is_repeat(w, r, x)) || !wait_for_signature(w, msg, x))
+	if (!again && !gm_stranger_may_post(w, msg, x))
+		return;
+	if (again || !wait_for_signature(w, msg, x))
 		check(w, x, msg->content_format, msg->payload, NULL, false);
 }
 
@@ -498,7 +505,8 @@ static struct gm_bytes encode_response(struct worker *w, const struct xch *x, st
 {
 	struct gm_token_response bare = *response;
 	struct gm_out out = gm_out(w->plain, sizeof w->plain);
-	size_t room = AMPLIFY * (size_t)x->datagram_n < sizeof w->plain ? AMPLIFY * (size_t)x->datagram_n : sizeof w->plain;
+	bool whole = x->shown || AMPLIFY * (size_t)x->datagram_n >= sizeof w->plain;
+	size_t room = whole ? sizeof w->plain : AMPLIFY * (size_t)x->datagram_n;
 
 	bare.infos = (struct gm_bytes){0};
 	bare.infos_n = 0;
@@ -519,6 +527,7 @@ static void accepted(struct worker *w, const struct xch *x, const struct making 
 	c->local = x->local;
 	memcpy(c->n_s, e->n_s, sizeof c->n_s);
 	p->exp = e->exp;
+	p->post = e->post;
 	gm_ctx_extra(w, c)->pending = gm_blob_ref(x->blob);
 	gm_ctx_pend(w, c, m->ctx, PENDING_MS);
 	struct gm_token_response response = {

@@ -17,6 +17,7 @@
 #include "wire/oscore_many.h"
 #include "wire/proof.h"
 #include "work/domain.h"
+#include "work/stranger.h"
 #include "work/wheel.h"
 
 #define BURST GM_PORT_BURST
@@ -93,7 +94,7 @@ struct extra { /* of a context, while there is something in it; secret */
 };
 
 struct pending { /* head of ctx.pending and xch.blob; the claims and texts follow */
-	uint32_t as_id;
+	uint32_t as_id, post;
 	int64_t exp, exi;
 	uint8_t hash[GM_TOKEN_HASH];
 	struct gm_slice claims, nonce1, id1, cti, scope, osc_id; /* relative to this struct */
@@ -176,6 +177,7 @@ struct xch { /* a request on its way through core */
 	uint8_t type, token_len, token[8];
 	uint16_t datagram_n; /* bytes of the request */
 	bool live, protected_, acked, observe, has_block1, has_block2;
+	bool shown, reference; /* of a token POST: its sender has shown its address; somebody has to be asked about it */
 	struct gm_coap_block block1, block2;
 };
 
@@ -346,6 +348,7 @@ struct worker {
 	uint32_t *out_hash; /* (peer, mid) -> out */
 	uint32_t out_hash_mask;
 	struct repeat *repeats;
+	struct strangers strangers;
 	struct { uint64_t etag; struct blob *body; } snapshots[SNAPSHOTS]; /* long bodies that several contexts fetch */
 	size_t bodies;
 	struct links { uint64_t key; uint32_t names_moved; struct blob *body; } links[2]; /* /.well-known/core */

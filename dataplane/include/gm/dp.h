@@ -118,7 +118,7 @@ struct gm_ctx_save { /* secret: what a context needs to go on after a restart */
 
 struct gm_ev_confirm { /* present in a REQUEST while the context is pending */
 	struct gm_ctx_save save;
-	uint32_t as_id;
+	uint32_t as_id, post;
 	int64_t exp; /* epoch seconds at which the token ends; from exi: counted from its first reception */
 	int64_t exi;
 	uint8_t hash[GM_TOKEN_HASH];
@@ -251,7 +251,8 @@ struct gm_eff_token {
 	uint8_t nonce2[8], n_s[8];
 	struct gm_slice infos; /* raw CBOR pairs */
 	/* of a token that was introspected: the answer, which takes the place of a CWT's claims, and whose it is */
-	uint32_t as_id, zero2;
+	uint32_t as_id;
+	uint32_t post; /* how many tokens were taken before: tells which of two was posted later */
 	struct gm_slice claims;
 };
 
@@ -441,6 +442,9 @@ struct gm_eff_ask { /* to the worker as_id % workers; one GM_EV_ANSWERED comes o
 struct gm_worker_stats { /* written by the worker, read by any thread */
 	_Atomic uint64_t rx, tx, rx_bad, rx_stranger, rx_replay, rx_undecryptable, rx_repeat, rx_hop, hop_drop, up_full;
 	_Atomic uint64_t sigs_batched; /* of the signatures verified, those that were as one equation */
+	/* Posts of tokens: that got an Echo challenge instead, that came with one, that have to come later; Joins whose proof is
+	 * not looked at, as too many of the client failed lately. */
+	_Atomic uint64_t stranger_challenged, stranger_shown, stranger_limited, proofs_limited;
 	_Atomic uint64_t token_ok, token_bad, requests, replies, reads_local, joins, echo_sent, pending_expired, no_exchange;
 	_Atomic uint64_t rekey_sent, rekey_confirmed, rekey_retransmitted, rekey_late, notices, notices_told;
 	_Atomic uint64_t asks, asks_failed, link_contexts, link_sent, link_retransmitted; /* to authorization servers */
@@ -482,6 +486,7 @@ struct gm_dp_config {
 	unsigned pace;         /* rekeying messages a second over all workers, retransmissions included; 0: no limit; at first */
 	const struct gm_pace_prefix *prefixes; /* those with a pace of their own below that; read by gm_dp_start alone */
 	unsigned prefixes_n;
+	unsigned stranger_rate; /* tokens posted from a network (/24, /64) in a second, beyond which an Echo is asked for; 0: no limit */
 	unsigned ack_timeout_ms, retransmit_max; /* RFC 7252 §4.8: 2,000 and 4 */
 	bool no_lease;         /* test builds only: sequence numbers start anew after a restart; shows that the nonce checker sees it */
 	void (*wake_core)(void *arg); /* called by workers when an event waits; any thread */
