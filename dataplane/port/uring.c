@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -113,7 +114,8 @@ static void arm(struct uring_port *u)
 	if (!u->wake_armed) {
 		struct io_uring_sqe *sqe = get_sqe(u);
 
-		io_uring_prep_poll_multishot(sqe, u->event, POLLIN);
+		io_uring_prep_poll_multishot(sqe, (int)u->udp_n, POLLIN); /* u->event, as registered */
+		sqe->flags |= IOSQE_FIXED_FILE;
 		name_sqe(sqe, WAKE, 0);
 		u->wake_armed = true;
 	}
@@ -184,7 +186,7 @@ static bool open_ring(struct uring_port *u)
 {
 	struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
 	                                          IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL |
-	                                          IORING_SETUP_CQSIZE,
+	                                          IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED,
 	                                 .cq_entries = completions_max(u)};
 	int r = io_uring_queue_init_params(SQ, &u->ring, &params);
 
@@ -227,16 +229,37 @@ static bool allocate(struct uring_port *u, const struct gm_port_config *config)
 	return u->rx && u->in && u->tx && gm_free_start(&u->tx_free, tx_n);
 }
 
-/* Sockets are known to the ring by their place: the kernel does not look for them anew with each send. */
-static bool register_sockets(struct uring_port *u)
+/* Sockets are known to the ring by their place: the kernel does not look for them anew with each send. Behind them the event. */
+static bool register_files(struct uring_port *u)
 {
-	int fds[GM_LISTEN_MAX];
+	int fds[GM_LISTEN_MAX + 1];
 
 	for (unsigned i = 0; i < u->udp_n; i++)
 		fds[i] = u->udp[i].fd;
-	int r = u->udp_n ? io_uring_register_files(&u->ring, fds, u->udp_n) : 0;
+	fds[u->udp_n] = u->event;
+	int r = io_uring_register_files(&u->ring, fds, u->udp_n + 1);
 	errno = -r;
 	return r == 0;
+}
+
+/* A filter of system calls does not see what goes by the ring. So the ring takes these alone, on the files that it has, and
+ * no others come in. It was made disabled, which is when that can be said. */
+static bool restrict_and_enable(struct uring_port *u)
+{
+	static const struct io_uring_restriction only[] = {
+	    {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_RECVMSG},
+	    {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_SENDMSG},
+	    {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_SEND},
+	    {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_POLL_ADD},
+	    {.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED, .sqe_flags = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT},
+	    {.opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED, .sqe_flags = IOSQE_FIXED_FILE},
+	    {.opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = IORING_REGISTER_SYNC_CANCEL},
+	    {.opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = IORING_UNREGISTER_FILES},
+	};
+	int fd = u->ring.ring_fd; /* Debian's liburing has no function for either */
+
+	return syscall(SYS_io_uring_register, fd, IORING_REGISTER_RESTRICTIONS, only, sizeof(only) / sizeof(only[0])) == 0 &&
+	       syscall(SYS_io_uring_register, fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) == 0;
 }
 
 /* Nothing of the kernel may look at our memory, or hold a socket's address, after this. */
@@ -283,7 +306,7 @@ static enum gm_err uring_open(struct gm_port **port, const struct gm_port_config
 	if (!allocate(u, config) || u->event < 0 || !open_ring(u) || !open_buffers(u) ||
 	    gm_udp_open_all(u->udp, &u->udp_n, config, config->rcvbuf ? config->rcvbuf : RCVBUF, &u->stats.rcvbuf) !=
 	        GM_E_OK ||
-	    !register_sockets(u)) {
+	    !register_files(u) || !restrict_and_enable(u)) {
 		int why = errno;
 
 		uring_close((struct gm_port *)u);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a ring of the port is good for, once it is open: receiving and sending on its own sockets, and nothing else. */
+#include <criterion/criterion.h>
+
+#include "port/uring.c"
+
+static struct uring_port *opened(void)
+{
+	struct gm_port_config config = {.listen_n = 1};
+	struct gm_port *port;
+
+	if (!gm_port_uring_permitted())
+		cr_skip("io_uring is not permitted: %s", strerror(errno));
+	gm_addr_parse(&config.listen[0], "127.0.0.1:0");
+	cr_assert_eq(gm_port_uring.open(&port, &config), GM_E_OK, "%s", strerror(errno));
+	return uring(port);
+}
+
+/* What the kernel says to one more operation. */
+static int result_of(struct uring_port *u, struct io_uring_sqe *sqe)
+{
+	struct io_uring_cqe *cqe;
+	int res = 1;
+
+	sqe->user_data = 4711;
+	cr_assert_gt(io_uring_submit_and_wait(&u->ring, 1), -1);
+	while (io_uring_peek_cqe(&u->ring, &cqe) == 0) {
+		if (cqe->user_data == 4711)
+			res = cqe->res;
+		io_uring_cqe_seen(&u->ring, cqe);
+	}
+	return res;
+}
+
+Test(uring_confined, ring_refuses_every_operation_but_its_own)
+{
+	struct uring_port *u = opened();
+	char byte;
+
+	for (unsigned op = 0; op < IORING_OP_LAST; op++) {
+		if (op == IORING_OP_RECVMSG || op == IORING_OP_SENDMSG || op == IORING_OP_SEND || op == IORING_OP_POLL_ADD)
+			continue;
+		struct io_uring_sqe *sqe = get_sqe(u);
+		io_uring_prep_rw((int)op, sqe, 0, &byte, 1, 0);
+		sqe->flags |= IOSQE_FIXED_FILE;
+		cr_expect_eq(result_of(u, sqe), -EACCES, "operation %u", op);
+	}
+	uring_close((struct gm_port *)u);
+}
+
+Test(uring_confined, ring_refuses_files_that_are_not_its_own)
+{
+	struct uring_port *u = opened();
+	struct io_uring_sqe *sqe = get_sqe(u);
+	int fd = u->udp[0].fd;
+
+	io_uring_prep_send(sqe, fd, "x", 1, 0);
+	cr_expect_eq(result_of(u, sqe), -EACCES, "by its number in the process");
+	cr_expect_eq(io_uring_register_files_update(&u->ring, 0, &fd, 1), -EACCES);
+	cr_expect_eq(io_uring_register_eventfd(&u->ring, u->event), -EACCES);
+	sqe = get_sqe(u);
+	io_uring_prep_send(sqe, (int)u->udp_n + 1, "x", 1, 0);
+	sqe->flags |= IOSQE_FIXED_FILE;
+	cr_expect_eq(result_of(u, sqe), -EBADF, "there is none behind the event");
+	uring_close((struct gm_port *)u);
+}
+
+Test(uring_confined, ring_carries_datagrams_all_the_same)
+{
+	struct uring_port *u = opened();
+	struct gm_port *port = (struct gm_port *)u;
+	struct gm_dgram d;
+	unsigned got = 0;
+
+	cr_assert_eq(uring_tx_get(port, &d, 1), 1);
+	memcpy(d.data, "hello", d.len = 5);
+	d.peer = d.local = uring_bound(port, 0);
+	cr_assert_eq(uring_tx_burst(port, &d, 1), 1);
+	for (unsigned i = 0; i < 100 && !got; i++) {
+		uring_wait(port, 100000000);
+		got = uring_rx_burst(port, &d, 1);
+	}
+	cr_assert_eq(got, 1);
+	cr_expect_eq(d.len, 5);
+	uring_rx_put(port, &d, 1);
+	uring_wake(port); /* the event is one of its files */
+	u->woken = false;
+	uring_wait(port, UINT64_C(5000000000));
+	cr_expect_not(u->woken, "it was, and was taken back");
+	cr_expect_eq(u->event_count, 1);
+	uring_close(port);
+}
