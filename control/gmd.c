@@ -149,9 +149,13 @@ static void wake(void *arg)
 		return; /* the counter is full: awake already */
 }
 
+static struct gmd *running; /* core logs decisions without saying whose they are; there is one daemon in a process */
+
 static void log_decision(const char *line)
 {
 	gm_log(GM_LOG_INFO, "%s", line);
+	if (running)
+		gm_ctl_server_tell(running->server, running->turns.wall_s, line);
 }
 
 static bool failed(const char *what, const char *why)
@@ -330,7 +334,9 @@ static void hand_down(struct gmd *d)
 static bool open_control(struct gmd *d)
 {
 	const struct gm_ctl_server_config config = {.path = d->config.control_socket,
-						    .group = d->config.control_group,
+						    .groups = {[GM_CTL_VIEWER] = d->config.control_viewers,
+						               [GM_CTL_OPERATOR] = d->config.control_operators,
+						               [GM_CTL_ADMIN] = d->config.control_group},
 						    .handle = gm_ctl_run,
 						    .arg = &d->env};
 	char why[256] = "";
@@ -413,6 +419,7 @@ static void stop(struct gmd *d)
 	if (d->turns.dp)
 		gm_dp_stop(d->turns.dp);
 	gm_ctl_server_close(d->server);
+	d->server = NULL; /* nobody is told any more */
 	gm_ctl_backup_stop();
 	if (d->turns.core)
 		gm_core_free(d->turns.core);
@@ -427,6 +434,7 @@ static int run(const struct gm_config *config)
 	static struct gmd daemon;
 	struct gmd *d = &daemon;
 
+	running = d;
 	d->config = *config;
 	d->turns.effects.workers = config->workers;
 	gm_log_set(config->log_level);

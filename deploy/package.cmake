@@ -27,6 +27,8 @@ gm_install_gz(${deploy}/man/gmctl.1 ${man}/man1 gmctl.1 gmd)
 install(FILES ${deploy}/systemd/gmd.service DESTINATION lib/systemd/system COMPONENT gmd)
 install(FILES ${deploy}/systemd/gmd.sysusers DESTINATION lib/sysusers.d RENAME gmd.conf COMPONENT gmd)
 install(FILES ${deploy}/systemd/gmd.tmpfiles DESTINATION lib/tmpfiles.d RENAME gmd.conf COMPONENT gmd)
+install(FILES ${deploy}/completion/gmctl.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME gmctl COMPONENT gmd)
+install(FILES ${deploy}/completion/_gmctl DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions COMPONENT gmd)
 install(FILES ${deploy}/example.conf DESTINATION /etc/gmd RENAME gmd.conf COMPONENT gmd) # where gmd looks, whatever the prefix
 gm_install_doc(gmd gmd)
 

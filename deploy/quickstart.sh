@@ -67,7 +67,7 @@ rekey_all() {
 evict() {
 	local version
 	version=$(version_of g1)
-	gmctl member evict g1 "$1" && arrives g1 $((version + 1))
+	gmctl member evict g1 "$1" --yes && arrives g1 $((version + 1))
 }
 
 restart() {

@@ -187,7 +187,7 @@ serves() {
 	if [ $status = 0 ] && [ $# != 0 ]; then
 		"$@" && rekeyed g || status=1
 	fi
-	gmctl group delete g >/dev/null || status=1
+	gmctl group delete g --yes >/dev/null || status=1
 	end_far || status=1
 	return $status
 }

@@ -145,7 +145,7 @@ check 'the other member is a member still' is_in 4
 
 say 'The operator'
 check 'a member with the sixth token' join 6
-check 'takes it back by its hash' gmctl token revoke "$(hash_of 6)"
+check 'takes it back by its hash' gmctl token revoke "$(hash_of 6)" --yes
 check 'and it is out' until_true 3 is_out 6
 check 'no hash is refused with an error' eval '! gmctl token revoke 00ff 2>"$dir/bad.log" && grep -q "01 and the 32 bytes" "$dir/bad.log"'
 check 'sees how the link does' as_says trl_listed 3

@@ -36,7 +36,7 @@ evict_one() {
 	node=$(gmctl --json member list "$group" | field node)
 	[ -n "$node" ] || return
 	# keys that were on their way before may still have reached it: these are newer
-	gmctl member evict "$group" "$node" >/dev/null && gmctl rekey "$group" --compromised >/dev/null &&
+	gmctl member evict "$group" "$node" --yes >/dev/null && gmctl rekey "$group" --compromised >/dev/null &&
 		ask await-rekey "$group" "$(version_of "$group")" --timeout 60 >/dev/null &&
 		ask evicted-check "$group/$node" --timeout 60 >/dev/null &&
 		ask join 1 --groups "$group" --roles mix >/dev/null

@@ -71,6 +71,22 @@ struct gm_core *gm_core_new(const struct gm_core_config *config)
 	return c;
 }
 
+const struct gm_core_config *gm_core_settings(const struct gm_core *core)
+{
+	return &core->config;
+}
+
+void gm_core_set(struct gm_core *core, const struct gm_core_live *live)
+{
+	struct gm_core_config *config = &core->config;
+
+	config->members_max = live->members_max;
+	config->groups_max = live->groups_max;
+	config->rekey_window_ms = live->rekey_window_ms;
+	config->rekey_deadline_ms = live->rekey_deadline_ms;
+	config->changes_per_minute = live->changes_per_minute;
+}
+
 void gm_core_free(struct gm_core *c)
 {
 	if (!c)

@@ -72,6 +72,13 @@ uint8_t gm_core_sid_len(unsigned max_members);
 struct gm_core *gm_core_new(const struct gm_core_config *config);
 void gm_core_free(struct gm_core *core);
 
+const struct gm_core_config *gm_core_settings(const struct gm_core *core);
+struct gm_core_live { /* those settings that may change while it runs; they count from the next event on */
+	unsigned members_max, groups_max;
+	uint32_t rekey_window_ms, rekey_deadline_ms, changes_per_minute;
+};
+void gm_core_set(struct gm_core *core, const struct gm_core_live *live);
+
 /* At start: one call per stored record, tables in enum order, then loaded() once; it puts the whole state into effects.
  * CORRUPT: the record cannot be. */
 GM_NODISCARD enum gm_err gm_core_load(struct gm_core *core, enum gm_table table, struct gm_bytes key,
@@ -194,6 +201,9 @@ struct gm_as_info {
 	unsigned trl_listed;            /* hashes in it */
 	uint32_t trl_every_s;
 };
+/* The context of the device that an operator names as in gm_evict_spec, and of who holds a token; 0: nobody. */
+gm_ctx_id gm_core_device(const struct gm_core *core, const char *node);
+gm_ctx_id gm_core_holder(const struct gm_core *core, struct gm_bytes hash);
 /* Each stops when the callback returns false. `group` may be NULL for all. UNKNOWN: no such group. after: skip slots up
  * to and including this one (for paging), UINT32_MAX: from the start */
 GM_NODISCARD enum gm_err gm_core_groups(const struct gm_core *core, const char *group,

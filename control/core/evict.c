@@ -96,10 +96,22 @@ static struct gm_ident *device_by_node(const struct gm_core *c, const char *text
 	return m ? gm_ident_at(c, m->ident) : NULL;
 }
 
+static struct gm_ident *device_of(const struct gm_core *c, const char *text)
+{
+	return strncmp(text, "as:", 3) ? device_by_node(c, text) : device_by_key(c, text);
+}
+
+gm_ctx_id gm_core_device(const struct gm_core *core, const char *node)
+{
+	const struct gm_ident *ident = device_of(core, node);
+	const struct gm_assoc *a = ident ? gm_assoc_at(core, ident->assoc) : NULL;
+
+	return a ? a->save.id : 0;
+}
+
 static enum gm_err evict_device(struct gm_turn *t, const struct gm_evict_spec *spec, unsigned *evicted)
 {
-	struct gm_ident *ident =
-	    strncmp(spec->node, "as:", 3) ? device_by_node(t->core, spec->node) : device_by_key(t->core, spec->node);
+	struct gm_ident *ident = device_of(t->core, spec->node);
 
 	if (!ident)
 		return GM_E_UNKNOWN;

@@ -112,6 +112,13 @@ static int64_t end_holders(struct gm_turn *t, uint32_t as_id, const uint8_t *has
 	return exp;
 }
 
+gm_ctx_id gm_core_holder(const struct gm_core *core, struct gm_bytes hash)
+{
+	const struct gm_assoc *a = hash.n == GM_TOKEN_HASH ? gm_assoc_by_hash(core, OPERATOR, hash.p) : NULL;
+
+	return a ? a->save.id : 0;
+}
+
 static struct gm_revoked *earliest_of(const struct gm_as *as)
 {
 	return (struct gm_revoked *)(void *)((char *)as->ages.at[0] - offsetof(struct gm_revoked, age));

@@ -34,6 +34,8 @@
 	X(witness_file,        "")                                                                                     \
 	X(control_socket,      "/run/gmd/gmd.sock")                                                                    \
 	X(control_group,       "")                                                                                     \
+	X(control_operators,   "")                                                                                     \
+	X(control_viewers,     "")                                                                                     \
 	X(audience,            NULL)                                                                                   \
 	X(uri,                 "")                                                                                     \
 	X(dpdk_args,           "")                                                                                     \

@@ -17,7 +17,7 @@ struct gm_config {
 	char state_dir[GM_CONFIG_PATH_MAX + 1], key_file[GM_CONFIG_PATH_MAX + 1];
 	char witness_file[GM_CONFIG_PATH_MAX + 1]; /* empty: witness in state_dir */
 	char control_socket[GM_CONFIG_PATH_MAX + 1];
-	char control_group[33]; /* name of a Unix group; empty: none */
+	char control_group[33], control_operators[33], control_viewers[33]; /* names of Unix groups; empty: none */
 	char audience[128];
 	char uri[128]; /* scheme and authority under which clients reach it; empty: from the first listen address */
 	struct gm_addr listen[8];

@@ -166,6 +166,12 @@ enum gm_err gm_ctl_request_decode(struct gm_bytes frame, struct gm_ctl_request *
 	return (seen & (ID | VERB)) == (ID | VERB) ? GM_E_OK : GM_E_MISSING;
 }
 
+const char *gm_ctl_level_text(enum gm_ctl_level level)
+{
+	static const char *const texts[GM_CTL_LEVELS] = {"nobody", "viewer", "operator", "admin"};
+	return texts[level];
+}
+
 const struct gm_ctl_arg *gm_ctl_arg(const struct gm_ctl_request *request, const char *key)
 {
 	for (unsigned i = 0; i < request->args_n; i++)
@@ -223,7 +229,7 @@ void gm_ctl_reply_init(struct gm_ctl_reply *reply, struct gm_ctl_buf *buf, uint6
 {
 	reply->buf = buf;
 	reply->id = id;
-	reply->done = reply->no_memory = false;
+	reply->done = reply->no_memory = reply->watches = false;
 	reply->pairs = gm_out(reply->scratch, sizeof(reply->scratch));
 	reply->pairs_n = 0;
 }

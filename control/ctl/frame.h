@@ -43,9 +43,15 @@ struct gm_ctl_arg {
 	size_t n;                       /* TEXT, BYTES */
 	char text[GM_CTL_TEXT_MAX + 1]; /* a zero byte follows; TEXT holds none inside */
 };
+enum gm_ctl_level { GM_CTL_NOBODY, GM_CTL_VIEWER, GM_CTL_OPERATOR, GM_CTL_ADMIN }; /* each may what those before it may */
+#define GM_CTL_LEVELS 4u
+const char *gm_ctl_level_text(enum gm_ctl_level level);
+
 struct gm_ctl_request { /* may hold a key: wipe */
 	uint64_t id;
 	int fd; /* that came along, borrowed; -1: none */
+	enum gm_ctl_level level; /* of who asks; fd, level and uid do not travel: the server fills them in */
+	unsigned uid;
 	char verb[GM_CTL_KEY_MAX + 1];
 	unsigned args_n;
 	struct gm_ctl_arg args[GM_CTL_ARGS_MAX];
@@ -63,6 +69,8 @@ struct gm_ctl_reply {
 	struct gm_ctl_buf *buf; /* frames go here */
 	uint64_t id;
 	bool done;           /* end or error was said */
+	bool watches;        /* instead: rows follow as things happen, see gm_ctl_server_tell() */
+	char group[GM_CTL_TEXT_MAX + 1]; /* then: only of this one; empty: of all */
 	bool no_memory;      /* an answer could not be kept; the connection has to be closed */
 	struct gm_out pairs; /* of the row in the making */
 	unsigned pairs_n;

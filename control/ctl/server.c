@@ -9,13 +9,16 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ctl/log.h"
+#include "ctl/watch.h"
 #include "gm/crypto.h"
 
 #define READ_SIZE 16384u
 #define PEER_GROUPS_MAX 1024u
+#define NO_GROUP ((gid_t)-1)
 
 struct conn {
 	int fd; /* -1: free */
@@ -23,20 +26,25 @@ struct conn {
 	struct gm_ctl_buf in, out;
 	bool closing;   /* after out is sent */
 	uint64_t since; /* number of its accept: the lowest has been here longest */
+	enum gm_ctl_level level;
+	unsigned uid;
+	bool watches;
+	uint64_t watch_id, lost; /* events, since it was last told so */
+	char group[GM_CTL_TEXT_MAX + 1]; /* only of this one; empty: of all */
 };
 
 struct gm_ctl_server {
 	struct gm_ctl_server_config config;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int fd;
-	gid_t group;
+	gid_t groups[GM_CTL_LEVELS];
 	struct conn conns[GM_CTL_CONNS_MAX];
 	uint64_t accepted;
 	struct gm_ctl_request request; /* of the moment; too large for a stack */
-	struct gm_ctl_reply reply;
+	struct gm_ctl_reply reply, told; /* told: events come while a command is being answered */
+	unsigned watchers;
 };
 
-#define NO_GROUP ((gid_t)-1)
 
 /* ---- listening */
 
@@ -59,7 +67,14 @@ static enum gm_err listen_at(struct gm_ctl_server *server, char why[static 256])
 	server->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (server->fd < 0)
 		goto failed;
-	mode_t mask = umask(0117); /* 0660 from the start */
+	unsigned named = 0;
+	gid_t owner = NO_GROUP;
+	for (unsigned i = 0; i < GM_CTL_LEVELS; i++) {
+		if (server->groups[i] != NO_GROUP && server->groups[i] != owner)
+			named++;
+		owner = server->groups[i] != NO_GROUP ? server->groups[i] : owner;
+	}
+	mode_t mask = umask(named > 1 ? 0111 : 0117); /* from the start */
 	int bound = bind(server->fd, (struct sockaddr *)&addr, sizeof(addr));
 	if (bound < 0 && errno == EADDRINUSE) {
 		if (somebody_listens(&addr)) {
@@ -72,7 +87,7 @@ static enum gm_err listen_at(struct gm_ctl_server *server, char why[static 256])
 	umask(mask);
 	if (bound < 0)
 		goto failed;
-	if (server->group != NO_GROUP && chown(server->path, (uid_t)-1, server->group) < 0)
+	if (named == 1 && chown(server->path, (uid_t)-1, owner) < 0)
 		gm_log(GM_LOG_WARN, "ctl.group_not_set path=%s reason=\"%s\"", server->path, strerror(errno));
 	if (listen(server->fd, 16) == 0)
 		return GM_E_OK;
@@ -108,7 +123,9 @@ enum gm_err gm_ctl_server_open(struct gm_ctl_server **out, const struct gm_ctl_s
 	server->fd = -1;
 	for (unsigned i = 0; i < GM_CTL_CONNS_MAX; i++)
 		server->conns[i] = (struct conn){.fd = -1, .passed = -1};
-	enum gm_err err = find_group(config->group, &server->group, why);
+	enum gm_err err = GM_E_OK;
+	for (unsigned i = 0; i < GM_CTL_LEVELS && err == GM_E_OK; i++)
+		err = find_group(config->groups[i], &server->groups[i], why);
 	if (err == GM_E_OK &&
 	    (size_t)snprintf(server->path, sizeof(server->path), "%s", config->path) >= sizeof(server->path)) {
 		snprintf(why, 256, "%s: path too long for a socket", config->path);
@@ -133,8 +150,9 @@ static void passed_close(struct conn *conn)
 	conn->passed = -1;
 }
 
-static void conn_close(struct conn *conn)
+static void conn_close(struct gm_ctl_server *server, struct conn *conn)
 {
+	server->watchers -= conn->watches;
 	passed_close(conn);
 	close(conn->fd);
 	gm_ctl_buf_free(&conn->in);
@@ -148,7 +166,7 @@ void gm_ctl_server_close(struct gm_ctl_server *server)
 		return;
 	for (unsigned i = 0; i < GM_CTL_CONNS_MAX; i++)
 		if (server->conns[i].fd >= 0)
-			conn_close(&server->conns[i]);
+			conn_close(server, &server->conns[i]);
 	close(server->fd);
 	unlink(server->path);
 	gm_wipe(&server->request, sizeof(server->request));
@@ -170,19 +188,24 @@ static bool in_group(int fd, gid_t group)
 	return false;
 }
 
-static bool allowed(const struct gm_ctl_server *server, int fd)
+/* Of several groups the highest counts. */
+static enum gm_ctl_level level_of(const struct gm_ctl_server *server, int fd, unsigned *uid)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-		return false;
+		return GM_CTL_NOBODY;
+	*uid = peer.uid;
 	if (peer.uid == 0 || peer.uid == geteuid())
-		return true;
-	if (server->group != NO_GROUP && (peer.gid == server->group || in_group(fd, server->group)))
-		return true;
+		return GM_CTL_ADMIN;
+	for (enum gm_ctl_level level = GM_CTL_ADMIN; level > GM_CTL_NOBODY; level--) {
+		gid_t group = server->groups[level];
+		if (group != NO_GROUP && (peer.gid == group || in_group(fd, group)))
+			return level;
+	}
 	gm_log(GM_LOG_WARN, "ctl.denied uid=%u gid=%u pid=%d", peer.uid, peer.gid, peer.pid);
-	return false;
+	return GM_CTL_NOBODY;
 }
 
 /* ---- reading */
@@ -196,7 +219,7 @@ static void complain(struct gm_ctl_server *server, struct conn *conn, uint64_t i
 
 static bool waits_for_us(const struct conn *conn)
 {
-	return conn->fd >= 0 && !conn->closing && conn->out.n == 0;
+	return conn->fd >= 0 && !conn->closing && !conn->watches && conn->out.n == 0;
 }
 
 /* A whole frame, or a length that cannot be: nothing more has to be read before handle(). */
@@ -224,7 +247,7 @@ static struct conn *make_room(struct gm_ctl_server *server)
 	struct conn *conn = idlest(server);
 
 	if (conn)
-		conn_close(conn);
+		conn_close(server, conn);
 	return conn;
 }
 
@@ -244,7 +267,8 @@ static void accept_one(struct gm_ctl_server *server)
 	}
 	conn->fd = fd;
 	conn->since = server->accepted++;
-	if (!allowed(server, fd))
+	conn->level = level_of(server, fd, &conn->uid);
+	if (conn->level == GM_CTL_NOBODY)
 		complain(server, conn, 0, GM_E_DENIED, gm_err_info(GM_E_DENIED)->text);
 }
 
@@ -267,7 +291,7 @@ static ssize_t receive(struct conn *conn, uint8_t *room)
 	return n;
 }
 
-static void read_some(struct conn *conn)
+static void read_some(struct gm_ctl_server *server, struct conn *conn)
 {
 	uint8_t *room = gm_ctl_buf_room(&conn->in, READ_SIZE);
 	ssize_t n = room ? receive(conn, room) : 0;
@@ -275,7 +299,28 @@ static void read_some(struct conn *conn)
 	if (n > 0)
 		conn->in.n += (size_t)n;
 	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-		conn_close(conn);
+		conn_close(server, conn);
+}
+
+static void tell_event(struct gm_ctl_server *server, struct conn *conn, int64_t wall_s, const char *event, const char *line)
+{
+	gm_ctl_reply_init(&server->told, &conn->out, conn->watch_id);
+	gm_watch_put(&server->told, wall_s, event, line);
+	gm_ctl_row(&server->told);
+	conn->closing |= server->told.no_memory;
+}
+
+static void begin_watch(struct gm_ctl_server *server, struct conn *conn)
+{
+	if (server->watchers == GM_CTL_WATCHERS_MAX) {
+		gm_ctl_error(&server->reply, GM_E_FULL, "%u watch already, that is all there may be", GM_CTL_WATCHERS_MAX);
+		return;
+	}
+	server->watchers++;
+	conn->watches = true;
+	conn->watch_id = server->reply.id;
+	memcpy(conn->group, server->reply.group, sizeof(conn->group));
+	tell_event(server, conn, time(NULL), "watching", "");
 }
 
 static void handle(struct gm_ctl_server *server, struct conn *conn)
@@ -294,13 +339,23 @@ static void handle(struct gm_ctl_server *server, struct conn *conn)
 	} else {
 		gm_ctl_reply_init(&server->reply, &conn->out, server->request.id);
 		server->request.fd = conn->passed;
+		server->request.level = conn->level;
+		server->request.uid = conn->uid;
 		server->config.handle(server->config.arg, &server->request, &server->reply);
+		if (server->reply.watches)
+			begin_watch(server, conn);
 		if (server->reply.no_memory)
 			conn->closing = true;
 	}
 	passed_close(conn);
 	gm_wipe(&server->request, sizeof(server->request));
 	gm_ctl_buf_eat(&conn->in, 4 + frame.n);
+}
+
+/* Who watches says nothing any more, but may go. */
+static short wanted(const struct conn *conn)
+{
+	return (short)((conn->out.n ? POLLOUT : POLLIN) | (conn->watches ? POLLIN : 0));
 }
 
 unsigned gm_ctl_server_poll(struct gm_ctl_server *server, struct pollfd fds[static GM_CTL_FDS_MAX])
@@ -313,7 +368,7 @@ unsigned gm_ctl_server_poll(struct gm_ctl_server *server, struct pollfd fds[stat
 		if (conn->fd < 0)
 			room = true;
 		else
-			fds[n++] = (struct pollfd){.fd = conn->fd, .events = conn->out.n ? POLLOUT : POLLIN};
+			fds[n++] = (struct pollfd){.fd = conn->fd, .events = wanted(conn)};
 	}
 	if (room)
 		fds[n++] = (struct pollfd){.fd = server->fd, .events = POLLIN};
@@ -328,12 +383,22 @@ static bool readable(const struct pollfd *fds, unsigned n, int fd)
 	return false;
 }
 
+/* It goes, or says something that it should not. */
+static void read_watcher(struct gm_ctl_server *server, struct conn *conn)
+{
+	read_some(server, conn);
+	if (conn->fd >= 0 && conn->in.n)
+		conn_close(server, conn);
+}
+
 void gm_ctl_server_receive(struct gm_ctl_server *server, const struct pollfd *fds, unsigned n)
 {
 	for (unsigned i = 0; i < GM_CTL_CONNS_MAX; i++) {
 		struct conn *conn = &server->conns[i];
+		if (conn->fd >= 0 && conn->watches && readable(fds, n, conn->fd))
+			read_watcher(server, conn);
 		if (waits_for_us(conn) && !has_frame(conn) && readable(fds, n, conn->fd))
-			read_some(conn);
+			read_some(server, conn);
 		if (waits_for_us(conn))
 			handle(server, conn);
 	}
@@ -357,6 +422,29 @@ static void send_some(struct conn *conn)
 	}
 }
 
+static void tell_lost(struct gm_ctl_server *server, struct conn *conn, int64_t wall_s)
+{
+	char line[64];
+
+	snprintf(line, sizeof(line), "lost events=%llu", (unsigned long long)conn->lost);
+	conn->lost = 0;
+	tell_event(server, conn, wall_s, "lost", line);
+}
+
+void gm_ctl_server_tell(struct gm_ctl_server *server, int64_t wall_s, const char *line)
+{
+	const char *event = server && server->watchers ? gm_watch_event(line) : NULL;
+
+	for (struct conn *conn = event ? server->conns : NULL; event && conn < server->conns + GM_CTL_CONNS_MAX; conn++) {
+		if (conn->fd < 0 || !conn->watches || conn->closing || !gm_watch_about(line, conn->group))
+			continue;
+		if (conn->lost || conn->out.n - conn->out.at > GM_CTL_WATCH_MAX)
+			conn->lost++; /* until it has taken what waits */
+		else
+			tell_event(server, conn, wall_s, event, line);
+	}
+}
+
 bool gm_ctl_server_flush(struct gm_ctl_server *server)
 {
 	bool more = false;
@@ -366,8 +454,12 @@ bool gm_ctl_server_flush(struct gm_ctl_server *server)
 		if (conn->fd < 0)
 			continue;
 		send_some(conn);
+		if (conn->lost && !conn->out.n && !conn->closing) {
+			tell_lost(server, conn, time(NULL));
+			send_some(conn);
+		}
 		if (conn->closing && !conn->out.n)
-			conn_close(conn);
+			conn_close(server, conn);
 		more |= waits_for_us(conn) && has_frame(conn);
 	}
 	return more;

@@ -13,14 +13,16 @@
 #include "ctl/frame.h"
 
 #define GM_CTL_CONNS_MAX 32u
+#define GM_CTL_WATCHERS_MAX 8u         /* of them: so there is always room for commands */
+#define GM_CTL_WATCH_MAX (64u << 10) /* bytes of events that one of those may be behind */
 #define GM_CTL_FDS_MAX (GM_CTL_CONNS_MAX + 1)
 
 struct gm_ctl_server;
 
 struct gm_ctl_server_config {
-	const char *path;  /* of the socket; made with mode 0660 */
-	const char *group; /* Unix group allowed beside root and our own uid; empty: none */
-	/* Has to end the reply: gm_ctl_end() or gm_ctl_error(). request is wiped afterwards. */
+	const char *path; /* of the socket; mode 0660, or 0666 where more than one group is named: then who connects is looked at alone */
+	const char *groups[GM_CTL_LEVELS]; /* Unix groups whose members have a level; NULL or empty: none. Root and our own uid have all */
+	/* Has to end the reply: gm_ctl_end(), gm_ctl_error(), or reply->watches. request is wiped afterwards. */
 	void (*handle)(void *arg, const struct gm_ctl_request *request, struct gm_ctl_reply *reply);
 	void *arg;
 };
@@ -35,5 +37,8 @@ unsigned gm_ctl_server_poll(struct gm_ctl_server *server, struct pollfd fds[stat
 void gm_ctl_server_receive(struct gm_ctl_server *server, const struct pollfd *fds, unsigned n);
 /* Sends what is waiting, as far as the sockets take it. true: a buffered request can be received right away. */
 bool gm_ctl_server_flush(struct gm_ctl_server *server);
+/* Something happened: line, as it is logged. Those who watch are told at the next flush; who is too far behind loses it, and is
+ * told later how much was lost. */
+void gm_ctl_server_tell(struct gm_ctl_server *server, int64_t wall_s, const char *line);
 
 #endif

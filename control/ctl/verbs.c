@@ -4,13 +4,22 @@
 #include <ctype.h>
 #include <stdio.h>
 
-enum { READ, CHANGE };
+enum { CHANGE = 1, REKEYS = 2, ASKS = 4 };
 
 const struct gm_ctl_verb gm_ctl_verbs[] = {
-#define GM_VERB(words, arguments, kind, view, function, text)                                                          \
-	{.name = words, .args = arguments, .help = text, .change = kind == CHANGE, .show = GM_CTL_##view},
+#define GM_VERB(words, arguments, who, what, view, function, text)                                                     \
+	{.name = words,                                                                                                \
+	 .args = arguments,                                                                                            \
+	 .help = text,                                                                                                 \
+	 .level = GM_CTL_##who,                                                                                        \
+	 .change = ((what) & CHANGE) != 0,                                                                             \
+	 .rekeys = ((what) & REKEYS) != 0,                                                                             \
+	 .asks = ((what) & ASKS) != 0,                                                                                 \
+	 .show = GM_CTL_##view},
+#define GM_LOCAL(words, arguments, function, text) {.name = words, .args = arguments, .help = text, .local = true},
 #include "ctl/verbs.def"
 #undef GM_VERB
+#undef GM_LOCAL
 };
 const unsigned gm_ctl_verbs_n = sizeof(gm_ctl_verbs) / sizeof(gm_ctl_verbs[0]);
 
@@ -33,7 +42,13 @@ static void spec_parse(const char *word, size_t n, struct gm_ctl_spec *spec)
 	*spec = (struct gm_ctl_spec){.type = GM_CTL_SPEC_TEXT};
 	spec->positional = word[0] != '-';
 	if (!spec->positional) {
-		word += 2;
+		size_t dashes = word[1] == '-' ? 2 : 1;
+		word += dashes;
+		n -= dashes;
+	}
+	if (spec->positional && word[0] == '[' && word[n - 1] == ']') {
+		spec->optional = true;
+		word++;
 		n -= 2;
 	}
 	spec->repeats = n > 3 && memcmp(word + n - 3, "...", 3) == 0;
@@ -41,8 +56,10 @@ static void spec_parse(const char *word, size_t n, struct gm_ctl_spec *spec)
 		n -= 3;
 	const char *equals = memchr(word, '=', n);
 	size_t key_n = equals ? (size_t)(equals - word) : n;
-	spec->optional = key_n && equals && equals[-1] == '[';
-	key_n -= spec->optional;
+	if (!spec->positional && key_n && equals && equals[-1] == '[') {
+		spec->optional = true;
+		key_n--;
+	}
 	for (size_t i = 0; i < key_n && i < GM_CTL_KEY_MAX; i++)
 		spec->key[i] = (char)tolower((unsigned char)word[i]);
 	if (!equals && !spec->positional)
@@ -65,6 +82,14 @@ unsigned gm_ctl_specs(const struct gm_ctl_verb *verb, struct gm_ctl_spec specs[s
 	return n;
 }
 
+const char *gm_ctl_spec_text(enum gm_ctl_spec_type type)
+{
+	for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (types[i].type == type)
+			return types[i].name;
+	return "";
+}
+
 enum gm_ctl_type gm_ctl_spec_wire(enum gm_ctl_spec_type type)
 {
 	static const enum gm_ctl_type wire[] = {
@@ -81,6 +106,8 @@ enum gm_err gm_ctl_check(const struct gm_ctl_verb *verb, const struct gm_ctl_req
 
 	if (verb->show == GM_CTL_TABLE && n < GM_CTL_SPECS_MAX)
 		specs[n++] = (struct gm_ctl_spec){.key = "after", .type = GM_CTL_SPEC_UINT};
+	if (verb->asks && n < GM_CTL_SPECS_MAX)
+		specs[n++] = (struct gm_ctl_spec){.key = "preview", .type = GM_CTL_SPEC_FLAG};
 	for (const struct gm_ctl_arg *a = request->args; a < request->args + request->args_n; a++) {
 		unsigned i = 0;
 		while (i < n && strcmp(specs[i].key, a->key) != 0)
@@ -92,7 +119,7 @@ enum gm_err gm_ctl_check(const struct gm_ctl_verb *verb, const struct gm_ctl_req
 		}
 	}
 	for (unsigned i = 0; i < n; i++) {
-		if (specs[i].positional && !gm_ctl_arg(request, specs[i].key)) {
+		if (specs[i].positional && !specs[i].optional && !gm_ctl_arg(request, specs[i].key)) {
 			snprintf(why, 256, "%.40s: argument '%.40s' is missing", verb->name, specs[i].key);
 			return GM_E_USAGE;
 		}

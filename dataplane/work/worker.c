@@ -462,6 +462,16 @@ void gm_dp_wake(struct gm_dp *dp, unsigned worker)
 		w->ops->wake(w->port);
 }
 
+uint64_t gm_dp_cpu_us(const struct gm_dp *dp, unsigned worker)
+{
+	struct timespec t;
+	clockid_t clock;
+
+	if (!dp->worker[worker]->thread || pthread_getcpuclockid(dp->worker[worker]->thread, &clock) != 0 || clock_gettime(clock, &t) != 0)
+		return 0;
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 const struct gm_worker_stats *gm_dp_stats(const struct gm_dp *dp, unsigned worker)
 {
 	return &dp->worker[worker]->stats;

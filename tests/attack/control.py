@@ -66,7 +66,7 @@ def extremes(attack):
                 member = attack.client([('odd', 6)])
                 code = error_of(member.join('odd'))[0]
                 attack.tally.check(code in ('2.01', '5.03'), 'a group with %s=%d takes members' % (name, value), code)
-                attack.tally.check(operator(attack, 'group', 'delete', 'odd') == 0,
+                attack.tally.check(operator(attack, 'group', 'delete', 'odd', '--yes') == 0,
                                    'a group with %s=%d can go' % (name, value))
             grown = attack.server.rss_kib() - before
             attack.tally.check(grown < 64 << 10, 'a group with %s=%d costs little' % (name, value), '%d KiB' % grown)

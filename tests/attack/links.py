@@ -56,7 +56,7 @@ class HostileServer(threading.Thread):
         return self
 
     def __exit__(self, *_):
-        self.server.ctl('as', 'remove', self.name)
+        self.server.ctl('as', 'remove', self.name, '--yes')
         self.running = False
         self.join(5)
         self.sock.close()

@@ -73,17 +73,17 @@ def operator_against_members(attack, seconds=8.0):
         group = dice.choice(kinds)
         what = dice.randrange(8)
         if what == 0:
-            tolerant(server, 'group', 'delete', group[0])
+            tolerant(server, 'group', 'delete', group[0], '--yes')
             tolerant(server, 'group', 'create', *group)
         elif what == 1:
-            tolerant(server, 'as', 'remove', 'as2')
+            tolerant(server, 'as', 'remove', 'as2', '--yes')
             tolerant(server, 'as', 'add', 'as2', '--key=' + server.path('as2.json'))
         elif what < 4:
             tolerant(server, 'rekey', group[0], *(['--compromised'] if what == 2 else []))
         else:
             rows = [row for row in server.ctl('member', 'list', group[0]) if 'node' in row]
             if rows:
-                tolerant(server, 'member', 'evict', group[0], dice.choice(rows)['node'],
+                tolerant(server, 'member', 'evict', group[0], dice.choice(rows)['node'], '--yes',
                          *(['--allow-return'] if what < 6 else []))
     for thread in threads:
         thread.join(30)
@@ -93,8 +93,8 @@ def operator_against_members(attack, seconds=8.0):
                        'all requests in a storm are answered', odd)
     attack.tally.check(codes.get('2.01', 0) > 3, 'some Joins in a storm succeed', codes)
     for kind in kinds:
-        server.ctl('group', 'delete', kind[0])
-    server.ctl('as', 'remove', 'as2')
+        server.ctl('group', 'delete', kind[0], '--yes')
+    server.ctl('as', 'remove', 'as2', '--yes')
     time.sleep(2.0)
 
 
@@ -132,7 +132,7 @@ def endless_rejoins(attack, count=700):
             answer = client.join('tight')
         attack.expect(answer, '2.01', 'there is room for those the group was made for')
     attack.expect(fifth.join('tight'), '5.03', 'a full group says so')
-    server.ctl('group', 'delete', 'tight')
+    server.ctl('group', 'delete', 'tight', '--yes')
 
 
 def long_scopes(attack):
@@ -152,7 +152,7 @@ def long_scopes(attack):
             attack.tally.check(len(answer.raw) <= 1280, 'an answer fits a datagram', len(answer.raw))
             attack.expect(client.join(use[-1]), '2.01', 'and opens its last group')
     for name in names:
-        server.ctl('group', 'delete', name)
+        server.ctl('group', 'delete', name, '--yes')
 
 
 def short_questions(attack):
@@ -161,7 +161,7 @@ def short_questions(attack):
     with open(server.path('long.json'), 'w', encoding='utf-8') as file:
         json.dump({'kid': '0102', 'alg': 'AES-CCM-16-64-128', 'key': os.urandom(16).hex(), 'iss': 'long',
                    'aud': 'gm.test'}, file)
-    server.ctl('as', 'remove', 'as1')  # hints name the first; the honest member is out of the game by now
+    server.ctl('as', 'remove', 'as1', '--yes')  # hints name the first; the honest member is out of the game by now
     server.ctl('as', 'add', 'long', '--key=' + server.path('long.json'),
                '--uri=coaps://' + 'a' * 100 + '.example/token')
     stranger, worst = Client(server), (0.0, b'')

@@ -391,7 +391,7 @@ class Scene:
         m, c = self.joined(), self.joined(delivery='control')
         _, exchange, got = self.observe(m, '%s/nodes/%s' % (m.base, m.node))
         for who in (m, c):
-            self.daemon.ctl('member', 'evict', 'acc', who.node)
+            self.daemon.ctl('member', 'evict', 'acc', who.node, '--yes')
         inner = self.told(m, exchange, got, 1)[0]
         check(inner.get(coap.OBSERVE) is None and got[0].get(coap.OBSERVE) is None, 'an Observe option')
         looks(inner, '4.04/5')
@@ -493,7 +493,7 @@ class Scene:
         self.clients.append(m)
         self.give_token(m, [('acc', 6)], second)
         check(coap.dotted(self.posts(m).code) == '4.01', 'a token without cnonce')
-        self.daemon.ctl('as', 'remove', 'demo')
+        self.daemon.ctl('as', 'remove', 'demo', '--yes')
         hints = cbor2.loads(self.plain(GET, '/ace-group/acc', b'x' * 99).payload)
         check(len(hints.get(39, b'')) >= 8, 'hints %s' % hints)
         self.give_token(m, [('acc', 6)], second, {39: hints[39]})
@@ -501,7 +501,7 @@ class Scene:
         m.join()
         self.give_token(m, [('acc', 6)], second, {39: b'12345678'})
         check(coap.dotted(self.posts(m).code) == '4.01', 'a cnonce that was never given out')
-        self.daemon.ctl('as', 'remove', 'second')
+        self.daemon.ctl('as', 'remove', 'second', '--yes')
         looks_out = m.endpoint.request(m.context.protect_request(coap.Message(GET, coap.path_options(m.base)))[0], m.gm, 10.0)
         check(coap.dotted(looks_out.code) == '4.01', 'a member of a server that is not trusted any more')
 

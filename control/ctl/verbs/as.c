@@ -18,7 +18,7 @@ static void put_as(struct gm_ctl_reply *r, const struct gm_as_info *as)
 
 static bool list_as(void *arg, const struct gm_as_info *as)
 {
-	struct gm_call *call = arg;
+	struct gm_ctl_call *call = arg;
 
 	if (gm_call_skipped(call, as->id))
 		return true;
@@ -31,7 +31,7 @@ static bool list_as(void *arg, const struct gm_as_info *as)
 
 static bool show_as(void *arg, const struct gm_as_info *as)
 {
-	struct gm_call *call = arg;
+	struct gm_ctl_call *call = arg;
 	struct gm_ctl_reply *r = call->reply;
 	struct gm_core_status core;
 
@@ -58,21 +58,21 @@ static bool show_as(void *arg, const struct gm_as_info *as)
 	return false;
 }
 
-void gm_verb_as_show(struct gm_call *call)
+void gm_verb_as_show(struct gm_ctl_call *call)
 {
 	enum gm_err err = gm_core_ases(call->env->core, show_as, call);
 
 	gm_call_finish(call, err == GM_E_OK && !call->rows ? GM_E_UNKNOWN : err, "authorization server", gm_call_text(call, "name"));
 }
 
-void gm_verb_as_list(struct gm_call *call)
+void gm_verb_as_list(struct gm_ctl_call *call)
 {
 	if (gm_core_ases(call->env->core, list_as, call) != GM_E_OK)
 		call->more = false;
 	gm_call_end_page(call);
 }
 
-void gm_verb_as_remove(struct gm_call *call)
+void gm_verb_as_remove(struct gm_ctl_call *call)
 {
 	const char *name = gm_call_text(call, "name");
 	unsigned evicted = 0;

@@ -31,7 +31,7 @@ const char *gm_call_alg_name(int32_t alg, char buf[static 16])
 }
 
 /* Also takes a COSE number, for the AEADs that have no row. */
-static bool alg_of(struct gm_call *call, struct gm_cose_key *key)
+static bool alg_of(struct gm_ctl_call *call, struct gm_cose_key *key)
 {
 	const char *text = gm_call_text(call, "alg");
 	char *end;
@@ -61,7 +61,7 @@ static bool alg_of(struct gm_call *call, struct gm_cose_key *key)
 	return key->key_n == want;
 }
 
-static bool key_of(struct gm_call *call, struct gm_cose_key *key)
+static bool key_of(struct gm_ctl_call *call, struct gm_cose_key *key)
 {
 	const struct gm_ctl_arg *kid = gm_ctl_arg(call->request, "kid"), *bytes = gm_ctl_arg(call->request, "key");
 
@@ -124,7 +124,7 @@ static const char *link_fault(struct gm_bytes from, struct gm_link *to)
 	return NULL;
 }
 
-static bool link_of(struct gm_call *call, struct gm_link *to)
+static bool link_of(struct gm_ctl_call *call, struct gm_link *to)
 {
 	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, "link");
 	const char *fault = arg ? link_fault((struct gm_bytes){(const uint8_t *)arg->text, arg->n}, to) : NULL;
@@ -135,7 +135,7 @@ static bool link_of(struct gm_call *call, struct gm_link *to)
 }
 
 /* A path on the server: given without text it is the usual one. false: said why. */
-static bool path_of(struct gm_call *call, const char *key, const char *usual, char *to)
+static bool path_of(struct gm_ctl_call *call, const char *key, const char *usual, char *to)
 {
 	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, key);
 	const char *text = arg && arg->n ? arg->text + (arg->text[0] == '/') : usual;
@@ -151,7 +151,7 @@ static bool path_of(struct gm_call *call, const char *key, const char *usual, ch
 	return false;
 }
 
-static bool over_link(struct gm_call *call, struct gm_as_spec *spec)
+static bool over_link(struct gm_ctl_call *call, struct gm_as_spec *spec)
 {
 	if (!link_of(call, &spec->link) || !path_of(call, "introspect", "introspect", spec->introspect) ||
 	    !path_of(call, "trl", "trl", spec->trl) || !gm_call_uint(call, "trl-every", UINT32_MAX, &spec->trl_every_s))
@@ -163,7 +163,7 @@ static bool over_link(struct gm_call *call, struct gm_as_spec *spec)
 	return false;
 }
 
-void gm_verb_as_add(struct gm_call *call)
+void gm_verb_as_add(struct gm_ctl_call *call)
 {
 	struct gm_as_spec spec = {.empty_salt_item = gm_call_flag(call, "empty-salt-item"),
 	                          .cnonce = gm_call_flag(call, "cnonce")};

@@ -3,7 +3,7 @@
 
 #include "ctl/backup.h"
 
-void gm_verb_backup(struct gm_call *call)
+void gm_verb_backup(struct gm_ctl_call *call)
 {
 	if (call->request->fd < 0) {
 		gm_ctl_error(call->reply, GM_E_USAGE, "backup: a socket for the copy has to come along");

@@ -5,19 +5,19 @@
 
 #define PAGE 256u /* rows of a listing in one answer */
 
-const char *gm_call_text(const struct gm_call *call, const char *key)
+const char *gm_call_text(const struct gm_ctl_call *call, const char *key)
 {
 	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, key);
 	return arg ? arg->text : "";
 }
 
-bool gm_call_flag(const struct gm_call *call, const char *key)
+bool gm_call_flag(const struct gm_ctl_call *call, const char *key)
 {
 	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, key);
 	return arg && arg->u;
 }
 
-bool gm_call_uint(struct gm_call *call, const char *key, uint64_t most, uint32_t *to)
+bool gm_call_uint(struct gm_ctl_call *call, const char *key, uint64_t most, uint32_t *to)
 {
 	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, key);
 
@@ -31,7 +31,7 @@ bool gm_call_uint(struct gm_call *call, const char *key, uint64_t most, uint32_t
 	return true;
 }
 
-bool gm_call_copy(struct gm_call *call, const char *key, char *to, size_t cap)
+bool gm_call_copy(struct gm_ctl_call *call, const char *key, char *to, size_t cap)
 {
 	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, key);
 
@@ -45,7 +45,7 @@ bool gm_call_copy(struct gm_call *call, const char *key, char *to, size_t cap)
 	return true;
 }
 
-void gm_call_refuse(struct gm_call *call, enum gm_err err, const char *what, const char *name)
+void gm_call_refuse(struct gm_ctl_call *call, enum gm_err err, const char *what, const char *name)
 {
 	if (err == GM_E_UNKNOWN)
 		gm_ctl_error(call->reply, err, "no %s '%s'", what, name);
@@ -55,7 +55,7 @@ void gm_call_refuse(struct gm_call *call, enum gm_err err, const char *what, con
 		gm_ctl_error(call->reply, err, "%s '%s': %s", what, name, gm_err_info(err)->text);
 }
 
-void gm_call_finish(struct gm_call *call, enum gm_err err, const char *what, const char *name)
+void gm_call_finish(struct gm_ctl_call *call, enum gm_err err, const char *what, const char *name)
 {
 	if (err == GM_E_OK)
 		gm_ctl_end(call->reply);
@@ -70,7 +70,7 @@ static bool finds_group(void *arg, const struct gm_group_info *info)
 	return false;
 }
 
-bool gm_call_group_exists(struct gm_call *call, const char *name)
+bool gm_call_group_exists(struct gm_ctl_call *call, const char *name)
 {
 	bool found = false;
 	return gm_core_groups(call->env->core, name, finds_group, &found) == GM_E_OK && found;
@@ -78,7 +78,7 @@ bool gm_call_group_exists(struct gm_call *call, const char *name)
 
 /* ---- listings */
 
-bool gm_call_next_row(struct gm_call *call, uint32_t number)
+bool gm_call_next_row(struct gm_ctl_call *call, uint32_t number)
 {
 	call->more = call->rows == PAGE;
 	if (call->more)
@@ -88,14 +88,14 @@ bool gm_call_next_row(struct gm_call *call, uint32_t number)
 	return true;
 }
 
-void gm_call_end_page(struct gm_call *call)
+void gm_call_end_page(struct gm_ctl_call *call)
 {
 	if (call->more)
 		gm_ctl_put_uint(call->reply, "after", call->last);
 	gm_ctl_end(call->reply);
 }
 
-bool gm_call_skipped(const struct gm_call *call, uint32_t number)
+bool gm_call_skipped(const struct gm_ctl_call *call, uint32_t number)
 {
 	return call->after != UINT32_MAX && number <= call->after;
 }
@@ -103,4 +103,12 @@ bool gm_call_skipped(const struct gm_call *call, uint32_t number)
 uint64_t gm_call_look(const _Atomic uint64_t *counter)
 {
 	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+struct gm_core_status gm_call_core(const struct gm_ctl_call *call)
+{
+	struct gm_core_status s;
+
+	gm_core_status(call->env->core, &s);
+	return s;
 }

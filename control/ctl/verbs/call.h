@@ -5,7 +5,7 @@
 
 #include "ctl/table.h"
 
-struct gm_call { /* one command */
+struct gm_ctl_call { /* one command */
 	struct gm_ctl_env *env;
 	const struct gm_ctl_request *request;
 	struct gm_ctl_reply *reply;
@@ -17,29 +17,32 @@ struct gm_call { /* one command */
 };
 
 /* A function per row of verbs.def; several rows may have the same. Always ends the reply. */
-#define GM_VERB(words, arguments, kind, view, function, text) void gm_verb_##function(struct gm_call *call);
+#define GM_VERB(words, arguments, who, what, view, function, text) void gm_verb_##function(struct gm_ctl_call *call);
 #include "ctl/verbs.def"
 #undef GM_VERB
+#undef GM_LOCAL
+void gm_verb_preview(struct gm_ctl_call *call); /* of one that asks: what would become of it, and nothing changes */
 
 /* ---- arguments; false: said what is wrong. What is absent is the empty text, false, or leaves *to alone. */
-const char *gm_call_text(const struct gm_call *call, const char *key);
-bool gm_call_flag(const struct gm_call *call, const char *key);
-bool gm_call_uint(struct gm_call *call, const char *key, uint64_t most, uint32_t *to);
-bool gm_call_copy(struct gm_call *call, const char *key, char *to, size_t cap);
+const char *gm_call_text(const struct gm_ctl_call *call, const char *key);
+bool gm_call_flag(const struct gm_ctl_call *call, const char *key);
+bool gm_call_uint(struct gm_ctl_call *call, const char *key, uint64_t most, uint32_t *to);
+bool gm_call_copy(struct gm_ctl_call *call, const char *key, char *to, size_t cap);
 int32_t gm_call_hkdf(const char *text); /* 0: not known */
 
 /* ---- answers */
-void gm_call_refuse(struct gm_call *call, enum gm_err err, const char *what, const char *name);
-void gm_call_finish(struct gm_call *call, enum gm_err err, const char *what, const char *name); /* OK: the end */
-bool gm_call_group_exists(struct gm_call *call, const char *name);
+void gm_call_refuse(struct gm_ctl_call *call, enum gm_err err, const char *what, const char *name);
+void gm_call_finish(struct gm_ctl_call *call, enum gm_err err, const char *what, const char *name); /* OK: the end */
+bool gm_call_group_exists(struct gm_ctl_call *call, const char *name);
 const char *gm_call_alg_name(int32_t alg, char buf[static 16]); /* of an authorization server's key */
 
 /* ---- listings */
-bool gm_call_next_row(struct gm_call *call, uint32_t number); /* false: the page is full */
-void gm_call_end_page(struct gm_call *call);
-bool gm_call_skipped(const struct gm_call *call, uint32_t number);
+bool gm_call_next_row(struct gm_ctl_call *call, uint32_t number); /* false: the page is full */
+void gm_call_end_page(struct gm_ctl_call *call);
+bool gm_call_skipped(const struct gm_ctl_call *call, uint32_t number);
 
 uint64_t gm_call_look(const _Atomic uint64_t *counter);
-void gm_call_memory(struct gm_call *call); /* a row of status */
+struct gm_core_status gm_call_core(const struct gm_ctl_call *call);
+void gm_call_memory(struct gm_ctl_call *call); /* a row of status */
 
 #endif

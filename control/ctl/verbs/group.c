@@ -6,7 +6,7 @@
 static const char *const backwards[] = {
 	[GM_BACKWARD_OFF] = "off", [GM_BACKWARD_WINDOW] = "window", [GM_BACKWARD_EACH] = "each"};
 
-static bool backward_of(struct gm_call *call, enum gm_backward *to)
+static bool backward_of(struct gm_ctl_call *call, enum gm_backward *to)
 {
 	const char *text = gm_call_text(call, "backward");
 
@@ -22,7 +22,7 @@ static bool backward_of(struct gm_call *call, enum gm_backward *to)
 	return false;
 }
 
-static bool modes_of(struct gm_call *call, struct gm_group_params *params)
+static bool modes_of(struct gm_ctl_call *call, struct gm_group_params *params)
 {
 	bool signatures = gm_call_flag(call, "signature-only"), pairs = gm_call_flag(call, "pairwise-only");
 
@@ -71,7 +71,7 @@ static const struct choice {
 	{"ecdh-curve", gm_crv_of_name, offsetof(struct gm_group_params, ecdh_crv)},
 };
 
-static bool algs_of(struct gm_call *call, unsigned max_members, struct gm_group_params *params)
+static bool algs_of(struct gm_ctl_call *call, unsigned max_members, struct gm_group_params *params)
 {
 	params->ecdh_alg = params->ecdh_crv = 0; /* follow from the others */
 	for (unsigned i = 0; i < sizeof(choices) / sizeof(choices[0]); i++) {
@@ -92,7 +92,7 @@ static bool algs_of(struct gm_call *call, unsigned max_members, struct gm_group_
 	return !fault;
 }
 
-void gm_verb_group_create(struct gm_call *call)
+void gm_verb_group_create(struct gm_ctl_call *call)
 {
 	struct gm_group_spec spec = gm_group_spec_default();
 	uint32_t members = spec.max_members, stale = spec.max_stale_sets;
@@ -125,7 +125,7 @@ static void put_group(struct gm_ctl_reply *r, const struct gm_group_info *g)
 
 static bool list_group(void *arg, const struct gm_group_info *g)
 {
-	struct gm_call *call = arg;
+	struct gm_ctl_call *call = arg;
 
 	if (gm_call_skipped(call, g->index))
 		return true;
@@ -136,7 +136,7 @@ static bool list_group(void *arg, const struct gm_group_info *g)
 	return true;
 }
 
-void gm_verb_group_list(struct gm_call *call)
+void gm_verb_group_list(struct gm_ctl_call *call)
 {
 	if (gm_core_groups(call->env->core, NULL, list_group, call) != GM_E_OK)
 		call->more = false; /* no group at all */
@@ -145,7 +145,7 @@ void gm_verb_group_list(struct gm_call *call)
 
 static bool show_group(void *arg, const struct gm_group_info *g)
 {
-	struct gm_ctl_reply *r = ((struct gm_call *)arg)->reply;
+	struct gm_ctl_reply *r = ((struct gm_ctl_call *)arg)->reply;
 
 	put_group(r, g);
 	gm_ctl_put_text(r, "reason", g->last_reason);
@@ -172,19 +172,48 @@ static bool show_group(void *arg, const struct gm_group_info *g)
 	return true;
 }
 
-void gm_verb_group_show(struct gm_call *call)
+void gm_verb_group_show(struct gm_ctl_call *call)
 {
 	const char *name = gm_call_text(call, "group");
 	gm_call_finish(call, gm_core_groups(call->env->core, name, show_group, call), "group", name);
 }
 
-void gm_verb_group_delete(struct gm_call *call)
+static bool list_rekey(void *arg, const struct gm_group_info *g)
+{
+	struct gm_ctl_call *call = arg;
+	struct gm_ctl_reply *r = call->reply;
+
+	if (gm_call_skipped(call, g->index) || (strcmp(g->state, "idle") == 0 && !g->late))
+		return true;
+	if (!gm_call_next_row(call, g->index))
+		return false;
+	gm_ctl_put_text(r, "group", g->name);
+	gm_ctl_put_text(r, "state", g->state);
+	gm_ctl_put_uint(r, "version", g->version);
+	gm_ctl_put_text(r, "reason", g->last_reason);
+	gm_ctl_put_uint(r, "members", g->members);
+	gm_ctl_put_uint(r, "confirmed", g->confirmed);
+	gm_ctl_put_uint(r, "late", g->late);
+	gm_ctl_put_uint(r, "waiting", g->waiting);
+	gm_ctl_put_int(r, "rekeyed_at", g->last_rekey);
+	gm_ctl_row(r);
+	return true;
+}
+
+void gm_verb_rekey_status(struct gm_ctl_call *call)
+{
+	if (gm_core_groups(call->env->core, NULL, list_rekey, call) != GM_E_OK)
+		call->more = false;
+	gm_call_end_page(call);
+}
+
+void gm_verb_group_delete(struct gm_ctl_call *call)
 {
 	const char *name = gm_call_text(call, "group");
 	gm_call_finish(call, gm_core_group_delete(call->env->core, &call->txn, name), "group", name);
 }
 
-void gm_verb_rekey(struct gm_call *call)
+void gm_verb_rekey(struct gm_ctl_call *call)
 {
 	const char *name = gm_call_text(call, "group");
 	gm_call_finish(call, gm_core_rekey(call->env->core, &call->txn, name, gm_call_flag(call, "compromised")), "group", name);

@@ -3,7 +3,7 @@
 
 #include "wire/params.h"
 
-static void set_number(struct gm_call *call, const char *key, enum gm_admin_param param, struct gm_admin_map *map, int64_t *to)
+static void set_number(struct gm_ctl_call *call, const char *key, enum gm_admin_param param, struct gm_admin_map *map, int64_t *to)
 {
 	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, key);
 
@@ -14,7 +14,7 @@ static void set_number(struct gm_call *call, const char *key, enum gm_admin_para
 }
 
 /* An empty text is none. */
-static void set_text(struct gm_call *call, const char *key, enum gm_admin_param param, struct gm_admin_map *map,
+static void set_text(struct gm_ctl_call *call, const char *key, enum gm_admin_param param, struct gm_admin_map *map,
                      struct gm_bytes *to)
 {
 	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, key);
@@ -28,7 +28,7 @@ static void set_text(struct gm_call *call, const char *key, enum gm_admin_param 
 }
 
 /* false: said why */
-static bool set_algs(struct gm_call *call, struct gm_admin_map *map)
+static bool set_algs(struct gm_ctl_call *call, struct gm_admin_map *map)
 {
 	static const struct {
 		const char *key;
@@ -61,12 +61,12 @@ static bool set_algs(struct gm_call *call, struct gm_admin_map *map)
 
 static bool sees_pairwise(void *arg, const struct gm_group_info *info)
 {
-	((struct gm_call *)arg)->pairwise = info->params->pairwise_mode;
+	((struct gm_ctl_call *)arg)->pairwise = info->params->pairwise_mode;
 	return false;
 }
 
 /* "a,b" becomes ["a", "b"] in room. */
-static bool set_app_groups(struct gm_call *call, struct gm_admin_map *map, uint8_t *room, size_t cap)
+static bool set_app_groups(struct gm_ctl_call *call, struct gm_admin_map *map, uint8_t *room, size_t cap)
 {
 	const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, "app-groups");
 	struct gm_out o = gm_out(room, cap);
@@ -90,7 +90,7 @@ static bool set_app_groups(struct gm_call *call, struct gm_admin_map *map, uint8
 	return false;
 }
 
-void gm_verb_group_set(struct gm_call *call)
+void gm_verb_group_set(struct gm_ctl_call *call)
 {
 	const char *name = gm_call_text(call, "group"), *why = NULL;
 	struct gm_admin_map map = {.policies = {-1, -1}};
@@ -122,4 +122,22 @@ void gm_verb_group_set(struct gm_call *call)
 		gm_ctl_error(call->reply, err, "group '%s': %s", name, why);
 	else
 		gm_call_finish(call, err, "group", name);
+}
+
+static void set_active(struct gm_ctl_call *call, bool active)
+{
+	const char *name = gm_call_text(call, "group"), *why = NULL;
+	const struct gm_admin_map map = {.policies = {-1, -1}, .has = GM_ADMIN_BIT(GM_ADMIN_ACTIVE), .active = active};
+
+	gm_call_finish(call, gm_core_group_set(call->env->core, &call->txn, name, &map, &why), "group", name);
+}
+
+void gm_verb_group_freeze(struct gm_ctl_call *call)
+{
+	set_active(call, false);
+}
+
+void gm_verb_group_thaw(struct gm_ctl_call *call)
+{
+	set_active(call, true);
 }

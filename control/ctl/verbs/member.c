@@ -39,7 +39,7 @@ static void put_member(struct gm_ctl_reply *r, const struct gm_member_info *m)
 
 static bool list_member(void *arg, const struct gm_member_info *m)
 {
-	struct gm_call *call = arg;
+	struct gm_ctl_call *call = arg;
 
 	if (!gm_call_next_row(call, m->slot))
 		return false;
@@ -48,7 +48,7 @@ static bool list_member(void *arg, const struct gm_member_info *m)
 	return true;
 }
 
-void gm_verb_member_list(struct gm_call *call)
+void gm_verb_member_list(struct gm_ctl_call *call)
 {
 	const char *group = gm_call_text(call, "group");
 	enum gm_err err = gm_core_members(call->env->core, group, NULL, call->after, list_member, call);
@@ -61,7 +61,7 @@ void gm_verb_member_list(struct gm_call *call)
 
 static bool show_member(void *arg, const struct gm_member_info *m)
 {
-	struct gm_call *call = arg;
+	struct gm_ctl_call *call = arg;
 
 	call->rows++;
 	gm_ctl_put_text(call->reply, "group", m->group);
@@ -76,7 +76,7 @@ static bool show_member(void *arg, const struct gm_member_info *m)
 }
 
 /* UNKNOWN of a (group, node) pair: which of the two? */
-static void refuse_member(struct gm_call *call, enum gm_err err, const char *group, const char *node)
+static void refuse_member(struct gm_ctl_call *call, enum gm_err err, const char *group, const char *node)
 {
 	if (err == GM_E_UNKNOWN && gm_call_group_exists(call, group))
 		gm_ctl_error(call->reply, err, "no member '%s' in group '%s'", node, group);
@@ -84,7 +84,7 @@ static void refuse_member(struct gm_call *call, enum gm_err err, const char *gro
 		gm_call_refuse(call, err, "group", group);
 }
 
-void gm_verb_member_show(struct gm_call *call)
+void gm_verb_member_show(struct gm_ctl_call *call)
 {
 	const char *group = gm_call_text(call, "group"), *node = gm_call_text(call, "node");
 	enum gm_err err = gm_core_members(call->env->core, group, node, UINT32_MAX, show_member, call);
@@ -95,7 +95,7 @@ void gm_verb_member_show(struct gm_call *call)
 		refuse_member(call, err == GM_E_OK ? GM_E_UNKNOWN : err, group, node);
 }
 
-static enum gm_err evict(struct gm_call *call, const char *group, const char *node)
+static enum gm_err evict(struct gm_ctl_call *call, const char *group, const char *node)
 {
 	const struct gm_evict_spec spec = {.group = group,
 	                                   .node = node,
@@ -111,7 +111,7 @@ static enum gm_err evict(struct gm_call *call, const char *group, const char *no
 	return GM_E_OK;
 }
 
-void gm_verb_member_evict(struct gm_call *call)
+void gm_verb_member_evict(struct gm_ctl_call *call)
 {
 	const char *group = gm_call_text(call, "group"), *node = gm_call_text(call, "node");
 	enum gm_err err = evict(call, group, node);
@@ -120,7 +120,7 @@ void gm_verb_member_evict(struct gm_call *call)
 		refuse_member(call, err, group, node);
 }
 
-void gm_verb_device_evict(struct gm_call *call)
+void gm_verb_device_evict(struct gm_ctl_call *call)
 {
 	const char *device = gm_call_text(call, "device");
 	enum gm_err err = evict(call, NULL, device);

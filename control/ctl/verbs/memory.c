@@ -19,7 +19,7 @@ static uint64_t resident(const char *status, const char *key)
 	return at ? strtoull(at + strlen(key), NULL, 10) * 1024 : 0;
 }
 
-static void put_resident(struct gm_call *call)
+static void put_resident(struct gm_ctl_call *call)
 {
 	char text[4096];
 	FILE *f = fopen("/proc/self/status", "re");
@@ -37,7 +37,7 @@ static void put_resident(struct gm_call *call)
 	gm_ctl_put_uint(call->reply, "bytes_per_member", s.members ? ours / s.members : 0);
 }
 
-static void put_secrets(struct gm_call *call)
+static void put_secrets(struct gm_ctl_call *call)
 {
 	struct gm_pages_stats pages = gm_pages_stats();
 
@@ -47,7 +47,7 @@ static void put_secrets(struct gm_call *call)
 	                                                       : "in locked memory, kept out of dumps");
 }
 
-void gm_call_memory(struct gm_call *call)
+void gm_call_memory(struct gm_ctl_call *call)
 {
 	struct gm_ctl_reply *r = call->reply;
 	struct gm_core_memory core;

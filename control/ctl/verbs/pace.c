@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-static void pace_row(struct gm_call *call, const char *network, const char *rate, const struct gm_pace_status *s)
+static void pace_row(struct gm_ctl_call *call, const char *network, const char *rate, const struct gm_pace_status *s)
 {
 	struct gm_ctl_reply *r = call->reply;
 	char now[32];
@@ -25,7 +25,7 @@ static void pace_row(struct gm_call *call, const char *network, const char *rate
 }
 
 /* All together: no bursts to speak of, and not slowed down. */
-static void pace_of_all(struct gm_call *call)
+static void pace_of_all(struct gm_ctl_call *call)
 {
 	struct gm_pace_status all = {0}, s;
 	char rate[32];
@@ -42,13 +42,17 @@ static void pace_of_all(struct gm_call *call)
 }
 
 /* false: said why */
-static bool set_pace(struct gm_call *call)
+static bool set_pace(struct gm_ctl_call *call)
 {
 	unsigned was = gm_dp_pace_for_all(call->env->dp);
 	uint32_t rate = was;
 
 	if (!gm_call_uint(call, "all", GM_PACE_MAX, &rate))
 		return false;
+	if (gm_ctl_arg(call->request, "all") && call->request->level < GM_CTL_OPERATOR) {
+		gm_ctl_error(call->reply, GM_E_DENIED, "pace --all: permission denied: it takes an operator");
+		return false;
+	}
 	if (rate == was)
 		return true;
 	gm_dp_set_pace_for_all(call->env->dp, rate);
@@ -56,7 +60,7 @@ static bool set_pace(struct gm_call *call)
 	return true;
 }
 
-void gm_verb_pace(struct gm_call *call)
+void gm_verb_pace(struct gm_ctl_call *call)
 {
 	struct gm_pace_status s;
 	char text[GM_ADDR_TEXT], rate[32];

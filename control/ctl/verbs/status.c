@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/verbs/call.h"
 
+#include <time.h>
+
 /* clang-format off */
 #define WORKER_COUNTERS(X)                                                                                             \
 	X(rx) X(tx) X(rx_bad) X(rx_stranger) X(rx_replay) X(rx_undecryptable) X(rx_repeat) X(rx_hop) X(hop_drop)       \
@@ -19,7 +21,7 @@
 #define QUEUES(X) X(down) X(hops) X(up) X(inflight)
 /* clang-format on */
 
-static void status_daemon(struct gm_call *call)
+static void status_daemon(struct gm_ctl_call *call)
 {
 	struct gm_ctl_reply *r = call->reply;
 
@@ -34,7 +36,7 @@ static void status_daemon(struct gm_call *call)
 	gm_ctl_row(r);
 }
 
-static void status_core(struct gm_call *call)
+static void status_core(struct gm_ctl_call *call)
 {
 	struct gm_ctl_reply *r = call->reply;
 	struct gm_core_status s;
@@ -47,7 +49,15 @@ static void status_core(struct gm_call *call)
 	gm_ctl_row(r);
 }
 
-static void status_turn(struct gm_call *call)
+static uint64_t cpu_us(void) /* of this thread */
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void status_turn(struct gm_ctl_call *call)
 {
 	const struct gm_turn_stats *t = call->env->turn;
 	struct gm_ctl_reply *r = call->reply;
@@ -59,15 +69,17 @@ static void status_turn(struct gm_call *call)
 	gm_ctl_put_uint(r, "turn_us_max", t->turn_us_max);
 	gm_ctl_put_uint(r, "commits", t->commits);
 	gm_ctl_put_uint(r, "commit_us_mean", t->commits ? t->commit_us_sum / t->commits : 0);
+	gm_ctl_put_uint(r, "commit_us_p50", gm_hist_estimate(t->hist_commit_us, 0.5));
 	gm_ctl_put_uint(r, "commit_us_p99", gm_hist_estimate(t->hist_commit_us, 0.99));
 	gm_ctl_put_uint(r, "commit_us_max", t->commit_us_max);
 	gm_ctl_put_uint(r, "events_per_commit_median", gm_hist_quantile(t->hist_events, 0.5));
 	gm_ctl_put_uint(r, "events_per_commit_max", gm_hist_most(t->hist_events));
 	gm_ctl_put_uint(r, "backlog_bytes", t->backlog_bytes);
+	gm_ctl_put_uint(r, "cpu_us", cpu_us());
 	gm_ctl_row(r);
 }
 
-static void status_store(struct gm_call *call)
+static void status_store(struct gm_ctl_call *call)
 {
 	struct gm_ctl_reply *r = call->reply;
 	struct gm_store_stats s;
@@ -97,7 +109,7 @@ static void put_quantiles(struct gm_ctl_reply *r, const uint64_t hist[static GM_
 			sum[i] += gm_call_look(&gm_dp_stats(call->env->dp, w)->hist_##name[i]);
 /* clang-format on */
 
-static void status_batches(struct gm_call *call)
+static void status_batches(struct gm_ctl_call *call)
 {
 	static const char *const names[4] = {"calls", "jobs_median", "jobs_p90", "jobs_max"};
 #define X(name)                                                                                                        \
@@ -111,7 +123,7 @@ static void status_batches(struct gm_call *call)
 #undef X
 }
 
-static void status_queues(struct gm_call *call)
+static void status_queues(struct gm_ctl_call *call)
 {
 	static const char *const names[4] = {"turns", "depth_median", "depth_p90", "depth_max"};
 #define X(name)                                                                                                        \
@@ -125,7 +137,7 @@ static void status_queues(struct gm_call *call)
 #undef X
 }
 
-static void status_rekey(struct gm_call *call)
+static void status_rekey(struct gm_ctl_call *call)
 {
 	struct gm_ctl_reply *r = call->reply;
 	uint64_t us[GM_HIST] = {0}, sent = 0, confirmed = 0, retransmitted = 0, late = 0;
@@ -151,12 +163,13 @@ static void status_rekey(struct gm_call *call)
 	gm_ctl_row(r);
 }
 
-static void status_workers(struct gm_call *call)
+static void status_workers(struct gm_ctl_call *call)
 {
 	for (unsigned w = 0; w < call->env->workers; w++) {
 		const struct gm_worker_stats *s = gm_dp_stats(call->env->dp, w);
 		gm_ctl_put_text(call->reply, "what", "worker");
 		gm_ctl_put_uint(call->reply, "worker", w);
+		gm_ctl_put_uint(call->reply, "cpu_us", gm_dp_cpu_us(call->env->dp, w));
 #define X(name) gm_ctl_put_uint(call->reply, #name, gm_call_look(&s->name));
 		WORKER_COUNTERS(X)
 #undef X
@@ -164,7 +177,7 @@ static void status_workers(struct gm_call *call)
 	}
 }
 
-void gm_verb_status(struct gm_call *call)
+void gm_verb_status(struct gm_ctl_call *call)
 {
 	status_daemon(call);
 	gm_call_memory(call);

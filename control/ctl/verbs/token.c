@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/verbs/call.h"
 
-void gm_verb_token_revoke(struct gm_call *call)
+void gm_verb_token_revoke(struct gm_ctl_call *call)
 {
 	const struct gm_ctl_arg *hash = gm_ctl_arg(call->request, "hash");
 	unsigned evicted = 0;

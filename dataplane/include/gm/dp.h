@@ -526,6 +526,7 @@ size_t gm_dp_touched(const struct gm_dp *dp, unsigned worker); /* bytes of the r
 /* Core thread, now and then: memory that only bursts of effects need goes back where none waits. */
 void gm_dp_trim(struct gm_dp *dp, unsigned worker);
 void gm_dp_wake(struct gm_dp *dp, unsigned worker); /* after the last of a turn */
+uint64_t gm_dp_cpu_us(const struct gm_dp *dp, unsigned worker); /* processor time of its thread; 0: it has none */
 const struct gm_worker_stats *gm_dp_stats(const struct gm_dp *dp, unsigned worker);
 /* Rekeying messages a second, as gm_dp_config has it; what waits goes on at the new pace within a millisecond. */
 void gm_dp_set_pace_for_all(struct gm_dp *dp, unsigned rate);

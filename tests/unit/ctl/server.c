@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "ctl/server.h"
+#include "wire/cbor.h"
 
 static char dir[] = "/tmp/gm-ctl-XXXXXX", path[64], why[256];
 static struct gm_ctl_server *server;
@@ -32,7 +34,7 @@ static void handle(void *arg, const struct gm_ctl_request *request, struct gm_ct
 
 static enum gm_err open_server(struct gm_ctl_server **to)
 {
-	const struct gm_ctl_server_config config = {.path = path, .group = "", .handle = handle};
+	const struct gm_ctl_server_config config = {.path = path, .handle = handle};
 	return gm_ctl_server_open(to, &config, why);
 }
 
@@ -288,7 +290,7 @@ Test(server, keeps_no_descriptor_that_came_with_a_request)
 Test(server, says_when_the_unix_group_does_not_exist)
 {
 	struct gm_ctl_server *second = NULL;
-	const struct gm_ctl_server_config config = {.path = path, .group = "no-such-group", .handle = handle};
+	const struct gm_ctl_server_config config = {.path = path, .groups = {[GM_CTL_ADMIN] = "no-such-group"}, .handle = handle};
 
 	cr_expect_eq(gm_ctl_server_open(&second, &config, why), GM_E_UNKNOWN);
 	cr_expect_str_eq(why, "there is no Unix group 'no-such-group'");
@@ -312,5 +314,203 @@ Test(server, denies_a_user_who_is_neither_root_nor_us_nor_in_the_group)
 	int fd = dial();
 	cr_assert_eq(seteuid(0), 0);
 	expects_denial(fd);
+	close(fd);
+}
+
+/* ---- levels */
+
+static enum gm_ctl_level level_seen;
+
+static void note_level(void *arg, const struct gm_ctl_request *request, struct gm_ctl_reply *reply)
+{
+	(void)arg;
+	level_seen = request->level;
+	gm_ctl_end(reply);
+}
+
+/* A server whose viewers are of group 1, operators of 2, admins of 3; asked by a user of these groups. */
+static enum gm_ctl_level level_of_groups(gid_t primary, gid_t other)
+{
+	static const char names[][8] = {"daemon", "bin", "sys"};
+	const struct gm_ctl_server_config config = {
+		.path = path, .groups = {[GM_CTL_VIEWER] = names[0], names[1], names[2]}, .handle = note_level};
+
+	gm_ctl_server_close(server);
+	level_seen = GM_CTL_NOBODY;
+	cr_assert_eq(gm_ctl_server_open(&server, &config, why), GM_E_OK, "%s", why);
+	cr_assert_eq(chmod(dir, 0755), 0);
+	cr_assert_eq(setgroups(1, &other), 0);
+	cr_assert_eq(setegid(primary), 0);
+	cr_assert_eq(seteuid(65534), 0);
+	int fd = dial();
+	cr_assert_eq(seteuid(0), 0);
+	cr_assert_eq(setegid(0), 0);
+	turn();
+	if (hear(fd)) /* it was not sent away */
+		say(fd, "0");
+	turns(2);
+	close(fd);
+	return level_seen;
+}
+
+Test(server, gives_each_the_highest_level_that_its_groups_have)
+{
+	if (geteuid() != 0)
+		cr_skip("needs root to become somebody else");
+	cr_expect_eq(level_of_groups(1, 65534), GM_CTL_VIEWER, "by its primary group");
+	cr_expect_eq(level_of_groups(65534, 2), GM_CTL_OPERATOR, "by another");
+	cr_expect_eq(level_of_groups(3, 1), GM_CTL_ADMIN);
+	cr_expect_eq(level_of_groups(2, 1), GM_CTL_OPERATOR);
+	cr_expect_eq(level_of_groups(65534, 65534), GM_CTL_NOBODY, "it is not even asked");
+}
+
+/* ---- watching */
+
+static void watch_any(void *arg, const struct gm_ctl_request *request, struct gm_ctl_reply *reply)
+{
+	(void)arg;
+	if (strcmp(request->verb, "0") == 0) {
+		gm_ctl_end(reply);
+		return;
+	}
+	reply->watches = true;
+	snprintf(reply->group, sizeof(reply->group), "%s", strcmp(request->verb, "all") == 0 ? "" : request->verb);
+}
+
+static void serve_watchers(void)
+{
+	const struct gm_ctl_server_config config = {.path = path, .handle = watch_any};
+
+	gm_ctl_server_close(server);
+	cr_assert_eq(gm_ctl_server_open(&server, &config, why), GM_E_OK, "%s", why);
+}
+
+static int watcher(const char *group)
+{
+	int fd = dial();
+
+	turn();
+	say(fd, group);
+	turns(2);
+	return fd;
+}
+
+/* The events in what is there to be read, with a space behind each; and how many were lost. */
+static const char *events_of(int fd, uint64_t *lost)
+{
+	static char text[1u << 20];
+	struct gm_bytes frame;
+	enum gm_err err;
+	size_t n = 0;
+
+	*lost = 0;
+	text[0] = '\0';
+	hear(fd);
+	while (gm_ctl_frame_next(&got, &frame, &err)) {
+		struct gm_ctl_answer answer;
+		cr_assert_eq(gm_ctl_answer_decode(frame, &answer), GM_E_OK);
+		cr_assert_eq(answer.kind, GM_CTL_ROW);
+		struct gm_in in = gm_in_bytes(answer.pairs);
+		for (uint64_t pairs = gm_cbor_map(&in); pairs; pairs--) {
+			struct gm_bytes key = gm_cbor_tstr(&in);
+			if (gm_bytes_is(key, "events")) {
+				*lost += gm_cbor_uint(&in);
+			} else if (gm_bytes_is(key, "event") || gm_bytes_is(key, "why")) {
+				struct gm_bytes word = gm_cbor_tstr(&in);
+				n += (size_t)snprintf(text + n, sizeof(text) - n, "%.*s ", (int)word.n, (const char *)word.p);
+			} else {
+				gm_cbor_skip(&in);
+			}
+		}
+		gm_ctl_buf_eat(&got, 4 + frame.n);
+	}
+	return text;
+}
+
+Test(server, tells_those_who_watch_what_happens_and_only_of_the_group_they_named)
+{
+	uint64_t lost;
+
+	serve_watchers();
+	int all = watcher("all"), one = watcher("g2");
+	cr_expect_str_eq(events_of(all, &lost), "watching ");
+	cr_expect_str_eq(events_of(one, &lost), "watching ");
+	gm_ctl_server_tell(server, 5, "join.ok group=g1 node=n num=1 again=0");
+	gm_ctl_server_tell(server, 5, "token.ok as=1 ctx=00000001 again=0");
+	gm_ctl_server_tell(server, 5, "member.remove group=g2 node=n reason=token-expired");
+	gm_ctl_server_tell(server, 5, "trl.failed as=1 why=\"no \"answer\"\" retry_ms=5");
+	cr_expect_str_eq(events_of(all, &lost), "", "not before the flush");
+	turn();
+	cr_expect_str_eq(events_of(all, &lost), "joined expired as-unreachable no \"answer\" ");
+	cr_expect_str_eq(events_of(one, &lost), "expired as-unreachable no \"answer\" ");
+	close(all);
+	close(one);
+}
+
+Test(server, lets_who_reads_too_slowly_lose_events_and_says_how_many)
+{
+	uint64_t lost, told = 0;
+
+	serve_watchers();
+	int slow = watcher("all"), quick = watcher("all");
+	events_of(slow, &lost);
+	events_of(quick, &lost);
+	for (unsigned i = 0; i < 20000; i++) {
+		gm_ctl_server_tell(server, 5, "join.ok group=a-group-with-a-long-name-1234567890 node=abcdefgh num=1 again=0");
+		turn();
+		for (const char *p = events_of(quick, &lost); (p = strstr(p, "joined ")); p++)
+			told++;
+		cr_assert_eq(lost, 0, "the other one reads");
+	}
+	cr_expect_eq(told, 20000);
+	told = 0;
+	for (uint64_t all_lost = 0;; all_lost += lost) {
+		const char *text = events_of(slow, &lost);
+		for (const char *p = text; (p = strstr(p, "joined ")); p++)
+			told++;
+		if (!text[0]) {
+			cr_expect_gt(all_lost, 0);
+			cr_expect_eq(told + all_lost, 20000, "%llu told, %llu lost", (unsigned long long)told, (unsigned long long)all_lost);
+			break;
+		}
+		turns(3);
+	}
+	close(slow);
+	close(quick);
+}
+
+Test(server, lets_no_more_watch_than_its_bound_and_goes_on_answering)
+{
+	int fds[GM_CTL_WATCHERS_MAX + 1];
+	uint64_t lost;
+
+	serve_watchers();
+	for (unsigned i = 0; i <= GM_CTL_WATCHERS_MAX; i++)
+		fds[i] = watcher("all");
+	cr_expect_str_eq(events_of(fds[0], &lost), "watching ");
+	hear(fds[GM_CTL_WATCHERS_MAX]);
+	cr_expect_eq(first_answer().kind, GM_CTL_ERROR);
+	gm_ctl_buf_eat(&got, got.n - got.at);
+	close(fds[0]);
+	turns(2);
+	say(fds[GM_CTL_WATCHERS_MAX], "0");
+	turns(2);
+	hear(fds[GM_CTL_WATCHERS_MAX]);
+	cr_expect_eq(first_answer().kind, GM_CTL_END);
+	gm_ctl_buf_eat(&got, got.n - got.at);
+	say(fds[GM_CTL_WATCHERS_MAX], "all");
+	turns(2);
+	cr_expect_str_eq(events_of(fds[GM_CTL_WATCHERS_MAX], &lost), "watching ", "the one that went made room");
+	for (unsigned i = 1; i <= GM_CTL_WATCHERS_MAX; i++)
+		close(fds[i]);
+}
+
+Test(server, ends_a_watch_when_its_watcher_says_something_more)
+{
+	serve_watchers();
+	int fd = watcher("all");
+	say(fd, "0");
+	turns(2);
+	cr_expect_not(hear(fd), "closed");
 	close(fd);
 }

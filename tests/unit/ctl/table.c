@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "ctl/table.h"
+#include "ctl/verbs.h"
 #include "gm/crypto.h"
 #include "port/mem.h"
 #include "wire/cbor.h"
@@ -14,6 +15,7 @@ static struct gm_ctl_env env;
 static struct gm_ctl_buf buf;
 static struct gm_ctl_reply reply;
 static struct gm_ctl_request request;
+static enum gm_ctl_level level = GM_CTL_ADMIN;
 static char said[65536]; /* the last answer: "k=v k=v\n" for each row, then "end k=v\n" or "error code: text\n" */
 
 static void txn(void *arg, struct gm_txn *txn)
@@ -141,7 +143,7 @@ static void add(const char *text)
 #define RUN(...) run((const char *const[]){__VA_ARGS__, NULL})
 static const char *run(const char *const *words)
 {
-	request = (struct gm_ctl_request){.id = 5};
+	request = (struct gm_ctl_request){.id = 5, .level = level};
 	snprintf(request.verb, sizeof(request.verb), "%s", words[0]);
 	for (unsigned i = 1; words[i]; i++)
 		add(words[i]);
@@ -168,6 +170,57 @@ Test(table, makes_shows_and_deletes_a_group)
 	SAYS(" ecdh_alg=-27\n");
 	cr_expect_str_eq(RUN("group delete", "group=g1"), "end\n");
 	cr_expect_str_eq(RUN("group delete", "group=g1"), "error unknown: no group 'g1'\n");
+}
+
+Test(table, lets_each_level_do_what_is_its_own_and_says_what_it_would_take)
+{
+	static const struct {
+		const char *verb;
+		enum gm_ctl_level least;
+	} verbs[] = {{"status", GM_CTL_VIEWER},          {"group list", GM_CTL_VIEWER}, {"group create", GM_CTL_OPERATOR},
+	             {"member evict", GM_CTL_OPERATOR}, {"rekey", GM_CTL_OPERATOR},   {"group delete", GM_CTL_ADMIN},
+	             {"as add", GM_CTL_ADMIN},          {"backup", GM_CTL_ADMIN}};
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		cr_expect_eq(gm_ctl_verb(verbs[i].verb)->level, verbs[i].least, "%s", verbs[i].verb);
+	level = GM_CTL_OPERATOR;
+	cr_expect_str_eq(RUN("group create", "group=g1"), "end\n");
+	cr_expect_str_eq(RUN("group delete", "group=g1"),
+	                 "error denied: group delete: permission denied: it takes an admin, you are an operator\n");
+	level = GM_CTL_VIEWER;
+	cr_expect_str_eq(RUN("rekey", "group=g1"), "error denied: rekey: permission denied: it takes an operator, you are a viewer\n");
+	RUN("group list");
+	SAYS("row group=g1 ");
+	level = GM_CTL_NOBODY;
+	cr_expect_str_eq(RUN("group list"), "error denied: group list: permission denied: it takes a viewer, you are a nobody\n");
+}
+
+Test(table, looks_at_what_would_become_of_a_command_and_changes_nothing)
+{
+	RUN("group create", "group=g1");
+	gm_changes_reset(&changes);
+	cr_expect_str_eq(RUN("group delete", "group=g1", "preview!"),
+	                 "row evicts=0 groups=1 rekeys=0 seconds=0 says=deletes the group g1, which has 0 members asks=yes\nend\n");
+	cr_expect_str_eq(RUN("member evict", "group=g1", "node=n", "preview!"),
+	                 "row evicts=0 groups=0 rekeys=0 seconds=0 says=evicts nobody asks=no\nend\n");
+	cr_expect_str_eq(RUN("member evict", "group=g2", "node=n", "preview!"), "error unknown: no group 'g2'\n");
+	cr_expect_str_eq(RUN("device evict", "device=g1/n", "preview!"), "error unknown: no device 'g1/n'\n");
+	cr_expect_str_eq(RUN("group create", "group=g3", "preview!"), "error usage: group create: no such argument 'preview'\n");
+	cr_expect_eq(changes.count, 0);
+	RUN("group show", "group=g1");
+	SAYS("row group=g1 ");
+}
+
+Test(table, freezes_and_thaws_a_group)
+{
+	RUN("group create", "group=g1");
+	cr_expect_str_eq(RUN("group freeze", "group=g1"), "end\n");
+	RUN("group show", "group=g1");
+	SAYS("state=inactive");
+	cr_expect_str_eq(RUN("group thaw", "group=g1"), "end\n");
+	RUN("group show", "group=g1");
+	SAYS("state=idle");
+	cr_expect_str_eq(RUN("group thaw", "group=g9"), "error unknown: no group 'g9'\n");
 }
 
 Test(table, leaves_the_pairwise_mode_out_on_request)

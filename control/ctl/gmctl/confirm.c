@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Before a command that cannot be taken back: what would become of it, and whether that is meant. */
+#include "ctl/gmctl/gmctl.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+static bool says_yes(const char *what, const char *says)
+{
+	char answer[16] = "";
+
+	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+		gm_cli_die(EXIT_USAGE, "%s: %s; nothing is done without --yes where nobody can be asked", what, says);
+	fprintf(stderr, "%s: %s. Go on? [y/N] ", what, says);
+	if (!fgets(answer, sizeof(answer), stdin))
+		fputc('\n', stderr);
+	return answer[0] == 'y' || answer[0] == 'Y';
+}
+
+static bool agreed_to(struct session *s, struct line *line, const char *name)
+{
+	struct gm_ctl_request request = line->request;
+	struct rows rows = {0};
+
+	gm_cli_add(&request, "preview", GM_CTL_BOOL)->u = 1;
+	gm_cli_ask(s, &request, gm_cli_keep, &rows);
+	const struct row *row = rows.n ? &rows.rows[0] : NULL;
+	bool asks = strcmp(gm_cli_cell(row, "asks"), "no") != 0;
+	char what[128];
+	snprintf(what, sizeof(what), "%s%s%s", line->verb->name, name[0] ? " " : "", name);
+	bool yes = !asks || says_yes(what, gm_cli_cell(row, "says"));
+	gm_cli_free(&rows);
+	return yes;
+}
+
+bool gm_cli_agreed(struct session *s, struct line *line)
+{
+	struct gm_ctl_request *request = &line->request;
+	const unsigned args_n = request->args_n;
+
+	if (!line->verb->asks || s->yes)
+		return true;
+	if (!line->repeats_n)
+		return agreed_to(s, line, args_n ? request->args[0].type == GM_CTL_TEXT ? request->args[0].text : "" : "");
+	for (int i = 0; i < line->repeats_n; i++) {
+		gm_cli_set_text(gm_cli_add(request, line->repeats_key, GM_CTL_TEXT), line->repeats[i]);
+		bool yes = agreed_to(s, line, line->repeats[i]);
+		request->args_n = args_n;
+		request->args[args_n] = (struct gm_ctl_arg){0};
+		if (!yes)
+			return false;
+	}
+	return true;
+}

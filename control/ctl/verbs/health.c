@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What somebody should look at: a row for each question, "ok" or "degraded". */
+#include "ctl/verbs/call.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "gm/pages.h"
+
+struct ill { /* servers whose link does not answer, members that are late */
+	unsigned servers, members, groups;
+	char names[128]; /* of the first */
+};
+
+static void row(struct gm_ctl_call *call, const char *what, bool good, const char *detail)
+{
+	struct gm_ctl_reply *r = call->reply;
+
+	gm_ctl_put_text(r, "what", what);
+	gm_ctl_put_text(r, "state", good ? "ok" : "degraded");
+	gm_ctl_put_text(r, "detail", detail);
+	gm_ctl_row(r);
+	call->more |= !good;
+}
+
+static void add_name(struct ill *ill, const char *name)
+{
+	size_t n = strlen(ill->names);
+
+	if (n + strlen(name) + 2 < sizeof(ill->names))
+		snprintf(ill->names + n, sizeof(ill->names) - n, "%s%s", n ? " " : "", name);
+}
+
+static bool see_server(void *arg, const struct gm_as_info *as)
+{
+	struct ill *ill = arg;
+
+	if (!as->has_link || strcmp(as->trl_state, "failing") != 0)
+		return true;
+	ill->servers++;
+	add_name(ill, as->name);
+	return true;
+}
+
+static bool see_group(void *arg, const struct gm_group_info *g)
+{
+	struct ill *ill = arg;
+
+	if (!g->late)
+		return true;
+	ill->groups++;
+	ill->members += g->late;
+	add_name(ill, g->name);
+	return true;
+}
+
+static void servers(struct gm_ctl_call *call)
+{
+	struct ill ill = {0};
+	char detail[256];
+
+	if (gm_core_ases(call->env->core, see_server, &ill) != GM_E_OK)
+		ill = (struct ill){0};
+	snprintf(detail, sizeof(detail), ill.servers ? "%u cannot be reached: %s" : "none is failing", ill.servers, ill.names);
+	row(call, "authorization servers", !ill.servers, detail);
+}
+
+static void late(struct gm_ctl_call *call)
+{
+	struct ill ill = {0};
+	char detail[256];
+
+	if (gm_core_groups(call->env->core, NULL, see_group, &ill) != GM_E_OK)
+		ill = (struct ill){0};
+	snprintf(detail, sizeof(detail), ill.groups ? "%u in %u groups: %s" : "none", ill.members, ill.groups, ill.names);
+	row(call, "late members", !ill.groups, detail);
+}
+
+static void limits(struct gm_ctl_call *call)
+{
+	const struct gm_core_config *config = gm_core_settings(call->env->core);
+	const struct gm_core_status s = gm_call_core(call);
+	const struct {
+		const char *what;
+		unsigned used, max;
+	} rows[] = {{"contexts", s.contexts, config->contexts_max},
+	            {"members", s.members, config->members_max},
+	            {"groups", s.groups, config->groups_max}};
+	char detail[64];
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(detail, sizeof(detail), "%u of %u", rows[i].used, rows[i].max);
+		row(call, rows[i].what, rows[i].used < rows[i].max - rows[i].max / 20, detail);
+	}
+}
+
+/* gmctl takes its exit code from the state in the end. */
+void gm_verb_health(struct gm_ctl_call *call)
+{
+	uint64_t backlog = call->env->turn->backlog_bytes;
+	struct gm_pages_stats pages = gm_pages_stats();
+	char detail[64];
+
+	servers(call);
+	late(call);
+	limits(call);
+	snprintf(detail, sizeof(detail), "%llu bytes wait for the workers", (unsigned long long)backlog);
+	row(call, "backlog", backlog == 0, detail);
+	row(call, "secrets", pages.unlocked == 0, pages.unlocked ? "beyond the limit of locked memory" : "in locked memory");
+	gm_ctl_put_text(call->reply, "state", call->more ? "degraded" : "ok");
+	gm_ctl_end(call->reply);
+}

@@ -1,0 +1,248 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# gmctl as operators use it, at a running gmd: levels, previews, --wait, JSON, events, the shell of its own, top, completion. Each
+# check is a line; the last line counts.
+#
+#   tests/gmctl.sh            KEEP=1 keeps the directory, GM_BUILD=DIR uses programs built already
+# shellcheck disable=SC2317 # functions are called by name
+set -u
+here=$(dirname "$0")
+# shellcheck source=deploy/lib.sh
+. "$here/../deploy/lib.sh"
+watch_pid=""
+
+exits() { # exits CODE COMMAND...
+	local code=$1 got
+	shift
+	"$@"
+	got=$?
+	[ "$got" = "$code" ] || echo "exit code $got, not $code"
+	[ "$got" = "$code" ]
+}
+says() { # says CODE PATTERN COMMAND...
+	local code=$1 pattern=$2
+	shift 2
+	exits "$code" "$@" >"$dir/said" 2>&1 || { cat "$dir/said"; return 1; }
+	grep -qE -- "$pattern" "$dir/said" || { cat "$dir/said"; return 1; }
+}
+node_of() { gmctl --json member list "$1" | field node; }
+members_of() { gmctl --json group show "$1" | field members; }
+terminal() { # CHECK ARGUMENT...
+	local check=$1
+	shift
+	mkdir -p "$dir/home"
+	/usr/bin/python3 "$root/tests/python/terminal.py" "$check" "$build/gmctl" "$dir/gmd.sock" "$dir/home" "$@"
+}
+
+# ---- levels
+
+as_user() { # as_user GROUPS COMMAND...: nobody in these Unix groups
+	local groups=$1
+	shift
+	setpriv --reuid=65534 --regid=65534 --groups="$groups" -- "$dir/bin/gmctl" -s "$dir/gmd.sock" "$@"
+}
+levels() {
+	chmod 711 "$dir" && mkdir -p "$dir/bin" && cp "$build/gmctl" "$dir/bin/" && chmod -R 755 "$dir/bin" || return
+	exits 0 as_user 1 group list && says 4 'it takes an operator, you are a viewer' as_user 1 rekey g1 &&
+		exits 0 as_user 2 group rekey g2 && says 4 'it takes an admin, you are an operator' as_user 2 group delete g2 --yes &&
+		exits 0 as_user 1,3 group create made && exits 0 as_user 3 group delete made --yes &&
+		says 4 'permission denied' as_user 65534 group list
+}
+
+# ---- previews
+
+asks_for_yes() {
+	local node
+	node=$(node_of g1)
+	says 2 'evicts 1 of g1, rekeys 19 members.*--yes' gmctl member evict g1 "$node" &&
+		says 2 'evicts 1 of g1, rekeys 19 members' gmctl device evict "g1/$node" &&
+		says 2 'evicts 20 of g1' gmctl as remove demo && says 2 'which has 20 members' gmctl group delete g1 &&
+		[ "$(members_of g1)" = 20 ] && exits 0 gmctl group show g1 && exits 0 gmctl as show demo
+}
+tells_the_time() { # 18 messages a second from 127/8 for 19 members: 1 s by pace, 9 s through the network's own
+	says 2 'rekeys 19 members, about 10 s at the configured pace' gmctl member evict g1 "$(node_of g1)"
+}
+evicts_with_yes() {
+	exits 0 gmctl member evict g1 "$(node_of g1)" --yes && [ "$(members_of g1)" = 19 ]
+}
+
+# ---- JSON
+
+every_verb_is_json() {
+	gmctl --json help >"$dir/verbs.json" || return
+	/usr/bin/python3 - "$build/gmctl" "$dir/gmd.sock" "$(node_of g1)" <<-'END'
+		import json, subprocess, sys
+		gmctl, socket, node = sys.argv[1:]
+		ask = lambda *words: subprocess.run([gmctl, '-s', socket, *words], capture_output=True, text=True, check=True).stdout
+		rows = [json.loads(line) for line in ask('--json', 'help').splitlines()]
+		args = {'group create': ['g-json'], 'group set': ['g-json', '--description', 'x'], 'member show': ['g1', node],
+		        'as show': ['demo'], 'member list': ['g1'], 'group delete': ['g-json', '--yes'], 'top': ['--once']}
+		skip = {'watch', 'member evict', 'device evict', 'as add', 'as remove', 'token revoke', 'backup', 'restore', 'recover', 'rotate-key'}
+		last = ['group delete']
+		for row in sorted(rows, key=lambda row: row['command'] in last):
+		    name = row['command']
+		    words = args.get(name, ['g-json'] if row['arguments'].startswith('GROUP') else [])
+		    if name in skip:
+		        continue
+		    text = ask(*name.split(), *words, '--json')
+		    objects = [json.loads(line) for line in text.splitlines()]
+		    assert all(isinstance(one, dict) for one in objects), name
+		    assert objects or row['level'] == 'viewer', name + ' says nothing'
+		print(len(rows), 'commands')
+	END
+}
+
+# ---- --wait
+
+waits_for_all() { # three kinds of commands, and the version has moved each time
+	local before
+	before=$(version_of g1)
+	exits 0 gmctl group rekey g1 --wait && exits 0 gmctl rekey g1 --compromised --wait --json &&
+		exits 0 gmctl member evict g1 "$(node_of g1)" --yes --wait && [ "$(version_of g1)" -ge $((before + 3)) ] &&
+		[ "$(gmctl --json group show g1 | field confirmed)" = "$(members_of g1)" ]
+}
+says_when_some_are_late() {
+	kill -STOP "$load_pid" # nobody acknowledges now
+	says 5 '0 confirmed, 18 late' gmctl group rekey g1 --wait && says 5 'late members +degraded +18 in 1 groups: g1' gmctl health &&
+		says 0 'g1 +idle' gmctl rekey status
+	local status=$?
+	kill -CONT "$load_pid"
+	return $status
+}
+well_again() {
+	gmctl group rekey g1 --wait && exits 0 gmctl health
+}
+
+# ---- events
+
+watch() { # watch FILE [ARGUMENT...]
+	local file=$1
+	shift
+	"$build/gmctl" -s "$dir/gmd.sock" watch "$@" >"$file" 2>&1 &
+	watch_pid=$!
+	until_true 20 grep -q watching "$file"
+}
+happened() { until_true 30 grep -qE -- "$1" "$dir/events"; }
+sees_events() {
+	watch "$dir/events" --json && ask join 1 --groups g1 && happened '"event":"joined","group":"g1","node":"' &&
+		gmctl member evict g1 "$(node_of g1)" --yes --wait && happened '"event":"evicted","group":"g1","node":"[^"]+","reason":"evicted"' &&
+		happened '"event":"rekey-started","group":"g1","num":[0-9]+,"reason":"evicted","members":18' &&
+		happened '"event":"rekey-finished".*"confirmed":18,"late":0' && ask leave 1 && happened '"event":"left"' &&
+		gmctl group create seen && happened '"event":"group-created","group":"seen"' && gmctl group freeze seen &&
+		happened '"event":"group-changed"' && gmctl group delete seen --yes && happened '"event":"group-deleted"' &&
+		! grep -q '"event":"lost"' "$dir/events"
+	local status=$?
+	kill "$watch_pid"
+	wait "$watch_pid"
+	return $status
+}
+sees_late_members() {
+	watch "$dir/events" && kill -STOP "$load_pid" && exits 5 gmctl group rekey g1 --wait && happened 'rekey-late +group=g1 .*late=17'
+	local status=$?
+	kill -CONT "$load_pid"
+	kill "$watch_pid"
+	wait "$watch_pid"
+	return $status
+}
+
+# ---- line by line
+
+reads_lines() {
+	printf 'group list\n\n# a remark\ngroup show "g1"\n' | says 0 '^  max_members' gmctl &&
+		printf 'group list\ngroup show none\nversion\n' | says 1 'line 2 failed, the rest is not done' gmctl && ! grep -q '^gmctl [0-9]' "$dir/said" &&
+		printf 'version\nquit\ngroup show none\n' | exits 0 gmctl && printf 'group delete g1\n' | says 2 'without --yes' gmctl
+}
+cut_never_in_pipes() { COLUMNS=20 gmctl group list >"$dir/wide" && ! grep -q … "$dir/wide" && grep -q REKEYED-AT "$dir/wide"; }
+
+# ---- completion: each command of verbs.def, as bash and zsh see it
+
+complete_bash() {
+	bash --norc -c ". '$root/deploy/completion/gmctl.bash'"'
+		complete -p gmctl >/dev/null || exit
+		gmctl=$1
+		shift
+		COMP_WORDS=("$gmctl" "$@")
+		COMP_CWORD=$#
+		_gmctl
+		printf "%s\n" "${COMPREPLY[@]}"' - "$build/gmctl" "$@"
+}
+complete_zsh() {
+	zsh -f -c '
+		compadd() { print -rl -- ${(P)2} }
+		_files() { print files }
+		words=("$@")
+		CURRENT=$#
+		source "$0"' "$root/deploy/completion/_gmctl" "$build/gmctl" "$@"
+}
+completes_every_verb() { # completes_every_verb SHELL
+	local name first second
+	while read -r name; do
+		first=${name%% *} second=${name#* }
+		"complete_$1" "${first%?}" | grep -qx -- "$first" || { echo "$1 does not know $first"; return 1; }
+		[ "$first" = "$name" ] || "complete_$1" "$first" "${second%?}" | grep -qx -- "$second" || { echo "$1 does not know $name"; return 1; }
+	done < <(gmctl --json help | sed 's/.*"command":"\([^"]*\)".*/\1/')
+}
+completes_names() {
+	"complete_$1" -s "$dir/gmd.sock" member evict g | grep -qx g1 &&
+		"complete_$1" -s "$dir/gmd.sock" member evict g1 '' | grep -qx -- "$(node_of g1)" &&
+		"complete_$1" -s "$dir/gmd.sock" as show d | grep -qx demo && "complete_$1" member evict g1 x --y | grep -qx -- --yes &&
+		"complete_$1" group create x --backward '' | grep -qx window
+}
+
+begin
+choose_ports port load_port
+say "gmctl at a gmd on 127.0.0.1:$port"
+programs
+echo leak:wcsdup >"$dir/lsan" # libedit's, of functions that are added
+export LSAN_OPTIONS=suppressions=$dir/lsan:print_suppressions=0
+own='' # Unix groups 1, 2 and 3 of every Debian
+[ "$(id -u)" != 0 ] || ! command -v setpriv >/dev/null || own=yes
+write_config 2 'pace: 20' 'pace_prefixes: [{prefix: 127.0.0.0/8, rate: 2, burst: 1000}]' 'ack_timeout_ms: 100' 'retransmit_max: 1' \
+	'rekey_window_ms: 0' 'rekey_deadline_ms: 0' ${own:+'control_viewers: daemon' 'control_operators: bin' 'control_group: sys'}
+must 'gmd runs' found
+gmctl group create g1 >/dev/null && gmctl group create g2 >/dev/null
+start_load
+must 'twenty members join' ask join 20 --groups g1
+if [ -n "$own" ]; then check 'each level may what is its own' levels; else skip 'levels: only root can become another user'; fi
+say 'Before it is too late'
+check 'without a terminal nothing is put out unless --yes says so' asks_for_yes
+check 'it says how long that takes, through the slowest network' tells_the_time
+must 'gmd starts again, in no hurry' eval 'stop_gmd && sed -i "/^pace/d" "$dir/gmd.conf" && start_gmd'
+check 'with --yes it is done' evicts_with_yes
+say 'Answers'
+check 'every command says in JSON what it says' every_verb_is_json
+check 'tables are cut at terminals only' cut_never_in_pipes
+check 'and there they fit' terminal fits group list
+check 'commands come line by line' reads_lines
+say 'Waiting'
+check '--wait waits for all members' waits_for_all
+check 'or says that some are late' says_when_some_are_late
+check 'and all is well again' well_again
+say 'Watching'
+check 'events come as they happen' sees_events
+check 'a rekey that left members late is told' sees_late_members
+say 'At a terminal'
+check 'verbs and names are completed' terminal completes g1
+check 'lines are remembered' terminal remembers
+check '^C ends a command, not the shell' terminal interrupts
+check 'it asks before somebody is put out' terminal asks g1 "$(node_of g1)"
+check 'top paints until q' terminal top
+check 'and leaves the terminal as it was, whatever ends it' terminal top_killed
+check 'top without a terminal is one frame' says 0 '^WORKER' gmctl top
+say 'Completion'
+check 'bash knows every command' completes_every_verb bash
+check 'and names of what there is' completes_names bash
+if command -v zsh >/dev/null; then
+	check 'zsh knows every command' completes_every_verb zsh
+	check 'and names of what there is' completes_names zsh
+else
+	skip 'zsh is missing'
+	skip 'zsh is missing'
+fi
+check 'gmd stops in order' stop_gmd
+check 'which gmctl tells' exits 3 gmctl status
+kill "$load_pid" && wait "$load_pid"
+load_pid=""
+[ "$failed" = 0 ] || show_logs
+tally
+[ "$failed" = 0 ]
