@@ -6,6 +6,7 @@
 #   bench/run.sh rekey|join|storm|read [--port uring|mmsg|dpdk] [--members N] [--runs R] [--plot FILE.svg] [--budget]
 #                                                gmd, gmas and gmload, each run next to its floor; --budget: where cycles go
 #   bench/run.sh dpdk-null [--seconds S]         sealed rekeying messages handed to a driver that drops them; needs root
+#   bench/run.sh walk [-n MEMBERS] [-w WINDOW] [-o] [-r RUNS]       cycles of a worker for a rekey, without a network
 #   bench/run.sh memory [--members N] [--groups G] [--workers W]     bytes a member, seconds of a start
 #   bench/run.sh scaling [--members N] [--rounds R] [--each E]       two workers next to one, on a load that is prepared
 #
@@ -53,6 +54,10 @@ rekey | join | storm | read)
 dpdk-null)
 	build build/bench bench_dpdk gmd-dpdk
 	exec /usr/bin/python3 bench/live/null.py "$@"
+	;;
+walk)
+	build build/bench bench_walk
+	exec "$GM_BUILD/bench_walk" "$@"
 	;;
 memory)
 	build build/bench bench_memory
