@@ -349,6 +349,30 @@ static void on_plain(struct worker *w, struct opening *o)
 		plain_error(w, o, GM_E_NOT_FOUND);
 }
 
+/* The context that a response names by its token; 0: it names none. */
+static gm_ctx_id named(const struct gm_dgram *d)
+{
+	return d->len >= 12 && (d->data[0] & 0xcf) == (1 << 6 | 8) && d->data[1] >> 5 == 2 ? be32(d->data + 4) : 0;
+}
+
+/* What is far away is fetched for all before the first is looked at: contexts, then what of ours was in flight for them. */
+void gm_check_ahead(struct worker *w, const struct gm_dgram *d, unsigned n)
+{
+	struct ctx *c;
+
+	for (unsigned i = 0; i < n; i++)
+		if (named(&d[i]))
+			gm_ctx_ahead(w, named(&d[i]));
+	for (unsigned i = 0; i < n; i++) {
+		if (!named(&d[i]) || !(c = gm_ctx_at(w, named(&d[i]))))
+			continue;
+		if (c->out)
+			gm_ahead(gm_out_at(w, c->out), sizeof(struct out));
+		if (c->members)
+			gm_ahead(gm_member_at(w, c->members), sizeof(struct member));
+	}
+}
+
 void gm_check_datagram(struct worker *w, const uint8_t *data, size_t n, const struct gm_addr *peer,
                        const struct gm_addr *local, bool hopped)
 {

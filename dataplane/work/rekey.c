@@ -480,8 +480,21 @@ void gm_rekey_start(struct worker *w, const struct gm_eff_rekey *e)
 	g->walk.config = config.n ? gm_blob_copy(config.p, config.n) : NULL;
 }
 
+/* The mirrors of a burst and their contexts, before the first is visited. */
+static void look_ahead(struct worker *w, const struct group *g)
+{
+	uint32_t h = g->walk.cursor;
+
+	for (unsigned n = 0; n < BURST && h; n++) {
+		const struct member *m = gm_member_at(w, h);
+		gm_ctx_ahead(w, m->ctx);
+		h = m->next_group;
+	}
+}
+
 static void step_group(struct worker *w, struct group *g)
 {
+	look_ahead(w, g);
 	for (unsigned n = 0; n < BURST && g->walk.cursor; n++) {
 		uint32_t h = g->walk.cursor;
 		struct walk before = g->walk;

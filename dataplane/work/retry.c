@@ -3,35 +3,41 @@
 #include "gm/crypto.h"
 #include "work/worker.h"
 
-struct out *gm_out_at(struct worker *w, uint32_t h)
-{
-	return gm_slab_at(&w->outs, h);
-}
-
-static uint32_t *bucket(struct worker *w, const struct gm_addr *peer, uint16_t mid)
+static uint32_t hash_of(const struct worker *w, const struct gm_addr *peer, uint16_t mid)
 {
 	uint8_t key[20];
 
 	memcpy(key, peer->ip, 16);
 	memcpy(key + 16, &peer->port, 2);
 	memcpy(key + 18, &mid, 2);
-	return &w->out_hash[gm_worker_hash(w, key, sizeof key) & w->out_hash_mask];
+	return gm_worker_hash(w, key, sizeof key);
 }
 
-uint32_t gm_out_find(struct worker *w, const struct gm_addr *peer, uint16_t mid)
+static uint32_t *bucket(const struct worker *w, uint32_t hash)
 {
-	uint32_t h = *bucket(w, peer, mid);
+	return &w->out_hash[hash & w->out_hash_mask];
+}
+
+static uint32_t find(struct worker *w, uint32_t hash, const struct gm_addr *peer, uint16_t mid)
+{
+	uint32_t h = *bucket(w, hash);
 
 	while (h && !(gm_out_at(w, h)->mid == mid && gm_addr_eq(&gm_out_at(w, h)->peer, peer)))
 		h = gm_out_at(w, h)->next_hash;
 	return h;
 }
 
+uint32_t gm_out_find(struct worker *w, const struct gm_addr *peer, uint16_t mid)
+{
+	return find(w, hash_of(w, peer, mid), peer, mid);
+}
+
 /* Members behind one address must not share a Message ID at a time. */
 static bool unique_mid(struct worker *w, struct ctx *c, struct out *o)
 {
 	for (unsigned i = 0; i < 1u << MID_WORKER_SHIFT; i++) {
-		if (!gm_out_find(w, &o->peer, o->mid))
+		o->hash = hash_of(w, &o->peer, o->mid);
+		if (!find(w, o->hash, &o->peer, o->mid))
 			return true;
 		if (o->kind == OUT_SEPARATE)
 			return false; /* its Message ID is in the sealed answer's head already */
@@ -52,7 +58,7 @@ uint32_t gm_out_new(struct worker *w, struct ctx *c, const struct out *o)
 		gm_slab_put(&w->outs, h);
 		return 0;
 	}
-	uint32_t *b = bucket(w, &at->peer, at->mid);
+	uint32_t *b = bucket(w, at->hash);
 	at->next_hash = *b;
 	*b = h;
 	at->first_us = w->now_ns / 1000;
@@ -82,7 +88,7 @@ void gm_out_sent(struct worker *w, uint32_t h)
 static void unhash(struct worker *w, uint32_t h)
 {
 	struct out *o = gm_out_at(w, h);
-	uint32_t *link = bucket(w, &o->peer, o->mid);
+	uint32_t *link = bucket(w, o->hash);
 
 	while (*link && *link != h)
 		link = &gm_out_at(w, *link)->next_hash;

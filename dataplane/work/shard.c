@@ -71,17 +71,6 @@ size_t gm_shards_bytes(const struct worker *w)
 	return n;
 }
 
-struct ctx *gm_ctx_at(struct worker *w, gm_ctx_id id)
-{
-	struct shard *s = w->shard[GM_CTX_SHARD(id)];
-	unsigned slot = GM_CTX_SLOT(id);
-
-	if (!s || slot >= s->made)
-		return NULL;
-	struct ctx *c = &s->ctx[slot];
-	return c->state != CTX_FREE && c->gen == GM_CTX_GEN(id) ? c : NULL;
-}
-
 static bool id_is(const struct gm_oscore_id *not_this, gm_ctx_id id)
 {
 	uint8_t be[4] = {(uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id};

@@ -7,11 +7,6 @@
 
 /* ---- groups */
 
-struct group *gm_group_at(struct worker *w, uint32_t index)
-{
-	return index < w->groups_cap && w->group[index] && w->group[index]->used ? w->group[index] : NULL;
-}
-
 static uint32_t *name_slot(struct worker *w, struct gm_bytes name)
 {
 	uint32_t i = gm_worker_hash(w, name.p, name.n);
@@ -166,11 +161,6 @@ struct gm_keying gm_view_keying(struct worker *w, const struct group *g, struct 
 }
 
 /* ---- memberships */
-
-struct member *gm_member_at(struct worker *w, uint32_t h)
-{
-	return gm_slab_at(&w->members, h);
-}
 
 struct member *gm_member_of(struct worker *w, const struct ctx *c, uint32_t group, uint32_t *h)
 {

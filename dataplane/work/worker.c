@@ -29,7 +29,8 @@ uint32_t gm_worker_random(struct worker *w)
 {
 	uint64_t v[2] = {++w->turn_random, w->now_ns};
 
-	return (uint32_t)gm_siphash(w->boot, (const uint8_t *)v, sizeof v);
+	w->random = w->turn_random & 1 ? gm_siphash(w->boot, (const uint8_t *)v, sizeof v) : w->random >> 32;
+	return (uint32_t)w->random;
 }
 
 uint32_t gm_worker_hash(const struct worker *w, const void *p, size_t n)
@@ -86,6 +87,7 @@ static unsigned receive(struct worker *w)
 
 	do {
 		n = w->ops->rx_burst(w->port, d, BURST);
+		gm_check_ahead(w, d, n);
 		for (unsigned i = 0; i < n; i++)
 			gm_check_datagram(w, d[i].data, d[i].len, &d[i].peer, &d[i].local, false);
 		if (n)

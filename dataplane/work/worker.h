@@ -188,6 +188,7 @@ struct out { /* a confirmable message of ours in flight */
 	gm_ctx_id ctx;
 	uint32_t member; /* all but SEPARATE */
 	uint32_t timer, next_hash;
+	uint32_t hash; /* of peer and mid */
 	uint32_t timeout_ms;
 	uint64_t first_us, version, seq;
 	struct blob *body; /* REKEY, CONFIG, ACTIVE: payload, shared; SEPARATE: the sealed datagram */
@@ -331,6 +332,7 @@ struct worker {
 	bool moved; /* the request being checked came from a new address */
 	bool ready, woke_core, hopped[GM_WORKERS_MAX];
 	uint8_t boot[16]; /* secret of this start: Echo values, hashes */
+	uint64_t random; /* what gm_worker_random() draws from, half by half */
 	uint32_t turn_random;
 
 	struct shard *shard[GM_SHARDS]; /* ours; NULL: another worker's */
@@ -403,6 +405,40 @@ struct gm_dp {
 #define SET(w, name, v) atomic_store_explicit(&(w)->stats.name, (v), memory_order_relaxed)
 void gm_work_hist(_Atomic uint64_t *hist, uint64_t v); /* log2 buckets */
 
+/* ---- records by their handles */
+static inline struct ctx *gm_ctx_at(const struct worker *w, gm_ctx_id id) /* NULL: not ours, free, or of another generation */
+{
+	const struct shard *s = w->shard[GM_CTX_SHARD(id)];
+
+	if (!s || GM_CTX_SLOT(id) >= s->made)
+		return NULL;
+	struct ctx *c = &s->ctx[GM_CTX_SLOT(id)];
+	return c->state != CTX_FREE && c->gen == GM_CTX_GEN(id) ? c : NULL;
+}
+
+static inline void gm_ctx_ahead(const struct worker *w, gm_ctx_id id) /* it will be looked at soon; any id */
+{
+	const struct shard *s = w->shard[GM_CTX_SHARD(id)];
+
+	if (s && GM_CTX_SLOT(id) < s->made)
+		gm_ahead(&s->ctx[GM_CTX_SLOT(id)], sizeof *s->ctx);
+}
+
+static inline struct group *gm_group_at(const struct worker *w, uint32_t index) /* NULL: none */
+{
+	return index < w->groups_cap && w->group[index] && w->group[index]->used ? w->group[index] : NULL;
+}
+
+static inline struct member *gm_member_at(const struct worker *w, uint32_t h)
+{
+	return gm_slab_at(&w->members, h);
+}
+
+static inline struct out *gm_out_at(const struct worker *w, uint32_t h)
+{
+	return gm_slab_at(&w->outs, h);
+}
+
 /* ---- blobs */
 struct blob *gm_blob_new(size_t n);
 struct blob *gm_blob_copy(const void *p, size_t n);
@@ -424,7 +460,6 @@ uint32_t gm_worker_random(struct worker *w);
 uint32_t gm_worker_hash(const struct worker *w, const void *p, size_t n);
 
 /* ---- shard.c */
-struct ctx *gm_ctx_at(struct worker *w, gm_ctx_id id); /* NULL: not ours, free, or of another generation */
 struct ctx *gm_ctx_make(struct worker *w, const struct gm_oscore_id *not_this, gm_ctx_id *id); /* NULL: full */
 struct ctx *gm_ctx_load(struct worker *w, gm_ctx_id id);
 void gm_ctx_wipe(struct worker *w, gm_ctx_id id);
@@ -454,9 +489,7 @@ void gm_shards_free(struct worker *w);
 size_t gm_shards_bytes(const struct worker *w);
 
 /* ---- view.c */
-struct group *gm_group_at(struct worker *w, uint32_t index); /* NULL: none */
 struct group *gm_group_named(struct worker *w, struct gm_bytes name);
-struct member *gm_member_at(struct worker *w, uint32_t h);
 struct gm_bytes gm_member_control(const struct worker *w, const struct member *m); /* path */
 struct gm_bytes gm_member_scope(const struct worker *w, const struct member *m);
 struct gm_observation gm_member_obs(const struct worker *w, const struct member *m, unsigned of); /* zeros: not on */
@@ -510,6 +543,7 @@ void gm_xch_done(struct worker *w, uint32_t xid);
 /* ---- check.c */
 void gm_check_datagram(struct worker *w, const uint8_t *data, size_t n, const struct gm_addr *peer,
                        const struct gm_addr *local, bool hopped);
+void gm_check_ahead(struct worker *w, const struct gm_dgram *d, unsigned n); /* these are next */
 unsigned gm_check_hops(struct worker *w); /* what other workers sent over; returns how many */
 void gm_check_finish(struct worker *w); /* open, verify, hand up what the datagrams brought */
 uint8_t *gm_texts_take(struct worker *w, size_t n); /* room until then; NULL: none is left */
@@ -540,7 +574,6 @@ void gm_links_protected(struct worker *w, struct ctx *c, const struct gm_coap *m
 enum timer_kind { TIMER_OUT, TIMER_XCH, TIMER_PENDING, TIMER_SAVED, TIMER_BODY, TIMER_UPLOAD, TIMER_LINK };
 void gm_timers_run(struct worker *w);
 uint32_t gm_out_new(struct worker *w, struct ctx *c, const struct out *o); /* not sent yet; 0: full */
-struct out *gm_out_at(struct worker *w, uint32_t h);
 uint32_t gm_out_find(struct worker *w, const struct gm_addr *peer, uint16_t mid);
 void gm_out_sent(struct worker *w, uint32_t h); /* arms the timer */
 void gm_out_end(struct worker *w, uint32_t h, bool confirmed);

@@ -31,4 +31,13 @@ static inline void *gm_slab_at(const struct gm_slab *s, uint32_t h)
 	return s->chunk[(h - 1) >> s->shift] + (size_t)((h - 1) & ((1u << s->shift) - 1)) * s->item;
 }
 
+/* n bytes will be looked at soon. */
+static inline void gm_ahead(const void *p, size_t n)
+{
+	for (size_t i = 0; i < n; i += 64)
+		__builtin_prefetch((const uint8_t *)p + i, 1);
+	__builtin_prefetch((const uint8_t *)p + n - 1, 1);
+	__asm__ volatile(""); /* else gcc takes a caller that does no more than this for one without effect, and leaves it out */
+}
+
 #endif
