@@ -7,6 +7,9 @@
 #include "wire/resources.h"
 #include "work/worker.h"
 
+#define WALK_WINDOW 512u    /* messages unanswered, where answers come within: */
+#define SILENCE_NS 1000000u
+
 /* ---- one message */
 
 static void put_token(struct gm_oscore_outer *outer, const struct out *o)
@@ -354,6 +357,7 @@ static enum gm_err start_walked(struct worker *w, const struct group *g, uint32_
 		return start_out(w, h, OUT_CONFIG, walk->config, walk->version);
 	GM_TRY(start_out(w, h, OUT_REKEY, post ? walk->post : walk->obs, walk->version));
 	COUNT(w, rekey_sent);
+	w->credit -= w->credit > 0;
 	return GM_E_OK;
 }
 
@@ -412,28 +416,14 @@ static enum gm_err visit(struct worker *w, struct group *g, uint32_t h, bool pac
 	return err;
 }
 
-static void report_fate(struct worker *w, struct group *g, uint32_t slot, bool confirmed, uint8_t tries)
+/* false: the ring is full */
+static bool report(struct worker *w, struct group *g, bool done)
 {
-	if (g->fates_n == sizeof g->fate / sizeof *g->fate)
-		gm_rekey_report(w, g);
-	if (g->fates_n == sizeof g->fate / sizeof *g->fate)
-		return; /* core is far behind; it learns the member's version when that polls */
-	g->fate[g->fates_n].slot = slot;
-	g->fate[g->fates_n].fate = confirmed ? GM_FATE_CONFIRMED : GM_FATE_LATE;
-	g->fate[g->fates_n].tries = tries;
-	g->fates_n++;
-}
+	struct gm_ev_delivered *ev =
+		gm_worker_event(w, GM_EV_DELIVERED, sizeof *ev + g->fates_n * sizeof ev->item[0], 0);
 
-void gm_rekey_report(struct worker *w, struct group *g)
-{
-	struct gm_ev_delivered *ev;
-	bool done = g->walk.active && !g->walk.cursor && !g->walk.open;
-
-	if (!g->fates_n && !done)
-		return;
-	ev = gm_worker_event(w, GM_EV_DELIVERED, sizeof *ev + g->fates_n * sizeof ev->item[0], 0);
 	if (!ev)
-		return;
+		return false;
 	ev->group = g->view.index;
 	ev->version = g->walk.version;
 	ev->n = g->fates_n;
@@ -443,9 +433,30 @@ void gm_rekey_report(struct worker *w, struct group *g)
 		ev->item[i].fate = g->fate[i].fate;
 		ev->item[i].tries = g->fate[i].tries;
 	}
-	gm_worker_event_done(w, &ev->rec);
 	g->fates_n = 0;
-	if (!done)
+	if (done)
+		gm_worker_event_done(w, &ev->rec);
+	else
+		gm_worker_event_later(w, &ev->rec);
+	return true;
+}
+
+/* The walk may be done with this one, but not before core hears of it. */
+static void report_fate(struct worker *w, struct group *g, uint32_t slot, bool confirmed, uint8_t tries)
+{
+	if (g->fates_n == sizeof g->fate / sizeof *g->fate && !report(w, g, false))
+		return; /* core is far behind; it learns the member's version when that polls */
+	g->fate[g->fates_n].slot = slot;
+	g->fate[g->fates_n].fate = confirmed ? GM_FATE_CONFIRMED : GM_FATE_LATE;
+	g->fate[g->fates_n].tries = tries;
+	g->fates_n++;
+}
+
+void gm_rekey_report(struct worker *w, struct group *g)
+{
+	bool done = g->walk.active && !g->walk.cursor && !g->walk.open;
+
+	if ((!g->fates_n && !done) || !report(w, g, done) || !done)
 		return;
 	g->walk.active = false;
 	w->walks--;
@@ -478,6 +489,19 @@ void gm_rekey_start(struct worker *w, const struct gm_eff_rekey *e)
 	g->walk.post = gm_blob_copy(post.p, post.n);
 	g->walk.obs = gm_blob_copy(obs.p, obs.n);
 	g->walk.config = config.n ? gm_blob_copy(config.p, config.n) : NULL;
+}
+
+/* What many members answer at once has to fit into a socket, and newcomers are not to wait behind it. Where nobody answers,
+ * a burst follows each SILENCE_NS: the silent do not hold up the others, nor does a long way. */
+static void earn(struct worker *w, uint64_t n)
+{
+	w->credit = n < WALK_WINDOW - w->credit ? w->credit + (uint32_t)n : WALK_WINDOW;
+	w->heard_ns = w->now_ns;
+}
+
+static bool may_burst(const struct worker *w)
+{
+	return w->credit >= BURST;
 }
 
 /* The mirrors of a burst and their contexts, before the first is visited. */
@@ -542,7 +566,7 @@ static bool step_walks(struct worker *w)
 		if (g && g->telling)
 			step_active(w, g);
 		if (g && g->walk.active && g->walk.cursor) {
-			if (gm_pace_ready(w))
+			if (may_burst(w) && gm_pace_ready(w))
 				step_group(w, g);
 		} else if (g && g->walk.active)
 			finish_if_done(w, g);
@@ -554,8 +578,10 @@ static bool step_walks(struct worker *w)
 }
 
 /* Walks and lanes share the bucket for all. Where it is short, they take turns. */
-void gm_rekey_step(struct worker *w)
+bool gm_rekey_step(struct worker *w)
 {
+	if (w->walks && w->now_ns - w->heard_ns >= SILENCE_NS)
+		earn(w, BURST * ((w->now_ns - w->heard_ns) / SILENCE_NS));
 	bool lanes = w->lanes_first && gm_pace_step(w);
 	bool walks = w->walks && step_walks(w);
 
@@ -563,6 +589,7 @@ void gm_rekey_step(struct worker *w)
 		lanes = gm_pace_step(w);
 	if (lanes || walks)
 		w->lanes_first = walks;
+	return walks && may_burst(w);
 }
 
 static bool goes_on(const struct group *g)
@@ -628,6 +655,8 @@ static void rekey_done(struct worker *w, struct out *o, bool confirmed)
 
 void gm_rekey_fate(struct worker *w, struct out *o, bool confirmed)
 {
+	if (is_walked(o))
+		earn(w, 1);
 	if (o->member && o->kind == OUT_NOTICE && !told_again(w, o))
 		notice_done(w, o->ctx, o->member, confirmed);
 	else if (o->member && is_walked(o))

@@ -15,6 +15,7 @@
 #define DOWN_BYTES (32u << 20)
 #define HOP_BYTES (2u << 20)
 #define TRIM_MS 10000u
+#define LATER_MAX 32u /* turns, and events in them, that core is told of together where it need not be at once */
 
 void gm_work_hist(_Atomic uint64_t *hist, uint64_t v)
 {
@@ -67,6 +68,12 @@ void gm_worker_event_done(struct worker *w, struct gm_rec *rec)
 	w->woke_core = true;
 }
 
+void gm_worker_event_later(struct worker *w, struct gm_rec *rec)
+{
+	gm_ring_commit(w->up, rec->len);
+	w->later++;
+}
+
 /* ---- a turn */
 
 static void read_clocks(struct worker *w)
@@ -97,8 +104,8 @@ static unsigned receive(struct worker *w)
 	return all;
 }
 
-/* Wake those who have got something, once per turn. */
-static void tell_others(struct worker *w)
+/* Wake those who have got something, once per turn. idle: the next turn may be far. */
+static void tell_others(struct worker *w, bool idle)
 {
 	for (unsigned i = 0; i < w->workers; i++) {
 		if (!w->hopped[i])
@@ -106,9 +113,13 @@ static void tell_others(struct worker *w)
 		w->hopped[i] = false;
 		gm_dp_wake(w->dp, i);
 	}
-	if (w->woke_core && w->config.wake_core)
+	w->later += w->later > 0;
+	if (!w->woke_core && w->later < (idle ? 1 : LATER_MAX))
+		return;
+	if (w->config.wake_core)
 		w->config.wake_core(w->config.wake_arg);
 	w->woke_core = false;
+	w->later = 0;
 }
 
 static void publish_stats(struct worker *w)
@@ -158,11 +169,11 @@ bool gm_worker_turn(struct worker *w)
 	}
 	gm_shards_ask(w);
 	gm_timers_run(w);
-	gm_rekey_step(w);
+	bool busy = gm_rekey_step(w) || effects + received + hops > 0;
 	gm_box_flush(w);
-	tell_others(w);
+	tell_others(w, !busy);
 	count_turn(w, effects, received, hops);
-	return effects + received + hops > 0;
+	return busy;
 }
 
 uint64_t gm_worker_timeout_ns(struct worker *w)

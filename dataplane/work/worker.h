@@ -331,6 +331,7 @@ struct worker {
 	bool unheard; /* of a shard */
 	bool moved; /* the request being checked came from a new address */
 	bool ready, woke_core, hopped[GM_WORKERS_MAX];
+	unsigned later; /* events that core need not be woken for at once, and turns since */
 	uint8_t boot[16]; /* secret of this start: Echo values, hashes */
 	uint64_t random; /* what gm_worker_random() draws from, half by half */
 	uint32_t turn_random;
@@ -357,6 +358,8 @@ struct worker {
 	unsigned uploads;
 	struct pace pace;
 	uint32_t walk_next;  /* group whose walk goes on */
+	uint32_t credit;     /* messages that walks may send before one is answered */
+	uint64_t heard_ns;   /* when one was, or credit was given without */
 	uint64_t walked;     /* messages of walks and lanes, sent or lost on the way out */
 	unsigned walks;      /* active, and those that tell of active */
 	bool lanes_first;    /* else the walks: who sent least lately, of two */
@@ -455,6 +458,7 @@ uint64_t gm_worker_timeout_ns(struct worker *w);
 /* Event record of size bytes, zeroed, with room for more behind; NULL: the ring is full. */
 void *gm_worker_event(struct worker *w, enum gm_ev type, size_t size, size_t more);
 void gm_worker_event_done(struct worker *w, struct gm_rec *rec);
+void gm_worker_event_later(struct worker *w, struct gm_rec *rec); /* core may hear of it some turns later */
 struct gm_slice gm_rec_append(struct gm_rec *rec, const void *p, size_t n);
 uint32_t gm_worker_random(struct worker *w);
 uint32_t gm_worker_hash(const struct worker *w, const void *p, size_t n);
@@ -600,7 +604,7 @@ uint64_t gm_pace_sleep_ns(const struct worker *w); /* until a lane may be served
 bool gm_rekey_next_block(struct worker *w, uint32_t h, const struct gm_coap *answer);
 void gm_rekey_start(struct worker *w, const struct gm_eff_rekey *e);
 void gm_walk_skip(struct group *g, uint32_t h, uint32_t next); /* h, which next follows, leaves the list */
-void gm_rekey_step(struct worker *w); /* up to one burst of each walk, as the pacer allows */
+bool gm_rekey_step(struct worker *w); /* up to one burst of each walk, as the pacer allows; true: the next one may follow */
 bool gm_rekey_waiting(const struct worker *w);
 GM_NODISCARD enum gm_err gm_rekey_send(struct worker *w, uint32_t h); /* first time and again: the same bytes */
 void gm_rekey_fate(struct worker *w, struct out *o, bool confirmed);

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a walk goes on: as far as answers come, past those that are silent, and what core hears of it. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include "sends.h"
+
+#define JOIN (GM_PLAN(GM_OP_TOKEN) | GM_PLAN(GM_OP_JOIN))
+#define WINDOW 512u
+
+static struct sends sends;
+
+static bool busy(const struct flow *r)
+{
+	for (unsigned i = 0; i < r->members_n; i++)
+		if (r->members[i].plan || r->members[i].ex.active)
+			return true;
+	return false;
+}
+
+/* So many members of one worker, who joined at once, and a rekey that waits for its next turn. */
+static struct flow *before_a_rekey_of(unsigned n)
+{
+	struct flow *r = flow_new_as(1, NULL, "EdDSA");
+
+	for (unsigned i = 0; i < n; i++)
+		flow_member(r, GM_ROLE_REQUESTER, true);
+	r->env.now_ns = gm_mem_now(r->net);
+	for (unsigned i = 0; i < n; i++)
+		gm_member_plan(&r->env, &r->members[i], JOIN);
+	gm_member_flush(&r->env);
+	for (unsigned ms = 0; ms < 10000 && busy(r); ms++)
+		flow_turn(r);
+	flow_run(r, 50);
+	cr_assert(eq(u32, (unsigned)r->dp->worker[0]->stats.members, n));
+	sends_watch(&sends, r);
+	cr_assert(flow_rekey(r, true) == GM_E_OK);
+	return r;
+}
+
+/* While the clock stands still, and before a member has heard anything. */
+static void worker_turns(struct flow *r, unsigned n)
+{
+	while (n--)
+		r->worker_turn(r->dp->worker[0]);
+}
+
+static void expect_all_confirmed(struct flow *r, unsigned n)
+{
+	struct gm_group_info info;
+
+	flow_info(r, &info);
+	cr_expect(eq(u32, flow_at_version(r, 1), n));
+	cr_expect(eq(u64, flow_status(r).confirmed, n));
+	cr_expect(eq(u32, info.waiting, 0));
+	cr_expect(eq(u32, sends.n, n), "nobody is told twice");
+	cr_expect(eq(u32, r->failures, 0), "%s", r->failure);
+	cr_expect(eq(u32, r->reuses, 0));
+}
+
+Test(walk, stops_when_a_window_is_unanswered_and_goes_on_with_the_answers)
+{
+	struct flow *r = before_a_rekey_of(600);
+
+	worker_turns(r, 50);
+	cr_expect(eq(u32, sends.n, WINDOW));
+	flow_turn(r); /* members answer */
+	worker_turns(r, 1);
+	cr_expect(gt(u32, sends.n, WINDOW));
+	flow_run(r, 20);
+	expect_all_confirmed(r, 600);
+	flow_free(r);
+}
+
+Test(walk, passes_the_silent_a_burst_each_millisecond)
+{
+	struct flow *r = before_a_rekey_of(600);
+
+	r->mute = true;
+	worker_turns(r, 50);
+	cr_expect(eq(u32, sends.n, WINDOW));
+	flow_run(r, 3);
+	cr_expect(eq(u32, sends.n, 600));
+	flow_free(r);
+}
+
+Test(walk, tells_core_of_the_last_member_where_a_report_was_full_before_it)
+{
+	struct flow *r = before_a_rekey_of(65);
+
+	worker_turns(r, 2);
+	flow_run(r, 3); /* all answers come in one turn */
+	expect_all_confirmed(r, 65);
+	flow_free(r);
+}
+
+static void count(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+Test(walk, wakes_core_for_confirmations_only_when_nothing_else_is_to_do)
+{
+	struct flow *r = before_a_rekey_of(192);
+	struct worker *w = r->dp->worker[0];
+	unsigned woken = 0;
+
+	worker_turns(r, 2);
+	w->credit = 0; /* the other 64 are told when these have answered */
+	flow_turn(r);
+	cr_assert(eq(u32, sends.n, 128));
+	w->config.wake_core = count;
+	w->config.wake_arg = &woken;
+	cr_expect(r->worker_turn(w));
+	cr_expect(eq(u64, w->stats.rekey_confirmed, 128));
+	cr_expect(gm_dp_event(r->dp, 0) != NULL);
+	cr_expect(eq(u32, woken, 0));
+	cr_expect(not(r->worker_turn(w)));
+	cr_expect(eq(u32, woken, 1));
+	flow_run(r, 3);
+	cr_expect(eq(u32, woken, 2), "at once for the end");
+	expect_all_confirmed(r, 192);
+	flow_free(r);
+}
+
+/* An unprotected response with such a token and len bytes in all. */
+static void respond(struct flow *r, uint32_t id, uint16_t mid, size_t len)
+{
+	uint8_t bytes[32] = {0x68, GM_COAP(2, 4), (uint8_t)(mid >> 8), (uint8_t)mid};
+
+	for (unsigned i = 0; i < 4; i++)
+		bytes[4 + i] = (uint8_t)(id >> (24 - 8 * i));
+	gm_mem_send(r->net, &r->members[0].addr, &r->env.server, bytes, len);
+}
+
+Test(walk, looks_ahead_for_responses_of_any_token_and_believes_none)
+{
+	struct flow *r = before_a_rekey_of(3);
+	struct worker *w = r->dp->worker[0];
+
+	worker_turns(r, 1); /* to each a message is in flight */
+	const uint64_t before = w->stats.no_exchange;
+	for (uint32_t i = 0; i < 64; i++)
+		respond(r, i * 0x04000401u, 1, 12 + i % 8);
+	respond(r, UINT32_MAX, 1, 12);
+	for (uint32_t h = 1; h <= 3; h++) { /* the rest of the token is not that of ours */
+		const gm_ctx_id id = gm_member_at(w, h)->ctx;
+		respond(r, id, gm_out_at(w, gm_ctx_at(w, id)->out)->mid, 12);
+	}
+	for (size_t len = 1; len < 12; len++)
+		respond(r, gm_member_at(w, 1)->ctx, 1, len);
+	worker_turns(r, 1);
+	cr_expect(ge(u64, w->stats.no_exchange - before, 4));
+	flow_run(r, 20);
+	expect_all_confirmed(r, 3);
+	flow_free(r);
+}
