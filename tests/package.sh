@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The Debian packages: made by cpack, installed, started as the unit would, a first member joins, purged, nothing is left.
+# The Debian packages: made by cpack, installed, started as the unit would, the handbook followed to a first group, purged, nothing is left.
 #
 #   tests/package.sh [clean]   in this machine's own root below an overlay; clean: in a new one that debootstrap makes
 #
@@ -79,12 +79,13 @@ start_as_unit() {
 	gmd_pid=$!
 	until_true 20 inside gmctl status
 }
-first_member() {
-	inside gmas keygen --alg AES-CCM-16-64-128 --iss as.example --aud coap://gm.example.org -o /tmp/as.json &&
-		inside gmctl as add demo --key /tmp/as.json && inside gmctl group create g1 &&
-		inside gmload --server 127.0.0.1:5683 --as /tmp/as.json 'join 1 --groups g1' &&
-		inside gmctl member list g1
+# The commands in the handbook's first chapter, block by block, as they stand there; what systemd does is done above.
+first_chapter() {
+	awk -v want="$1" '/^## /{ on = $0 == "## First group in five minutes" } !on { next }
+		/^    / { if (!in_block) n++; in_block = 1; if (n == want && !/systemctl/) print substr($0, 5); next } { in_block = 0 }' "$root/deploy/handbook.md"
 }
+follow() { inside sh -exc "cd /tmp; $(for block; do first_chapter "$block"; done)"; }
+two_members() { [ "$(inside gmctl --json member list floor3 | wc -l)" = 2 ]; }
 stop_as_unit() { inside sh -c 'kill $(pidof gmd)' && wait "$gmd_pid"; }
 nothing_left() { inventory >"$dir/after" && diff "$dir/before" "$dir/after"; }
 again() { install_packages && inside test -e /var/lib/gmd/data.mdb; }
@@ -104,8 +105,10 @@ in_namespace() {
 	must 'gmd and gmd-tools are installed' install_packages
 	check 'all their files are there' complete
 	check "the store and its key are gmd's alone" owned
+	check 'the handbook: configured' follow 1
 	if check 'gmd starts as the unit starts it' start_as_unit; then
-		check 'a first member joins' first_member
+		check 'the handbook: a first group, a rekey, an eviction' follow 2 3
+		check 'two of three members are left' two_members
 		check 'gmd stops in order' stop_as_unit
 	fi
 	check 'removed, they leave the store and its key' removed_not_purged
