@@ -18,6 +18,9 @@
 #define LINE 64u
 #define PAGE ((uintptr_t)4096)
 #define KEEP ((size_t)256 << 10) /* bytes at its beginning that stay */
+/* Bytes from which on an empty ring begins again: till the consumer has looked, no more than were used fit into it, and what a
+ * worker verifies in a turn has to. */
+#define BEGIN ((size_t)1 << 20)
 #define LOOK 16u                 /* log2 of the bytes from one look for emptiness to the next */
 #define HEAD 8u
 #define WRAP UINT64_MAX
@@ -25,6 +28,7 @@
 struct gm_ring {
 	alignas(LINE) _Atomic size_t head; /* producer's line */
 	size_t tail_seen, reserved_at, reserved, looked, touched; /* touched: places below */
+	size_t skip_at, skipped; /* the last wrap marker, and places behind it that hold nothing */
 	alignas(LINE) _Atomic size_t tail; /* consumer's line */
 	size_t head_seen;
 	alignas(LINE) size_t mask; /* neither changes */
@@ -55,6 +59,7 @@ struct gm_ring *gm_ring_new(size_t cap)
 	atomic_init(&ring->head, 0);
 	atomic_init(&ring->tail, 0);
 	ring->tail_seen = ring->reserved_at = ring->head_seen = ring->looked = ring->touched = 0;
+	ring->skip_at = ring->skipped = 0;
 	ring->mask = cap - 1;
 	return ring;
 }
@@ -80,10 +85,10 @@ void gm_ring_batch(struct gm_ring *ring)
 	ring->looked = 0;
 }
 
-/* Past KEEP, with each batch and now and then: nothing waits, and the record fits into places that the consumer has left. */
+/* Past BEGIN, with each batch and now and then: nothing waits, and the record fits into places that the consumer has left. */
 static bool may_begin_again(struct gm_ring *ring, size_t head, size_t size)
 {
-	if ((head & ring->mask) < KEEP || size > (head & ring->mask) || head >> LOOK == ring->looked)
+	if ((head & ring->mask) < BEGIN || size > (head & ring->mask) || head >> LOOK == ring->looked)
 		return false;
 	ring->tail_seen = atomic_load_explicit(&ring->tail, memory_order_acquire);
 	if (ring->tail_seen != head)
@@ -115,8 +120,11 @@ void gm_ring_commit(struct gm_ring *ring, size_t len)
 
 	if (len > ring->reserved)
 		abort(); /* written past the reservation: the records behind are not what they were */
-	if (ring->reserved_at != head)
+	if (ring->reserved_at != head) {
 		*head_at(ring, head) = WRAP;
+		ring->skip_at = head;
+		ring->skipped = ring->reserved_at - head;
+	}
 	*head_at(ring, ring->reserved_at) = len;
 	atomic_store_explicit(&ring->head, ring->reserved_at + record_size(len), memory_order_release);
 }
@@ -173,4 +181,17 @@ size_t gm_ring_used(const struct gm_ring *ring)
 	size_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
 
 	return atomic_load_explicit(&ring->head, memory_order_acquire) - tail;
+}
+
+size_t gm_ring_waiting(const struct gm_ring *ring)
+{
+	size_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+	size_t used = head - atomic_load_explicit(&ring->tail, memory_order_acquire);
+
+	return head - ring->skip_at <= used ? used - ring->skipped : used; /* the consumer has not come by it */
+}
+
+size_t gm_ring_released(const struct gm_ring *ring)
+{
+	return atomic_load_explicit(&ring->tail, memory_order_relaxed);
 }

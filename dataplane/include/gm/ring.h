@@ -28,7 +28,9 @@ void *gm_ring_peek(struct gm_ring *ring, size_t *len);
 void gm_ring_release(struct gm_ring *ring);
 
 size_t gm_ring_touched(const struct gm_ring *ring); /* producer: bytes of memory that are there */
-/* Bytes in use, for statistics; any thread. */
+size_t gm_ring_waiting(const struct gm_ring *ring); /* producer: bytes of records in it */
+/* Bytes in use, and what the consumer has released so far, which only grows; any thread. */
 size_t gm_ring_used(const struct gm_ring *ring);
+size_t gm_ring_released(const struct gm_ring *ring);
 
 #endif

@@ -94,8 +94,8 @@ Test(ring, takes_half_of_itself_wherever_it_stands)
 	gm_ring_free(r);
 }
 
-#define BIG ((size_t)1 << 20)
-#define STAYS ((size_t)384 << 10) /* what a ring may touch where nothing ever waits */
+#define BIG ((size_t)4 << 20)
+#define STAYS ((size_t)1152 << 10) /* what a ring may touch where nothing ever waits */
 
 Test(ring, touches_no_more_than_its_beginning_while_it_is_found_empty)
 {
@@ -108,6 +108,27 @@ Test(ring, touches_no_more_than_its_beginning_while_it_is_found_empty)
 		cr_assert(put(r, i % 301, (uint8_t)i) && got(r, i % 301, (uint8_t)i), "at %u", i);
 	}
 	cr_expect_lt((size_t)(highest - first), STAYS);
+	gm_ring_free(r);
+}
+
+/* What a worker verifies in a turn, while core commits. */
+Test(ring, has_room_for_a_burst_wherever_it_is_and_knows_how_much_waits)
+{
+	struct gm_ring *r = gm_ring_new(BIG);
+	const size_t record = 1000 + 8;
+
+	for (unsigned phase = 0; phase < 40; phase++) {
+		unsigned n = 0;
+		for (unsigned i = 0; i < 523; i++)
+			cr_assert(put(r, 301, (uint8_t)i) && got(r, 301, (uint8_t)i));
+		for (; put(r, 1000, (uint8_t)n); n++)
+			cr_assert_eq(gm_ring_waiting(r), (n + 1) * record, "%u, %u", phase, n);
+		cr_expect_gt(n * record, (size_t)1000 << 10, "%u", phase);
+		for (unsigned i = 0; i < n; i++)
+			cr_assert(got(r, 1000, (uint8_t)i));
+		cr_assert_eq(gm_ring_waiting(r), 0);
+		gm_ring_batch(r);
+	}
 	gm_ring_free(r);
 }
 
