@@ -3,7 +3,7 @@
 # Builds what a bench needs into build/bench and runs it. JSON on standard output, for people on standard error.
 #
 #   bench/run.sh crypto [--quick] [BENCH...]     what the batches of crypto/ do; --quick: within 40 seconds
-#   bench/run.sh rekey|join|storm|read [--port uring|mmsg|dpdk] [--members N] [--runs R] [--plot FILE.svg] [--budget]
+#   bench/run.sh rekey|join|storm|read|overload [--port uring|mmsg|dpdk] [--members N] [--runs R] [--plot FILE.svg] [--budget]
 #                                                gmd, gmas and gmload, each run next to its floor; --budget: where cycles go
 #   bench/run.sh dpdk-null [--seconds S]         sealed rekeying messages handed to a driver that drops them; needs root
 #   bench/run.sh walk [-n MEMBERS] [-w WINDOW] [-o] [-r RUNS]       cycles of a worker for a rekey, without a network
@@ -45,7 +45,7 @@ crypto)
 	build build/bench bench_crypto
 	exec "$GM_BUILD/bench_crypto" "$@"
 	;;
-rekey | join | storm | read)
+rekey | join | storm | read | overload)
 	set -- "$what" "$@"
 	# shellcheck disable=SC2046 # none or one word
 	build build/bench gmd gmctl gmas gmload bench_floor $(port_object "$@")

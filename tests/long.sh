@@ -21,6 +21,7 @@ powercut 5000 images
 loss 65536 members
 posts 1000000 bad tokens
 memory 1000000 members
+overload 16000 members
 soak 1800 seconds
 package 1 Debian'
 
@@ -116,6 +117,7 @@ run_memory() { once "memory: $1 members" "$build/bench_memory" --members "$1" --
 run_loss() { GM_LOSS_MEMBERS=$1 once "loss: a rekey of $1 members over a network that loses" "$build/test_flow_loss" --verbose; }
 run_posts() { GM_FAILED_POSTS=$1 once "posts: $1 bad tokens, then a good one" "$build/test_flow_regression" --filter 'token/*' --verbose; }
 run_package() { once "package: in a new Debian" tests/package.sh clean; }
+run_overload() { GM_BUILD=$build once "overload: ten times the peak, $1 members" bench/run.sh overload --members "$1" --runs 1; }
 run_soak() { once "soak: $1 s of everything mixed" tests/soak.sh "$1"; }
 
 failed=0

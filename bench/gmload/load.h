@@ -40,6 +40,8 @@ void load_put_int(json_t *o, const char *name, uint64_t v);
 void load_put_hex(json_t *o, const char *name, const uint8_t *p, size_t n);
 void load_put_times(json_t *o, const char *name, struct gm_series *s);
 void load_put_run(json_t *o, struct load *l, size_t n, size_t ok, uint64_t took_ns);
+/* Refusals by Max-Age since before: [seconds, how many], 0: it had none. */
+void load_put_later(json_t *o, const struct load *l, const uint64_t before[static GM_LATER_N]);
 /* The clock, the counters and the measured times begin again. */
 void load_begin(struct load *l);
 /* Since load_begin: n of what was done, datagrams, their bytes, and the share of time that this thread worked. */
@@ -99,12 +101,14 @@ bool load_cmd_leave(struct load *l, const struct words *c, json_t *result);
 bool load_cmd_loss(struct load *l, const struct words *c, json_t *result);
 bool load_cmd_move(struct load *l, const struct words *c, json_t *result);
 bool load_cmd_nodes(struct load *l, const struct words *c, json_t *result);
+bool load_cmd_overload(struct load *l, const struct words *c, json_t *result);
 bool load_cmd_ping(struct load *l, const struct words *c, json_t *result);
 bool load_cmd_poll(struct load *l, const struct words *c, json_t *result);
 bool load_cmd_quit(struct load *l, const struct words *c, json_t *result);
 bool load_cmd_recred(struct load *l, const struct words *c, json_t *result);
 bool load_cmd_rekey(struct load *l, const struct words *c, json_t *result);
 bool load_cmd_rejoin(struct load *l, const struct words *c, json_t *result);
+bool load_cmd_recover(struct load *l, const struct words *c, json_t *result);
 bool load_cmd_renew(struct load *l, const struct words *c, json_t *result);
 bool load_cmd_resources(struct load *l, const struct words *c, json_t *result);
 bool load_cmd_return(struct load *l, const struct words *c, json_t *result);

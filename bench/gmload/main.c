@@ -27,6 +27,12 @@ static const struct command {
     {"storm", "[GROUP] [--how join|echo] [--events FILE] [--joins N --group G --rate R]",
      "all members post their tokens and join at once, or read the keys; others join another group meanwhile",
      load_cmd_storm},
+    {"overload", "GROUP [--seconds S] [--rate R] [--reads R] [--obedient N --group G]",
+     "for S seconds members join anew, a window at a time, or R of them begin a second and do not wait when they are\n"
+     "        refused; others read; N new ones obey Max-Age",
+     load_cmd_overload},
+    {"recover", "GROUP [--seconds S] [--slow MS]", "after that: how long till the last of a few who join anew was refused or slow; waits for those who obey",
+     load_cmd_recover},
     {"bare-answer", "BYTES COUNT [--timeout S]", "answer COUNT datagrams of any sender with BYTES each: no protocol; a line before says that it is ready",
      load_cmd_bare_answer},
     {"bare-ask", "BYTES COUNT [--server IP:PORT] [--open N]", "send COUNT datagrams of BYTES, N open at a time: no protocol",

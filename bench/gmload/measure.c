@@ -241,8 +241,9 @@ bool load_cmd_storm(struct load *l, const struct words *c, json_t *result)
 	bool ok = all.list && (!paced || load_newcomers(l, c, result, paced, &joiners));
 	if (ok && paced)
 		load_set_pace(l, c, &joiners, LOAD_JOINING);
-	uint64_t echoes = f->env.stats.echoes, retransmitted = f->env.stats.retransmitted;
+	uint64_t echoes = f->env.stats.echoes, retransmitted = f->env.stats.retransmitted, later[GM_LATER_N];
 
+	memcpy(later, f->env.later_n, sizeof(later));
 	load_begin_events(l);
 	load_begin(l);
 	f->pace.start_ns = l->began_ns;
@@ -251,6 +252,7 @@ bool load_cmd_storm(struct load *l, const struct words *c, json_t *result)
 	load_put_run(result, l, all.n + f->run.paced_n, done, end - l->began_ns);
 	load_put_int(result, "echoes", f->env.stats.echoes - echoes);
 	load_put_int(result, "retransmitted", f->env.stats.retransmitted - retransmitted);
+	load_put_later(result, l, later);
 	load_put_events(l, result, "storm", GM_FLEET_DONE, true, 0);
 	load_put_events(l, result, "paced", GM_FLEET_PACED, true, 0);
 	load_put_events(l, result, "paced_late_half", GM_FLEET_PACED, true, l->began_ns + (end - l->began_ns) / 2);

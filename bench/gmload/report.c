@@ -116,6 +116,16 @@ void load_put_span(json_t *o, struct load *l, size_t n, uint64_t end_ns)
 		load_put_int(o, "dropped", t.dropped - l->before.dropped);
 }
 
+void load_put_later(json_t *o, const struct load *l, const uint64_t before[static GM_LATER_N])
+{
+	json_t *rows = json_array();
+
+	for (unsigned i = 0; i < GM_LATER_N; i++)
+		if (l->fleet.env.later_n[i] > before[i])
+			json_array_append_new(rows, json_pack("[I,I]", (json_int_t)i, (json_int_t)(l->fleet.env.later_n[i] - before[i])));
+	json_object_set_new(o, "later", rows);
+}
+
 void load_put_run(json_t *o, struct load *l, size_t n, size_t ok, uint64_t took_ns)
 {
 	double s = (double)took_ns / 1e9;

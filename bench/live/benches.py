@@ -229,6 +229,51 @@ def storm(args, note):
             floor.close()
 
 
+OVER = 10      # times the peak
+PEAK_S = 5.0
+OVER_S = 60.0
+AFTER_S = 5.0
+
+
+def phase(rig, command, must=True):
+    """What gmload says, with what gmd and the generator cost meanwhile."""
+    with Cost(rig) as cost:
+        answer = rig.load.ask(command, must)
+    joins = answer.get('joins', 0)
+    answer['joins_per_cpu_s'] = joins / (cost.worker + cost.core) if joins else 0
+    answer['gmd_cpu'], answer['foreign'] = (cost.worker + cost.core) / cost.seconds, cost.foreign
+    return answer
+
+
+def overload(args, note):
+    """Ten times as many attempts a second as could be served, for a minute, by members who do not wait when they are refused."""
+    seconds = 5.0 if args.smoke else OVER_S
+    for i in range(args.runs):
+        with filled(args) as rig:
+            peak = phase(rig, 'overload g1 --seconds %g' % (2.0 if args.smoke else PEAK_S))
+            rig.load.ask('sleep 1')
+            before = rig.memory()[0]
+            over = phase(rig, 'overload g1 --seconds %g --rate %g --reads 500 --obedient 100 --group g1 --post 100 --roles '
+                         'requester,responder' % (seconds, OVER * peak['joins_per_s']))
+            during = rig.memory()[0]
+            slow = 2 * (peak['token']['p99'] + peak['join']['p99'])
+            after = phase(rig, 'recover g1 --seconds %g --slow %g' % (AFTER_S, slow))
+            faults = ['generator busy for more than 90 % of the time'] if over['generator'] > GENERATOR_MAX else []
+            if over['attempts'] < 0.9 * OVER * peak['joins_per_s'] * seconds:
+                faults.append('no more than %.1f times the peak was offered' % (over['attempts'] / seconds / peak['joins_per_s']))
+            note('overload', i, seconds)
+            yield {'bench': 'overload', 'port': rig.port, 'members': args.members, 'confirmed': over['joins'], 'seconds': seconds,
+                   'per_s': over['joins_per_s'], 'peak_per_s': peak['joins_per_s'],
+                   'goodput': over['joins_per_s'] / peak['joins_per_s'],
+                   'goodput_cpu': over['joins_per_cpu_s'] / peak['joins_per_cpu_s'], 'offered': over['attempts'] / seconds,
+                   'refused_tokens': over['refused_tokens'], 'refused_joins': over['refused_joins'], 'silent': over['silent'],
+                   'p50_us': 1000 * over['join']['p50'], 'p99_us': 1000 * over['join']['p99'],
+                   'reads': over['reads'], 'read_p50_us': 1000 * over['get-group']['p50'], 'read_p99_us': 1000 * over['get-group']['p99'],
+                   'later': over['later'], 'obedient': after['obedient'], 'obedient_in': after['obedient_in'],
+                   'recovery_s': after['recovery_s'], 'after_lost': after['lost'], 'after_slow': after['slow'], 'slow_ms': slow, 'rss_before': before, 'rss_after': during,
+                   'generator': over['generator'], 'foreign': over['foreign'], 'cpu': cpu()[0], 'void': faults}
+
+
 READS = {'read-keys': ('poll g1 --who all', 'get-group'), 'read-cred': ('fetch %d g1', 'fetch-cred')}
 
 
@@ -252,4 +297,4 @@ def read(args, note):
                 floor.close()
 
 
-BENCHES = {'rekey': rekey, 'join': join, 'storm': storm, 'read': read}
+BENCHES = {'rekey': rekey, 'join': join, 'storm': storm, 'read': read, 'overload': overload}

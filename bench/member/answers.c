@@ -558,6 +558,11 @@ void gm_answer_take(struct gm_member_env *env, struct gm_member *m, const struct
 	    [GM_OP_FETCH] = take_fetch, [GM_OP_KDC] = take_kdc, [GM_OP_ASK] = take_ask,      [GM_OP_RENEW] = take_renew,
 	    [GM_OP_RECRED] = take_recred, [GM_OP_LEAVE] = take_leave,
 	};
+	if (msg->code == GM_COAP(5, 3)) {
+		env->stats.refused++;
+		m->later_s = (uint8_t)(!msg->has_max_age ? 0 : msg->max_age < UINT8_MAX ? msg->max_age : UINT8_MAX);
+		env->later_n[m->later_s < GM_LATER_N ? m->later_s : GM_LATER_N - 1]++;
+	}
 	if (m->ex.op == GM_OP_JOIN)
 		(void)take_join(env, m, msg, body);
 	else

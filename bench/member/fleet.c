@@ -202,13 +202,22 @@ static void log_event(struct gm_fleet *f, enum gm_fleet_event_kind kind, uint64_
 	    .at_ns = f->env.now_ns, .took_us = (uint32_t)((f->env.now_ns - since_ns) / 1000), .kind = kind};
 }
 
+/* Max-Age is obeyed, and as it says seconds, some part of one is added. */
+static uint64_t retry_ms(const struct gm_member *m, uint8_t code)
+{
+	if (code != GM_COAP(5, 3) || !m->later_s)
+		return RETRY_MS;
+	return 1000u * m->later_s + (m->index * 2654435761u + m->tries * 97u) % 1000u;
+}
+
 static void run_member_done(struct gm_fleet *f, struct gm_member *m, uint8_t code)
 {
 	if (code == GM_COAP(4, 1) && m->state != GM_MEMBER_EVICTED)
 		m->has_context = false; /* the context is gone: the token has to be posted again */
-	if (code >> 5 != 2 && worth_retrying(code) && m->tries < f->run.tries && !(f->stop && f->stop(f->stop_arg))) {
+	unsigned tries = m->paced && f->pace.tries ? f->pace.tries : f->run.tries;
+	if (code >> 5 != 2 && worth_retrying(code) && m->tries < tries && !(f->stop && f->stop(f->stop_arg))) {
 		m->tries++;
-		set_due(f, m->index, DUE_RETRY, f->env.now_ns / 1000000u + RETRY_MS);
+		set_due(f, m->index, DUE_RETRY, f->env.now_ns / 1000000u + retry_ms(m, code));
 		return;
 	}
 	m->counted = false;

@@ -44,7 +44,7 @@ struct gm_fleet_log {
 struct gm_fleet_pace { /* members that carry out a plan, one after the other at fixed distances */
 	const uint32_t *list;
 	size_t n, next;
-	unsigned plan;
+	unsigned plan, tries; /* tries 0: those of the run */
 	uint64_t start_ns, gap_ns;
 };
 
@@ -128,8 +128,8 @@ void gm_fleet_begin(struct gm_fleet *f, struct gm_member *m, unsigned plan);
 bool gm_fleet_pace(struct gm_fleet *f);
 /* What went through the port so far, and the CPU time of this thread. */
 struct gm_fleet_traffic gm_fleet_traffic(const struct gm_fleet *f);
-/* Have every listed member carry out plan; returns when all are done. Refusals with 5.03 and silence are tried again,
- * up to tries times. Those of f->pace are started as long as the list lasts, all of them where it is empty; it returns
+/* Have every listed member carry out plan; returns when all are done. Refusals with 5.03 are tried again when their Max-Age
+ * is over, and silence after a second, up to tries times. Those of f->pace are started as long as the list lasts, all of them where it is empty; it returns
  * when they are done, too.
  * The answer: how many succeeded. */
 size_t gm_fleet_run(struct gm_fleet *f, const uint32_t *list, size_t n, unsigned plan, unsigned window, unsigned tries);

@@ -109,6 +109,7 @@ struct gm_member {
 	uint16_t plan;
 	uint8_t tries;     /* of the owner: how often the plan was begun again */
 	uint8_t last_code; /* of the owner: what its latest run ended with */
+	uint8_t later_s;   /* Max-Age of the latest 5.03, at most 255; 0: it had none */
 	bool counted;      /* of the owner: part of a run */
 	bool paced;        /* of the owner: one of those that are started at fixed distances */
 	bool unsure;       /* a Join or leave had no answer: it may have been carried out */
@@ -179,7 +180,7 @@ struct gm_member_group { /* what is the same for all members of a group; each on
 };
 
 struct gm_member_stats {
-	uint64_t requests, retransmitted, timeouts, echoes, separate, blocks, duplicates, mid_reused;
+	uint64_t requests, retransmitted, timeouts, echoes, separate, blocks, duplicates, mid_reused, refused;
 	uint64_t rekeys[GM_HOW_N], ignored_versions, gaps, undecryptable, notices, strangers, configurations;
 };
 
@@ -189,6 +190,7 @@ struct gm_member_read { /* a keying map as it came, and what it says: points int
 	uint8_t text[GM_MEMBER_PKT_MAX];
 };
 
+#define GM_LATER_N 64u
 struct gm_member_pending; /* signatures that wait for the next flush */
 struct gm_controls;       /* requests of the Group Manager that do */
 
@@ -211,6 +213,7 @@ struct gm_member_env { /* one for all members of a thread */
 	unsigned groups_n;
 	uint64_t now_ns; /* monotonic; the owner sets it before it calls */
 	struct gm_member_stats stats;
+	uint64_t later_n[GM_LATER_N]; /* of stats.refused, by Max-Age: 0: without; the last: that or more */
 	struct gm_member_pending *pending;
 	struct gm_controls *controls;
 	struct gm_member_read read; /* the latest */

@@ -802,8 +802,29 @@ static bool accept(struct worker *w, struct ctx *c, const struct opening *o, con
 	return true;
 }
 
+static enum work work_of(const struct gm_coap *m, enum gm_res res)
+{
+	if (res == GM_RES_MANAGE || res == GM_RES_MANAGE_GROUP)
+		return WORK_ADMIN;
+	return m->code == GM_COAP_GET || m->code == GM_COAP_FETCH ? WORK_READ : WORK_JOIN;
+}
+
+/* More is offered than can be done: that is said before it costs a signature, and once for each request. */
+static bool refused_for_now(struct worker *w, const struct opening *o, struct ctx *c, const struct gm_coap *m, enum gm_res res)
+{
+	struct answer a = {.code = GM_COAP(5, 3), .format = GM_CF_NONE, .save = true, .has_max_age = true};
+	struct xch x = xch_of(o);
+
+	a.max_age = gm_worker_admit(w, work_of(m, res), &o->ctx, sizeof o->ctx);
+	if (!a.max_age)
+		return false;
+	take_blocks(&x, m);
+	gm_answer(w, c, &x, &a);
+	return true;
+}
+
 /* hold: what the payload lies in, if that goes before the burst ends */
-static void take_request(struct worker *w, struct opening *o, const struct ctx *c, const struct gm_coap *m, enum gm_res res,
+static void take_request(struct worker *w, struct opening *o, struct ctx *c, const struct gm_coap *m, enum gm_res res,
                          struct blob *hold)
 {
 	unsigned queued = w->joins_n;
@@ -815,6 +836,9 @@ static void take_request(struct worker *w, struct opening *o, const struct ctx *
 		gm_answer_err(w, gm_ctx_at(w, o->ctx), &x, GM_E_TOO_OFTEN);
 		return;
 	}
+	if (refused_for_now(w, o, c, m, res))
+		return;
+
 	if (res == GM_RES_GROUP && m->code == GM_COAP_POST)
 		queue_join(w, o, c, m);
 	else if (res == GM_RES_NODE_CRED && m->code == GM_COAP_POST)

@@ -28,7 +28,7 @@ static void on_reply(struct worker *w, const struct gm_rec *rec)
 		struct answer a = {
 			.code = e->code,
 			.format = e->content_format,
-			.max_age = e->max_age,
+			.max_age = e->max_age > 2 ? e->max_age - gm_worker_random(w) % (e->max_age / 2) : e->max_age, /* spread */
 			.has_max_age = e->max_age != 0,
 			.observe = (e->flags & GM_REPLY_OBSERVE) != 0,
 			.save = true, /* whatever core says is said once; GM_REPLY_SAVE says that it must be */

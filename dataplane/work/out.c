@@ -426,7 +426,7 @@ void gm_answer_err(struct worker *w, struct ctx *c, const struct xch *x, enum gm
 	}
 	if (info->coap == GM_COAP(5, 3)) {
 		a.has_max_age = true;
-		a.max_age = 1 + gm_worker_random(w) % 4; /* spread */
+		a.max_age = gm_worker_later(w);
 	}
 	gm_answer(w, c, x, &a);
 }

@@ -109,7 +109,7 @@ static void refuse(struct worker *w, const struct xch *x, enum gm_err err)
 
 	COUNT(w, token_bad);
 	if (a.code == GM_COAP(5, 3))
-		a.max_age = 1 + gm_worker_random(w) % 4; /* spread */
+		a.max_age = gm_worker_later(w);
 	if (a.code == GM_COAP(4, 0)) {
 		gm_token_error_encode(&out, gm_oauth_error(err), gm_err_info(err)->text);
 		a.format = GM_CF_ACE;
@@ -408,14 +408,27 @@ static bool wait_for_signature(struct worker *w, const struct gm_coap *msg, cons
 	return true;
 }
 
+/* Not remembered: a repeat is asked again, and told the same while its time has not come. */
+static void refuse_for_now(struct worker *w, const struct xch *x, uint32_t seconds)
+{
+	struct plain a = {.code = GM_COAP(5, 3), .format = GM_CF_NONE, .max_age = seconds};
+
+	gm_answer_plain(w, x, &a, NULL);
+}
+
 void gm_token_check(struct worker *w, const struct gm_coap *msg, const struct xch *x)
 {
 	const struct repeat *r = repeat_of(w, x);
-	bool again = r && is_repeat(w, r, x);
+	const bool again = r && is_repeat(w, r, x);
 
 	if (!again && !gm_stranger_may_post(w, msg, x))
 		return;
-	if (again || !wait_for_signature(w, msg, x))
+	const uint32_t later = again ? 0 : gm_worker_admit(w, WORK_TOKEN, &x->peer, sizeof x->peer);
+	if (later == ADMIT_SILENT)
+		return;
+	if (later)
+		refuse_for_now(w, x, later);
+	else if (again || !wait_for_signature(w, msg, x))
 		check(w, x, msg->content_format, msg->payload, NULL, false);
 }
 

@@ -151,8 +151,41 @@ static void count_turn(struct worker *w, unsigned effects, unsigned received, un
 		gm_work_hist(w->stats.hist_rx, received);
 	gm_work_hist(w->stats.hist_down, effects);
 	gm_work_hist(w->stats.hist_hops, hops);
-	gm_work_hist(w->stats.hist_up, gm_ring_used(w->up));
+	gm_work_hist(w->stats.hist_up, gm_ring_waiting(w->up));
 	gm_work_hist(w->stats.hist_inflight, atomic_load_explicit(&w->stats.inflight, memory_order_relaxed));
+}
+
+/* ---- admission */
+
+static unsigned eighths(uint64_t n, uint64_t most)
+{
+	return (unsigned)(n * ADMIT_EIGHTHS / most);
+}
+
+/* How full what cannot be told from outside is. What waits for half a second or for another server is not load. */
+static unsigned backlog(struct worker *w)
+{
+	unsigned core = gm_admit_core(&w->admission, w->now_ms, gm_ring_released(w->up), gm_ring_waiting(w->up));
+	unsigned exchanges = eighths(w->xchs.used, EXCHANGES_MAX), uploads = eighths(w->uploads, UPLOADS_MAX);
+	unsigned tables = exchanges > uploads ? exchanges : uploads;
+
+	return core > tables ? core : tables;
+}
+
+uint32_t gm_worker_admit(struct worker *w, enum work what, const void *who, size_t n)
+{
+	if (what == WORK_READ)
+		return 0;
+	const uint32_t seconds = gm_admit(&w->admission, what, gm_worker_hash(w, who, n), gm_worker_random(w));
+
+	if (seconds)
+		COUNT(w, refused);
+	return seconds;
+}
+
+uint32_t gm_worker_later(struct worker *w)
+{
+	return ADMIT_SOONEST_S + gm_worker_random(w) % 4;
 }
 
 bool gm_worker_turn(struct worker *w)
@@ -160,6 +193,7 @@ bool gm_worker_turn(struct worker *w)
 	unsigned effects, received = 0, hops = 0;
 
 	read_clocks(w);
+	gm_admit_begin(&w->admission, w->now_ms, backlog(w));
 	gm_ring_batch(w->up);
 	effects = gm_effects_run(w);
 	if (w->ready) {
@@ -167,6 +201,7 @@ bool gm_worker_turn(struct worker *w)
 		hops = gm_check_hops(w);
 		gm_check_finish(w);
 	}
+	gm_admit_end(&w->admission, received + hops ? w->ops->now_ns(w->port) - w->now_ns : 0, received >= TURN_MAX || hops >= TURN_MAX);
 	gm_shards_ask(w);
 	gm_timers_run(w);
 	bool busy = gm_rekey_step(w) || effects + received + hops > 0;

@@ -16,6 +16,7 @@
 #include "wire/oscore.h"
 #include "wire/oscore_many.h"
 #include "wire/proof.h"
+#include "work/admit.h"
 #include "work/domain.h"
 #include "work/stranger.h"
 #include "work/wheel.h"
@@ -378,6 +379,7 @@ struct worker {
 	struct gm_ed25519_policy join_policy, newcomer_policy, token_policy;
 	void *sig_room; /* what a batch of TURN_MAX computes in */
 	uint8_t standing[STANDINGS]; /* of signers, by a hash of their keys */
+	struct admission admission;
 	struct signing signing[BURST];
 	struct making making[BURST];
 	_Alignas(16) uint8_t texts[TEXTS];
@@ -554,6 +556,10 @@ uint8_t *gm_texts_take(struct worker *w, size_t n); /* room until then; NULL: no
 void gm_texts_trim(struct worker *w, const uint8_t *last, size_t n); /* what was taken last needs no more */
 /* The verdict on a Join or an upload: up to core. */
 void gm_check_verified(struct worker *w, struct checked *k);
+
+/* 0: it is taken on; else it has to be refused, with this Max-Age. who: names the client */
+uint32_t gm_worker_admit(struct worker *w, enum work what, const void *who, size_t n);
+uint32_t gm_worker_later(struct worker *w); /* Max-Age of any other 5.03 of ours: spread, too */
 
 /* ---- verify.c: the signatures of a turn */
 bool gm_verify_waits(const struct worker *w);

@@ -248,7 +248,7 @@ Test(reference, that_cannot_be_judged_now_may_come_again_in_some_seconds)
 	struct gm_eff_token e = {.rec = {.type = GM_EFF_TOKEN, .len = sizeof e}, .xid = a.xid, .err = GM_E_AS_SILENT};
 	flow_effect(r, 0, &e, sizeof e);
 	flow_run(r, 100);
-	cr_expect(max_age >= 1 && max_age <= 4, "%u", max_age);
+	cr_expect(max_age >= 2 && max_age <= 5, "%u", max_age);
 	r->far_tap = NULL;
 	flow_free(r);
 }

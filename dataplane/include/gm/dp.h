@@ -441,6 +441,7 @@ struct gm_eff_ask { /* to the worker as_id % workers; one GM_EV_ANSWERED comes o
 #define GM_HIST 40u /* log2 buckets */
 struct gm_worker_stats { /* written by the worker, read by any thread */
 	_Atomic uint64_t rx, tx, rx_bad, rx_stranger, rx_replay, rx_undecryptable, rx_repeat, rx_hop, hop_drop, up_full;
+	_Atomic uint64_t refused;      /* asked to come again later, before they cost a signature: work/admit.h */
 	_Atomic uint64_t sigs_batched; /* of the signatures verified, those that were as one equation */
 	/* Posts of tokens: that got an Echo challenge instead, that came with one, that have to come later; Joins whose proof is
 	 * not looked at, as too many of the client failed lately. */

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "work/admit.h"
+
+#define NS_PER_MS 1000000u
+#define UNIT_NS 20000u    /* until it is measured */
+#define MEASURED_FROM 64u /* units: what fewer cost says little, they are not verified together */
+#define LEARN 8u          /* an eighth of what is new */
+#define DRAWS 3u
+#define SPREAD 8u /* seconds at least: who is refused in one moment does not come back in another one */
+#define ANSWERED 64u /* refusals in a turn that are answered anyway */
+#define TOLD UINT16_C(0x8000)
+#define TOLD_SECONDS UINT16_C(0x7fff)
+#define KEPT_S 120u /* so long a promise holds */
+
+static const struct {
+	uint8_t units;               /* of work; a token brings a Join */
+	uint8_t newcomer, returning; /* eighths of a turn that this class may fill: Joins two, as their tokens were let in */
+	uint8_t latest_s;            /* a context that waits for its first Join does so for a minute */
+} classes[WORK_N] = {
+	[WORK_ADMIN] = {1, 1, 1, ADMIT_LATEST_S},
+	[WORK_TOKEN] = {1, 1, 2, ADMIT_LATEST_S},
+	[WORK_JOIN] = {2, 14, 16, 20},
+};
+
+static uint32_t unit_ns(const struct admission *a)
+{
+	return a->unit_ns ? a->unit_ns : UNIT_NS;
+}
+
+static uint32_t budget(const struct admission *a)
+{
+	return ADMIT_TURN_MS * NS_PER_MS / unit_ns(a) + ADMIT_EIGHTHS;
+}
+
+/* ---- a turn */
+
+/* Seconds that are over take those with them who were told of them. */
+static void move_clock(struct admission *a, uint32_t now)
+{
+	for (uint32_t n = 0; a->second != now && n < ADMIT_SECONDS; n++) {
+		uint32_t *due = &a->due[a->second++ % ADMIT_SECONDS];
+		a->due_n -= *due;
+		*due = 0;
+	}
+	a->second = now;
+}
+
+void gm_admit_begin(struct admission *a, uint64_t now_ms, unsigned waits)
+{
+	a->now_ms = now_ms;
+	move_clock(a, (uint32_t)(now_ms / 1000));
+	a->waits = (uint8_t)(waits < ADMIT_EIGHTHS ? waits : ADMIT_EIGHTHS);
+	for (unsigned i = 0; i < WORK_N; i++)
+		a->taken[i] = 0;
+	a->refused = 0;
+}
+
+/* Pressed is over with the first turn that takes all there is and refuses nobody. */
+static void press(struct admission *a, bool full)
+{
+	if (!full)
+		a->full_ms = 0;
+	else if (!a->full_ms)
+		a->full_ms = a->now_ms;
+	const bool again = a->pressed_ms && a->now_ms - a->pressed_ms < ADMIT_CALM_MS;
+
+	a->pressed = full ? a->pressed || again || a->now_ms - a->full_ms >= ADMIT_BOUND_MS : a->pressed && a->refused;
+	if (a->pressed)
+		a->pressed_ms = a->now_ms;
+}
+
+void gm_admit_end(struct admission *a, uint64_t took_ns, bool full)
+{
+	uint32_t units = 0;
+
+	for (unsigned i = 0; i < WORK_N; i++)
+		units += a->taken[i];
+	if (units >= MEASURED_FROM && took_ns) {
+		uint64_t cost = took_ns / units, all = a->unit_ns ? ((LEARN - 1) * (uint64_t)a->unit_ns + cost) / LEARN : cost;
+		a->unit_ns = (uint32_t)(all < ADMIT_TURN_MS * NS_PER_MS ? all + 1 : ADMIT_TURN_MS * NS_PER_MS);
+	}
+	press(a, full);
+}
+
+unsigned gm_admit_core(struct admission *a, uint64_t now_ms, uint64_t taken, uint64_t waiting)
+{
+	if (taken != a->core_took || waiting < ADMIT_CORE_FEW) {
+		a->core_took = taken;
+		a->core_ms = now_ms;
+	}
+	const uint64_t bytes = waiting * ADMIT_EIGHTHS / ADMIT_CORE_BYTES;
+	const uint64_t age = (now_ms - a->core_ms) * ADMIT_EIGHTHS / ADMIT_CORE_MS;
+	const uint64_t most = bytes > age ? bytes : age;
+	return most < ADMIT_EIGHTHS ? (unsigned)most : ADMIT_EIGHTHS;
+}
+
+/* ---- when to come again */
+
+/* Clients a second for whom there will be time: a token and a Join each, and a quarter is left for newcomers. */
+static uint32_t a_second(const struct admission *a)
+{
+	const uint32_t client = classes[WORK_TOKEN].units + classes[WORK_JOIN].units;
+	const uint32_t n = 1000u * NS_PER_MS / unit_ns(a) / client * 3 / 4;
+
+	return n ? n : 1;
+}
+
+/* The emptiest of some seconds up to where there is room for all; the next ones for who has waited already. */
+static uint32_t draw(const struct admission *a, enum work what, bool returning, uint32_t dice)
+{
+	const uint32_t most = returning ? SPREAD : classes[what].latest_s - ADMIT_SOONEST_S + 1;
+	uint32_t seconds = a->due_n / a_second(a) + SPREAD, best = ADMIT_SOONEST_S;
+
+	if (seconds > most)
+		seconds = most;
+	for (unsigned i = 0; i < DRAWS; i++, dice = dice * 1664525u + 1013904223u) {
+		const uint32_t s = ADMIT_SOONEST_S + (uint32_t)((uint64_t)dice * seconds >> 32);
+		if (i == 0 || a->due[(a->second + s) % ADMIT_SECONDS] < a->due[(a->second + best) % ADMIT_SECONDS])
+			best = s;
+	}
+	return best;
+}
+
+/* Seconds until the client was told to come, negative: that is past. false: it was not told, or long ago */
+static bool promised(const struct admission *a, uint16_t told, int32_t *in)
+{
+	const uint16_t since = (uint16_t)((a->second - told) & TOLD_SECONDS);
+
+	*in = since <= TOLD_SECONDS / 2 ? -(int32_t)since : (int32_t)(TOLD_SECONDS + 1 - since);
+	return told & TOLD && *in >= -(int32_t)KEPT_S && *in <= (int32_t)ADMIT_LATEST_S;
+}
+
+static void forget(struct admission *a, uint16_t *told, int32_t in)
+{
+	if (in > 0) {
+		a->due[(a->second + (uint32_t)in) % ADMIT_SECONDS]--;
+		a->due_n--;
+	}
+	*told = 0;
+}
+
+static uint32_t tell(struct admission *a, enum work what, bool returning, uint16_t *told, uint32_t dice)
+{
+	const uint32_t in = draw(a, what, returning, dice);
+
+	a->due[(a->second + in) % ADMIT_SECONDS]++;
+	a->due_n++;
+	*told = (uint16_t)(TOLD | ((a->second + in) & TOLD_SECONDS));
+	return in;
+}
+
+/* ---- the question */
+
+static bool has_room(const struct admission *a, enum work what, bool returning)
+{
+	const uint8_t share = returning ? classes[what].returning : classes[what].newcomer;
+
+	if (a->waits >= (share < ADMIT_EIGHTHS ? share : ADMIT_EIGHTHS))
+		return false;
+	return !a->pressed || a->taken[what] + classes[what].units <= (uint64_t)budget(a) * share / ADMIT_EIGHTHS;
+}
+
+uint32_t gm_admit(struct admission *a, enum work what, uint32_t client, uint32_t dice)
+{
+	uint16_t *told = &a->told[client % ADMIT_PLACES];
+	int32_t in;
+
+	if (what == WORK_READ)
+		return 0;
+	const bool was_told = promised(a, *told, &in), returning = was_told && in <= 0;
+	if (has_room(a, what, returning)) {
+		a->taken[what] += classes[what].units;
+		if (was_told)
+			forget(a, told, in);
+		return 0;
+	}
+	a->refused += classes[what].units;
+	if (!was_told || in <= 0)
+		return tell(a, what, returning, told, dice);
+	if (what == WORK_TOKEN && a->refused > ANSWERED + a->taken[WORK_TOKEN] + a->taken[WORK_JOIN])
+		return ADMIT_SILENT;
+	return in > (int32_t)ADMIT_SOONEST_S ? (uint32_t)in : ADMIT_SOONEST_S;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a worker takes on while more is offered than it can do. */
+#include <criterion/criterion.h>
+
+#include "work/admit.h"
+
+#define NS_PER_MS 1000000u
+#define UNIT_NS 20000u
+#define BUDGET (ADMIT_TURN_MS * NS_PER_MS / UNIT_NS) /* units in a turn */
+#define SECOND 1000u
+
+static struct admission a;
+static uint32_t dice;
+
+static uint32_t throw(void)
+{
+	return dice = dice * 1664525u + 1013904223u;
+}
+
+static void begin(uint64_t ms)
+{
+	gm_admit_begin(&a, ms, 0);
+}
+
+static void press(uint64_t ms)
+{
+	a = (struct admission){.unit_ns = UNIT_NS, .pressed = true};
+	dice = 7;
+	begin(ms);
+}
+
+static uint32_t ask(enum work what, uint32_t client)
+{
+	return gm_admit(&a, what, client, throw());
+}
+
+/* How many of n clients are let in. */
+static unsigned let_in(enum work what, uint32_t first, unsigned n)
+{
+	unsigned in = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		in += ask(what, first + i) == 0;
+	return in;
+}
+
+Test(admit, takes_all_that_comes_while_turns_take_all_there_is)
+{
+	a = (struct admission){.unit_ns = UNIT_NS};
+	for (unsigned turn = 0; turn < 10; turn++) {
+		begin(turn);
+		cr_expect_eq(let_in(WORK_TOKEN, 0, 1023), 1023);
+		cr_expect_eq(let_in(WORK_JOIN, 0, 1023), 1023);
+		gm_admit_end(&a, 100 * NS_PER_MS, false);
+	}
+	cr_expect_eq(a.refused, 0);
+}
+
+Test(admit, is_patient_with_what_can_be_served_within_the_bound)
+{
+	a = (struct admission){.unit_ns = UNIT_NS};
+	for (unsigned ms = 1000; ms < 1000 + ADMIT_BOUND_MS; ms += 40) {
+		begin(ms);
+		cr_expect_eq(let_in(WORK_TOKEN, 0, 1024), 1024, "%u", ms);
+		gm_admit_end(&a, 0, true);
+	}
+	begin(2000);
+	gm_admit_end(&a, 0, false);
+	begin(2040);
+	gm_admit_end(&a, 0, true);
+	cr_expect_not(a.pressed, "that is another burst");
+	begin(2040 + ADMIT_BOUND_MS);
+	gm_admit_end(&a, 0, true);
+	cr_expect(a.pressed);
+	begin(2500);
+	gm_admit_end(&a, 0, false);
+	cr_expect_not(a.pressed);
+	begin(3000);
+	gm_admit_end(&a, 0, true);
+	cr_expect(a.pressed, "the same storm still");
+	begin(3040);
+	gm_admit_end(&a, 0, false);
+	begin(3040 + ADMIT_CALM_MS);
+	gm_admit_end(&a, 0, true);
+	cr_expect_not(a.pressed, "another one");
+}
+
+Test(admit, fills_a_turn_with_what_it_can_do_by_class)
+{
+	press(0);
+	unsigned admin = let_in(WORK_ADMIN, 0, 5000), tokens = let_in(WORK_TOKEN, 10000, 5000), joins = let_in(WORK_JOIN, 20000, 5000);
+
+	cr_expect_eq(let_in(WORK_READ, 30000, 5000), 5000, "reads are always served");
+	cr_expect(admin <= BUDGET / ADMIT_EIGHTHS + 1 && admin > 0, "%u", admin);
+	cr_expect(tokens <= BUDGET / ADMIT_EIGHTHS + 1 && tokens > 0, "%u", tokens);
+	cr_expect_geq(joins, 2 * tokens, "what was let in gets its Join");
+	cr_expect_leq(joins, BUDGET);
+	gm_admit_end(&a, 0, false);
+	begin(1);
+	cr_expect_eq(let_in(WORK_TOKEN, 50000, 10), 10, "the next turn is another one");
+}
+
+Test(admit, costs_as_measured_decide_how_much_that_is)
+{
+	press(0);
+	unsigned before = let_in(WORK_TOKEN, 0, 5000);
+
+	for (unsigned turn = 0; turn < 100; turn++) {
+		begin(0);
+		let_in(WORK_JOIN, 0, 5000);
+		gm_admit_end(&a, 2ull * UNIT_NS * a.taken[WORK_JOIN], true);
+	}
+	begin(0);
+	unsigned after = let_in(WORK_TOKEN, 0, 5000);
+	cr_expect(after > before / 3 && after < before * 2 / 3, "%u, %u", before, after);
+}
+
+Test(admit, is_over_with_the_first_turn_that_refuses_nobody)
+{
+	press(0);
+	let_in(WORK_TOKEN, 0, 5000);
+	gm_admit_end(&a, 0, false);
+	cr_expect(a.pressed);
+	begin(1);
+	let_in(WORK_TOKEN, 10000, 10);
+	gm_admit_end(&a, 0, false);
+	cr_expect_not(a.pressed);
+	begin(2);
+	cr_expect_eq(let_in(WORK_TOKEN, 20000, 1000), 1000);
+}
+
+Test(admit, names_seconds_that_fill_evenly)
+{
+	const uint32_t per_second = 1000u * NS_PER_MS / UNIT_NS / 3 * 3 / 4; /* a token and a Join each */
+	unsigned told[ADMIT_SECONDS] = {0}, n = 40 * per_second, used = 0;
+
+	press(5 * SECOND);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t s = ask(WORK_TOKEN, i * 2654435761u >> 16);
+		cr_assert(s == 0 || s == ADMIT_SILENT || (s >= ADMIT_SOONEST_S && s <= ADMIT_LATEST_S), "%u", s);
+	}
+	for (unsigned i = 0; i < ADMIT_SECONDS; i++) {
+		told[i] = a.due[(5 + i) % ADMIT_SECONDS];
+		used += told[i] > 0;
+		cr_expect_leq(told[i], per_second * 5 / 4, "%u in second %u", told[i], i);
+	}
+	cr_expect_eq(told[0] + told[1], 0);
+	cr_expect_gt(used, 6, "%u", used);
+	cr_expect_leq(a.due_n, ADMIT_PLACES, "as many as there are places");
+}
+
+Test(admit, has_a_time_for_everybody_when_all_seconds_are_full)
+{
+	press(0);
+	a.unit_ns = ADMIT_TURN_MS * NS_PER_MS; /* so slow that nobody can be served */
+	for (uint32_t i = 0; i < 60000; i++) {
+		uint32_t s = ask(WORK_TOKEN, i);
+		cr_assert(s == 0 || (s >= ADMIT_SOONEST_S && s <= ADMIT_LATEST_S), "%u", s);
+	}
+	for (unsigned s = ADMIT_SOONEST_S; s <= ADMIT_LATEST_S; s++)
+		cr_expect(a.due[s] > 600 && a.due[s] < 1500, "%u in second %u", a.due[s], s);
+}
+
+Test(admit, joins_come_again_while_their_context_waits_for_them)
+{
+	press(0);
+	a.unit_ns = ADMIT_TURN_MS * NS_PER_MS;
+	for (uint32_t i = 0; i < 30000; i++) {
+		uint32_t s = ask(WORK_JOIN, i);
+		cr_assert_leq(s, 20u);
+	}
+}
+
+Test(admit, whoever_comes_too_early_hears_the_same_again)
+{
+	press(0);
+	let_in(WORK_TOKEN, 0, 5000);
+	uint32_t first = ask(WORK_TOKEN, 60000), due = a.due_n;
+
+	cr_assert(first >= ADMIT_SOONEST_S && first <= ADMIT_LATEST_S);
+	a.refused = 0; /* else it would not be answered */
+	cr_expect_eq(ask(WORK_TOKEN, 60000), first);
+	cr_expect_eq(a.due_n, due, "nothing is gained by asking often");
+	begin(1 * SECOND);
+	let_in(WORK_TOKEN, 10000, 5000);
+	a.refused = 0;
+	uint32_t later = ask(WORK_TOKEN, 60000);
+	cr_expect_eq(later, first - 1 > ADMIT_SOONEST_S ? first - 1 : ADMIT_SOONEST_S);
+}
+
+Test(admit, answers_of_those_who_were_told_do_not_cost_what_is_to_be_served)
+{
+	unsigned silent = 0, joins = 0;
+
+	press(0);
+	for (unsigned i = 0; i < 5000; i++)
+		ask(WORK_TOKEN, i);
+	for (unsigned i = 0; i < 5000; i++)
+		silent += ask(WORK_TOKEN, i) == ADMIT_SILENT;
+	for (unsigned i = 0; i < 5000; i++)
+		joins += ask(WORK_JOIN, i) == ADMIT_SILENT;
+	cr_expect_gt(silent, 4000);
+	cr_expect_eq(joins, 0, "a protected request has its answer");
+}
+
+Test(admit, whoever_comes_when_told_goes_before_newcomers)
+{
+	unsigned in = 0, all = 0;
+
+	press(0);
+	let_in(WORK_TOKEN, 0, 5000);
+	uint32_t first = ask(WORK_TOKEN, 60000);
+	gm_admit_end(&a, 0, true);
+	for (uint64_t s = first; s < first + 3; s++) {
+		begin(s * SECOND);
+		let_in(WORK_TOKEN, 20000, 2000); /* newcomers fill what is for them */
+		in += s == first ? ask(WORK_TOKEN, 60000) == 0 : 0;
+		gm_admit_end(&a, 0, true);
+	}
+	cr_expect_eq(in, 1);
+
+	press(0); /* and all who obey get in, though as many others do not */
+	unsigned when[1000] = {0};
+	for (unsigned ms = 0; ms < 2 * ADMIT_LATEST_S * SECOND && all < 1000; ms += 10) {
+		begin(ms);
+		let_in(WORK_TOKEN, 10000, 1000);
+		for (unsigned i = 0; i < 1000; i++) {
+			if (when[i] > ms)
+				continue;
+			uint32_t s = ask(WORK_TOKEN, 50000 + i);
+			when[i] = s ? ms + SECOND * (s == ADMIT_SILENT ? 3 : s) + i * 37 % SECOND : UINT32_MAX;
+			all += s == 0;
+		}
+		gm_admit_end(&a, 0, true);
+	}
+	cr_expect_eq(all, 1000, "%u", all);
+}
+
+Test(admit, refuses_by_class_as_core_falls_behind)
+{
+	a = (struct admission){.unit_ns = UNIT_NS};
+	cr_expect_eq(gm_admit_core(&a, 0, 0, 0), 0);
+	cr_expect_eq(gm_admit_core(&a, 1000, 0, ADMIT_CORE_FEW - 1), 0, "few may wait");
+	cr_expect_eq(gm_admit_core(&a, 1000 + ADMIT_CORE_MS / 4, 0, ADMIT_CORE_FEW), ADMIT_EIGHTHS / 4);
+	cr_expect_eq(gm_admit_core(&a, 1000 + 9 * ADMIT_CORE_MS, 0, ADMIT_CORE_FEW), ADMIT_EIGHTHS);
+	cr_expect_eq(gm_admit_core(&a, 1000 + 9 * ADMIT_CORE_MS, 64, ADMIT_CORE_FEW), 0, "it goes on");
+	cr_expect_eq(gm_admit_core(&a, 1000 + 9 * ADMIT_CORE_MS, 64, ADMIT_CORE_BYTES / 2), ADMIT_EIGHTHS / 2);
+
+	static const struct { unsigned waits; bool admin, token, join; } levels[] = {
+		{0, true, true, true}, {1, false, false, true}, {7, false, false, true}, {8, false, false, false}};
+	for (unsigned i = 0; i < sizeof(levels) / sizeof(*levels); i++) {
+		gm_admit_begin(&a, 0, levels[i].waits);
+		cr_expect_eq(ask(WORK_ADMIN, 1000 + i) == 0, levels[i].admin, "%u", i);
+		cr_expect_eq(ask(WORK_TOKEN, 2000 + i) == 0, levels[i].token, "%u", i);
+		cr_expect_eq(ask(WORK_JOIN, 3000 + i) == 0, levels[i].join, "%u", i);
+		cr_expect_eq(ask(WORK_READ, 4000 + i), 0, "%u", i);
+	}
+}
