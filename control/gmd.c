@@ -41,6 +41,7 @@ struct gmd {
 	struct gm_ctl_env env;
 	uint64_t trimmed_ms, lap_us;
 	int wake_fd, signal_fd;
+	bool said_low;
 	bool again; /* something waits that no descriptor will tell of */
 };
 
@@ -57,7 +58,7 @@ static void commit(struct gmd *d, unsigned events)
 	enum gm_err err = gm_turns_commit(&d->turns, events);
 
 	if (err != GM_E_OK)
-		die_uncommitted(gm_err_info(err)->text);
+		die_uncommitted(gm_store_why(d->turns.store));
 }
 
 static void publish(struct gmd *d)
@@ -82,12 +83,21 @@ static void trim(struct gmd *d)
 		gm_dp_trim(d->turns.dp, w);
 }
 
+static void say_low(struct gmd *d)
+{
+	if (d->said_low == d->turns.disk_low)
+		return;
+	d->said_low = d->turns.disk_low;
+	gm_log(GM_LOG_WARN, d->said_low ? "store.low reason=\"the disk is full: nobody may join\"" : "store.room");
+}
+
 static void turn(struct gmd *d, const struct pollfd *ctl_fds, unsigned ctl_n)
 {
 	uint64_t start = gm_turns_now_us();
 	struct gm_turn_stats *stats = &d->turns.stats;
 
 	gm_turns_clocks(&d->turns);
+	say_low(d);
 	gm_service_alive(d->turns.mono_ms);
 	unsigned n = gm_turns_gather(&d->turns);
 	gm_turns_tick(&d->turns);

@@ -95,6 +95,8 @@ static int recover(const struct gm_config *config, const char *witness)
 		err = load_groups(&r, config);
 	if (err == GM_E_OK)
 		err = leap(&r);
+	if (err == GM_E_STORE && !why[0])
+		snprintf(why, sizeof(why), "store: %s", gm_store_why(r.store));
 	if (r.core)
 		gm_core_free(r.core);
 	gm_changes_free(&r.changes);

@@ -25,6 +25,7 @@ void gm_turns_clocks(struct gm_turns *t)
 	clock_gettime(CLOCK_REALTIME, &wall);
 	t->wall_s = wall.tv_sec;
 	t->mono_ms = gm_turns_now_us() / 1000;
+	t->disk_low = gm_store_low(t->store);
 }
 
 void gm_turns_txn(void *arg, struct gm_txn *txn)
@@ -32,7 +33,7 @@ void gm_turns_txn(void *arg, struct gm_txn *txn)
 	struct gm_turns *t = arg;
 
 	*txn = (struct gm_txn){
-		.wall_s = t->wall_s, .mono_ms = t->mono_ms, .changes = &t->changes, .effects = &t->effects};
+		.wall_s = t->wall_s, .mono_ms = t->mono_ms, .disk_low = t->disk_low, .changes = &t->changes, .effects = &t->effects};
 	if (!t->dice_left) {
 		gm_random(t->dice, sizeof(t->dice));
 		t->dice_left = sizeof(t->dice);

@@ -28,6 +28,7 @@ struct gm_turns {
 	int64_t wall_s;
 	uint8_t dice[GM_TURN_DICE_POOL];
 	size_t dice_left;
+	bool disk_low;
 	struct gm_turn_stats stats;
 };
 

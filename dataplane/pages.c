@@ -2,7 +2,9 @@
 #include "gm/pages.h"
 
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
@@ -25,6 +27,13 @@ static void *map(size_t n, int flags)
 void gm_pages_lock(void *p, size_t n)
 {
 	atomic_fetch_add_explicit(mlock2(p, n, MLOCK_ONFAULT) == 0 ? &locked : &unlocked, n, memory_order_relaxed);
+}
+
+void gm_out_of_memory(void)
+{
+	static const char text[] = "level=error gmd.failed reason=\"out of memory\"\n";
+
+	_exit(write(STDERR_FILENO, text, strlen(text)) < 0 ? 2 : 1);
 }
 
 void *gm_pages_reserve(size_t n)

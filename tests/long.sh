@@ -18,6 +18,7 @@ arm64 20000 jobs
 sim 10000 seeds
 kill9 1000 rounds
 powercut 5000 images
+faults 40 pieces
 loss 65536 members
 posts 1000000 bad tokens
 memory 1000000 members
@@ -94,6 +95,7 @@ pieces() {
 	note "$title" "$dir/sum" && rm -r "$dir"
 }
 piece_powercut() { GM_BUILD=$build nice tests/disk/power.py --seed "$1" --images "$2"; }
+piece_faults() { GM_BUILD=$build nice tests/disk/faults.py --piece "$1/$whole"; }
 piece_kill9() { GM_BUILD=$build nice tests/crash/kill9.sh "$2"; }
 
 # once TITLE COMMAND...: all or nothing
@@ -108,6 +110,7 @@ once() {
 	return $status
 }
 run_powercut() { pieces "powercut: $1 images" "$1" 500 piece_powercut; }
+run_faults() { whole=$1 pieces 'faults: every write, sync, file, mapping and allocation' "$1" 1 piece_faults; }
 run_kill9() { pieces "kill9: $1 rounds" "$1" 50 piece_kill9; }
 run_trace() { once "trace: $1 secrets" "$build/trace" "$1"; }
 run_timing() { once "timing: $1 measurements of each secret" "$build/timing" "$1"; }

@@ -115,6 +115,8 @@ if [ -n "${fast:-}" ]; then
 	stage 'simulation, broken' tally tests/sim/broken.sh
 	stage 'power cuts' tally tests/disk/power.py --seconds 0.3
 	stage 'power cuts, no sync' tally tests/disk/power.py --seconds 0.1 --show-broken
+	stage 'disk and memory fail' mass tests/disk/faults.py --sample 24
+	stage 'disk full' tally tests/disk/full.py
 	stage 'kill -9' tally tests/crash/kill9.sh "${ROUNDS:-10}"
 	stage 'kill -9, no lease' tally tests/crash/kill9.sh --show-broken
 fi

@@ -36,6 +36,7 @@ struct gm_txn {         /* one event's or command's surroundings */
 	uint64_t mono_ms;
 	uint8_t dice[32];   /* seed, fresh per event */
 	uint32_t dice_used; /* draws made of it */
+	bool disk_low;      /* nothing may be added: no tokens, Joins, groups, Authorization Servers */
 	struct gm_changes *changes;
 	struct gm_effects *effects;
 };

@@ -317,6 +317,8 @@ enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struc
 	for (unsigned i = 0; i < core->ases_n; i++)
 		if (strcmp(core->ases[i].spec.name, spec->name) == 0)
 			return GM_E_EXISTS;
+	if (txn->disk_low)
+		return GM_E_DISK_FULL;
 	if (core->ases_n == GM_ASES_MAX)
 		return GM_E_FULL;
 	struct gm_as *as = &core->ases[core->ases_n++];

@@ -278,6 +278,8 @@ enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn, const
 		return GM_E_USAGE;
 	if (gm_groups_find(core, (struct gm_bytes){(const uint8_t *)spec->name, strlen(spec->name)}))
 		return GM_E_EXISTS;
+	if (txn->disk_low)
+		return GM_E_DISK_FULL;
 	uint32_t index = free_index(core);
 	if (index >= core->config.groups_max || index >= GM_GROUP_INDEX_MAX)
 		return GM_E_FULL;

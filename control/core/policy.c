@@ -128,6 +128,12 @@ static bool too_often(const struct gm_turn *t, struct gm_call *call, const struc
 	return false;
 }
 
+/* What adds has to wait for room; what is there is served, changed and taken away out of what the store has kept back. */
+static bool no_room(const struct gm_turn *t, const struct gm_call *call, const struct row *row)
+{
+	return t->txn->disk_low && !call->waited && row->res == GM_RES_GROUP && row->method == POST;
+}
+
 void gm_policy_request(struct gm_turn *t, struct gm_call *call)
 {
 	const struct row *row = find_row(call->ev->res, call->ev->method);
@@ -143,6 +149,8 @@ void gm_policy_request(struct gm_turn *t, struct gm_call *call)
 		err = check(t, call, row);
 	if (err == GM_E_OK && !format_fits(call->ev, row))
 		err = GM_E_BAD_FORMAT;
+	if (err == GM_E_OK && no_room(t, call, row))
+		err = GM_E_DISK_FULL;
 	if (err == GM_E_OK && too_often(t, call, row))
 		err = GM_E_TOO_OFTEN;
 	if (err == GM_E_OK)

@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/state.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-static void out_of_memory(void)
-{
-	fputs("core: out of memory\n", stderr);
-	abort();
-}
+#include "gm/pages.h"
 
 void *gm_must_alloc(void *old, size_t n)
 {
 	void *p = realloc(old, n);
 
 	if (!p)
-		out_of_memory();
+		gm_out_of_memory();
 	return p;
 }
 
@@ -24,7 +19,7 @@ uint32_t gm_must_get(struct gm_slab *s)
 	uint32_t id = gm_slab_get(s);
 
 	if (!id)
-		out_of_memory();
+		gm_out_of_memory();
 	return id;
 }
 
@@ -33,7 +28,7 @@ uint32_t gm_must_text(struct gm_pool *p, size_t n)
 	uint32_t id = gm_pool_get(p, n);
 
 	if (n && !id)
-		out_of_memory();
+		gm_out_of_memory();
 	return id;
 }
 

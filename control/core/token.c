@@ -488,7 +488,9 @@ void gm_token_event(struct gm_turn *t, const struct gm_ev_token *ev)
 {
 	enum gm_err err = GM_E_OK;
 
-	if (ev->reference.off)
+	if (t->txn->disk_low)
+		err = GM_E_DISK_FULL;
+	else if (ev->reference.off)
 		err = gm_introspect_begin(t, &ev->rec);
 	else
 		gm_token_decide(t, ev, (struct gm_bytes){0});

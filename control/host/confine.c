@@ -31,7 +31,7 @@ static const int calls[] = {
 	NAME(getsockopt), NAME(setsockopt), NAME(connect), NAME(poll), NAME(ppoll), NAME(io_uring_enter), NAME(io_uring_register),
 	/* files that are open, and those that are read */
 	NAME(read), NAME(write), NAME(readv), NAME(writev), NAME(pread64), NAME(pwrite64), NAME(pwritev), NAME(lseek), NAME(fstat),
-	NAME(newfstatat), NAME(ftruncate), NAME(fsync), NAME(fdatasync), NAME(msync), NAME(fcntl), NAME(close), NAME(unlink),
+	NAME(newfstatat), NAME(ftruncate), NAME(fallocate), NAME(fsync), NAME(fdatasync), NAME(msync), NAME(fcntl), NAME(close), NAME(unlink),
 	NAME(unlinkat),
 };
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "gm/crypto.h"
+#include "gm/pages.h"
 
 #define FIRST_CAP 65536u
 #define KEEP_MAX (2u << 20) /* bytes that are kept from turn to turn */
@@ -25,7 +26,7 @@ static void grow(struct gm_changes *c, size_t need)
 	uint8_t *bytes = malloc(cap);
 
 	if (!bytes)
-		abort();
+		gm_out_of_memory();
 	if (c->n)
 		memcpy(bytes, c->bytes, c->n);
 	unsigned count = c->count;

@@ -18,6 +18,9 @@
 
 #define MAP_MIN ((size_t)1 << 30) /* sparse: address space, not disk */
 #define PAGES_PER_CHANGE 8u       /* copied on the way down the tree, at most */
+#define RESERVE ((size_t)16 << 20) /* blocks behind the last page that are the file's already */
+#define RESERVE_STEP ((size_t)256 << 10)
+#define RESERVE_AGAIN_US 1000000u
 #define LOCK_WAIT_MS 3000u
 #define LOCK_STEP_MS 20u
 
@@ -119,6 +122,33 @@ static int make_room(struct gm_store *s, const struct gm_changes *changes)
 	return map == s->map ? 0 : set_map(s, map);
 }
 
+/* Blocks, not length: what is behind the end is for pages to come. */
+static void reserve(struct gm_store *s)
+{
+	size_t end = used(s), goal = (end + RESERVE) / RESERVE_STEP * RESERVE_STEP;
+	uint64_t now = now_us();
+	int fd;
+
+	if (s->reserved >= goal || (s->low && now < s->low_us + RESERVE_AGAIN_US))
+		return;
+	s->low_us = now;
+	if (mdb_env_get_fd(s->env, &fd) != 0)
+		return;
+	int r = fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)end, (off_t)(goal - end));
+	if (r == 0)
+		s->reserved = goal;
+	else if (errno == EOPNOTSUPP || errno == ENOSYS)
+		s->reserved = SIZE_MAX;
+	s->low = r != 0 && (errno == ENOSPC || errno == EDQUOT);
+}
+
+bool gm_store_low(struct gm_store *s)
+{
+	if (s)
+		reserve(s);
+	return s && s->low;
+}
+
 enum gm_err gm_store_begin(struct gm_store *s, const struct gm_changes *changes, uint64_t turn)
 {
 	int r = s->txn ? MDB_BAD_TXN : make_room(s, changes);
@@ -136,7 +166,13 @@ enum gm_err gm_store_begin(struct gm_store *s, const struct gm_changes *changes,
 	s->turn_next = turn;
 	s->pending_changes = changes->count;
 	s->pending_bytes = changes->n;
+	s->failed = r;
 	return r == 0 ? GM_E_OK : GM_E_STORE;
+}
+
+const char *gm_store_why(const struct gm_store *s)
+{
+	return mdb_strerror(s->failed);
 }
 
 static void count_commit(struct gm_store *s)
@@ -156,7 +192,8 @@ enum gm_commit_result gm_store_finish(struct gm_store *s)
 	MDB_txn *txn = s->txn;
 
 	s->txn = NULL;
-	if (!txn || mdb_txn_commit(txn) != 0)
+	s->failed = txn ? mdb_txn_commit(txn) : MDB_BAD_TXN;
+	if (s->failed)
 		return GM_COMMIT_FAILED;
 	s->turn = s->turn_next;
 	gm_witness_say(&s->witness, s->turn);

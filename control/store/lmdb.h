@@ -18,6 +18,10 @@ struct gm_store { /* in pages of its own, locked where allowed and out of core d
 	MDB_dbi dbi;
 	MDB_txn *txn; /* between begin and finish */
 	size_t map;
+	int failed; /* why begin or finish did */
+	size_t reserved; /* bytes of the file that have their blocks; SIZE_MAX: this file system does not tell */
+	bool low;
+	uint64_t low_us; /* when more were asked for */
 	uint64_t turn, turn_next;
 	uint64_t begin_us, pending_changes, pending_bytes;
 	uint8_t *plain; /* what scan unseals into */

@@ -83,7 +83,11 @@ GM_NODISCARD enum gm_err gm_store_scan(struct gm_store *store, enum gm_table tab
 /* Write all changes and the turn number in one transaction, durable when finish returns DONE. */
 GM_NODISCARD enum gm_err gm_store_begin(struct gm_store *store, const struct gm_changes *changes, uint64_t turn);
 enum gm_commit_result gm_store_finish(struct gm_store *store);
+const char *gm_store_why(const struct gm_store *store); /* begin or finish failed */
 uint64_t gm_store_turn(struct gm_store *store); /* the last durable turn */
+/* The disk has no room left but what the store has kept back for itself, so that turns which add little still have a place: nothing more may be
+ * added. Tries for more room once a second. NULL: false. */
+bool gm_store_low(struct gm_store *store);
 void gm_store_stats(struct gm_store *store, struct gm_store_stats *stats);
 
 /* ---- copies, and stores that went back in time */

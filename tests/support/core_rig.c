@@ -162,7 +162,8 @@ void rig_turn(struct core_rig *r)
 	memcpy(seed, &r->seed, sizeof(r->seed));
 	forget_effects(r);
 	r->txn =
-	    (struct gm_txn){.wall_s = r->wall_s, .mono_ms = r->mono_ms, .changes = &r->changes, .effects = &r->effects};
+	    (struct gm_txn){.wall_s = r->wall_s, .mono_ms = r->mono_ms, .changes = &r->changes, .effects = &r->effects,
+	                    .disk_low = r->disk_low};
 	gm_random_from(r->txn.dice, sizeof(r->txn.dice), seed);
 }
 

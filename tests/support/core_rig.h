@@ -43,6 +43,7 @@ struct core_rig {
 	struct rig_given *given; /* Sender IDs under the current Gids */
 	size_t givens;
 	struct gm_group_view view[64];
+	bool disk_low; /* of every turn from now on */
 	struct gm_ctx_save loaded; /* of the last context that was sent down */
 };
 

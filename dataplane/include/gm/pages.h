@@ -14,6 +14,9 @@ void gm_pages_drop(void *p, size_t n); /* as if new: zeros, and no page is there
 void *gm_pages_reserve(size_t n);
 void gm_pages_lock(void *p, size_t n);
 
+/* Says so and ends the process, for those who cannot go on: nothing of the turn has become visible. */
+_Noreturn void gm_out_of_memory(void);
+
 struct gm_pages_stats {
 	uint64_t locked, unlocked; /* bytes named since the process began; slabs keep theirs until it ends */
 };

@@ -233,6 +233,23 @@ Test(join, again_as_a_monitor_gives_the_sender_id_up)
 	cr_expect_eq(rig_join(&rig, &d, &j).code, GM_COAP(4, 0), "its credential is gone");
 }
 
+Test(join, refuses_with_5_03_while_the_disk_is_full_and_goes_on_with_what_there_is)
+{
+	struct rig_client member = rig_member(&rig, 1, "g1", REQ), waiting = with_token(2, REQ), late = rig_client(3, "g1", REQ);
+	struct gm_group_spec spec = rig_group_spec("more");
+	struct rig_join j = good();
+
+	rig.disk_low = true;
+	expect_refused(&waiting, &j, GM_COAP(5, 3), -1, -1);
+	cr_expect_gt(rig_join(&rig, &waiting, &j).max_age, 0u);
+	cr_expect_eq(rig_token(&rig, &late), GM_E_DISK_FULL);
+	cr_expect_eq(rig_group(&rig, &spec), GM_E_DISK_FULL);
+	cr_expect_eq(rig_request(&rig, &member, &(struct rig_request){.res = GM_RES_NUM, .method = 1, .group = "g1"}).code, GM_COAP(2, 5), "members read");
+	rig.disk_low = false;
+	cr_expect_eq(rig_join(&rig, &waiting, &j).code, GM_COAP(2, 1));
+	cr_expect_eq(rig_token(&rig, &late), GM_E_OK);
+}
+
 Test(join, refuses_with_5_03_when_sender_ids_run_out)
 {
 	struct gm_group_spec spec = rig_group_spec("tiny");
