@@ -19,6 +19,7 @@ sim 10000 seeds
 kill9 1000 rounds
 powercut 5000 images
 faults 40 pieces
+pages 1000000 cycles
 loss 65536 members
 posts 1000000 bad tokens
 memory 1000000 members
@@ -111,6 +112,7 @@ once() {
 }
 run_powercut() { pieces "powercut: $1 images" "$1" 500 piece_powercut; }
 run_faults() { whole=$1 pieces 'faults: every write, sync, file, mapping and allocation' "$1" 1 piece_faults; }
+run_pages() { GM_CYCLES=$1 once "pages: $1 members come and go" "$build/test_unit_store_lmdb" --filter 'store/uses_free_pages*' --verbose; }
 run_kill9() { pieces "kill9: $1 rounds" "$1" 50 piece_kill9; }
 run_trace() { once "trace: $1 secrets" "$build/trace" "$1"; }
 run_timing() { once "timing: $1 measurements of each secret" "$build/timing" "$1"; }

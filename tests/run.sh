@@ -130,6 +130,7 @@ if [ -n "${dev:-}" ]; then
 fi
 stage 'requirements' tally tests/requirements.py --ctest build/fast/Testing/Temporary/LastTest.log --python "$logs/python.log" \
 	--script "interop.sh=$logs/interop.log" --script "kinds.sh=$logs/kinds-of-groups.log" \
+	--script "disk/power.py=$logs/power-cuts.log" --script "disk/power.py=$logs/power-cuts,-no-sync.log" --script "disk/full.py=$logs/disk-full.log" \
 	--script "crash/kill9.sh=$logs/kill--9.log" --script "crash/kill9.sh=$logs/kill--9,-no-lease.log" \
 	--script "revoked.sh=$logs/revoked-tokens.log" --script "python/many.py=$logs/long-answers.log" --script "python/interface.py=$logs/interface.log"
 finish

@@ -530,11 +530,11 @@ def check_images(base, images, seed, until_failed=False):
         looker.process.wait()
         shutil.rmtree(to, ignore_errors=True)
     kinds = [r[0] for r in log]
-    print('%d images of %d writes, %d syncs and %d datagrams with numbers of ours; %d joins and leaves, %d doings of operators; %d opened, %d wrong'
+    text = ('%d images of %d writes, %d syncs and %d datagrams with numbers of ours; %d joins and leaves, %d doings of operators; %d opened, %d wrong'
           % (number + 1, kinds.count(WRITE), kinds.count(SYNCED) + kinds.count(SYNCED_RANGE), numbers.seen,
              sum(a['ok'] for acks in told.members.values() for a in acks),
              sum(map(len, told.groups.values())) + sum(map(len, told.evicted.values())) + len(told.backups), counts['opened'], wrong))
-    return wrong
+    return wrong, text
 
 
 def main():
@@ -552,7 +552,7 @@ def main():
             print('✗ gmd does not stop in order')
             print('0 passed, 1 failed, 0 skipped')
             return 1
-        wrong = check_images(base, args.images, args.seed, args.show_broken)
+        wrong, text = check_images(base, args.images, args.seed, args.show_broken)
     finally:
         if args.keep:
             print('kept: ' + base)
@@ -561,6 +561,9 @@ def main():
     good = bool(wrong) == args.show_broken
     if not good and args.show_broken:
         print('✗ a store that does not sync is not noticed')
+    if good:
+        print('  ✓ a store that does not sync is noticed' if args.show_broken else '  ✓ no power cut takes away what was acknowledged')
+    print('      ' + text)
     print('%d passed, %d failed, 0 skipped' % (good, not good))
     return 0 if good else 1
 

@@ -416,6 +416,46 @@ Test(store, fails_a_turn_that_the_disk_does_not_take_and_keeps_the_one_before)
 	cr_expect_eq(gm_store_turn(store), 1);
 }
 
+static size_t file_size(void)
+{
+	struct stat st;
+	char path[160];
+
+	snprintf(path, sizeof(path), "%s/data.mdb", dir);
+	cr_assert_eq(stat(path, &st), 0);
+	return (size_t)st.st_size;
+}
+
+/* Members come and go in turns of changing size, with records of one page and of several; GM_CYCLES of them. */
+Test(store, uses_free_pages_again_however_many_come_and_go, .timeout = 3600)
+{
+	enum { PLACES = 500, TURN_MAX = 400 };
+	static uint8_t value[6000];
+	const char *text = getenv("GM_CYCLES");
+	uint32_t cycles = text ? (uint32_t)strtoul(text, NULL, 10) : 20000, gone = 0, dice = 1;
+	static bool there[PLACES];
+	size_t early = 0;
+
+	cr_assert_eq(open_store(), GM_E_OK);
+	while (gone < cycles) {
+		for (unsigned n = 1 + dice % TURN_MAX; n > 0; n--) {
+			dice = dice * 1664525u + 1013904223u;
+			uint32_t at = (dice >> 8) % PLACES;
+			uint8_t be[4] = {0, 0, (uint8_t)(at >> 8), (uint8_t)at};
+			if (there[at])
+				gm_changes_remove(&changes, 0, GM_TABLE_MEMBER, be, 4);
+			else
+				put_u32(GM_TABLE_MEMBER, at, value, dice % 16 ? 60 + dice / 7 % 400 : 60 + dice / 7 % 5900);
+			gone += there[at];
+			there[at] = !there[at];
+		}
+		commit();
+		if (gone < cycles / 4)
+			early = file_size();
+	}
+	cr_expect_leq(file_size(), early + early / 4, "%zu bytes after a quarter, %zu at the end", early, file_size());
+}
+
 Test(store, takes_ten_thousand_changes_in_a_turn_and_counts_them)
 {
 	struct gm_store_stats stats;
