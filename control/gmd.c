@@ -20,6 +20,7 @@
 #include "ctl/backup.h"
 #include "ctl/config.h"
 #include "ctl/log.h"
+#include "ctl/reload.h"
 #include "ctl/server.h"
 #include "ctl/table.h"
 #include "gm/crypto.h"
@@ -36,6 +37,7 @@
 
 struct gmd {
 	struct gm_config config;
+	const char *config_file;
 	struct gm_turns turns;
 	struct gm_ctl_server *server;
 	struct gm_ctl_env env;
@@ -125,6 +127,21 @@ static int timeout_ms(struct gmd *d)
 	return ms > 1000 ? 1000 : (int)ms;
 }
 
+/* SIGHUP asks for what the file says now. */
+static bool asked_to_stop(struct gmd *d)
+{
+	struct signalfd_siginfo info;
+	char why[GM_CONFIG_WHY];
+
+	if (read(d->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return false;
+	if (info.ssi_signo != SIGHUP)
+		return true;
+	if (gm_config_reload(&d->env, NULL, NULL, why) != GM_E_OK)
+		gm_log(GM_LOG_WARN, "config.kept"); /* the reason is in the line before */
+	return false;
+}
+
 /* Until a signal asks to stop. */
 static void loop(struct gmd *d)
 {
@@ -140,7 +157,7 @@ static void loop(struct gmd *d)
 				die_uncommitted(strerror(errno));
 			continue;
 		}
-		if (fds[1].revents)
+		if (fds[1].revents && asked_to_stop(d))
 			return;
 		if (fds[0].revents && read(d->wake_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 			gm_log(GM_LOG_WARN, "wake.read_failed reason=\"%s\"", strerror(errno));
@@ -351,7 +368,9 @@ static bool open_control(struct gmd *d)
 						    .arg = &d->env};
 	char why[256] = "";
 
-	d->env = (struct gm_ctl_env){.core = d->turns.core,
+	d->env = (struct gm_ctl_env){.config = &d->config,
+	                             .config_file = d->config_file,
+	                             .core = d->turns.core,
 	                             .store = d->turns.store,
 	                             .dp = d->turns.dp,
 	                             .workers = d->config.workers,
@@ -370,6 +389,7 @@ static bool open_signals(struct gmd *d)
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGTERM);
 	sigaddset(&stop, SIGINT);
+	sigaddset(&stop, SIGHUP);
 	sigprocmask(SIG_BLOCK, &stop, NULL); /* before the workers start: they inherit it */
 	signal(SIGPIPE, SIG_IGN);
 	d->signal_fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -439,13 +459,14 @@ static void stop(struct gmd *d)
 	gm_wipe(d, sizeof(*d));
 }
 
-static int run(const struct gm_config *config)
+static int run(const struct gm_config *config, const char *file)
 {
 	static struct gmd daemon;
 	struct gmd *d = &daemon;
 
 	running = d;
 	d->config = *config;
+	d->config_file = file;
 	d->turns.effects.workers = config->workers;
 	gm_log_set(config->log_level);
 	mallopt(M_MMAP_THRESHOLD, LARGE); /* glibc would raise it, and keep what tables have outgrown */
@@ -502,8 +523,7 @@ struct line { /* the command line, understood */
 
 static int do_run(const struct gm_config *config, const struct line *line)
 {
-	(void)line;
-	return run(config);
+	return run(config, line->config_file);
 }
 
 static int do_init(const struct gm_config *config, const struct line *line)

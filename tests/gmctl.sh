@@ -70,13 +70,14 @@ evicts_with_yes() {
 
 every_verb_is_json() {
 	gmctl --json help >"$dir/verbs.json" || return
-	/usr/bin/python3 - "$build/gmctl" "$dir/gmd.sock" "$(node_of g1)" <<-'END'
+	/usr/bin/python3 - "$build/gmctl" "$dir/gmd.sock" "$(node_of g1)" "$dir/gmd.conf" <<-'END'
 		import json, subprocess, sys
-		gmctl, socket, node = sys.argv[1:]
+		gmctl, socket, node, conf = sys.argv[1:]
 		ask = lambda *words: subprocess.run([gmctl, '-s', socket, *words], capture_output=True, text=True, check=True).stdout
 		rows = [json.loads(line) for line in ask('--json', 'help').splitlines()]
 		args = {'group create': ['g-json'], 'group set': ['g-json', '--description', 'x'], 'member show': ['g1', node],
-		        'as show': ['demo'], 'member list': ['g1'], 'group delete': ['g-json', '--yes'], 'top': ['--once']}
+		        'as show': ['demo'], 'member list': ['g1'], 'group delete': ['g-json', '--yes'], 'top': ['--once'],
+		        'config check': [conf], 'config set': ['log_level', 'info'], 'config keys': []}
 		skip = {'watch', 'member evict', 'device evict', 'as add', 'as remove', 'token revoke', 'backup', 'restore', 'recover', 'rotate-key'}
 		last = ['group delete']
 		for row in sorted(rows, key=lambda row: row['command'] in last):

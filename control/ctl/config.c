@@ -9,38 +9,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "ctl/options.h"
+
 #define FILE_MAX_BYTES (64u << 10)
 #define LISTEN_N_MAX (sizeof(((struct gm_config *)0)->listen) / sizeof(struct gm_addr))
-
-/* clang-format off */
-/*             key            least  most         default */
-#define NUMBERS(X)                                                                                                     \
-	X(workers,             1, GM_WORKERS_MAX, default_workers())                                                   \
-	X(contexts_max,        1, 16777216,  262144)                                                                   \
-	X(members_max,         1, 16777216,  262144)                                                                   \
-	X(groups_max,          1, 1000000,   10000)                                                                    \
-	X(changes_per_minute,  0, 6000,      60)                                                                       \
-	X(stranger_rate,       0, 1000000,   4096)                                                                     \
-	X(pace,                0, GM_PACE_MAX, 20000)                                                                        \
-	X(rekey_window_ms,     0, 3600000,   1000)                                                                     \
-	X(rekey_deadline_ms,   0, 3600000,   5000)                                                                     \
-	X(ack_timeout_ms,      50, 600000,   2000)                                                                     \
-	X(retransmit_max,      0, 20,        4)
-
-/*             key            default */
-#define TEXTS(X)                                                                                                       \
-	X(state_dir,           "/var/lib/gmd")                                                                         \
-	X(key_file,            "/etc/gmd/store.key")                                                                   \
-	X(witness_file,        "")                                                                                     \
-	X(control_socket,      "/run/gmd/gmd.sock")                                                                    \
-	X(control_group,       "")                                                                                     \
-	X(control_operators,   "")                                                                                     \
-	X(control_viewers,     "")                                                                                     \
-	X(audience,            NULL)                                                                                   \
-	X(uri,                 "")                                                                                     \
-	X(dpdk_args,           "")                                                                                     \
-	X(dpdk_interface,      "")
-/* clang-format on */
 
 struct raw_prefix {
 	char *prefix;
@@ -49,19 +21,16 @@ struct raw_prefix {
 };
 
 struct raw { /* as libcyaml fills it; absent: NULL, or the first value of an enumeration */
-#define X(key, least, most, initial) uint32_t *key;
-	NUMBERS(X)
-#undef X
-#define X(key, initial) char *key;
-	TEXTS(X)
-#undef X
+#define GM_NUMBER(key, least, most, initial, when, example, text) uint32_t *key;
+#define GM_TEXT(key, initial, when, example, text) char *key;
+#define GM_WORDS(key, words, initial, when, example, text) uint32_t *key;
+#define GM_FLAG(key, initial, when, example, text) uint32_t *key;
+#include "ctl/options.def"
 	char **listen;
 	unsigned listen_count;
 	struct raw_prefix *pace_prefixes;
 	unsigned pace_prefixes_count;
-	enum gm_log_level *log_level;
-	enum gm_config_port *port;
-	bool *rekey_at_start, *confine, *test_no_lease;
+	bool *test_no_lease;
 };
 
 static const cyaml_strval_t levels[] = {
@@ -69,6 +38,8 @@ static const cyaml_strval_t levels[] = {
 static const cyaml_strval_t ports[] = {
 	{"auto", GM_CONFIG_PORT_AUTO}, {"uring", GM_CONFIG_PORT_URING}, {"mmsg", GM_CONFIG_PORT_MMSG},
 	{"dpdk", GM_CONFIG_PORT_DPDK}};
+static const cyaml_strval_t flags[] = {{"true", 1}, {"false", 0}, {"yes", 1}, {"no", 0}, {"on", 1}, {"off", 0}};
+#define N(words) (sizeof(words) / sizeof(words[0]))
 static const cyaml_schema_value_t listen_entry = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, GM_ADDR_TEXT)};
 
 static const cyaml_schema_field_t prefix_fields[] = {
@@ -83,19 +54,17 @@ static const cyaml_schema_value_t prefix_entry = {
 #define OPTIONAL (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
 /* clang-format off */
 static const cyaml_schema_field_t fields[] = {
-#define X(key, least, most, initial) CYAML_FIELD_UINT_PTR(#key, OPTIONAL, struct raw, key),
-	NUMBERS(X)
-#undef X
-#define X(key, initial)                                                                                                \
-	CYAML_FIELD_STRING_PTR(#key, OPTIONAL, struct raw, key, 1, (int64_t)sizeof(((struct gm_config *)0)->key) - 1),
-	TEXTS(X)
-#undef X
+#define GM_NUMBER(key, least, most, initial, when, example, text) CYAML_FIELD_UINT_PTR(#key, OPTIONAL, struct raw, key),
+#define GM_TEXT(key, initial, when, example, text)                                                                     \
+	CYAML_FIELD_STRING_PTR(#key, OPTIONAL, struct raw, key, sizeof(initial) == 1 ? 0 : 1, /* "" is one */     \
+	                       (int64_t)sizeof(((struct gm_config *)0)->key) - 1),
+#define GM_WORDS(key, words, initial, when, example, text)                                                             \
+	CYAML_FIELD_ENUM_PTR(#key, OPTIONAL | CYAML_FLAG_STRICT, struct raw, key, words, N(words)),
+#define GM_FLAG(key, initial, when, example, text)                                                                     \
+	CYAML_FIELD_ENUM_PTR(#key, OPTIONAL | CYAML_FLAG_STRICT, struct raw, key, flags, N(flags)),
+#include "ctl/options.def"
 	CYAML_FIELD_SEQUENCE("listen", OPTIONAL, struct raw, listen, &listen_entry, 1, LISTEN_N_MAX),
 	CYAML_FIELD_SEQUENCE("pace_prefixes", OPTIONAL, struct raw, pace_prefixes, &prefix_entry, 0, GM_PREFIXES_MAX),
-	CYAML_FIELD_ENUM_PTR("log_level", OPTIONAL | CYAML_FLAG_STRICT, struct raw, log_level, levels, 4),
-	CYAML_FIELD_ENUM_PTR("port", OPTIONAL | CYAML_FLAG_STRICT, struct raw, port, ports, 4),
-	CYAML_FIELD_BOOL_PTR("rekey_at_start", OPTIONAL, struct raw, rekey_at_start),
-	CYAML_FIELD_BOOL_PTR("confine", OPTIONAL, struct raw, confine),
 #ifdef GM_TEST_BUILD
 	CYAML_FIELD_BOOL_PTR("test_no_lease", OPTIONAL, struct raw, test_no_lease),
 #endif
@@ -134,13 +103,17 @@ static void listen_to_cyaml(cyaml_log_t level, void *ctx, const char *fmt, va_li
 		snprintf(said->message, sizeof(said->message), "%s", message);
 }
 
+#define NO_SUCH_KEY "no such key"
+#define ITS_RANGE "within range"
+#define ITS_WORDS "one of its words"
+
 /* libcyaml 1.3's words, and ours. Where ours end with a space the rest of the message follows. */
 /* clang-format off */
 static const struct {
 	const char *theirs, *ours;
 	bool rest_is_key;
 } wording[] = {
-	{"Unexpected key: ", "no such key", true},
+	{"Unexpected key: ", NO_SUCH_KEY, true},
 	{"Mapping field already seen: ", "named twice", true},
 	{"Invalid UINT value: ", "has to be a whole number within range, not ", false},
 	{"Invalid FLOAT value: ", "has to be a number, not ", false},
@@ -161,23 +134,41 @@ static const struct {
 };
 /* clang-format on */
 
-/* "has to be one of its words" becomes the words. */
-static const struct {
-	const char *key, *words;
-} choices[] = {{"log_level", "error, warn, info or debug"}, {"port", "auto, uring, mmsg or dpdk"}};
-#define ITS_WORDS "one of its words"
-
-static void name_choices(char why[static GM_CONFIG_WHY], const char *key)
+static void replace(char why[static GM_CONFIG_WHY], const char *what, const char *with)
 {
-	char *at = strstr(why, ITS_WORDS), rest[GM_CONFIG_WHY];
+	char *at = strstr(why, what), rest[GM_CONFIG_WHY];
 
-	for (size_t i = 0; at && i < sizeof(choices) / sizeof(choices[0]); i++) {
-		if (strcmp(key, choices[i].key) != 0)
-			continue;
-		snprintf(rest, sizeof(rest), "%s", at + strlen(ITS_WORDS));
-		snprintf(at, GM_CONFIG_WHY - (size_t)(at - why), "%s%s", choices[i].words, rest);
+	if (!at)
+		return;
+	snprintf(rest, sizeof(rest), "%s", at + strlen(what));
+	snprintf(at, GM_CONFIG_WHY - (size_t)(at - why), "%s%s", with, rest);
+}
+
+static const char *const prefix_keys[] = {"prefix", "rate", "burst"};
+
+/* What would be right: the range, the words, the key that a typo may have meant. column: of the key. */
+static void add_what_is_right(char why[static GM_CONFIG_WHY], const char *key, unsigned column)
+{
+	const struct gm_option *option = gm_option(key);
+	char range[96], text[128];
+	size_t n = strlen(why);
+
+	if (option) {
+		gm_option_range(option, range);
+		snprintf(text, sizeof(text), "from %s", range);
+		replace(why, ITS_RANGE, text);
+		replace(why, ITS_WORDS, range);
 		return;
 	}
+	replace(why, ITS_RANGE, strcmp(key, "burst") == 0 ? "from 1 to 1000" : ITS_RANGE);
+	if (n < strlen(NO_SUCH_KEY) || strcmp(why + n - strlen(NO_SUCH_KEY), NO_SUCH_KEY) != 0)
+		return;
+	const char *near = column > 1 ? NULL : gm_option_nearest(key);
+	for (size_t i = 0; column > 1 && i < N(prefix_keys); i++)
+		if (strncmp(prefix_keys[i], key, 3) == 0)
+			near = prefix_keys[i];
+	if (near)
+		snprintf(why + n, GM_CONFIG_WHY - n, "; is %s meant?", near);
 }
 
 /* Line and column (from 1) of the last line that starts with "key:"; false where there is none. */
@@ -235,7 +226,29 @@ static void explain(struct said *said, cyaml_err_t err, const char *file, const 
 	size_t at = strlen(why), ours_n = strlen(ours);
 	bool with_rest = !ours_n || ours[ours_n - 1] == ' ';
 	snprintf(why + at, GM_CONFIG_WHY - at, "%s%s", ours, with_rest ? rest : "");
-	name_choices(why, said->key);
+	add_what_is_right(why, said->key, said->column);
+}
+
+/* Of the last place of value at or behind the line that key is on; false: it stands nowhere as it is. */
+static bool locate_value(const char *text, size_t n, const char *value, unsigned *line, unsigned *column)
+{
+	size_t len = strlen(value), start = 0;
+	unsigned at_line = 1;
+	bool found = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (at_line >= *line && i + len <= n && memcmp(text + i, value, len) == 0 &&
+		    (i + len == n || strchr(" \t\n,]}\"'#", text[i + len]))) {
+			*line = at_line;
+			*column = (unsigned)(i - start) + 1;
+			found = true;
+		}
+		if (text[i] == '\n') {
+			at_line++;
+			start = i + 1;
+		}
+	}
+	return found;
 }
 
 struct source {
@@ -244,13 +257,15 @@ struct source {
 	char *why;
 };
 
-__attribute__((format(printf, 3, 4))) static enum gm_err wrong(const struct source *src, const char *key,
-                                                               const char *fmt, ...)
+/* value: where it points at, if it can be found; NULL: at the key */
+__attribute__((format(printf, 4, 5))) static enum gm_err wrong_value(const struct source *src, const char *key, const char *value,
+                                                                     const char *fmt, ...)
 {
 	unsigned line = 0, column = 0;
 	va_list ap;
 
-	locate(src->text, src->n, key, &line, &column);
+	if (locate(src->text, src->n, key, &line, &column) && value)
+		locate_value(src->text, src->n, value, &line, &column);
 	place(src->why, src->file, line, column, key);
 	size_t at = strlen(src->why);
 	va_start(ap, fmt);
@@ -258,6 +273,8 @@ __attribute__((format(printf, 3, 4))) static enum gm_err wrong(const struct sour
 	va_end(ap);
 	return GM_E_USAGE;
 }
+
+#define wrong(src, key, ...) wrong_value(src, key, NULL, __VA_ARGS__)
 
 static uint32_t default_workers(void)
 {
@@ -293,11 +310,11 @@ static enum gm_err take_listen(const struct source *src, const struct raw *raw, 
 	config->listen_n = raw->listen_count ? raw->listen_count : 1;
 	for (unsigned i = 0; i < config->listen_n; i++) {
 		if (!gm_addr_parse(&config->listen[i], texts[i]))
-			return wrong(src, "listen", "'%s' is not an address like [::1]:5683 or 127.0.0.1:5683",
+			return wrong_value(src, "listen", texts[i], "'%s' is not an address like [::1]:5683 or 127.0.0.1:5683",
 				     texts[i]);
 		for (unsigned k = 0; k < i; k++)
 			if (gm_addr_eq(&config->listen[k], &config->listen[i]) && config->listen[i].port)
-				return wrong(src, "listen", "'%s' is named twice", texts[i]);
+				return wrong_value(src, "listen", texts[i], "'%s' is named twice", texts[i]);
 	}
 	return GM_E_OK;
 }
@@ -311,14 +328,14 @@ static enum gm_err take_prefix(const struct source *src, const struct raw_prefix
 	const char *what = gm_prefix_parse(&to->prefix, raw->prefix);
 
 	if (what)
-		return wrong(src, "pace_prefixes", "'%s' %s", raw->prefix, what);
+		return wrong_value(src, "pace_prefixes", raw->prefix, "'%s' %s", raw->prefix, what);
 	if (!(raw->rate >= RATE_MIN && raw->rate <= RATE_MAX))
-		return wrong(src, "pace_prefixes", "'%s': rate has to be %g to %.0f, not %g", raw->prefix, RATE_MIN, RATE_MAX,
+		return wrong_value(src, "pace_prefixes", raw->prefix, "'%s': rate has to be %g to %.0f, not %g", raw->prefix, RATE_MIN, RATE_MAX,
 		             raw->rate);
 	to->rate = raw->rate;
 	to->burst = raw->burst ? *raw->burst : 1;
 	if (to->burst < 1 || to->burst > BURST_MAX)
-		return wrong(src, "pace_prefixes", "'%s': burst has to be 1 to %u, not %u", raw->prefix, BURST_MAX, to->burst);
+		return wrong_value(src, "pace_prefixes", raw->prefix, "'%s': burst has to be 1 to %u, not %u", raw->prefix, BURST_MAX, to->burst);
 	return GM_E_OK;
 }
 
@@ -330,7 +347,7 @@ static enum gm_err take_prefixes(const struct source *src, const struct raw *raw
 		GM_TRY(take_prefix(src, &raw->pace_prefixes[i], p));
 		for (unsigned k = 0; k < i; k++)
 			if (memcmp(&config->prefixes[k].prefix, &p->prefix, sizeof(p->prefix)) == 0)
-				return wrong(src, "pace_prefixes", "'%s' is named twice", raw->pace_prefixes[i].prefix);
+				return wrong_value(src, "pace_prefixes", raw->pace_prefixes[i].prefix, "'%s' is named twice", raw->pace_prefixes[i].prefix);
 	}
 	return GM_E_OK;
 }
@@ -338,7 +355,7 @@ static enum gm_err take_prefixes(const struct source *src, const struct raw *raw
 /* It does nothing without arguments, and has one worker unless told. */
 static enum gm_err take_port(const struct source *src, const struct raw *raw, struct gm_config *config)
 {
-	config->port = raw->port ? *raw->port : GM_CONFIG_PORT_AUTO;
+	config->port = raw->port ? (enum gm_config_port)*raw->port : GM_CONFIG_PORT_AUTO;
 	if (config->port != GM_CONFIG_PORT_DPDK && (raw->dpdk_args || raw->dpdk_interface))
 		return wrong(src, raw->dpdk_args ? "dpdk_args" : "dpdk_interface", "needs port: dpdk");
 	if (config->port != GM_CONFIG_PORT_DPDK)
@@ -352,19 +369,16 @@ static enum gm_err take_port(const struct source *src, const struct raw *raw, st
 
 static enum gm_err take(const struct source *src, const struct raw *raw, struct gm_config *config)
 {
-#define X(key, least, most, initial) GM_TRY(take_number(src, #key, raw->key, least, most, initial, &config->key));
-	NUMBERS(X)
-#undef X
-#define X(key, initial) GM_TRY(take_text(src, #key, raw->key, initial, config->key, sizeof(config->key)));
-	TEXTS(X)
-#undef X
+#define GM_NUMBER(key, least, most, initial, when, example, text)                                                      \
+	GM_TRY(take_number(src, #key, raw->key, least, most, initial, &config->key));
+#define GM_TEXT(key, initial, when, example, text) GM_TRY(take_text(src, #key, raw->key, initial, config->key, sizeof(config->key)));
+#define GM_FLAG(key, initial, when, example, text) config->key = raw->key ? *raw->key : initial;
+#include "ctl/options.def"
 	if (config->rekey_deadline_ms < config->rekey_window_ms)
 		return wrong(src, "rekey_deadline_ms", "has to be at least rekey_window_ms");
 	GM_TRY(take_port(src, raw, config));
 	GM_TRY(take_prefixes(src, raw, config));
-	config->log_level = raw->log_level ? *raw->log_level : GM_LOG_INFO;
-	config->rekey_at_start = raw->rekey_at_start && *raw->rekey_at_start;
-	config->confine = !raw->confine || *raw->confine;
+	config->log_level = raw->log_level ? (enum gm_log_level)*raw->log_level : GM_LOG_INFO;
 	config->test_no_lease = raw->test_no_lease && *raw->test_no_lease;
 	return take_listen(src, raw, config);
 }

@@ -4,6 +4,7 @@
 #define GM_CTL_TABLE_H
 
 #include "core/core.h"
+#include "ctl/config.h"
 #include "ctl/frame.h"
 
 struct gm_turn_stats { /* kept by the turn loop */
@@ -18,6 +19,8 @@ struct gm_turn_stats { /* kept by the turn loop */
 };
 
 struct gm_ctl_env { /* borrowed */
+	struct gm_config *config; /* in force */
+	const char *config_file;
 	struct gm_core *core;
 	struct gm_store *store;
 	struct gm_dp *dp;

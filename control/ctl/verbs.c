@@ -46,10 +46,13 @@ static void spec_parse(const char *word, size_t n, struct gm_ctl_spec *spec)
 		word += dashes;
 		n -= dashes;
 	}
-	if (spec->positional && word[0] == '[' && word[n - 1] == ']') {
+	if (spec->positional && word[0] == '[') { /* [NAME], [NAME...], [NAME]=FILE */
+		const char *close = memchr(word, ']', n);
 		spec->optional = true;
+		if (close && close[1] == '=')
+			spec->type = GM_CTL_SPEC_FILE;
 		word++;
-		n -= 2;
+		n = close ? (size_t)(close - word) : n - 1;
 	}
 	spec->repeats = n > 3 && memcmp(word + n - 3, "...", 3) == 0;
 	if (spec->repeats)

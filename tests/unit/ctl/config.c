@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-#include "ctl/config.h"
+#include "ctl/options.h"
 
 static struct gm_config config;
 static char why[GM_CONFIG_WHY];
@@ -103,33 +103,37 @@ static const struct {
 	const char *text, *message;
 } broken[] = {
 	{"", "t.conf: audience: is missing"},
-	{"audience: a\nwokers: 3\n", "t.conf:2:1: wokers: no such key"},
-	{"audience: a\nworkers: lots\n", "t.conf:2:10: workers: has to be a whole number within range, not 'lots'"},
-	{"audience: a\npace: -1\n", "t.conf:2:7: pace: has to be a whole number within range, not '-1'"},
+	{"audience: a\nwokers: 3\n", "t.conf:2:1: wokers: no such key; is workers meant?"},
+	{"audience: a\nworkers: lots\n", "t.conf:2:10: workers: has to be a whole number from 1 to 16, not 'lots'"},
+	{"audience: a\npace: -1\n", "t.conf:2:7: pace: has to be a whole number from 0 to 100000000, not '-1'"},
 	{"audience: a\n\nworkers: 99\n", "t.conf:3:1: workers: has to be 1 to 16, not 99"},
 	{"audience: a\npace: 1\npace: 2\n", "t.conf:3:1: pace: named twice"},
 	{"audience: a\nlisten: 5\n", "t.conf:2:9: listen: has to be a list"},
 	{"audience: a\nlisten: []\n", "t.conf:2:9: listen: is empty"},
 	{"audience: a\nlisten: [here]\n",
-         "t.conf:2:1: listen: 'here' is not an address like [::1]:5683 or 127.0.0.1:5683"},
-	{"audience: a\nlisten: ['[::1]:5', '[::1]:5']\n", "t.conf:2:1: listen: '[::1]:5' is named twice"},
+         "t.conf:2:10: listen: 'here' is not an address like [::1]:5683 or 127.0.0.1:5683"},
+	{"audience: a\nlisten: ['[::1]:5', '[::1]:5']\n", "t.conf:2:22: listen: '[::1]:5' is named twice"},
 	{"audience: a\nport: dpdk\n", "t.conf: dpdk_args: is missing: port: dpdk needs it"},
 	{"audience: a\ndpdk_args: x\n", "t.conf:2:1: dpdk_args: needs port: dpdk"},
 	{"audience: a\nport: mmsg\ndpdk_interface: x\n", "t.conf:3:1: dpdk_interface: needs port: dpdk"},
 	{"audience: a\nport: raw\n", "t.conf:2:7: port: has to be auto, uring, mmsg or dpdk, not raw"},
+	{"audience: a\nconfine: perhaps\n", "t.conf:2:10: confine: has to be true or false, not perhaps"},
+	{"audience: a\nrekey_widnow_ms: 5\n", "t.conf:2:1: rekey_widnow_ms: no such key; is rekey_window_ms meant?"},
+	{"audience: a\ncolour: red\n", "t.conf:2:1: colour: no such key"},
+	{"audience: a\npace_prefixes:\n- prefix: 10.1.0.0/16\n  rates: 1\n", "t.conf:4:3: rates: no such key; is rate meant?"},
 	{"audience: a\nlog_level: loud\n", "t.conf:2:12: log_level: has to be error, warn, info or debug, not loud"},
 	{"audience: a\npace_prefixes:\n- prefix: 10.1/16\n  rate: 1\n",
-	 "t.conf:2:1: pace_prefixes: '10.1/16' is not a prefix like 2001:db8:15::/64 or 10.1.0.0/16"},
+	 "t.conf:3:11: pace_prefixes: '10.1/16' is not a prefix like 2001:db8:15::/64 or 10.1.0.0/16"},
 	{"audience: a\npace_prefixes:\n- prefix: 10.1.0.1/16\n  rate: 1\n",
-	 "t.conf:2:1: pace_prefixes: '10.1.0.1/16' has bits set behind its length"},
+	 "t.conf:3:11: pace_prefixes: '10.1.0.1/16' has bits set behind its length"},
 	{"audience: a\npace_prefixes:\n- prefix: 10.1.0.0/16\n  rate: 0\n",
-	 "t.conf:2:1: pace_prefixes: '10.1.0.0/16': rate has to be 0.01 to 1000000, not 0"},
+	 "t.conf:3:11: pace_prefixes: '10.1.0.0/16': rate has to be 0.01 to 1000000, not 0"},
 	{"audience: a\npace_prefixes:\n- prefix: 10.1.0.0/16\n  rate: nan\n",
-	 "t.conf:2:1: pace_prefixes: '10.1.0.0/16': rate has to be 0.01 to 1000000, not nan"},
+	 "t.conf:3:11: pace_prefixes: '10.1.0.0/16': rate has to be 0.01 to 1000000, not nan"},
 	{"audience: a\npace_prefixes:\n- prefix: 10.1.0.0/16\n  rate: 5\n  burst: 0\n",
-	 "t.conf:2:1: pace_prefixes: '10.1.0.0/16': burst has to be 1 to 1000, not 0"},
+	 "t.conf:3:11: pace_prefixes: '10.1.0.0/16': burst has to be 1 to 1000, not 0"},
 	{"audience: a\npace_prefixes:\n- {prefix: 10.1.0.0/16, rate: 5}\n- {prefix: 10.1.0.0/16, rate: 6}\n",
-	 "t.conf:2:1: pace_prefixes: '10.1.0.0/16' is named twice"},
+	 "t.conf:4:12: pace_prefixes: '10.1.0.0/16' is named twice"},
 	{"audience: a\npace_prefixes:\n- prefix: 10.1.0.0/16\n  rate: fast\n", "t.conf:4:9: rate: has to be a number, not fast"},
 	{"audience: a\npace_prefixes:\n- prefix: 10.1.0.0/16\n", 
 	 "t.conf:3:11: prefix: is incomplete: an entry has no rate"},
@@ -168,4 +172,67 @@ Test(config, says_why_a_file_cannot_be_read)
 {
 	cr_expect_eq(gm_config_load(&config, "no/such.conf", why), GM_E_MISSING);
 	cr_expect_str_eq(why, "no/such.conf: No such file or directory");
+}
+
+/* ---- options.def and what is made of it */
+
+static char *file_text(const char *name)
+{
+	static char text[64u << 10];
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/../../deploy/%s", GM_VECTORS, name);
+	FILE *f = fopen(path, "r");
+	cr_assert_not_null(f, "%s", path);
+	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+	fclose(f);
+	return text;
+}
+
+static char *written_by(void (*write)(FILE *to))
+{
+	static char text[64u << 10];
+	FILE *f = fmemopen(text, sizeof(text), "w");
+
+	write(f);
+	fclose(f);
+	return text;
+}
+
+Test(config, has_an_example_made_of_its_options)
+{
+	cr_expect_str_eq(file_text("example.conf"), written_by(gm_options_example), "gmctl config keys --example >deploy/example.conf");
+}
+
+Test(config, has_an_example_that_says_the_defaults)
+{
+	static struct gm_config defaults;
+	static char values[2][GM_OPTION_VALUE];
+
+	cr_assert_eq(parse(file_text("example.conf")), GM_E_OK, "%s", why);
+	cr_assert_eq(gm_config_parse(&defaults, "d", "audience: coap://gm.example.org", 31, why), GM_E_OK, "%s", why);
+	for (unsigned i = 0; i < gm_options_n; i++)
+		if (gm_options[i].key)
+			cr_expect(gm_option_same(&gm_options[i], &config, &defaults), "%s: %s in the example, %s by default", gm_options[i].key,
+			          gm_option_value(&gm_options[i], &config, values[0], GM_OPTION_VALUE),
+			          gm_option_value(&gm_options[i], &defaults, values[1], GM_OPTION_VALUE));
+}
+
+Test(config, has_a_manual_made_of_its_options)
+{
+	char *page = strstr(file_text("man/gmd.conf.5"), ".SH KEYS\n"), *end = page ? strstr(page, ".SH SEE ALSO") : NULL;
+
+	cr_assert_not_null(end);
+	*end = '\0';
+	cr_expect_str_eq(page + strlen(".SH KEYS\n"), written_by(gm_options_manual), "gmctl config keys --manual");
+}
+
+Test(config, finds_the_key_that_a_typo_meant_and_none_where_none_is_near)
+{
+	cr_expect_str_eq(gm_option_nearest("wokers"), "workers");
+	cr_expect_str_eq(gm_option_nearest("pcae"), "pace");
+	cr_expect_str_eq(gm_option_nearest("member_max"), "members_max");
+	cr_expect_str_eq(gm_option_nearest("retransmit-max"), "retransmit_max");
+	cr_expect_null(gm_option_nearest("colour"));
+	cr_expect_null(gm_option_nearest("a-key-that-is-longer-than-any-that-there-could-be"));
 }

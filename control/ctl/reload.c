@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/reload.h"
+
+#include <stdio.h>
+#include <stdarg.h>
+#include <string.h>
+
+static struct gm_config fresh, next; /* too large for a stack */
+static char was[GM_OPTION_VALUE], is[GM_OPTION_VALUE];
+
+/* What gmctl pace changed is what runs. */
+static struct gm_config *running(struct gm_ctl_env *env)
+{
+	if (env->dp)
+		env->config->pace = gm_dp_pace_for_all(env->dp);
+	return env->config;
+}
+
+static void put_in_force(struct gm_ctl_env *env)
+{
+	const struct gm_config *c = env->config;
+	const struct gm_core_live live = {.members_max = c->members_max,
+	                                  .groups_max = c->groups_max,
+	                                  .rekey_window_ms = c->rekey_window_ms,
+	                                  .rekey_deadline_ms = c->rekey_deadline_ms,
+	                                  .changes_per_minute = c->changes_per_minute};
+
+	gm_core_set(env->core, &live);
+	if (env->dp)
+		gm_dp_set_pace_for_all(env->dp, c->pace);
+	gm_log_set(c->log_level);
+}
+
+/* As decisions are: logged, and told to those who watch. */
+__attribute__((format(printf, 2, 3))) static void say(const struct gm_ctl_env *env, const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (gm_core_settings(env->core)->log)
+		gm_core_settings(env->core)->log(line);
+}
+
+static void say_change(const struct gm_ctl_env *env, const struct gm_option *o)
+{
+	say(env, "config.changed key=%s was=\"%.100s\" is=%.100s", o->key, was, is);
+}
+
+static void each_difference(struct gm_ctl_env *env, bool reloads, gm_changed each, void *arg)
+{
+	const struct gm_config *now = running(env);
+
+	next = *now;
+	for (const struct gm_option *o = gm_options; o < gm_options + gm_options_n; o++) {
+		if (!o->key || gm_option_same(o, now, &fresh))
+			continue;
+		gm_option_value(o, now, was, sizeof(was));
+		gm_option_value(o, &fresh, is, sizeof(is));
+		enum gm_takes when = !o->live ? GM_TAKES_AT_START : reloads ? GM_TAKES_NOW : GM_TAKES_AT_RELOAD;
+		if (when == GM_TAKES_NOW) {
+			gm_option_copy(o, &next, &fresh);
+			say_change(env, o);
+		} else if (reloads) {
+			say(env, "config.waits key=%s: takes effect at the next start", o->key);
+		}
+		if (each)
+			each(arg, o, was, is, when);
+	}
+}
+
+enum gm_err gm_config_differences(struct gm_ctl_env *env, gm_changed each, void *arg, char why[static GM_CONFIG_WHY])
+{
+	GM_TRY(gm_config_load(&fresh, env->config_file, why));
+	each_difference(env, false, each, arg);
+	return GM_E_OK;
+}
+
+enum gm_err gm_config_reload(struct gm_ctl_env *env, gm_changed each, void *arg, char why[static GM_CONFIG_WHY])
+{
+	enum gm_err err = gm_config_load(&fresh, env->config_file, why);
+
+	if (err != GM_E_OK) {
+		say(env, "config.refused why=\"%s\"", why);
+		return err;
+	}
+	each_difference(env, true, each, arg);
+	*env->config = next;
+	put_in_force(env);
+	return GM_E_OK;
+}
+
+/* The value as YAML beside what it is checked against. */
+static enum gm_err parse_one(const struct gm_option *o, const char *value, char why[static GM_CONFIG_WHY])
+{
+	char text[512];
+	int n = snprintf(text, sizeof(text), "audience: x\nrekey_window_ms: %u\nrekey_deadline_ms: %u\n", next.rekey_window_ms,
+	                 next.rekey_deadline_ms);
+
+	if (strcmp(o->key, "rekey_window_ms") == 0)
+		n = snprintf(text, sizeof(text), "audience: x\nrekey_deadline_ms: %u\n", next.rekey_deadline_ms);
+	else if (strcmp(o->key, "rekey_deadline_ms") == 0)
+		n = snprintf(text, sizeof(text), "audience: x\nrekey_window_ms: %u\n", next.rekey_window_ms);
+	n += snprintf(text + n, sizeof(text) - (size_t)n, "%s: %s\n", o->key, value);
+	if ((size_t)n >= sizeof(text) || strchr(value, '\n')) {
+		snprintf(why, GM_CONFIG_WHY, "%s: too long", o->key);
+		return GM_E_USAGE;
+	}
+	GM_TRY(gm_config_parse(&fresh, "", text, (size_t)n, why));
+	return GM_E_OK;
+}
+
+enum gm_err gm_config_set(struct gm_ctl_env *env, const char *key, const char *value, char why[static GM_CONFIG_WHY])
+{
+	const struct gm_option *o = gm_option(key);
+	const char *near = gm_option_nearest(key);
+
+	next = *running(env);
+	if (!o)
+		snprintf(why, GM_CONFIG_WHY, "%s: no such key%s%s%s", key, near ? "; is " : "", near ? near : "", near ? " meant?" : "");
+	else if (!o->live)
+		snprintf(why, GM_CONFIG_WHY, "%s: takes effect at a start only: change it in the file", key);
+	if (!o || !o->live)
+		return GM_E_USAGE;
+	enum gm_err err = parse_one(o, value, why);
+	if (err != GM_E_OK) { /* ":4:1: pace: ..." names a place that is none of the operator's */
+		const char *text = strchr(why, ' ');
+		memmove(why, text ? text + 1 : why, strlen(text ? text + 1 : why) + 1);
+		return err;
+	}
+	gm_option_value(o, &next, was, sizeof(was));
+	gm_option_value(o, &fresh, is, sizeof(is));
+	if (strcmp(was, is) != 0)
+		say_change(env, o);
+	gm_option_copy(o, env->config, &fresh);
+	put_in_force(env);
+	return GM_E_OK;
+}

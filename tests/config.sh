@@ -1,0 +1,91 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The configuration: what gmctl and gmd say about broken files (tests/config/, one message each), and what a running gmd does
+# with a changed one. Each check is a line; the last line counts.
+#
+#   tests/config.sh           KEEP=1 keeps the directory, GM_BUILD=DIR uses programs built already
+# shellcheck disable=SC2317 # functions are called by name
+set -u
+here=$(dirname "$0")
+# shellcheck source=deploy/lib.sh
+. "$here/../deploy/lib.sh"
+
+# The line that gmctl, and the same that gmd, says about a file; both refuse it.
+message_of() {
+	local by_gmctl by_gmd
+	by_gmctl=$(cd "$root/tests/config" && "$build/gmctl" config check "$1" 2>&1) && { echo "$1 is taken"; return 1; }
+	by_gmd=$(cd "$root/tests/config" && "$build/gmd" check -c "$1" 2>&1) && return 1
+	[ "${by_gmctl#gmctl: }" = "${by_gmd#gmd: }" ] && echo "${by_gmctl#gmctl: }"
+}
+says_of() { # says_of FILE MESSAGE
+	local said
+	said=$(message_of "$1")
+	[ "$said" = "$2" ] || { echo "$said"; return 1; }
+}
+each_has_its_message() { [ "$(cd "$root/tests/config" && echo *.conf)" = "$(cut -d : -f 1 "$root/tests/config/messages" | xargs)" ]; }
+
+change() { sed -i "s|^$1: .*|$1: $2|" "$dir/gmd.conf"; } # change KEY VALUE, in the file
+value() { gmctl --json config show | grep "\"key\":\"$1\"" | field value; }
+row() { grep -q "{\"key\":\"$1\",\"$2\":\"$3\",\"$4\":\"$5\",\"takes\":\"$6\"}" "$dir/said"; }
+rows() { [ "$(wc -l <"$dir/said")" = "$1" ]; }
+ask_gmd() { gmctl --json config "$@" >"$dir/said" 2>"$dir/refused"; }
+
+no_difference() { ask_gmd diff && rows 0; }
+differences() { # two keys that can change, one that cannot
+	change pace 777 && change members_max 10 && change workers 1 && ask_gmd diff && rows 3 && row pace running 500 file 777 'at a reload' &&
+		row members_max running 1000 file 10 'at a reload' && row workers running 2 file 1 'needs a restart' && [ "$(value pace)" = 500 ]
+}
+reloads() {
+	ask_gmd reload && rows 3 && row pace was 500 is 777 changed && row workers running 2 file 1 'needs a restart' &&
+		[ "$(value pace)" = 777 ] && [ "$(value members_max)" = 10 ] && [ "$(value workers)" = 2 ] &&
+		gmctl --json pace | grep -q '"network":"all","rate":"777"' && ask_gmd diff && rows 1
+}
+bound_counts() { ask join 1 --groups g1 && ! ask join 1 --groups g1; }
+wrong_file_changes_nothing() {
+	change pace 888 && change members_max many && ! ask_gmd reload &&
+		grep -q "gmd.conf:[0-9]*:[0-9]*: members_max: has to be a whole number from 1 to 16777216, not 'many'" "$dir/refused" &&
+		[ "$(value pace)" = 777 ] && [ "$(value members_max)" = 10 ] && change members_max 1000
+}
+hangup() {
+	kill -HUP "$gmd_pid" && until_true 20 logged 'config.changed key=pace was="777" is=888' && [ "$(value pace)" = 888 ] &&
+		[ "$(value members_max)" = 1000 ] && logged 'config.waits key=workers'
+}
+logged() { grep -q "$1" "$dir/gmd.log"; }
+sets_one() {
+	ask_gmd set rekey_window_ms 250 && [ "$(value rekey_window_ms)" = 250 ] && ask_gmd set log_level debug && [ "$(value log_level)" = debug ] &&
+		! ask_gmd set rekey_window_ms 70000 && grep -q 'rekey_deadline_ms: has to be at least rekey_window_ms' "$dir/refused" &&
+		! ask_gmd set pace fast && grep -q "pace: has to be a whole number from 0 to 100000000, not 'fast'" "$dir/refused" &&
+		! ask_gmd set workers 3 && grep -q 'at a start only' "$dir/refused" && ! ask_gmd set pcae 3 && grep -q 'is pace meant?' "$dir/refused" &&
+		[ "$(value rekey_window_ms)" = 250 ]
+}
+counts_pace_of_now() { gmctl pace --all 60 >/dev/null && [ "$(value pace)" = 60 ] && ask_gmd diff && row pace running 60 file 888 'at a reload'; }
+members_of() { gmctl --json group show g1 | field members; }
+
+begin
+choose_ports port load_port
+say 'Broken files'
+programs
+while IFS= read -r line; do
+	check "$line" says_of "${line%%:*}" "$line"
+done <"$root/tests/config/messages"
+check 'each file has its message' each_has_its_message
+check 'the example is good' "$build/gmctl" config check "$root/deploy/example.conf"
+say "A running gmd, on 127.0.0.1:$port"
+write_config 2 'pace: 500' 'members_max: 1000'
+must 'it runs' found
+gmctl group create g1 >/dev/null
+start_load
+must 'nine members join' ask join 9 --groups g1
+check 'its file says what is in force' no_difference
+check 'what a changed file would change is told' differences
+check 'a reload changes what can change, and names the rest' reloads
+check 'a bound counts from then on' bound_counts
+check 'a wrong file changes nothing' wrong_file_changes_nothing
+check 'SIGHUP reloads, too' hangup
+check 'single keys are set, if they can be' sets_one
+check 'what gmctl pace changed is what is in force' counts_pace_of_now
+check 'nobody was lost' eval '[ "$(members_of)" = 10 ] && ask join 1 --groups g1'
+check 'gmd stops in order' stop_gmd
+[ "$failed" = 0 ] || show_logs
+tally
+[ "$failed" = 0 ]
