@@ -25,7 +25,12 @@ posts 1000000 bad tokens
 memory 1000000 members
 overload 16000 members
 soak 1800 seconds
-package 1 Debian'
+package 1 Debian
+tsan 60 seconds
+msan 0 more
+cppcheck 0 more
+cost 400 rounds
+fuzz 1000000 executions'
 
 build=${GM_BUILD:-$PWD/build/fast}
 state=$PWD/build/long
@@ -123,6 +128,32 @@ run_loss() { GM_LOSS_MEMBERS=$1 once "loss: a rekey of $1 members over a network
 run_posts() { GM_FAILED_POSTS=$1 once "posts: $1 bad tokens, then a good one" "$build/test_flow_regression" --filter 'token/*' --verbose; }
 run_package() { once "package: in a new Debian" tests/package.sh clean; }
 run_overload() { GM_BUILD=$build once "overload: ten times the peak, $1 members" bench/run.sh overload --members "$1" --runs 1; }
+run_tsan() { once "tsan: $1 s of everything mixed for each port, gmd under ThreadSanitizer" tests/tsan.sh "$1"; }
+run_msan() { once 'msan: the corpora through decoders built with MemorySanitizer' tests/fuzz/msan.sh; }
+run_cppcheck() {
+	command -v cppcheck >/dev/null || { echo 'cppcheck is missing'; return; }
+	once 'cppcheck' cppcheck --quiet --enable=warning,performance,portability --inline-suppr --error-exitcode=1 --std=c11 -j "$(nproc)" \
+		--suppressions-list=tests/cppcheck.txt -I dataplane/include -I dataplane -I crypto/include -I crypto -I control \
+		-DGM_VERSION='"x"' -D__x86_64__ crypto dataplane control
+}
+run_cost() { once "cost: what strangers' datagrams cost, $1 rounds" "$build/attack_cost" "$1"; }
+
+# So many executions of each target that does nothing but decode, a hundredth for those with cryptography or state. In pieces; a
+# target whose pieces are all there is not run again, a longer run goes on with the corpus that grew.
+run_fuzz() {
+	local dir=$state/fuzz-$1 name
+	mkdir -p "$dir"
+	tests/fuzz/run.sh 0 >/dev/null || { cat build/fuzz.log; return 1; }
+	for name in $(tests/fuzz/run.sh --list); do
+		[ -e "$dir/$name" ] || tests/fuzz/executions.sh "$name" "$1" "$dir/$name" || return
+	done
+	{
+		printf '%-18s %12s %8s %6s %7s %6s\n' target executions a-second edges corpus found
+		cat "$dir"/*
+	} >"$state/fuzz.sum"
+	cat "$state/fuzz.sum"
+	note "fuzz: $1 executions of each decoder, $(($1 / 100)) of each target with cryptography or state" "$state/fuzz.sum" && rm -r "$dir"
+}
 run_soak() { once "soak: $1 s of everything mixed" tests/soak.sh "$1"; }
 
 failed=0

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds the fuzz targets with libFuzzer, ASan and UBSan and runs each; what it finds lands in build/fuzz/found/NAME.
 #
-#   tests/fuzz/run.sh [SECONDS [NAME...]]        default: 60 seconds each, all targets
+#   tests/fuzz/run.sh [SECONDS [NAME...]]        default: 60 seconds each, all targets; 0: only built
+#   tests/fuzz/run.sh --list                     their names
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -14,12 +15,17 @@ if [ $# = 0 ]; then
 		[ "$name" = replay ] || set -- "$@" "$name"
 	done
 fi
+if [ "$seconds" = --list ]; then
+	printf '%s\n' "$@"
+	exit
+fi
 
 if ! { cmake --preset fuzz && cmake --build build/fuzz -j "$(nproc)" --target "${@/#/fuzz_}"; } >build/fuzz.log 2>&1; then
 	tail -n 20 build/fuzz.log
 	exit 1
 fi
 
+[ "$seconds" != 0 ] || exit 0
 status=0
 printf '%-20s %12s %10s %8s  %s\n' target executions per-second corpus result
 for name; do

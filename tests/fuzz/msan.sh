@@ -1,0 +1,32 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The fuzz targets of what only decodes, built with MemorySanitizer, over the corpora in the tree and those that fuzzing grew: nothing
+# is decided by bytes that nobody wrote. Targets that call libraries are left out: what those write counts as unwritten.
+#
+#   tests/fuzz/msan.sh      the last line counts
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+
+targets='admin cbor coap coap_inner cose creds_filter ctl_frame cwt frame introspect iregexp join_request keying link_query
+oscore_option resources rtnl scope token_request trl uri'
+# shellcheck disable=SC2086 # names
+set -- $targets
+if ! { cmake --preset msan -DGM_TESTS=ON && cmake --build build/msan -j "$(nproc)" --target "${@/#/fuzz_}"; } >build/msan.log 2>&1; then
+	tail -n 20 build/msan.log
+	exit 1
+fi
+passed=0 failed=0
+for name; do
+	corpora=("tests/fuzz/corpus/$name")
+	[ ! -d "build/fuzz/grown/$name" ] || [ -z "$(ls "build/fuzz/grown/$name")" ] || corpora+=("build/fuzz/grown/$name")
+	if build/msan/fuzz_"$name" "${corpora[@]}" >build/msan/"$name".log 2>&1; then
+		passed=$((passed + 1))
+		printf '  ✓ %-16s %s\n' "$name" "$(tail -n 1 build/msan/"$name".log)"
+	else
+		failed=$((failed + 1))
+		printf '  ✗ %s\n' "$name"
+		head -n 20 build/msan/"$name".log
+	fi
+done
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" = 0 ]
