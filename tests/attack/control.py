@@ -155,7 +155,7 @@ def another_user(attack, path):
         return
     command = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups',
                os.path.join(attack.server.build, 'gmctl'),
-               '-s', path, 'group', 'delete', 'busy']
+               '-s', path, 'group', 'delete', 'busy', '--yes']
     modes = os.stat(attack.server.dir).st_mode, os.stat(path).st_mode
     attack.tally.check(modes[1] & 0o007 == 0, 'the socket is closed to others', oct(modes[1]))
     attack.tally.check(subprocess.run(command, capture_output=True, timeout=20, check=False).returncode != 0,

@@ -105,7 +105,7 @@ class Site:
     def evict(self, how_many):
         for group in GROUPS:
             for row in self.ctl('member', 'list', group)[:how_many]:
-                self.told('evict', lambda g=group, n=row['node']: self.ctl('member', 'evict', g, n), group=group, node=row['node'])
+                self.told('evict', lambda g=group, n=row['node']: self.ctl('member', 'evict', g, n, '--yes'), group=group, node=row['node'])
 
     def operate(self, stop):
         """Groups come and go, keys change, copies are made, while members churn."""
@@ -116,7 +116,7 @@ class Site:
             self.told('create', lambda g=name: self.ctl('group', 'create', g), group=name)
             self.told('rekey', lambda g=GROUPS[n % 2]: self.ctl('rekey', g, '--compromised'), group=GROUPS[n % 2])
             if n % 2:
-                self.told('delete', lambda g=name: self.ctl('group', 'delete', g), group=name)
+                self.told('delete', lambda g=name: self.ctl('group', 'delete', g, '--yes'), group=name)
             if n % 8 == 1:
                 self.told('backup', lambda g=name: self.ctl('backup', self.path('copy.' + g)), file=self.path('copy.' + name))
             stop.wait(0.02)
