@@ -229,12 +229,43 @@ void gm_creds_put_pairs(struct gm_out *out, const struct gm_creds *creds)
 	gm_list_encode(out, creds->sids);
 }
 
-void gm_creds_answer_encode(struct gm_out *out, uint64_t num, const struct gm_creds *creds)
+static void put_num(struct gm_out *out, uint64_t num)
 {
 	gm_cbor_put_map(out, 4);
 	gm_cbor_put_int(out, GM_LABEL_NUM);
 	gm_cbor_put_uint(out, num);
+}
+
+void gm_creds_answer_encode(struct gm_out *out, uint64_t num, const struct gm_creds *creds)
+{
+	put_num(out, num);
 	gm_creds_put_pairs(out, creds);
+}
+
+void gm_creds_put_rows(struct gm_out *out, uint32_t n, gm_cred_row_at at, const void *arg)
+{
+	gm_cbor_put_int(out, GM_LABEL_CREDS);
+	gm_cbor_put_array(out, n);
+	for (uint32_t i = 0; i < n; i++) {
+		struct gm_bytes cred = at(arg, i).cred;
+		gm_cbor_put_bstr(out, cred.p, cred.n);
+	}
+	gm_cbor_put_int(out, GM_LABEL_PEER_ROLES);
+	gm_cbor_put_array(out, n);
+	for (uint32_t i = 0; i < n; i++)
+		gm_cbor_put_uint(out, at(arg, i).roles);
+	gm_cbor_put_int(out, GM_LABEL_PEER_IDENTIFIERS);
+	gm_cbor_put_array(out, n);
+	for (uint32_t i = 0; i < n; i++) {
+		struct gm_bytes sid = at(arg, i).sid;
+		gm_cbor_put_bstr(out, sid.p, sid.n);
+	}
+}
+
+void gm_creds_answer_rows(struct gm_out *out, uint64_t num, uint32_t n, gm_cred_row_at at, const void *arg)
+{
+	put_num(out, num);
+	gm_creds_put_rows(out, n, at, arg);
 }
 
 struct creds_fields {

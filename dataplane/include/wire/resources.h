@@ -47,6 +47,11 @@ void gm_creds_filter_encode(struct gm_out *out, const struct gm_creds_filter *fi
 /* true where a member with these roles and this Sender ID passes. Costs a walk over the ids: who looks up a few of
  * many members walks filter->ids instead.                                                RFC 9594 §4.4.1 */
 bool gm_creds_filter_takes(const struct gm_creds_filter *filter, uint32_t roles, struct gm_bytes sid);
+/* true where it takes just those that ids names: they can be looked up one by one */
+static inline bool gm_creds_filter_names(const struct gm_creds_filter *filter)
+{
+	return filter->include && !filter->roles_n;
+}
 
 struct gm_creds { /* credentials, roles and Sender IDs: lists of one length, in one order */
 	struct gm_list creds, roles, sids;
@@ -56,6 +61,15 @@ void gm_creds_put_pairs(struct gm_out *out, const struct gm_creds *creds);
 /* Answer to GET and FETCH: {9: num, 13, 14, 15}. From a GET no member is {..., 13: [], ...}; where a FETCH finds none,
  * the caller answers with gm_nothing_encode(). */
 void gm_creds_answer_encode(struct gm_out *out, uint64_t num, const struct gm_creds *creds);
+
+struct gm_cred_row { /* of one member */
+	struct gm_bytes cred, sid;
+	uint32_t roles;
+};
+typedef struct gm_cred_row (*gm_cred_row_at)(const void *arg, uint32_t i);
+/* The same three pairs, and the same answer, of n members one after the other: who has no lists */
+void gm_creds_put_rows(struct gm_out *out, uint32_t n, gm_cred_row_at at, const void *arg);
+void gm_creds_answer_rows(struct gm_out *out, uint64_t num, uint32_t n, gm_cred_row_at at, const void *arg);
 /* Also of nothing: three empty lists, num -1. MALFORMED: lists of several lengths */
 GM_NODISCARD enum gm_err gm_creds_answer_decode(struct gm_bytes payload, int64_t *num, struct gm_creds *creds);
 
