@@ -137,7 +137,10 @@ static void backlog_send(struct gm_turns *t, unsigned worker)
 
 enum gm_err gm_turns_publish(struct gm_turns *t)
 {
+	const struct gm_effect_buf *all = &t->effects.to[GM_EFFECTS_ALL];
+
 	t->stats.backlog_bytes = 0;
+	gm_dp_roster(t->dp, gm_core_words(t->core), all->bytes, all->n); /* first: who is told that something was done may ask for it at once */
 	for (unsigned w = 0; w < t->effects.workers; w++) {
 		const struct gm_effect_buf *fresh = &t->effects.to[w];
 		struct gm_backlog *b = &t->backlog[w];

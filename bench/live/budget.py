@@ -41,13 +41,13 @@ STAGES = (
     ('parse', r'(gm_coap_decode\w*|gm_oscore_option_decode|gm_join_request_decode|gm_fields_read|gm_creds_filter\w*'
               r'|gm_keying_decode)'),
     ('lookup', r'(gm_ctx_at|gm_out_find|gm_out_at|gm_group_\w+|gm_member_at|gm_member_of|gm_slab_\w+|gm_view_\w+'
-               r'|xch_of|gm_siphash|gm_worker_hash)'),
+               r'|gm_roster_find|xch_of|gm_siphash|gm_worker_hash)'),
     ('timers', r'(gm_wheel_\w+|gm_timers_run)'),
     ('commit', r'(gm_store_\w+|commit|mdb_\w+|fdatasync|do_fsync|\w*pwrite\w*|vfs_fsync\w*)'),
-    ('decide', r'(gm_core_\w+|txn|gather|publish)'),
+    ('decide', r'(gm_core_\w+|gm_dp_roster|txn|gather|publish)'),
     ('effects', r'(gm_effects_run)'),
     ('walk', r'(gm_rekey_\w+|gm_out_\w+|visit|start_out|start_walked|step_group)'),
-    ('check', r'(gm_check_\w+|gm_answer\w*|request_opened|response_opened|on_\w+)'),
+    ('check', r'(gm_check_\w+|gm_read_here|gm_answer\w*|request_opened|response_opened|on_\w+)'),
     ('turn', r'(gm_worker_turn|turn|loop|run)'),
     ('curve', r'((fe|ge|sc|sha512)_\w+)'),  # of verify and sign, where what is below on the stack cannot be read
 )

@@ -380,6 +380,7 @@ static void forget_credentials(struct gm_turn *t, struct gm_group *g)
 		parts.cred = (struct gm_bytes){0};
 		gm_members_set_parts(t->core, m, &parts);
 		gm_record_put_member(t, m);
+		gm_tell_cred(t, m, false);
 	}
 }
 

@@ -9,6 +9,7 @@
 
 #define SLAB_MAX (1u << 24) /* far above every configured bound */
 #define LOAD_PORTION (512u << 10)
+#define CRED_ROOM 512u /* address space for the credential of a member; what finds no room in it lies with the other texts */
 #define EXPIRIES_PER_TICK 1024u
 #define SEQ_MAX (1ull << 40) /* Partial IVs have five bytes */
 
@@ -58,13 +59,14 @@ struct gm_core *gm_core_new(const struct gm_core_config *config)
 	gm_slab_init(&c->seen, sizeof(struct gm_seen), SLAB_MAX);
 	gm_slab_init(&c->group_mem, sizeof(struct gm_group), GM_GROUP_INDEX_MAX);
 	gm_pool_init(&c->texts);
+	c->words = gm_words_new((uint64_t)config->members_max * CRED_ROOM + (1u << 20));
 	c->next_as = 1;
 	c->ases = gm_must_alloc(NULL, GM_ASES_MAX * sizeof(*c->ases));
 	c->pending_cap = 1024;
 	while (c->pending_cap < config->contexts_max && c->pending_cap < 1u << 20)
 		c->pending_cap *= 2;
 	c->pending = calloc(c->pending_cap, sizeof(*c->pending)); /* pages come as they are used */
-	if (!c->pending) {
+	if (!c->pending || !c->words) {
 		gm_core_free(c);
 		return NULL;
 	}
@@ -104,6 +106,7 @@ void gm_core_free(struct gm_core *c)
 	gm_slab_free(&c->seen);
 	gm_slab_free(&c->group_mem);
 	gm_pool_free(&c->texts);
+	gm_words_free(c->words);
 	gm_map_free(&c->ident_map);
 	gm_map_free(&c->name_map);
 	gm_map_free(&c->revoked_map);
@@ -127,13 +130,18 @@ void gm_core_free(struct gm_core *c)
 	free(c);
 }
 
+struct gm_words *gm_core_words(const struct gm_core *c)
+{
+	return c->words;
+}
+
 /* ---- back from the store: each phase hands down one kind of record, a portion at a time */
 
 static size_t effects_size(const struct gm_effects *e)
 {
 	size_t n = 0;
 
-	for (unsigned w = 0; w < GM_WORKERS_MAX; w++)
+	for (unsigned w = 0; w <= GM_EFFECTS_ALL; w++)
 		n += e->to[w].n;
 	return n;
 }
@@ -195,6 +203,7 @@ static void load_member(struct gm_turn *t, struct gm_member *m)
 
 	if (a) {
 		gm_tell_member(t, m, a->save.id, false);
+		gm_tell_cred(t, m, false);
 		return;
 	}
 	gm_members_remove(t, m, GM_E_OK, GM_REASON_EXPIRED, GM_HASTE_WINDOW);

@@ -16,11 +16,12 @@
 
 struct gm_core;
 
+#define GM_EFFECTS_ALL GM_WORKERS_MAX /* in place of a worker: gm_dp_roster() takes them, before the workers get theirs */
 struct gm_effects { /* records for each worker, appended; grows, reset per turn, wiped */
 	struct gm_effect_buf {
 		uint8_t *bytes;
 		size_t n, cap, last; /* last: where the record added last begins */
-	} to[GM_WORKERS_MAX];
+	} to[GM_WORKERS_MAX + 1];
 	unsigned workers;
 };
 /* A zeroed record of size bytes in the buffer of worker, type and len set; good until the next call. */
@@ -72,6 +73,7 @@ uint8_t gm_core_sid_len(unsigned max_members);
 
 struct gm_core *gm_core_new(const struct gm_core_config *config);
 void gm_core_free(struct gm_core *core);
+struct gm_words *gm_core_words(const struct gm_core *core); /* where credentials lie, for gm_dp_roster() */
 
 const struct gm_core_config *gm_core_settings(const struct gm_core *core);
 struct gm_core_live { /* those settings that may change while it runs; they count from the next event on */

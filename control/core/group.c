@@ -176,6 +176,7 @@ void gm_groups_member_free(struct gm_core *c, struct gm_member *m)
 	slot_to_free(g, m->slot);
 	g->members--;
 	gm_pool_put(&c->texts, m->text);
+	gm_words_drop(c->words, m->cred, m->cred_n);
 	gm_pool_put(&c->texts, m->obs);
 	gm_slab_put(&c->members, m->self);
 }

@@ -109,7 +109,7 @@ static struct gm_member_info member_info(const struct gm_core *c, const struct g
 	    .late = gm_members_late(g, m),
 	};
 
-	memcpy(info.sid, m->sid, sizeof(info.sid));
+	memcpy(info.sid, m->sid, m->sid_n);
 	memcpy(info.osc_id, gm_ident_osc_id(c, ident).p, ident->osc_id_n);
 	if (a) {
 		info.peer = a->save.peer;
@@ -198,7 +198,7 @@ void gm_core_memory(const struct gm_core *c, struct gm_core_memory *memory)
 	    .tokens = gm_slab_bytes(&c->assocs),
 	    .clients = gm_slab_bytes(&c->idents) + gm_slab_bytes(&c->bars) + gm_slab_bytes(&c->seen) + gm_slab_bytes(&c->revoked),
 	    .members = gm_slab_bytes(&c->members),
-	    .texts = gm_pool_bytes(&c->texts),
+	    .texts = gm_pool_bytes(&c->texts) + gm_words_bytes(c->words),
 	    .maps = map_bytes(&c->ident_map) + map_bytes(&c->name_map) + map_bytes(&c->seen_map) +
 	            map_bytes(&c->revoked_map) + map_bytes(&c->hash_map),
 	    .timers = (c->wall.cap + (size_t)c->mono.cap) * sizeof(*c->wall.at),

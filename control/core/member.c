@@ -20,33 +20,53 @@ enum gm_delivery gm_members_delivery(const struct gm_member *m)
 	return m->has_control ? GM_DELIVER_POST : observes ? GM_DELIVER_OBSERVE : GM_DELIVER_POLL;
 }
 
-struct gm_member_parts gm_members_parts(const struct gm_core *c, const struct gm_member *m)
+static size_t text_cred(const struct gm_member *m)
 {
-	const uint8_t *text = gm_pool_at(&c->texts, m->text);
-	struct gm_in in = gm_in_bytes((struct gm_bytes){text, text ? (size_t)m->cred_n + m->cnonce_n + m->path_n + m->scope_n : 0});
-	struct gm_bytes cred = gm_in_take(&in, m->cred_n), cnonce = gm_in_take(&in, m->cnonce_n),
-	                path = gm_in_take(&in, m->path_n);
-
-	return (struct gm_member_parts){cred, cnonce, path, gm_in_take(&in, m->scope_n)};
+	return m->cred ? 0 : m->cred_n;
 }
 
 struct gm_bytes gm_members_cred(const struct gm_core *c, const struct gm_member *m)
 {
+	if (m->cred)
+		return gm_words_at(c->words, m->cred, m->cred_n);
 	return (struct gm_bytes){gm_pool_at(&c->texts, m->text), m->cred_n};
+}
+
+struct gm_member_parts gm_members_parts(const struct gm_core *c, const struct gm_member *m)
+{
+	const uint8_t *text = gm_pool_at(&c->texts, m->text);
+	struct gm_in in = gm_in_bytes((struct gm_bytes){text, text ? text_cred(m) + m->cnonce_n + m->path_n + m->scope_n : 0});
+
+	gm_in_take(&in, text_cred(m));
+	struct gm_bytes cnonce = gm_in_take(&in, m->cnonce_n), path = gm_in_take(&in, m->path_n);
+	return (struct gm_member_parts){gm_members_cred(c, m), cnonce, path, gm_in_take(&in, m->scope_n)};
+}
+
+/* Workers may be reading the old one, so that is never written over: what is new lies elsewhere. */
+static void set_cred(struct gm_core *c, struct gm_member *m, struct gm_bytes cred)
+{
+	uint32_t old = m->cred;
+	size_t old_n = m->cred_n;
+
+	if (old && cred.n == old_n && cred.p == gm_members_cred(c, m).p)
+		return;
+	m->cred = gm_words_put(c->words, cred);
+	m->cred_n = (uint16_t)cred.n;
+	gm_words_drop(c->words, old, old_n);
 }
 
 /* The new parts may lie in the old text. */
 void gm_members_set_parts(struct gm_core *c, struct gm_member *m, const struct gm_member_parts *p)
 {
-	size_t n = p->cred.n + p->cnonce.n + p->path.n + p->scope.n;
+	set_cred(c, m, p->cred);
+	size_t n = text_cred(m) + p->cnonce.n + p->path.n + p->scope.n;
 	uint32_t old = m->text, text = gm_must_text(&c->texts, n);
 	struct gm_out o = gm_out(gm_pool_at(&c->texts, text), n);
 
-	gm_out_bytes(&o, p->cred.p, p->cred.n);
+	gm_out_bytes(&o, p->cred.p, text_cred(m));
 	gm_out_bytes(&o, p->cnonce.p, p->cnonce.n);
 	gm_out_bytes(&o, p->path.p, p->path.n);
 	gm_out_bytes(&o, p->scope.p, p->scope.n);
-	m->cred_n = (uint16_t)p->cred.n;
 	m->cnonce_n = (uint8_t)p->cnonce.n;
 	m->path_n = (uint8_t)p->path.n;
 	m->scope_n = (uint16_t)p->scope.n;
@@ -149,6 +169,7 @@ static void sid_give_up(struct gm_turn *t, struct gm_group *g, struct gm_member 
 {
 	if (!m->sid_n)
 		return;
+	gm_tell_cred(t, m, true);
 	gm_map_remove(&g->sids, gm_sid_key(m->sid, m->sid_n), m->self);
 	gm_stale_add(t, g, m->sid);
 	m->sid_n = 0;
@@ -405,6 +426,7 @@ static void admit(struct gm_turn *t, struct gm_call *call)
 	gm_members_handed(t->core, m, g->version);
 	gm_record_put_member(t, m);
 	gm_tell_member(t, m, call->assoc->save.id, false);
+	gm_tell_cred(t, m, false);
 	answer_joined(t, call, m, again);
 	sids_run_low(t, g);
 	gm_rejoin_came(t, g, call->ident);
@@ -477,6 +499,7 @@ static void renew_sid(struct gm_turn *t, struct gm_call *call)
 	sid_take(t, call->group, m);
 	gm_record_put_member(t, m);
 	gm_tell_member(t, m, call->assoc->save.id, false);
+	gm_tell_cred(t, m, false);
 	gm_renewal_encode(&o, (struct gm_bytes){m->sid, m->sid_n});
 	gm_reply(t, call->ev, GM_COAP(2, 4), GM_REPLY_SAVE, CF_GROUPCOMM, gm_out_result(&o));
 	sids_run_low(t, call->group);
@@ -533,6 +556,7 @@ void gm_members_recred(struct gm_turn *t, struct gm_call *call)
 	parts.cred = gm_rec_bytes(call->ev, call->ev->join.client_cred); /* the rest stays, also clientchallenge */
 	gm_members_set_parts(t->core, m, &parts);
 	gm_record_put_member(t, m);
+	gm_tell_cred(t, m, false);
 	gm_reply(t, call->ev, GM_COAP(2, 4), GM_REPLY_SAVE, GM_CF_NONE, (struct gm_bytes){0});
 	gm_rejoin_came(t, call->group, call->ident);
 }

@@ -102,20 +102,6 @@ static struct chosen choose(const struct gm_turn *t, const struct gm_group *g, t
 	return c;
 }
 
-enum column { COLUMN_CREDS, COLUMN_ROLES, COLUMN_SIDS, COLUMN_N };
-
-static void put_cell(struct gm_out *o, const struct gm_core *core, const struct gm_member *m, enum column column)
-{
-	struct gm_bytes cred = gm_members_cred(core, m);
-
-	if (column == COLUMN_CREDS)
-		gm_cbor_put_bstr(o, cred.p, cred.n);
-	else if (column == COLUMN_ROLES)
-		gm_cbor_put_uint(o, m->roles);
-	else
-		gm_cbor_put_bstr(o, m->sid, m->sid_n);
-}
-
 static size_t columns_size(const struct chosen *c)
 {
 	size_t n = 64;
@@ -125,14 +111,22 @@ static size_t columns_size(const struct chosen *c)
 	return n;
 }
 
+struct rows {
+	const struct gm_core *core;
+	const struct chosen *of;
+};
+
+static struct gm_cred_row row_at(const void *arg, uint32_t i)
+{
+	const struct rows *rows = arg;
+	const struct gm_member *m = rows->of->m[i];
+
+	return (struct gm_cred_row){gm_members_cred(rows->core, m), {m->sid, m->sid_n}, m->roles};
+}
+
 static void put_columns(struct gm_out *o, const struct gm_core *core, const struct chosen *c)
 {
-	for (enum column column = COLUMN_CREDS; column < COLUMN_N; column++) {
-		gm_cbor_put_uint(o, GM_LABEL_CREDS + column);
-		gm_cbor_put_array(o, c->n);
-		for (uint32_t i = 0; i < c->n; i++)
-			put_cell(o, core, c->m[i], column);
-	}
+	gm_creds_put_rows(o, c->n, row_at, &(struct rows){core, c});
 }
 
 struct joiner_wants {
@@ -190,10 +184,7 @@ static void answer_creds(struct gm_turn *t, const struct gm_call *call, const st
 	size_t cap = columns_size(c) + 16;
 	struct gm_out o = gm_out(gm_must_alloc(NULL, cap), cap);
 
-	gm_cbor_put_map(&o, 4);
-	gm_cbor_put_uint(&o, GM_LABEL_NUM);
-	gm_cbor_put_uint(&o, call->group->version);
-	put_columns(&o, t->core, c);
+	gm_creds_answer_rows(&o, call->group->version, c->n, row_at, &(struct rows){t->core, c});
 	gm_reply_big(t, call->ev, CONTENT, CF_GROUPCOMM, o.start, gm_out_len(&o));
 }
 
@@ -251,7 +242,8 @@ static bool is_chosen(const struct chosen *c, const struct gm_member *m)
 	return false;
 }
 
-/* The hot path: who meets an unknown Sender ID asks for its credential. */
+/* Who meets an unknown Sender ID asks for its credential. Workers answer that themselves, from the roster: here they come
+ * where it changes under them, and for what is too long for it. */
 static struct chosen choose_named(struct gm_turn *t, const struct gm_group *g, struct gm_list ids)
 {
 	struct chosen c = choose_none(t, ids.n);
@@ -274,8 +266,7 @@ void gm_read_some_creds(struct gm_turn *t, struct gm_call *call)
 		gm_reply_err(t, call->ev, err == GM_E_TOO_LARGE ? err : GM_E_MALFORMED);
 		return;
 	}
-	bool by_name = f.include && !f.roles_n;
-	struct chosen c = by_name ? choose_named(t, call->group, f.ids) : choose_by_filter(t, call->group, &f);
+	struct chosen c = gm_creds_filter_names(&f) ? choose_named(t, call->group, f.ids) : choose_by_filter(t, call->group, &f);
 	if (c.n)
 		answer_creds(t, call, &c);
 	else

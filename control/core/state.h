@@ -140,13 +140,14 @@ struct gm_asks {
 };
 
 #define GM_NODE_NAME 8u /* of those that we make */
+#define GM_SID_LEN_MAX 3u /* gm_core_sid_len() */
 struct gm_member {
 	uint64_t version; /* the latest it confirmed or was handed */
 	uint64_t late_at; /* the version whose message it did not confirm; see gm_members_late() */
 	int64_t joined;
 	uint32_t self, ident, next; /* next: membership of the same identity */
 	uint32_t group, slot;
-	uint32_t text;           /* in gm_core.texts: struct gm_member_parts, one behind the other */
+	uint32_t text;           /* in gm_core.texts: struct gm_member_parts, one behind the other, without a cred that lies in words */
 	uint32_t obs;            /* in gm_core.texts: struct gm_observation for each bit of obs_on */
 	uint16_t cred_n, scope_n;
 	uint16_t control_port;
@@ -154,7 +155,8 @@ struct gm_member {
 	uint8_t roles, obs_on;
 	bool has_control;
 	char node[GM_NODE_NAME + 1];
-	uint8_t sid_n, sid[GM_SID_MAX];
+	uint8_t sid_n, sid[GM_SID_LEN_MAX];
+	uint32_t cred; /* in gm_core.words, which workers read; 0: in text */
 };
 _Static_assert(sizeof(struct gm_member) <= 80, "there may be a million of them");
 _Static_assert(GM_ROLES_ALL <= UINT8_MAX, "roles have room");
@@ -261,6 +263,7 @@ struct gm_core {
 	uint32_t next_as; /* no id is given twice: bars and contexts that wait outlive their server */
 	struct gm_slab assocs, idents, members, bars, seen, revoked, group_mem;
 	struct gm_pool texts;
+	struct gm_words *words; /* credentials of members, but for long ones */
 	uint32_t *ctx[GM_SHARDS]; /* slot to association */
 	uint32_t ctx_cap[GM_SHARDS];
 	struct gm_map ident_map, name_map, seen_map, revoked_map, hash_map; /* hash: of a token to its association */
@@ -556,6 +559,7 @@ void gm_tell_group(struct gm_turn *t, const struct gm_group *g, bool remove);
 void gm_tell_active(struct gm_turn *t, const struct gm_group *g); /* the view, and its observers are told again */
 void gm_tell_ctx(struct gm_turn *t, const struct gm_assoc *a, enum gm_ctx_op op);
 void gm_tell_member(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx, bool remove);
+void gm_tell_cred(struct gm_turn *t, const struct gm_member *m, bool remove); /* what its Sender ID names; nothing for a monitor */
 void gm_tell_evict(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx, enum gm_err notice);
 void gm_tell_lease(struct gm_turn *t, unsigned shard, bool boot, uint64_t resume);
 void gm_tell_rekey(struct gm_turn *t, const struct gm_group *g);

@@ -60,7 +60,7 @@ struct gm_slice gm_effects_append(struct gm_effects *e, unsigned worker, const v
 
 void gm_effects_reset(struct gm_effects *e)
 {
-	for (unsigned i = 0; i < GM_WORKERS_MAX; i++) {
+	for (unsigned i = 0; i <= GM_EFFECTS_ALL; i++) {
 		struct gm_effect_buf *b = &e->to[i];
 		if (b->n)
 			gm_wipe(b->bytes, b->n);
@@ -76,7 +76,7 @@ void gm_effects_reset(struct gm_effects *e)
 void gm_effects_free(struct gm_effects *e)
 {
 	gm_effects_reset(e);
-	for (unsigned i = 0; i < GM_WORKERS_MAX; i++)
+	for (unsigned i = 0; i <= GM_EFFECTS_ALL; i++)
 		free(e->to[i].bytes);
 	*e = (struct gm_effects){0};
 }
@@ -192,8 +192,19 @@ static void fill_view(struct gm_group_view *v, const struct gm_group *g)
 	memcpy(v->kdc_seed, g->kdc_seed, sizeof(v->kdc_seed));
 }
 
+static void tell_num(struct gm_turn *t, const struct gm_group *g, bool remove)
+{
+	struct gm_eff_num *e = add(t, GM_EFFECTS_ALL, GM_EFF_NUM, sizeof(*e));
+
+	e->group = g->index;
+	e->gen = g->gen;
+	e->version = g->version;
+	e->remove = remove;
+}
+
 static void tell_group(struct gm_turn *t, const struct gm_group *g, bool remove, bool active)
 {
+	tell_num(t, g, remove);
 	for (unsigned w = 0; w < t->core->config.workers; w++) {
 		struct gm_eff_group *e = add(t, w, GM_EFF_GROUP, sizeof(*e));
 		e->remove = remove;
@@ -257,6 +268,20 @@ void gm_tell_member(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx,
 		e = gm_effects_last(t->txn->effects, w);
 		e->scope = s;
 	}
+}
+
+void gm_tell_cred(struct gm_turn *t, const struct gm_member *m, bool remove)
+{
+	if (!m->sid_n)
+		return;
+	struct gm_eff_cred *e = add(t, GM_EFFECTS_ALL, GM_EFF_CRED, sizeof(*e));
+	e->group = m->group;
+	e->roles = m->roles;
+	e->sid_n = m->sid_n;
+	memcpy(e->sid, m->sid, m->sid_n);
+	e->remove = remove || !m->cred_n;
+	e->cred = m->cred;
+	e->cred_n = m->cred_n;
 }
 
 void gm_tell_evict(struct gm_turn *t, const struct gm_member *m, gm_ctx_id ctx, enum gm_err notice)

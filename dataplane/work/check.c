@@ -525,35 +525,6 @@ static bool freshness(struct worker *w, struct ctx *c, const struct opening *o, 
 	return false;
 }
 
-/* GET of keys by a member: from the view, without core. false: core has to decide */
-static bool read_here(struct worker *w, struct ctx *c, const struct xch *x, const struct gm_coap *m, enum gm_res res, bool repeat)
-{
-	struct group *g = c->state == CTX_LIVE && m->code == GM_COAP_GET && !m->has_observe ? gm_group_named(w, m->path[1]) : NULL;
-	struct member *member = g ? gm_member_of(w, c, g->view.index, NULL) : NULL;
-
-	if (!member || (res != GM_RES_GROUP && res != GM_RES_NODE))
-		return false;
-	if (res == GM_RES_NODE && !gm_bytes_eq(m->path[3], (struct gm_bytes){(uint8_t *)member->node, member->node_n}))
-		return false;
-	struct gm_bytes sid = {res == GM_RES_NODE && member->sid_n ? member->sid : NULL, member->sid_n};
-	struct gm_keying keying = gm_view_keying(w, g, sid);
-	uint8_t body[512];
-	struct gm_out out = gm_out(body, sizeof body);
-	gm_keying_encode(&out, &keying, (struct gm_bytes){0}, (struct gm_bytes){0});
-	struct answer a = {
-		.code = GM_COAP(2, 5),
-		.format = GM_CF_GROUPCOMM,
-		.own_piv = repeat,
-		.payload = gm_out_result(&out),
-	};
-	if (out.err)
-		return false;
-	gm_answer(w, c, x, &a);
-	gm_wipe(body, sizeof body);
-	COUNT(w, reads_local);
-	return true;
-}
-
 /* ---- a Join: what its signature has to be checked against */
 
 static void check_cred(const struct worker *w, struct checked *k, const struct group *g, const struct ctx *c)
@@ -886,7 +857,7 @@ static void request_opened(struct worker *w, struct opening *o, struct gm_bytes 
 	bool later_block = inner.has_block2 && inner.block2.num;
 	if (inner.has_block2) /* else the keys fit into one block */
 		name_request(w, &x, &inner);
-	if (!inner.unknown_critical && !later_block && acceptable(&inner, res) && read_here(w, c, &x, &inner, res, o->repeat)) {
+	if (!inner.unknown_critical && !later_block && acceptable(&inner, res) && gm_read_here(w, c, &x, &inner, res, o->repeat)) {
 		if (!o->repeat && w->moved)
 			tell_moved(w, o);
 		return;

@@ -373,13 +373,20 @@ void gm_worker_free(struct worker *w)
 	free(w);
 }
 
-bool gm_dp_domains(struct gm_dp *dp)
+bool gm_dp_tables(struct gm_dp *dp)
 {
 	unsigned n = dp->config.prefixes_n;
 
+	dp->roster = gm_roster_new(dp->config.contexts_max);
 	dp->domains = gm_domains_new(dp->config.prefixes, n, dp->config.ack_timeout_ms * 3 / 2);
 	dp->config.prefixes = NULL; /* the caller's */
-	return !n || dp->domains;
+	return dp->roster && (!n || dp->domains);
+}
+
+void gm_dp_tables_free(struct gm_dp *dp)
+{
+	gm_domains_free(dp->domains);
+	gm_roster_free(dp->roster);
 }
 
 static enum gm_err start_all(struct gm_dp *dp)
@@ -389,7 +396,7 @@ static enum gm_err start_all(struct gm_dp *dp)
 
 	if (dp->config.port->check)
 		GM_TRY(dp->config.port->check(&pc));
-	if (!gm_dp_domains(dp))
+	if (!gm_dp_tables(dp))
 		return GM_E_NO_MEMORY;
 	for (unsigned i = 0; i < n; i++)
 		if (!(dp->worker[i] = gm_worker_new(dp, i)))
@@ -443,7 +450,7 @@ void gm_dp_stop(struct gm_dp *dp)
 	for (unsigned i = 0; dp && i < dp->config.workers; i++)
 		gm_worker_free(dp->worker[i]);
 	if (dp)
-		gm_domains_free(dp->domains);
+		gm_dp_tables_free(dp);
 	free(dp);
 }
 
@@ -467,6 +474,49 @@ const struct gm_rec *gm_dp_event(struct gm_dp *dp, unsigned worker)
 void gm_dp_event_done(struct gm_dp *dp, unsigned worker)
 {
 	gm_ring_release(dp->worker[worker]->up);
+}
+
+static void roster_cred(struct gm_roster *r, const struct gm_eff_cred *e)
+{
+	struct gm_roster_entry entry = {
+		.group = e->group, .roles = e->roles, .sid = {e->sid, e->sid_n}, .cred = e->cred, .cred_n = e->cred_n};
+
+	if (e->remove)
+		gm_roster_remove(r, e->group, entry.sid);
+	else
+		gm_roster_put(r, &entry);
+}
+
+static void roster_num(struct gm_roster *r, const struct gm_eff_num *e)
+{
+	if (e->remove)
+		gm_roster_no_group(r, e->group);
+	else
+		gm_roster_group(r, &(struct gm_roster_group){e->group, e->gen, e->version});
+}
+
+void gm_dp_roster(struct gm_dp *dp, struct gm_words *words, const uint8_t *records, size_t n)
+{
+	size_t at = 0;
+
+	if (!n) /* and nothing was dropped */
+		return;
+	gm_roster_begin(dp->roster, words);
+	while (at < n) {
+		const struct gm_rec *rec = (const void *)(records + at);
+		if (rec->type == GM_EFF_CRED)
+			roster_cred(dp->roster, (const void *)rec);
+		else
+			roster_num(dp->roster, (const void *)rec);
+		at += (rec->len + 7u) & ~7u;
+	}
+	gm_roster_end(dp->roster);
+	gm_words_settle(words);
+}
+
+size_t gm_dp_roster_bytes(const struct gm_dp *dp)
+{
+	return gm_roster_bytes(dp->roster);
 }
 
 size_t gm_dp_effects(struct gm_dp *dp, unsigned worker, const uint8_t *records, size_t n)

@@ -18,6 +18,7 @@
 #include "wire/proof.h"
 #include "work/admit.h"
 #include "work/domain.h"
+#include "work/roster.h"
 #include "work/stranger.h"
 #include "work/wheel.h"
 
@@ -397,6 +398,7 @@ struct gm_dp {
 	struct gm_dp_config config;
 	struct worker *worker[GM_WORKERS_MAX];
 	struct gm_domains *domains; /* NULL: none */
+	struct gm_roster *roster;
 	pthread_mutex_t lock;
 	pthread_cond_t started;
 	unsigned started_n;
@@ -453,7 +455,8 @@ void gm_blob_drop(struct blob **b); /* wipes the last */
 /* ---- worker.c */
 struct worker *gm_worker_new(struct gm_dp *dp, unsigned index);
 void gm_worker_free(struct worker *w);
-bool gm_dp_domains(struct gm_dp *dp); /* the table of networks; false: no memory */
+bool gm_dp_tables(struct gm_dp *dp); /* what workers share: networks, the roster; false: no memory */
+void gm_dp_tables_free(struct gm_dp *dp);
 bool gm_worker_turn(struct worker *w); /* true: something was done */
 void gm_worker_rest(struct worker *w); /* before it sleeps: statistics, memory that goes back */
 uint64_t gm_worker_timeout_ns(struct worker *w);
@@ -560,6 +563,10 @@ void gm_check_verified(struct worker *w, struct checked *k);
 /* 0: it is taken on; else it has to be refused, with this Max-Age. who: names the client */
 uint32_t gm_worker_admit(struct worker *w, enum work what, const void *who, size_t n);
 uint32_t gm_worker_later(struct worker *w); /* Max-Age of any other 5.03 of ours: spread, too */
+
+/* ---- read.c: what is answered without core */
+/* false: core has to decide */
+bool gm_read_here(struct worker *w, struct ctx *c, const struct xch *x, const struct gm_coap *m, enum gm_res res, bool repeat);
 
 /* ---- verify.c: the signatures of a turn */
 bool gm_verify_waits(const struct worker *w);

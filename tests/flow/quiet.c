@@ -222,6 +222,23 @@ Test(quiet, reads_of_keys_allocate_and_lock_nothing)
 	flow_free(r);
 }
 
+Test(quiet, reads_of_credentials_allocate_and_lock_nothing)
+{
+	struct flow *r = warm();
+	uint64_t before = r->dp->worker[0]->stats.reads_local;
+
+	for (unsigned i = 0; i < MEMBERS; i++) {
+		const struct gm_member *of = &r->members[(i + 1) % MEMBERS];
+		r->members[i].fetch_sid_n = of->sid_n;
+		memcpy(r->members[i].fetch_sid, of->sid, of->sid_n);
+	}
+	forget(r);
+	cr_expect(eq(uint, all_do(r, GM_PLAN(GM_OP_FETCH), GM_OP_FETCH), MEMBERS));
+	cr_expect(eq(u64, r->dp->worker[0]->stats.reads_local - before, MEMBERS));
+	expect_quiet();
+	flow_free(r);
+}
+
 Test(quiet, a_rekey_allocates_its_bodies_once_and_nothing_for_a_member)
 {
 	struct flow *r = warm();

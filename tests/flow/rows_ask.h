@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Protected requests of a test's own making, under a member's association: any method, path and payload, and the answer
- * as it came, so that its options and bytes can be compared. One worker, no losses. */
+ * as it came, so that its options and bytes can be compared. No losses. */
 #ifndef ROWS_ASK_H
 #define ROWS_ASK_H
 
@@ -62,7 +62,8 @@ static inline bool await_reply(struct flow *r, const struct gm_member *m, struct
 {
 	a->came = false;
 	for (unsigned i = 0; i < ASK_ROUNDS && !a->came; i++) {
-		gm_worker_turn(r->dp->worker[0]);
+		for (unsigned k = 0; k < 2 * r->dp->config.workers; k++) /* twice, as it may have come to another */
+			gm_worker_turn(r->dp->worker[k % r->dp->config.workers]);
 		while (!a->came && gm_mem_recv(r->net, &m->addr, &a->d))
 			a->came = open_reply(m, a);
 		if (!a->came)
@@ -94,7 +95,7 @@ static inline void put_plain(struct gm_out *o, const struct asking *q)
 
 static inline bool ask(struct flow *r, struct gm_member *m, const struct asking *q, struct reply *a)
 {
-	uint8_t plain[1200], pkt[1400];
+	uint8_t plain[1500], pkt[1600];
 	struct gm_out p = gm_out(plain, sizeof plain), o = gm_out(pkt, sizeof pkt);
 	struct gm_oscore_scratch scratch;
 	struct gm_aead_job job;

@@ -145,6 +145,8 @@ static void stop(struct sim *s)
 	s->burst_left = 0; /* nothing leaves any more */
 	for (unsigned i = 0; dp && i < s->workers; i++)
 		gm_worker_free(dp->worker[i]);
+	if (dp)
+		gm_dp_tables_free(dp);
 	free(dp);
 	if (t->core)
 		gm_core_free(t->core);
@@ -170,6 +172,8 @@ static bool start_workers(struct sim *s)
 	s->dp_config.workers = s->workers;
 	dp->config = s->dp_config;
 	s->turns.dp = dp;
+	if (!gm_dp_tables(dp))
+		return false;
 	for (unsigned i = 0; i < s->workers; i++) {
 		struct worker *w = dp->worker[i] = gm_worker_new(dp, i);
 		struct gm_port_config pc = {.listen_n = 1, .arg = s->net};

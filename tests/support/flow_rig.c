@@ -66,7 +66,10 @@ static struct gm_txn txn_of(struct flow *r)
 
 static void publish(struct flow *r)
 {
+	const struct gm_effect_buf *all = &r->effects.to[GM_EFFECTS_ALL];
+
 	store_apply(r);
+	gm_dp_roster(r->dp, gm_core_words(r->core), all->bytes, all->n);
 	for (unsigned i = 0; i < r->dp->config.workers; i++) {
 		struct gm_effect_buf *b = &r->effects.to[i];
 		if (b->n && gm_dp_effects(r->dp, i, b->bytes, b->n) != b->n)
@@ -247,7 +250,7 @@ static void start_workers(struct flow *r, unsigned workers)
 	r->dp = calloc(1, sizeof *r->dp);
 	r->dp_config.workers = workers;
 	r->dp->config = r->dp_config;
-	if (!gm_dp_domains(r->dp))
+	if (!gm_dp_tables(r->dp))
 		abort();
 	for (unsigned i = 0; i < workers; i++) {
 		struct worker *w = gm_worker_new(r->dp, i);
@@ -284,7 +287,7 @@ static void stop(struct flow *r)
 {
 	for (unsigned i = 0; i < r->dp->config.workers; i++)
 		gm_worker_free(r->dp->worker[i]);
-	gm_domains_free(r->dp->domains);
+	gm_dp_tables_free(r->dp);
 	free(r->dp);
 	gm_core_free(r->core);
 	gm_changes_reset(&r->changes);

@@ -72,5 +72,6 @@ void gm_call_memory(struct gm_ctl_call *call)
 	for (unsigned w = 0; w < call->env->workers; w++)
 		rings += gm_dp_touched(call->env->dp, w);
 	gm_ctl_put_uint(r, "core_rings", rings);
+	gm_ctl_put_uint(r, "worker_roster", call->env->dp ? gm_dp_roster_bytes(call->env->dp) : 0);
 	gm_ctl_row(r);
 }

@@ -13,6 +13,7 @@
 
 #include "gm/addr.h"
 #include "gm/buf.h"
+#include "gm/words.h"
 
 #define GM_WORKERS_MAX 16u
 #define GM_SHARDS 256u
@@ -237,6 +238,8 @@ enum gm_eff {
 	GM_EFF_VERIF_DATA, /* answer with a verifier's data: the worker derives, seals */
 	GM_EFF_ASK,     /* a request to an authorization server, over its link */
 	GM_EFF_READY,   /* everything stored has been sent down: start to serve */
+	GM_EFF_CRED,    /* for gm_dp_roster(): which credential belongs to a Sender ID */
+	GM_EFF_NUM,     /* for gm_dp_roster(): set or remove a group's version */
 	GM_EFF_N
 };
 
@@ -348,6 +351,24 @@ struct gm_eff_member {
 	uint32_t roles;
 	struct gm_slice control_path; /* at most 64 bytes */
 	struct gm_slice scope;        /* of the latest Join, where it is not as gm_join_scope_encode() writes it */
+};
+
+struct gm_eff_cred {
+	struct gm_rec rec;
+	uint32_t group, roles;
+	uint32_t cred;   /* in core's words; 0: core alone has it */
+	uint16_t cred_n;
+	uint8_t remove;
+	uint8_t sid_n, sid[GM_ID_LEN_MAX];
+	uint8_t zero;
+};
+
+struct gm_eff_num {
+	struct gm_rec rec;
+	uint32_t group, gen; /* gen: of struct gm_group_view */
+	uint64_t version;
+	uint8_t remove;
+	uint8_t zero[7];
 };
 
 #define GM_VIEW_CRED_MAX 512u
@@ -520,6 +541,10 @@ unsigned gm_dp_shard_owner(unsigned shard, unsigned workers);
 /* Core thread: the oldest event of a worker, NULL: none. Good until released. */
 const struct gm_rec *gm_dp_event(struct gm_dp *dp, unsigned worker);
 void gm_dp_event_done(struct gm_dp *dp, unsigned worker);
+/* Core thread: n bytes of GM_EFF_CRED and GM_EFF_NUM, a turn's, for the table that all workers read; seen as one change.
+ * Before the turn's effects are handed down. words: where core keeps credentials; they live longer than dp, and settle here. */
+void gm_dp_roster(struct gm_dp *dp, struct gm_words *words, const uint8_t *records, size_t n);
+size_t gm_dp_roster_bytes(const struct gm_dp *dp);
 /* Core thread: hand down n bytes of records for one worker; returns the bytes taken, whole records only. */
 size_t gm_dp_effects(struct gm_dp *dp, unsigned worker, const uint8_t *records, size_t n);
 size_t gm_dp_waiting(const struct gm_dp *dp, unsigned worker); /* bytes of them that it has not taken */

@@ -5,6 +5,7 @@
 
 #include "core/state.h"
 #include "gm/crypto.h"
+#include "wire/cred.h"
 
 #include <stdlib.h>
 
@@ -111,7 +112,33 @@ Test(texts, parts_of_a_member_stand_apart_whichever_are_empty)
 		gm_members_set_parts(c, m, &p); /* of itself */
 		p = gm_members_parts(c, m);
 		cr_expect(gm_bytes_eq(p.cnonce, b[1]) && gm_bytes_eq(p.scope, b[3]), "parts %x again", has);
-		cr_expect(eq(u32, texts_used(c), has ? 1 : 0));
+		cr_expect(eq(u32, texts_used(c), has > 1 ? 1 : 0), "a credential lies with words");
+	}
+	gm_groups_member_free(c, m);
+	cr_expect(eq(u32, texts_used(c), 0));
+	gm_core_free(c);
+}
+
+Test(texts, a_credential_lies_with_words_or_where_it_is_too_long_with_the_other_parts)
+{
+	struct gm_core *c = new_core();
+	struct gm_member *m = new_member(c);
+	static uint8_t bytes[GM_CRED_MAX];
+	static const uint16_t lengths[] = {40, GM_WORDS_STRING_MAX, GM_WORDS_STRING_MAX + 1, GM_CRED_MAX, 50, 0, 2000, 50};
+	struct gm_member_parts parts = {.cnonce = {(const uint8_t *)"nonce", 5}, .scope = {(const uint8_t *)"scope", 5}};
+
+	for (unsigned i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+		memset(bytes, (int)i + 1, sizeof(bytes));
+		parts.cred = (struct gm_bytes){bytes, lengths[i]};
+		gm_members_set_parts(c, m, &parts);
+		uint32_t cred = m->cred;
+		cr_expect(eq(int, cred != 0, lengths[i] && lengths[i] <= GM_WORDS_STRING_MAX), "%u bytes", lengths[i]);
+		struct gm_member_parts same = gm_members_parts(c, m);
+		gm_members_set_parts(c, m, &same);
+		cr_expect(eq(u32, m->cred, cred), "the same credential stays where it is");
+		cr_expect(gm_bytes_eq(gm_members_cred(c, m), parts.cred), "%u bytes", lengths[i]);
+		struct gm_member_parts p = gm_members_parts(c, m);
+		cr_expect(gm_bytes_eq(p.cred, parts.cred) && gm_bytes_eq(p.cnonce, parts.cnonce) && gm_bytes_eq(p.scope, parts.scope));
 	}
 	gm_groups_member_free(c, m);
 	cr_expect(eq(u32, texts_used(c), 0));
