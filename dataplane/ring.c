@@ -164,6 +164,24 @@ void *gm_ring_peek(struct gm_ring *ring, size_t *len)
 	return head + 1;
 }
 
+unsigned gm_ring_peek_many(struct gm_ring *ring, void **records, unsigned n)
+{
+	size_t at = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+	unsigned got = 0;
+
+	while (got < n) {
+		if (at == ring->head_seen)
+			ring->head_seen = atomic_load_explicit(&ring->head, memory_order_acquire);
+		if (at == ring->head_seen)
+			break;
+		if (*head_at(ring, at) == WRAP)
+			at += before_end(ring, at);
+		records[got++] = head_at(ring, at) + 1;
+		at += record_size(*head_at(ring, at));
+	}
+	return got;
+}
+
 void gm_ring_release(struct gm_ring *ring)
 {
 	size_t at = oldest(ring);

@@ -928,19 +928,35 @@ void gm_check_finish(struct worker *w)
 	open_batch(w); /* nothing more: all room is free again */
 }
 
-unsigned gm_check_hops(struct worker *w)
+/* As from the network: what they name is fetched for all before the first is looked at. */
+static unsigned take_hops(struct worker *w, struct gm_ring *ring)
 {
-	unsigned n = 0;
-	size_t len;
+	void *hops[BURST];
+	struct gm_dgram d[BURST];
+	unsigned n = gm_ring_peek_many(ring, hops, BURST);
 
-	for (unsigned from = 0; from < w->workers; from++) {
-		struct gm_ring *ring = w->hop_in[from];
-		const struct hop *h;
-		while (ring && n < TURN_MAX && (h = gm_ring_peek(ring, &len))) {
-			gm_check_datagram(w, h->data, h->n, &h->peer, &h->local, true);
-			gm_ring_release(ring);
-			n++;
-		}
+	if (!n)
+		return 0;
+	for (unsigned i = 0; i < n; i++) {
+		struct hop *h = hops[i];
+		d[i].data = h->data;
+		d[i].len = (uint16_t)h->n;
+	}
+	gm_check_ahead(w, d, n);
+	for (unsigned i = 0; i < n; i++) {
+		const struct hop *h = hops[i];
+		gm_check_datagram(w, h->data, h->n, &h->peer, &h->local, true);
+		gm_ring_release(ring);
 	}
 	return n;
+}
+
+unsigned gm_check_hops(struct worker *w)
+{
+	unsigned all = 0, n;
+
+	for (unsigned from = 0; from < w->workers; from++)
+		while (w->hop_in[from] && all < TURN_MAX && (n = take_hops(w, w->hop_in[from])))
+			all += n;
+	return all;
 }

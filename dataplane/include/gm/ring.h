@@ -26,6 +26,8 @@ void gm_ring_trim(struct gm_ring *ring);
 /* Consumer: the oldest record, NULL when empty; good until released. */
 void *gm_ring_peek(struct gm_ring *ring, size_t *len);
 void gm_ring_release(struct gm_ring *ring);
+/* Consumer: up to n records from the oldest on, each good until it is released; how many. */
+unsigned gm_ring_peek_many(struct gm_ring *ring, void **records, unsigned n);
 
 size_t gm_ring_touched(const struct gm_ring *ring); /* producer: bytes of memory that are there */
 size_t gm_ring_waiting(const struct gm_ring *ring); /* producer: bytes of records in it */

@@ -48,6 +48,33 @@ Test(ring, gives_records_back_in_order)
 	gm_ring_free(r);
 }
 
+Test(ring, shows_several_records_at_once_wherever_it_stands_and_keeps_them_until_they_are_released)
+{
+	struct gm_ring *r = gm_ring_new(CAP);
+	uint8_t in = 0, out = 0;
+	void *records[8];
+
+	cr_expect_eq(gm_ring_peek_many(r, records, 8), 0);
+	for (unsigned round = 0; round < 200; round++) {
+		unsigned n = 1 + round % 7;
+		for (unsigned i = 0; i < n; i++, in++)
+			cr_assert(put(r, 90 + in % 50, in));
+		cr_assert_eq(gm_ring_peek_many(r, records, 8), n);
+		cr_assert_eq(gm_ring_peek_many(r, records, n), n, "looking releases nothing");
+		for (unsigned i = 0; i < n; i++) {
+			const uint8_t *p = records[i];
+			cr_assert(p[0] == (uint8_t)(out + i) && p[89 + (uint8_t)(out + i) % 50] == (uint8_t)(out + i));
+		}
+		for (unsigned i = 0; i < n; i++, out++)
+			cr_assert(got(r, 90 + out % 50, out));
+		cr_assert_eq(gm_ring_used(r), 0);
+	}
+	for (unsigned i = 0; i < 5; i++)
+		cr_assert(put(r, 8, 7));
+	cr_expect_eq(gm_ring_peek_many(r, records, 3), 3, "no more than asked");
+	gm_ring_free(r);
+}
+
 Test(ring, hands_over_nothing_before_commit)
 {
 	struct gm_ring *r = gm_ring_new(CAP);
