@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Blocks of AAD that are put together beforehand: OSCORE's fit, longer ones are read piece by piece. */
+#define HEADER 4u
 #define VECS 8u
 #define PER 1u
 #define LAYER static inline __attribute__((always_inline))
@@ -94,6 +96,22 @@ LAYER __m128i block_part(const uint8_t *p, size_t n)
 	memcpy(&lo, p, 8);
 	memcpy(&hi, p + n - 8, 8);
 	return _mm_set_epi64x((long long)(n == 8 ? 0 : hi >> 8 * (16 - n)), (long long)lo);
+}
+
+LAYER vec vec_of_rows(const uint8_t *p, size_t apart)
+{
+	(void)apart;
+	return vec_load(p);
+}
+
+/* Two bytes of length, the AAD, zeros.                                                    RFC 3610 §2.2 */
+LAYER void aad_lay(uint8_t (*to)[16], const uint8_t *aad, size_t len)
+{
+	vec first = _mm_slli_si128(block_part(aad, len < 14 ? len : 14), 2);
+
+	vec_store(to[0], _mm_or_si128(first, _mm_cvtsi32_si128(__builtin_bswap16((uint16_t)len))));
+	for (size_t s = 1, at = 14; s < HEADER && at < len; s++, at += 16)
+		vec_store(to[s], block_part(aad + at, len - at));
 }
 
 LAYER void put_part(uint8_t *p, size_t n, __m128i x)

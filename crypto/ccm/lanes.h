@@ -5,9 +5,10 @@
  *	vec_load vec_store       aligned; vec_xor vec_spread (one block into every place) vec_first (the first block)
  *	vec_round vec_last       one AES round, the last one
  *	vec_next_key             round key r + 1 of round key r
- *	vec_gather               full blocks from PER places
+ *	vec_gather vec_of_rows   full blocks from PER places; the same where these are a distance apart
  *	block_part               the first n bytes of a block, zeros behind; reads nothing else
  *	text_xor                 key stream into the text
+ *	aad_lay                  blocks of AAD, as many of them as HEADER says, with its length before
  *
  * CBC-MAC is a chain, so each lane is a message of its own. Counter mode is none: there a vector holds blocks of one
  * message, which go to and from memory in one piece. Jobs are sorted by their number of blocks, so that the lanes of a
@@ -36,14 +37,11 @@ struct lane {
 	_Alignas(16) uint8_t tail[16]; /* the text's last block, padded, where it is not full */
 };
 
-/* Blocks of AAD that are put together beforehand: OSCORE's fit, longer ones are read piece by piece. */
-#define HEADER 4u
-
 struct group {
 	_Alignas(64) uint8_t key[ROUNDS + 1][LANES][16]; /* [0] and [ROUNDS]: see absorb() */
 	_Alignas(64) uint8_t last_key[LANES][16];
 	_Alignas(64) uint8_t b0[LANES][16];
-	_Alignas(64) uint8_t header[HEADER][LANES][16];
+	_Alignas(64) uint8_t header[LANES][HEADER][16];
 	_Alignas(64) uint8_t state[LANES][16]; /* the chains, where they are not in registers */
 	_Alignas(64) uint8_t mac[LANES][16], s0[LANES][16];
 	struct lane lane[LANES];
@@ -75,14 +73,6 @@ static uint32_t text_blocks(const struct gm_ccm_job *j)
 	return (uint32_t)(j->text_len + 15) / 16;
 }
 
-/* Two bytes of length, the AAD, zeros.                                                    RFC 3610 §2.2 */
-INLINE __m128i first_of_aad(const struct gm_ccm_job *j)
-{
-	__m128i begun = _mm_slli_si128(block_part(j->aad, j->aad_len < 14 ? j->aad_len : 14), 2);
-
-	return _mm_or_si128(begun, _mm_cvtsi32_si128(__builtin_bswap16((uint16_t)j->aad_len)));
-}
-
 INLINE __m128i more_of_aad(const struct gm_ccm_job *j, uint32_t s)
 {
 	size_t at = (size_t)s * 16 - 18;
@@ -95,11 +85,11 @@ INLINE void put_block(uint8_t *to, __m128i x)
 	_mm_store_si128((__m128i *)to, x);
 }
 
-static void lay_out_tail(struct lane *l)
+static void lay_out_tail(struct group *g, unsigned i)
 {
-	const struct gm_ccm_job *j = l->job;
+	const struct gm_ccm_job *j = g->lane[i].job;
 
-	put_block(l->tail, block_part(j->text + j->text_len / 16 * 16, j->text_len % 16));
+	put_block(g->lane[i].tail, block_part(j->text + j->text_len / 16 * 16, j->text_len % 16));
 }
 
 static void lay_out(struct group *g, unsigned i, const struct gm_ccm_job *j)
@@ -118,9 +108,7 @@ static void lay_out(struct group *g, unsigned i, const struct gm_ccm_job *j)
 	memcpy(g->b0[i], b0, sizeof(b0));
 	put_block(g->key[0][i], load128(j->key));
 	if (l->head > 1)
-		put_block(g->header[0][i], first_of_aad(j));
-	for (uint32_t s = 2; s < l->head && s <= HEADER; s++)
-		put_block(g->header[s - 1][i], more_of_aad(j, s));
+		aad_lay(g->header[i], j->aad, j->aad_len);
 }
 
 static void lay_out_group(struct group *g, const struct gm_ccm_job *jobs, const uint32_t *order, unsigned n)
@@ -188,7 +176,7 @@ INLINE const uint8_t *block_at(const struct group *g, unsigned i, uint32_t s)
 
 	p = s >= l->full ? l->tail : p;
 	p = s > l->full ? zero : p;
-	return s < l->head ? g->header[(s - 1) % HEADER][i] : p;
+	return s < l->head ? g->header[i][(s - 1) % HEADER] : p;
 }
 
 INLINE void absorb_chosen(const struct group *g, vec *y, uint32_t s)
@@ -216,17 +204,17 @@ INLINE void absorb_long(const struct group *g, vec *y, uint32_t s)
 		y[v] = absorb(g, v, y[v], vec_load(block[v * PER]));
 }
 
-/* What all lanes have in common: steps up to header are laid out side by side, in those from text to full each has a
- * full block of text at the same distance from its start. */
+/* What all lanes have in common: steps up to header are laid out, in those from text to full each has a full block of
+ * text at the same distance from its start, and where they are even all end at the same step. */
 struct alike {
 	const uint8_t *text_of[LANES];
 	uint32_t header, text, full;
-	bool long_aad;
+	bool long_aad, even;
 };
 
 static struct alike find_alike(const struct group *g)
 {
-	struct alike a = {.header = HEADER + 1, .text = g->lane[0].head, .full = UINT32_MAX};
+	struct alike a = {.header = HEADER + 1, .text = g->lane[0].head, .full = UINT32_MAX, .even = true};
 
 	for (unsigned i = 0; i < LANES; i++) {
 		const struct lane *l = &g->lane[i];
@@ -236,6 +224,7 @@ static struct alike find_alike(const struct group *g)
 		a.header = l->head < a.header ? l->head : a.header;
 		a.full = full < a.full ? full : a.full;
 		a.long_aad |= l->head > HEADER + 1;
+		a.even &= l->head == a.text && l->full == g->lane[0].full && l->total == g->lane[0].total;
 	}
 	return a;
 }
@@ -244,10 +233,16 @@ INLINE void absorb_next(const struct group *g, vec *y, const struct alike *a, ui
 {
 	if (s < a->header)
 		EACH (v, 0, VECS)
-			y[v] = absorb(g, v, y[v], vec_load(g->header[s - 1][v * PER]));
+			y[v] = absorb(g, v, y[v], vec_of_rows(g->header[v * PER][s - 1], sizeof(g->header[0])));
 	else if (s >= a->text && s < a->full)
 		EACH (v, 0, VECS)
 			y[v] = absorb(g, v, y[v], vec_gather(&a->text_of[v * PER], (size_t)(s - a->text) * 16));
+	else if (a->even && s == a->full)
+		EACH (v, 0, VECS)
+			y[v] = absorb(g, v, y[v], vec_of_rows(g->lane[v * PER].tail, sizeof(g->lane[0])));
+	else if (a->even && s > a->full)
+		EACH (v, 0, VECS)
+			y[v] = vec_last(y[v], vec_load(g->last_key[v * PER]));
 	else if (!a->long_aad)
 		absorb_chosen(g, y, s);
 	else
@@ -360,7 +355,7 @@ static uint64_t seal_group(struct group *g)
 {
 	start(g);
 	for (unsigned i = 0; i < LANES; i++)
-		lay_out_tail(&g->lane[i]);
+		lay_out_tail(g, i);
 	run_macs(g);
 	for (unsigned i = 0; i < g->used; i++) {
 		crypt(g, i);
@@ -385,7 +380,7 @@ static uint64_t open_group(struct group *g)
 	for (unsigned i = 0; i < g->used; i++)
 		crypt(g, i);
 	for (unsigned i = 0; i < LANES; i++)
-		lay_out_tail(&g->lane[i]);
+		lay_out_tail(g, i);
 	run_macs(g);
 	for (unsigned i = 0; i < g->used; i++)
 		good |= (uint64_t)tag_good(g, i) << i;

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Blocks of AAD that are put together beforehand: OSCORE's fit, longer ones are read piece by piece. */
+#define HEADER 4u
 #define VECS 4u
 #define PER 4u
 #define LAYER static inline __attribute__((always_inline))
@@ -100,10 +102,25 @@ LAYER vec vec_gather(const uint8_t *const *base, size_t at)
 	return vec_of(block_of(base[0] + at), block_of(base[1] + at), block_of(base[2] + at), block_of(base[3] + at));
 }
 
+LAYER vec vec_of_rows(const uint8_t *p, size_t apart)
+{
+	return vec_of(block_of(p), block_of(p + apart), block_of(p + 2 * apart), block_of(p + 3 * apart));
+}
+
 /* Bytes that a mask leaves out are not read: they may lie behind the end of a page. */
 LAYER __m128i block_part(const uint8_t *p, size_t n)
 {
 	return _mm_maskz_loadu_epi8((__mmask16)_bzhi_u32(0xffff, n < 16 ? (unsigned)n : 16), p);
+}
+
+/* Two bytes of length, the AAD, zeros: all of it in one piece.                              RFC 3610 §2.2 */
+LAYER void aad_lay(uint8_t (*to)[16], const uint8_t *aad, size_t len)
+{
+	const __mmask64 mask = _bzhi_u64(UINT64_MAX, len < 62 ? (unsigned)len : 62) << 2;
+	const vec text = _mm512_maskz_loadu_epi8(mask, (const uint8_t *)((uintptr_t)aad - 2));
+	const __m128i bytes = _mm_cvtsi32_si128(__builtin_bswap16((uint16_t)len));
+
+	vec_store(to[0], _mm512_or_si512(text, _mm512_zextsi128_si512(bytes)));
 }
 
 /* at counts from the start of the stream, whose first block is not for the text. */
