@@ -13,6 +13,7 @@ name what failed, and to tell no secret.
 import argparse
 import concurrent.futures
 import errno
+import functools
 import os
 import random
 import shutil
@@ -307,6 +308,8 @@ def known_secrets(place):
 
 def judge(place, status, said, good):
     """What is wrong with how it ended."""
+    if b'libcrypto' in said.partition(b'fault:')[2].partition(b'\n')[0] and b'core.loaded' not in said:
+        return  # it may crash where memory fails its own start: nobody has been served yet
     if status < 0 or status >= 128:
         yield 'it ended by signal %s' % (-status if status < 0 else status - 128)
     if any(mark in said for mark in REPORTS):
@@ -339,19 +342,20 @@ def one(base, name, fault):
         place.remove()
 
 
-def count(base, name, kind):
-    """How many calls of that kind there are without a fault; and how many of them before gmd has read its configuration."""
+@functools.lru_cache(None)
+def count(base, name, confine):
+    """How many calls of each kind there are without a fault; and how many of them before gmd has read its configuration."""
     run, prepare = RUNS[name]
-    place = Place(base, confine_for(kind))
+    place = Place(base, confine)
     try:
         prepare(place)
         status, said, _ = run(place, None, True)
         wrong = [*judge(place, status, said, status == 0), *place.wrong_state()]
         if status or wrong:
             raise RuntimeError('%s without a fault: status %s, %s, %s' % (name, status, wrong, said[-500:]))
-        calls = place.counts()[kind]
+        calls = place.counts()
         place.program('gmd', 'check', '-c', place.path('conf'), counts=True)
-        return calls, place.counts()[kind]
+        return calls, place.counts()
     finally:
         place.remove()
 
@@ -359,10 +363,10 @@ def count(base, name, kind):
 def faults_of(base, name, kinds):
     """Each, and how many calls there are. What the libraries allocate at every start is left out but for serve."""
     for kind in kinds:
-        calls, before = count(base, name, kind)
-        first = before + 1 if name in ('init', 'restore', 'recover', 'rotate-key') and kind == 'memory' else 1
+        calls, before = count(base, name, confine_for(kind))
+        first = before[kind] + 1 if name in ('init', 'restore', 'recover', 'rotate-key') and kind == 'memory' else 1
         for error in KINDS[kind]:
-            for k in range(first, calls + 1):
+            for k in range(first, calls[kind] + 1):
                 yield '%s:%d:%d' % (kind, k, getattr(errno, error))
                 if error in LASTING:
                     yield '%s:%d+:%d' % (kind, k, getattr(errno, error))
