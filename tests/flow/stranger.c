@@ -319,6 +319,8 @@ static void hold_back(struct flow *r, struct gm_member *m, enum gm_member_op op)
 	gm_member_flush(&r->env);
 	r->env.send = send;
 	m->ex.active = false;
+	free(m->ex.pkt);
+	m->ex.pkt = NULL;
 }
 
 Test(member, that_has_moved_is_not_moved_back_by_an_older_request_that_comes_late)
