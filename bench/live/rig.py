@@ -68,7 +68,9 @@ class Veth:
                           '-n %s addr add 10.77.0.1/24 dev va' % near, '-n %s addr add 10.77.0.2/24 dev vb' % far,
                           '-n %s link set va up' % near, '-n %s link set vb up' % far,
                           '-n %s route add local 10.78.0.0/16 dev lo' % far,
-                          '-n %s route add 10.78.0.0/16 via 10.77.0.2' % near):
+                          '-n %s route add local 10.82.0.0/16 dev lo' % far, # of members beyond 65,536
+                          '-n %s route add 10.78.0.0/16 via 10.77.0.2' % near,
+                          '-n %s route add 10.82.0.0/16 via 10.77.0.2' % near):
                 subprocess.run(['ip'] + words.split(), check=True, capture_output=True, text=True)
         except (OSError, subprocess.CalledProcessError) as error:
             self.close()
