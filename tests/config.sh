@@ -40,6 +40,14 @@ reloads() {
 		[ "$(value pace)" = 777 ] && [ "$(value members_max)" = 10 ] && [ "$(value workers)" = 2 ] &&
 		gmctl --json pace | grep -q '"network":"all","rate":"777"' && ask_gmd diff && rows 1
 }
+long_value() { # many networks, longer than a row may be, are still a row
+	{ printf 'pace_prefixes: [' && printf '{prefix: 10.%d.0.0/16, rate: 15}, ' {0..255} && printf '{prefix: 11.%d.0.0/16, rate: 15}, ' {0..255} &&
+		echo '{prefix: 12.0.0.0/8, rate: 1}]'; } >>"$dir/gmd.conf" && ask_gmd diff && rows 2 &&
+		grep -q '"key":"pace_prefixes","running":"\[\]","file":"\[{prefix: .*needs a restart' "$dir/said"
+	local status=$?
+	sed -i '/^pace_prefixes/d' "$dir/gmd.conf"
+	return $status
+}
 bound_counts() { ask join 1 --groups g1 && gmctl health | grep -q '^members  *degraded  *10 of 10$'; } # who comes now is told to come later
 wrong_file_changes_nothing() {
 	change pace 888 && change members_max many && ! ask_gmd reload &&
@@ -79,6 +87,7 @@ must 'nine members join' ask join 9 --groups g1
 check 'its file says what is in force' no_difference
 check 'what a changed file would change is told' differences
 check 'a reload changes what can change, and names the rest' reloads
+check 'a long value is cut, not left out' long_value
 check 'a bound counts from then on' bound_counts
 check 'a wrong file changes nothing' wrong_file_changes_nothing
 check 'SIGHUP reloads, too' hangup

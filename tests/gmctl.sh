@@ -46,7 +46,8 @@ levels() {
 	exits 0 as_user 1 group list && says 4 'it takes an operator, you are a viewer' as_user 1 rekey g1 &&
 		exits 0 as_user 2 group rekey g2 && says 4 'it takes an admin, you are an operator' as_user 2 group delete g2 --yes &&
 		exits 0 as_user 1,3 group create made && exits 0 as_user 3 group delete made --yes &&
-		says 4 'permission denied' as_user 65534 group list
+		says 4 'permission denied' as_user 65534 group list && grep -q 'ctl.refused verb="group delete" uid=65534 level=operator' "$dir/gmd.log" &&
+		exits 0 as_user 2 pace --all 21 && exits 0 gmctl pace --all 20 && grep -q 'ctl.change verb="pace --all" uid=65534 level=operator' "$dir/gmd.log"
 }
 
 # ---- previews
@@ -153,6 +154,10 @@ reads_lines() {
 		printf 'group list\ngroup show none\nversion\n' | says 1 'line 2 failed, the rest is not done' gmctl && ! grep -q '^gmctl [0-9]' "$dir/said" &&
 		printf 'version\nquit\ngroup show none\n' | exits 0 gmctl && printf 'group delete g1\n' | says 2 'without --yes' gmctl
 }
+reads_a_file_once() { # of which a child could put back what was read ahead
+	printf 'version\nversion\nversion\n' >"$dir/lines" && timeout 20 "$build/gmctl" -s "$dir/gmd.sock" <"$dir/lines" | head -n 9 >"$dir/said"
+	[ "$(wc -l <"$dir/said")" = 3 ]
+}
 cut_never_in_pipes() { COLUMNS=20 gmctl group list >"$dir/wide" && ! grep -q … "$dir/wide" && grep -q REKEYED-AT "$dir/wide"; }
 
 # ---- completion: each command of verbs.def, as bash and zsh see it
@@ -215,6 +220,7 @@ check 'every command says in JSON what it says' every_verb_is_json
 check 'tables are cut at terminals only' cut_never_in_pipes
 check 'and there they fit' terminal fits group list
 check 'commands come line by line' reads_lines
+check 'each line of a file once' reads_a_file_once
 say 'Waiting'
 check '--wait waits for all members' waits_for_all
 check 'or says that some are late' says_when_some_are_late

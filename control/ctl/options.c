@@ -126,10 +126,31 @@ const char *gm_option_value(const struct gm_option *o, const struct gm_config *c
 	return buf;
 }
 
+static bool same_listen(const struct gm_config *a, const struct gm_config *b)
+{
+	for (unsigned i = 0; i < a->listen_n && a->listen_n == b->listen_n; i++)
+		if (!gm_addr_eq(&a->listen[i], &b->listen[i]))
+			return false;
+	return a->listen_n == b->listen_n;
+}
+
+static bool same_prefixes(const struct gm_config *a, const struct gm_config *b)
+{
+	for (unsigned i = 0; i < a->prefixes_n && a->prefixes_n == b->prefixes_n; i++) {
+		const struct gm_pace_prefix *x = &a->prefixes[i], *y = &b->prefixes[i];
+		if (memcmp(&x->prefix, &y->prefix, sizeof(x->prefix)) != 0 || x->burst != y->burst || x->rate < y->rate || x->rate > y->rate)
+			return false;
+	}
+	return a->prefixes_n == b->prefixes_n;
+}
+
+/* Not lists as text, which may be cut. */
 bool gm_option_same(const struct gm_option *o, const struct gm_config *a, const struct gm_config *b)
 {
-	static char texts[2][GM_OPTION_VALUE];
+	static char texts[2][2048];
 
+	if (o->kind == GM_OPTION_LIST)
+		return (strcmp(o->key, "listen") == 0 ? same_listen : same_prefixes)(a, b);
 	return strcmp(gm_option_value(o, a, texts[0], sizeof(texts[0])), gm_option_value(o, b, texts[1], sizeof(texts[1]))) == 0;
 }
 

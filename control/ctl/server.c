@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -19,6 +21,9 @@
 #define READ_SIZE 16384u
 #define PEER_GROUPS_MAX 1024u
 #define NO_GROUP ((gid_t)-1)
+#define PATIENCE_MS 10000u
+#define DENIED_MS 1000u  /* between two lines about strangers */
+#define UNCLOSED_MAX 256u /* connections that wait to be closed; beyond, newcomers wait */
 
 struct conn {
 	int fd; /* -1: free */
@@ -26,6 +31,7 @@ struct conn {
 	struct gm_ctl_buf in, out;
 	bool closing;   /* after out is sent */
 	uint64_t since; /* number of its accept: the lowest has been here longest */
+	uint64_t moved_ms; /* when it came, was answered, or last took some of an answer */
 	enum gm_ctl_level level;
 	unsigned uid;
 	bool watches;
@@ -37,14 +43,72 @@ struct gm_ctl_server {
 	struct gm_ctl_server_config config;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int fd;
+	int closer; /* end of a pipe: descriptors for the thread that closes */
 	gid_t groups[GM_CTL_LEVELS];
 	struct conn conns[GM_CTL_CONNS_MAX];
-	uint64_t accepted;
+	uint64_t accepted, denied_ms;
+	unsigned denied; /* since, without a line */
 	struct gm_ctl_request request; /* of the moment; too large for a stack */
 	struct gm_ctl_reply reply, told; /* told: events come while a command is being answered */
 	unsigned watchers;
 };
 
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* ---- closing. What lies unread in a connection may hold descriptors, and the last who lets go of one waits for what it stands
+ * for: a socket that lingers, a file system of the peer's own. The kernel does that in the thread that closes, which therefore
+ * must not be core's. Whoever keeps it waiting keeps newcomers from this socket, in the end, and nobody from the group manager. */
+
+static atomic_uint unclosed; /* of the process: the thread may outlive its server */
+
+static void *close_all(void *arg)
+{
+	int from = (int)(intptr_t)arg, fd;
+
+	while (read(from, &fd, sizeof(fd)) == sizeof(fd)) {
+		close(fd);
+		atomic_fetch_sub(&unclosed, 1);
+	}
+	close(from);
+	return NULL;
+}
+
+static enum gm_err closer_start(struct gm_ctl_server *server, char why[static 256])
+{
+	pthread_t thread;
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0) {
+		snprintf(why, 256, "pipe: %s", strerror(errno));
+		return GM_E_IO;
+	}
+	if (pthread_create(&thread, NULL, close_all, (void *)(intptr_t)ends[0]) != 0) {
+		snprintf(why, 256, "no memory for a thread");
+		close(ends[0]);
+		close(ends[1]);
+		return GM_E_NO_MEMORY;
+	}
+	pthread_detach(thread);
+	server->closer = ends[1];
+	return GM_E_OK;
+}
+
+/* The other side sees it at once. A pipe has room for more than there can be descriptors. */
+static void hang_up(const struct gm_ctl_server *server, int fd)
+{
+	shutdown(fd, SHUT_RDWR);
+	atomic_fetch_add(&unclosed, 1);
+	if (write(server->closer, &fd, sizeof(fd)) != sizeof(fd)) {
+		atomic_fetch_sub(&unclosed, 1);
+		close(fd);
+	}
+}
 
 /* ---- listening */
 
@@ -120,7 +184,9 @@ enum gm_err gm_ctl_server_open(struct gm_ctl_server **out, const struct gm_ctl_s
 		return GM_E_NO_MEMORY;
 	}
 	server->config = *config;
-	server->fd = -1;
+	server->fd = server->closer = -1;
+	if (!server->config.patience_ms)
+		server->config.patience_ms = PATIENCE_MS;
 	for (unsigned i = 0; i < GM_CTL_CONNS_MAX; i++)
 		server->conns[i] = (struct conn){.fd = -1, .passed = -1};
 	enum gm_err err = GM_E_OK;
@@ -132,10 +198,14 @@ enum gm_err gm_ctl_server_open(struct gm_ctl_server **out, const struct gm_ctl_s
 		err = GM_E_RANGE;
 	}
 	if (err == GM_E_OK)
+		err = closer_start(server, why);
+	if (err == GM_E_OK)
 		err = listen_at(server, why);
 	if (err != GM_E_OK) {
 		if (server->fd >= 0)
 			close(server->fd);
+		if (server->closer >= 0)
+			close(server->closer);
 		free(server);
 		return err;
 	}
@@ -154,7 +224,10 @@ static void conn_close(struct gm_ctl_server *server, struct conn *conn)
 {
 	server->watchers -= conn->watches;
 	passed_close(conn);
-	close(conn->fd);
+	if (conn->level == GM_CTL_ADMIN)
+		close(conn->fd);
+	else
+		hang_up(server, conn->fd);
 	gm_ctl_buf_free(&conn->in);
 	gm_ctl_buf_free(&conn->out);
 	*conn = (struct conn){.fd = -1, .passed = -1};
@@ -168,6 +241,7 @@ void gm_ctl_server_close(struct gm_ctl_server *server)
 		if (server->conns[i].fd >= 0)
 			conn_close(server, &server->conns[i]);
 	close(server->fd);
+	close(server->closer);
 	unlink(server->path);
 	gm_wipe(&server->request, sizeof(server->request));
 	free(server);
@@ -188,8 +262,22 @@ static bool in_group(int fd, gid_t group)
 	return false;
 }
 
+/* A line a second: there may be many. */
+static void say_denied(struct gm_ctl_server *server, const struct ucred *peer)
+{
+	uint64_t now = now_ms();
+
+	if (server->denied_ms && now < server->denied_ms + DENIED_MS) {
+		server->denied++;
+		return;
+	}
+	gm_log(GM_LOG_WARN, "ctl.denied uid=%u gid=%u pid=%d others=%u", peer->uid, peer->gid, peer->pid, server->denied);
+	server->denied_ms = now;
+	server->denied = 0;
+}
+
 /* Of several groups the highest counts. */
-static enum gm_ctl_level level_of(const struct gm_ctl_server *server, int fd, unsigned *uid)
+static enum gm_ctl_level level_of(struct gm_ctl_server *server, int fd, unsigned *uid)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
@@ -204,7 +292,7 @@ static enum gm_ctl_level level_of(const struct gm_ctl_server *server, int fd, un
 		if (group != NO_GROUP && (peer.gid == group || in_group(fd, group)))
 			return level;
 	}
-	gm_log(GM_LOG_WARN, "ctl.denied uid=%u gid=%u pid=%d", peer.uid, peer.gid, peer.pid);
+	say_denied(server, &peer);
 	return GM_CTL_NOBODY;
 }
 
@@ -231,49 +319,93 @@ static bool has_frame(const struct conn *conn)
 	return gm_ctl_frame_next(&conn->in, &frame, &err) || err != GM_E_OK;
 }
 
-/* Of those that have said nothing whole, the one that has been here longest; NULL: all are being served. */
-static struct conn *idlest(struct gm_ctl_server *server)
+static bool is_idle(const struct conn *conn)
+{
+	return waits_for_us(conn) && !has_frame(conn);
+}
+
+/* Lower levels first; of those who has said nothing whole and has been here longest, then whose answer has stood still longest. */
+static bool goes_before(const struct conn *a, const struct conn *b)
+{
+	if (a->level != b->level)
+		return a->level < b->level;
+	if (is_idle(a) != is_idle(b))
+		return is_idle(a);
+	return is_idle(a) ? a->since < b->since : a->moved_ms < b->moved_ms;
+}
+
+/* Who makes room for somebody of this level; NULL: nobody. */
+static struct conn *who_goes(struct gm_ctl_server *server, enum gm_ctl_level level)
 {
 	struct conn *found = NULL;
 
 	for (struct conn *conn = server->conns; conn < server->conns + GM_CTL_CONNS_MAX; conn++)
-		if (waits_for_us(conn) && !has_frame(conn) && (!found || conn->since < found->since))
+		if ((conn->level < level || (conn->level == level && is_idle(conn))) && (!found || goes_before(conn, found)))
 			found = conn;
 	return found;
 }
 
-static struct conn *make_room(struct gm_ctl_server *server)
+/* NULL: all are being served */
+static struct conn *make_room(struct gm_ctl_server *server, enum gm_ctl_level level)
 {
-	struct conn *conn = idlest(server);
-
+	for (struct conn *conn = server->conns; conn < server->conns + GM_CTL_CONNS_MAX; conn++)
+		if (conn->fd < 0)
+			return conn;
+	struct conn *conn = who_goes(server, level);
 	if (conn)
 		conn_close(server, conn);
 	return conn;
 }
 
+/* With a reason, as far as it is read at once: it takes no place. */
+static void turn_away(struct gm_ctl_server *server, int fd, enum gm_err err, const char *text)
+{
+	struct conn none = {.fd = fd, .passed = -1};
+
+	complain(server, &none, 0, err, text);
+	send(fd, none.out.bytes, none.out.n, MSG_NOSIGNAL);
+	gm_ctl_buf_free(&none.out);
+	hang_up(server, fd);
+}
+
 static void accept_one(struct gm_ctl_server *server)
 {
 	int fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	unsigned i = 0;
+	unsigned uid = 0;
 
 	if (fd < 0)
 		return;
-	while (i < GM_CTL_CONNS_MAX && server->conns[i].fd >= 0)
-		i++;
-	struct conn *conn = i < GM_CTL_CONNS_MAX ? &server->conns[i] : make_room(server);
+	enum gm_ctl_level level = level_of(server, fd, &uid);
+	struct conn *conn = level == GM_CTL_NOBODY ? NULL : make_room(server, level);
 	if (!conn) {
-		close(fd);
+		enum gm_err err = level == GM_CTL_NOBODY ? GM_E_DENIED : GM_E_FULL;
+		turn_away(server, fd, err, err == GM_E_DENIED ? gm_err_info(err)->text : "too many commands at a time");
 		return;
 	}
 	conn->fd = fd;
 	conn->since = server->accepted++;
-	conn->level = level_of(server, fd, &conn->uid);
-	if (conn->level == GM_CTL_NOBODY)
-		complain(server, conn, 0, GM_E_DENIED, gm_err_info(GM_E_DENIED)->text);
+	conn->moved_ms = now_ms();
+	conn->level = level;
+	conn->uid = uid;
 }
 
-/* Bytes, and perhaps one descriptor: the latest counts. */
-static ssize_t receive(struct conn *conn, uint8_t *room)
+/* Of who may not pass any: a look, which leaves descriptors where they are, then no more than was looked at. 0, as at the end of
+ * all: there are some. */
+static ssize_t receive_bytes(const struct conn *conn, uint8_t *room)
+{
+	struct iovec iov = {.iov_base = room, .iov_len = READ_SIZE};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t n = recvmsg(conn->fd, &msg, MSG_PEEK);
+
+	if (n > 0 && msg.msg_flags & MSG_CTRUNC) {
+		gm_log(GM_LOG_WARN, "ctl.refused verb=descriptor uid=%u level=%s", conn->uid, gm_ctl_level_text(conn->level));
+		return 0;
+	}
+	return n <= 0 ? n : recv(conn->fd, room, (size_t)n, 0);
+}
+
+/* Bytes, and perhaps one descriptor, of an admin: the latest counts. */
+static ssize_t receive_more(struct conn *conn, uint8_t *room)
 {
 	struct iovec iov = {.iov_base = room, .iov_len = READ_SIZE};
 	union {
@@ -294,7 +426,7 @@ static ssize_t receive(struct conn *conn, uint8_t *room)
 static void read_some(struct gm_ctl_server *server, struct conn *conn)
 {
 	uint8_t *room = gm_ctl_buf_room(&conn->in, READ_SIZE);
-	ssize_t n = room ? receive(conn, room) : 0;
+	ssize_t n = !room ? 0 : conn->level == GM_CTL_ADMIN ? receive_more(conn, room) : receive_bytes(conn, room);
 
 	if (n > 0)
 		conn->in.n += (size_t)n;
@@ -347,6 +479,7 @@ static void handle(struct gm_ctl_server *server, struct conn *conn)
 		if (server->reply.no_memory)
 			conn->closing = true;
 	}
+	conn->moved_ms = now_ms();
 	passed_close(conn);
 	gm_wipe(&server->request, sizeof(server->request));
 	gm_ctl_buf_eat(&conn->in, 4 + frame.n);
@@ -361,16 +494,13 @@ static short wanted(const struct conn *conn)
 unsigned gm_ctl_server_poll(struct gm_ctl_server *server, struct pollfd fds[static GM_CTL_FDS_MAX])
 {
 	unsigned n = 0;
-	bool room = idlest(server) != NULL;
 
 	for (unsigned i = 0; i < GM_CTL_CONNS_MAX; i++) {
 		const struct conn *conn = &server->conns[i];
-		if (conn->fd < 0)
-			room = true;
-		else
+		if (conn->fd >= 0)
 			fds[n++] = (struct pollfd){.fd = conn->fd, .events = wanted(conn)};
 	}
-	if (room)
+	if (atomic_load(&unclosed) < UNCLOSED_MAX)
 		fds[n++] = (struct pollfd){.fd = server->fd, .events = POLLIN};
 	return n;
 }
@@ -397,7 +527,7 @@ void gm_ctl_server_receive(struct gm_ctl_server *server, const struct pollfd *fd
 		struct conn *conn = &server->conns[i];
 		if (conn->fd >= 0 && conn->watches && readable(fds, n, conn->fd))
 			read_watcher(server, conn);
-		if (waits_for_us(conn) && !has_frame(conn) && readable(fds, n, conn->fd))
+		if (is_idle(conn) && readable(fds, n, conn->fd))
 			read_some(server, conn);
 		if (waits_for_us(conn))
 			handle(server, conn);
@@ -418,6 +548,7 @@ static void send_some(struct conn *conn)
 			conn->closing = true;
 		if (n < 0 && errno == EAGAIN)
 			return;
+		conn->moved_ms = now_ms();
 		gm_ctl_buf_eat(&conn->out, n < 0 ? conn->out.n - conn->out.at : (size_t)n);
 	}
 }
@@ -445,6 +576,12 @@ void gm_ctl_server_tell(struct gm_ctl_server *server, int64_t wall_s, const char
 	}
 }
 
+/* Who watches may lag: there are few of them, and they lose events. */
+static bool stands_still(const struct gm_ctl_server *server, const struct conn *conn)
+{
+	return conn->out.n && !conn->watches && now_ms() > conn->moved_ms + server->config.patience_ms;
+}
+
 bool gm_ctl_server_flush(struct gm_ctl_server *server)
 {
 	bool more = false;
@@ -458,7 +595,7 @@ bool gm_ctl_server_flush(struct gm_ctl_server *server)
 			tell_lost(server, conn, time(NULL));
 			send_some(conn);
 		}
-		if (conn->closing && !conn->out.n)
+		if ((conn->closing && !conn->out.n) || stands_still(server, conn))
 			conn_close(server, conn);
 		more |= waits_for_us(conn) && has_frame(conn);
 	}

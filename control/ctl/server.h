@@ -3,7 +3,9 @@
  *
  * The caller polls. receive() reads and hands each whole request to the handler, which writes its answer; nothing is
  * sent before flush(), so that an answer can wait for the commit it reports. A connection whose answer was not taken
- * yet is not read: a slow reader holds one answer, never a queue. One thread.
+ * yet is not read: a slow reader holds one answer, never a queue, and not for longer than 10 s. Where all places are taken
+ * somebody of a lower level than the newcomer's makes room, else one of its own that says nothing. One thread, and one that
+ * closes for it.
  */
 #ifndef GM_CTL_SERVER_H
 #define GM_CTL_SERVER_H
@@ -25,6 +27,7 @@ struct gm_ctl_server_config {
 	/* Has to end the reply: gm_ctl_end(), gm_ctl_error(), or reply->watches. request is wiped afterwards. */
 	void (*handle)(void *arg, const struct gm_ctl_request *request, struct gm_ctl_reply *reply);
 	void *arg;
+	unsigned patience_ms; /* with who does not read an answer; 0: 10 s */
 };
 
 /* A dead socket at path is replaced. BUSY: somebody listens there; UNKNOWN: no such group; IO. `why`: a sentence. */

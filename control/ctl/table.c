@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/table.h"
 
-#include "ctl/log.h"
 #include "ctl/verbs.h"
 #include "ctl/verbs/call.h"
 #include "gm/crypto.h"
@@ -21,11 +20,12 @@ static bool permitted(const struct gm_ctl_verb *verb, const struct gm_ctl_reques
 
 	if (!verb || verb->local)
 		gm_ctl_error(reply, GM_E_USAGE, "no such command '%s'", request->verb);
-	else if (request->level < verb->level)
+	else if (request->level < verb->level) {
+		gm_call_log(request, "ctl.refused", verb->name);
 		gm_ctl_error(reply, GM_E_DENIED, "%s: permission denied: it takes %s %s, you are %s %s", verb->name,
 		             verb->level == GM_CTL_VIEWER ? "a" : "an", gm_ctl_level_text(verb->level),
 		             request->level == GM_CTL_OPERATOR ? "an" : "a", gm_ctl_level_text(request->level));
-	else if (gm_ctl_check(verb, request, why) != GM_E_OK)
+	} else if (gm_ctl_check(verb, request, why) != GM_E_OK)
 		gm_ctl_error(reply, GM_E_USAGE, "%s", why);
 	else
 		return true;
@@ -41,7 +41,7 @@ void gm_ctl_run(void *env, const struct gm_ctl_request *request, struct gm_ctl_r
 		return;
 	bool looks = gm_call_flag(&call, "preview");
 	if (verb->change && !looks)
-		gm_log(GM_LOG_INFO, "ctl.change verb=\"%s\" uid=%u level=%s", verb->name, request->uid, gm_ctl_level_text(request->level));
+		gm_call_log(request, "ctl.change", verb->name);
 	call.env->txn(call.env->arg, &call.txn);
 	if (looks)
 		gm_verb_preview(&call);

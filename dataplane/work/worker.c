@@ -586,6 +586,11 @@ unsigned gm_dp_pace_for_all(const struct gm_dp *dp)
 	return atomic_load_explicit(&dp->worker[0]->pace.rate, memory_order_relaxed);
 }
 
+unsigned gm_dp_network_of(const struct gm_dp *dp, const struct gm_addr *addr)
+{
+	return gm_domain_of(dp->domains, addr);
+}
+
 bool gm_dp_pace(const struct gm_dp *dp, unsigned i, struct gm_pace_status *s)
 {
 	if (i >= gm_domains_n(dp->domains))

@@ -244,6 +244,7 @@ static enum exit_code line_by_line(struct session *s)
 	size_t cap = 0;
 	unsigned number = 0;
 
+	setvbuf(stdin, NULL, _IONBF, 0); /* a child that ends gives back what is read ahead, at an offset that is ours, too */
 	while (code == EXIT_DONE && getline(&text, &cap, stdin) > 0) {
 		number++;
 		if (!run_line(s, words, text, &code))

@@ -9,6 +9,7 @@ void gm_verb_backup(struct gm_ctl_call *call)
 		gm_ctl_error(call->reply, GM_E_USAGE, "backup: a socket for the copy has to come along");
 		return;
 	}
+	gm_call_log(call->request, "ctl.backup", "backup");
 	enum gm_err err = gm_ctl_backup_start(call->env->store, call->request->fd);
 	if (err == GM_E_BUSY) {
 		gm_ctl_error(call->reply, err, "another backup is being made");

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "ctl/log.h"
+
 #define PAGE 256u /* rows of a listing in one answer */
 
 const char *gm_call_text(const struct gm_ctl_call *call, const char *key)
@@ -43,6 +45,11 @@ bool gm_call_copy(struct gm_ctl_call *call, const char *key, char *to, size_t ca
 	}
 	memcpy(to, arg->text, arg->n + 1);
 	return true;
+}
+
+void gm_call_log(const struct gm_ctl_request *request, const char *what, const char *verb)
+{
+	gm_log(GM_LOG_INFO, "%s verb=\"%s\" uid=%u level=%s", what, verb, request->uid, gm_ctl_level_text(request->level));
 }
 
 void gm_call_refuse(struct gm_ctl_call *call, enum gm_err err, const char *what, const char *name)

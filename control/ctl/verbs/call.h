@@ -30,6 +30,9 @@ bool gm_call_uint(struct gm_ctl_call *call, const char *key, uint64_t most, uint
 bool gm_call_copy(struct gm_ctl_call *call, const char *key, char *to, size_t cap);
 int32_t gm_call_hkdf(const char *text); /* 0: not known */
 
+/* ---- who it was, for the log */
+void gm_call_log(const struct gm_ctl_request *request, const char *what, const char *verb);
+
 /* ---- answers */
 void gm_call_refuse(struct gm_ctl_call *call, enum gm_err err, const char *what, const char *name);
 void gm_call_finish(struct gm_ctl_call *call, enum gm_err err, const char *what, const char *name); /* OK: the end */

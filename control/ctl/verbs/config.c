@@ -2,14 +2,26 @@
 #include "ctl/reload.h"
 #include "ctl/verbs/call.h"
 
+#include <stdio.h>
+
+#define VALUE 4096u /* bytes shown of one: of many networks the first */
+
+static void put_value(struct gm_ctl_reply *r, const char *key, const char *value)
+{
+	char cut[VALUE];
+
+	snprintf(cut, sizeof(cut), "%s", value);
+	gm_ctl_put_text(r, key, cut);
+}
+
 static void put_change(void *arg, const struct gm_option *option, const char *was, const char *is, enum gm_takes when)
 {
 	static const char *const texts[] = {[GM_TAKES_NOW] = "changed", [GM_TAKES_AT_RELOAD] = "at a reload", [GM_TAKES_AT_START] = "needs a restart"};
 	struct gm_ctl_reply *r = ((struct gm_ctl_call *)arg)->reply;
 
 	gm_ctl_put_text(r, "key", option->key);
-	gm_ctl_put_text(r, when == GM_TAKES_NOW ? "was" : "running", was);
-	gm_ctl_put_text(r, when == GM_TAKES_NOW ? "is" : "file", is);
+	put_value(r, when == GM_TAKES_NOW ? "was" : "running", was);
+	put_value(r, when == GM_TAKES_NOW ? "is" : "file", is);
 	gm_ctl_put_text(r, "takes", texts[when]);
 	gm_ctl_row(r);
 }
@@ -45,7 +57,7 @@ void gm_verb_config_set(struct gm_ctl_call *call)
 
 void gm_verb_config_show(struct gm_ctl_call *call)
 {
-	char value[4096]; /* of many networks the first */
+	char value[VALUE];
 
 	if (call->env->dp)
 		call->env->config->pace = gm_dp_pace_for_all(call->env->dp);

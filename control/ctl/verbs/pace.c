@@ -50,12 +50,14 @@ static bool set_pace(struct gm_ctl_call *call)
 	if (!gm_call_uint(call, "all", GM_PACE_MAX, &rate))
 		return false;
 	if (gm_ctl_arg(call->request, "all") && call->request->level < GM_CTL_OPERATOR) {
+		gm_call_log(call->request, "ctl.refused", "pace --all");
 		gm_ctl_error(call->reply, GM_E_DENIED, "pace --all: permission denied: it takes an operator");
 		return false;
 	}
 	if (rate == was)
 		return true;
 	gm_dp_set_pace_for_all(call->env->dp, rate);
+	gm_call_log(call->request, "ctl.change", "pace --all");
 	gm_log(GM_LOG_INFO, "pace.set rate=%u was=%u", rate, was);
 	return true;
 }

@@ -28,19 +28,10 @@ static bool goes(const struct toll *t, const struct gm_member_info *m)
 static bool count_network(void *arg, const struct gm_member_info *m)
 {
 	struct toll *t = arg;
-	struct gm_pace_status s;
-	unsigned found = t->networks_n, bits = 0;
+	unsigned network = gm_dp_network_of(t->env->dp, &m->peer);
 
-	for (unsigned i = 0; i < t->networks_n && gm_dp_pace(t->env->dp, i, &s); i++) {
-		const struct gm_prefix *p = &s.of.prefix;
-		struct gm_prefix own = gm_prefix_of(&m->peer, p->bits);
-		if ((found == t->networks_n || p->bits > bits) && own.bits == p->bits && memcmp(own.ip, p->ip, sizeof(p->ip)) == 0) {
-			found = i;
-			bits = p->bits;
-		}
-	}
-	if (found < t->networks_n && !goes(t, m))
-		t->networks[found]++;
+	if (network && network <= t->networks_n && !goes(t, m))
+		t->networks[network - 1]++;
 	return true;
 }
 

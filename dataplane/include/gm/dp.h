@@ -557,7 +557,8 @@ const struct gm_worker_stats *gm_dp_stats(const struct gm_dp *dp, unsigned worke
 /* Rekeying messages a second, as gm_dp_config has it; what waits goes on at the new pace within a millisecond. */
 void gm_dp_set_pace_for_all(struct gm_dp *dp, unsigned rate);
 unsigned gm_dp_pace_for_all(const struct gm_dp *dp);
-/* Prefix i; false: there is none any more. In the order of gm_domain_of(). */
+unsigned gm_dp_network_of(const struct gm_dp *dp, const struct gm_addr *addr); /* the longest prefix that holds it, from 1; 0: none */
+/* Prefix i; false: there is none any more. In the order of gm_dp_network_of(), from 0. */
 bool gm_dp_pace(const struct gm_dp *dp, unsigned i, struct gm_pace_status *s);
 struct gm_addr gm_dp_bound(const struct gm_dp *dp, unsigned listener);
 

@@ -236,3 +236,34 @@ Test(config, finds_the_key_that_a_typo_meant_and_none_where_none_is_near)
 	cr_expect_null(gm_option_nearest("colour"));
 	cr_expect_null(gm_option_nearest("a-key-that-is-longer-than-any-that-there-could-be"));
 }
+
+static void add_networks(char *text, size_t cap, const char *last)
+{
+	size_t n = (size_t)snprintf(text, cap, "audience: x\npace_prefixes: [");
+
+	for (unsigned i = 0; i + 1 < GM_PREFIXES_MAX; i++)
+		n += (size_t)snprintf(text + n, cap - n, "{prefix: \"2001:db8:1111:2222:3333:4444:5555:%x/128\",rate: 1},", 0x1000 + i);
+	snprintf(text + n, cap - n, "{prefix: \"%s\",rate: 1}]\n", last);
+}
+
+Test(config, sees_a_change_at_the_end_of_a_list_however_long_it_is)
+{
+	static char text[128u << 10];
+	static struct gm_config other;
+	const struct gm_option *o = gm_option("pace_prefixes");
+
+	add_networks(text, sizeof(text), "2001:db8::/64");
+	cr_assert_eq(parse(text), GM_E_OK, "%s", why);
+	cr_assert_eq(config.prefixes_n, GM_PREFIXES_MAX);
+	other = config;
+	cr_expect(gm_option_same(o, &other, &config));
+	add_networks(text, sizeof(text), "2001:db9::/64");
+	cr_assert_eq(parse(text), GM_E_OK, "%s", why);
+	cr_expect_not(gm_option_same(o, &other, &config));
+	other = config;
+	other.prefixes[GM_PREFIXES_MAX - 1].rate = 1.0000001;
+	cr_expect_not(gm_option_same(o, &other, &config));
+	other = config;
+	other.listen[0].port++;
+	cr_expect_not(gm_option_same(gm_option("listen"), &other, &config));
+}

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -362,6 +363,156 @@ Test(server, gives_each_the_highest_level_that_its_groups_have)
 	cr_expect_eq(level_of_groups(3, 1), GM_CTL_ADMIN);
 	cr_expect_eq(level_of_groups(2, 1), GM_CTL_OPERATOR);
 	cr_expect_eq(level_of_groups(65534, 65534), GM_CTL_NOBODY, "it is not even asked");
+}
+
+/* ---- places, and who is kept from blocking them */
+
+/* As somebody whose only Unix group is this: 1 for viewers, 2 operators, 3 admins. */
+static int dial_of(gid_t group)
+{
+	cr_assert_eq(setgroups(0, NULL), 0);
+	cr_assert_eq(setegid(group), 0);
+	cr_assert_eq(seteuid(65534), 0);
+	int fd = dial();
+	cr_assert_eq(seteuid(0), 0);
+	cr_assert_eq(setegid(0), 0);
+	turn();
+	return fd;
+}
+
+static void serve_levels(void)
+{
+	const struct gm_ctl_server_config config = {
+		.path = path, .groups = {[GM_CTL_VIEWER] = "daemon", "bin", "sys"}, .handle = handle};
+
+	if (geteuid() != 0)
+		cr_skip("needs root to become somebody else");
+	gm_ctl_server_close(server);
+	cr_assert_eq(gm_ctl_server_open(&server, &config, why), GM_E_OK, "%s", why);
+	cr_assert_eq(chmod(dir, 0755), 0);
+}
+
+Test(server, cuts_off_who_leaves_an_answer_unread)
+{
+	const struct gm_ctl_server_config config = {.path = path, .handle = handle, .patience_ms = 1};
+
+	gm_ctl_server_close(server);
+	cr_assert_eq(gm_ctl_server_open(&server, &config, why), GM_E_OK, "%s", why);
+	int reads_not = dial(), says_not = dial();
+	turns(3);
+	say(reads_not, "900");
+	turn();
+	usleep(20000);
+	turn();
+	cr_expect_not(hear(reads_not), "closed behind what the socket had taken");
+	cr_expect(hear(says_not), "nothing is due to the other one");
+	close(reads_not);
+	close(says_not);
+}
+
+Test(server, gives_a_higher_level_the_place_of_a_lower_one_that_reads_nothing)
+{
+	int fds[GM_CTL_CONNS_MAX];
+
+	serve_levels();
+	for (unsigned i = 0; i < GM_CTL_CONNS_MAX; i++) {
+		fds[i] = dial_of(1);
+		say(fds[i], "900");
+		turn();
+	}
+	cr_assert_eq(handled, GM_CTL_CONNS_MAX);
+	int viewer = dial_of(1), operator = dial_of(2);
+	cr_expect_not(hear(viewer));
+	cr_expect(gm_bytes_is(first_answer().code, "full"));
+	gm_ctl_buf_eat(&got, got.n - got.at);
+	say(operator, "0");
+	turn();
+	cr_expect(hear(operator));
+	cr_expect_eq(first_answer().kind, GM_CTL_END);
+	gm_ctl_buf_eat(&got, got.n - got.at);
+	cr_expect_not(hear(fds[0]), "the one that had stood still longest");
+	cr_expect(hear(fds[1]));
+	close(viewer);
+	close(operator);
+	for (unsigned i = 0; i < GM_CTL_CONNS_MAX; i++)
+		close(fds[i]);
+}
+
+Test(server, gives_no_place_to_a_stranger)
+{
+	int fds[GM_CTL_CONNS_MAX];
+
+	serve_levels();
+	for (unsigned i = 0; i < GM_CTL_CONNS_MAX; i++)
+		fds[i] = dial_of(1);
+	int stranger = dial_of(65534);
+	cr_expect_not(hear(stranger));
+	cr_expect(gm_bytes_is(first_answer().code, "denied"));
+	gm_ctl_buf_eat(&got, got.n - got.at);
+	for (unsigned i = 0; i < GM_CTL_CONNS_MAX; i++) {
+		cr_expect(hear(fds[i]), "%u went", i);
+		close(fds[i]);
+	}
+	close(stranger);
+}
+
+/* One whose last close waits a minute for what its peer does not read. */
+static int lingering_socket(int *peer)
+{
+	static const uint8_t filler[1u << 16];
+	const struct linger linger = {.l_onoff = 1, .l_linger = 60};
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(addr);
+	int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	cr_assert_eq(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	cr_assert_eq(listen(listener, 1), 0);
+	cr_assert_eq(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+	cr_assert_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	*peer = accept(listener, NULL, NULL);
+	close(listener);
+	while (send(fd, filler, sizeof(filler), MSG_DONTWAIT) > 0)
+		;
+	cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+	return fd;
+}
+
+static void pass(int fd, int passed)
+{
+	struct iovec iov = {(uint8_t[]){0}, 1};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {.align = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))}};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+
+	memcpy(CMSG_DATA(&control.align), &passed, sizeof(int));
+	cr_assert_eq(sendmsg(fd, &msg, 0), 1);
+	close(passed);
+}
+
+Test(server, does_not_wait_for_a_descriptor_that_who_is_no_admin_passes, .timeout = 30)
+{
+	int viewer_peer, stranger_peer;
+
+	serve_levels();
+	int viewer = dial_of(1);
+	pass(viewer, lingering_socket(&viewer_peer));
+	turns(2);
+	cr_expect_not(hear(viewer), "it is cut off");
+
+	cr_assert_eq(setgroups(0, NULL), 0);
+	cr_assert_eq(seteuid(65534), 0);
+	int stranger = dial();
+	cr_assert_eq(seteuid(0), 0);
+	pass(stranger, lingering_socket(&stranger_peer));
+	turns(2);
+	cr_expect_not(hear(stranger));
+	cr_expect_eq(handled, 0);
+	close(viewer_peer);
+	close(stranger_peer);
+	close(viewer);
+	close(stranger);
 }
 
 /* ---- watching */
