@@ -107,7 +107,7 @@ static void turn(struct gmd *d, const struct pollfd *ctl_fds, unsigned ctl_n)
 	commit(d, n);
 	publish(d); /* from here bytes may leave */
 	gm_log_flush();
-	d->again = gm_ctl_server_flush(d->server) || n == GM_TURN_EVENTS_MAX;
+	d->again = gm_ctl_server_flush(d->server) || n == gm_turns_most(&d->turns);
 	trim(d);
 
 	uint64_t us = gm_turns_now_us() - start;

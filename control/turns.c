@@ -46,14 +46,19 @@ void gm_turns_txn(void *arg, struct gm_txn *txn)
 
 /* ---- decide */
 
+unsigned gm_turns_most(const struct gm_turns *t)
+{
+	return t->disk_low ? GM_TURN_EVENTS_LOW : GM_TURN_EVENTS_MAX;
+}
+
 unsigned gm_turns_gather(struct gm_turns *t)
 {
-	unsigned n = 0, idle = 0, workers = t->effects.workers;
+	unsigned n = 0, idle = 0, workers = t->effects.workers, most = gm_turns_most(t);
 	struct gm_txn txn;
 
 	if (t->stats.backlog_bytes > BACKLOG_MAX)
 		return 0;
-	for (unsigned w = 0; idle < workers && n < GM_TURN_EVENTS_MAX; w = (w + 1) % workers) {
+	for (unsigned w = 0; idle < workers && n < most; w = (w + 1) % workers) {
 		const struct gm_rec *event = gm_dp_event(t->dp, w);
 		idle = event ? 0 : idle + 1;
 		if (!event)

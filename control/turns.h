@@ -9,6 +9,7 @@
 #include "ctl/table.h"
 
 #define GM_TURN_EVENTS_MAX 4096u
+#define GM_TURN_EVENTS_LOW 256u /* while the disk is full: what a turn writes has to fit into what is kept back */
 #define GM_TURN_DICE_POOL 4096u
 
 struct gm_backlog { /* effects that a worker's ring had no room for, in order */
@@ -36,8 +37,9 @@ uint64_t gm_turns_now_us(void);
 void gm_turns_clocks(struct gm_turns *t);
 /* Clocks of this turn and fresh dice, for one event or command; arg is a struct gm_turns. */
 void gm_turns_txn(void *arg, struct gm_txn *txn);
-/* Events of all workers, one after the other, until there are none, or GM_TURN_EVENTS_MAX; how many. None while too
- * many effects wait. */
+unsigned gm_turns_most(const struct gm_turns *t); /* events that this turn takes */
+/* Events of all workers, one after the other, until there are none, or gm_turns_most(); how many. None while too many
+ * effects wait. */
 unsigned gm_turns_gather(struct gm_turns *t);
 void gm_turns_tick(struct gm_turns *t);
 /* Makes what was decided durable; events: for statistics. STORE: nothing of this turn may become visible, the process
