@@ -71,7 +71,7 @@ complete() { # every file of ours has a place in a package: programs, pages, uni
 owned() { [ "$(inside stat -c '%U %a' /etc/gmd/store.key /var/lib/gmd | paste -sd ' ')" = 'gmd 600 gmd 700' ]; }
 of_unit() { sed -n "s/^$1=//p" "$new/usr/lib/systemd/system/gmd.service"; }
 as_unit() { # shellcheck disable=SC2046,SC2086 # words
-	inside setpriv --reuid gmd --regid gmd --groups gmd-operators --inh-caps=-all --bounding-set=-all --no-new-privs $1
+	inside setpriv --reuid gmd --regid gmd --groups "$(of_unit SupplementaryGroups | tr ' ' ,)" --inh-caps=-all --bounding-set=-all --no-new-privs $1
 }
 start_as_unit() {
 	inside install -d -o gmd -g gmd -m 755 /run/gmd && as_unit "$(of_unit ExecStartPre)" || return
@@ -79,12 +79,22 @@ start_as_unit() {
 	gmd_pid=$!
 	until_true 20 inside gmctl status
 }
-# The commands in the handbook's first chapter, block by block, as they stand there; what systemd does is done above.
-first_chapter() {
-	awk -v want="$1" '/^## /{ on = $0 == "## First group in five minutes" } !on { next }
-		/^    / { if (!in_block) n++; in_block = 1; if (n == want && !/systemctl/) print substr($0, 5); next } { in_block = 0 }' "$root/deploy/handbook.md"
+# The commands in a chapter of the handbook, block by block, as they stand there, but for where backups go; what systemd does is done above.
+commands() { # commands CHAPTER BLOCK
+	# shellcheck disable=SC2016 # the handbook's own
+	awk -v chapter="## $1" -v want="$2" '/^## /{ on = $0 == chapter } !on { next }
+		/^    / { if (!in_block) n++; in_block = 1; if (n == want && !/systemctl/) print substr($0, 5); next } { in_block = 0 }' "$root/deploy/handbook.md" |
+		sed 's|/srv/backup|/tmp/backup|; s|$(date +%F)|2026-01-31|'
 }
-follow() { inside sh -exc "cd /tmp; $(for block; do first_chapter "$block"; done)"; }
+follow() { # follow CHAPTER BLOCK...
+	local chapter=$1 block
+	shift
+	inside sh -exc "cd /tmp; $(for block; do commands "$chapter" "$block"; done)"
+}
+backed_up() { inside install -d -m 700 /tmp/backup && follow 'Backup and restore' 1 && [ "$(inside stat -c '%U %a' /tmp/backup/gmd-2026-01-31)" = 'root 600' ]; }
+restored() { # the group, without its members
+	follow 'Backup and restore' 2 && start_as_unit && [ "$(inside gmctl --json group show floor3 | field members)" = 0 ]
+}
 two_members() { [ "$(inside gmctl --json member list floor3 | wc -l)" = 2 ]; }
 stop_as_unit() { inside sh -c 'kill $(pidof gmd)' && wait "$gmd_pid"; }
 nothing_left() { inventory >"$dir/after" && diff "$dir/before" "$dir/after"; }
@@ -105,11 +115,14 @@ in_namespace() {
 	must 'gmd and gmd-tools are installed' install_packages
 	check 'all their files are there' complete
 	check "the store and its key are gmd's alone" owned
-	check 'the handbook: configured' follow 1
+	check 'the handbook: configured' follow 'First group in five minutes' 1
 	if check 'gmd starts as the unit starts it' start_as_unit; then
-		check 'the handbook: a first group, a rekey, an eviction' follow 2 3
+		check 'the handbook: a first group, a rekey, an eviction' follow 'First group in five minutes' 2 3
 		check 'two of three members are left' two_members
+		check 'the handbook: a backup' backed_up
 		check 'gmd stops in order' stop_as_unit
+		check 'the handbook: restored, and it serves' restored
+		check 'and stops in order' stop_as_unit
 	fi
 	check 'removed, they leave the store and its key' removed_not_purged
 	check 'installed again, the store is as it was' again
