@@ -4,13 +4,15 @@
 #define NS_PER_MS 1000000u
 #define UNIT_NS 20000u    /* until it is measured */
 #define MEASURED_FROM 64u /* units: what fewer cost says little, they are not verified together */
-#define LEARN 8u          /* an eighth of what is new */
+#define LEARN 8u          /* an eighth of what is new, */
+#define DEARER 4u         /* which counts as so many times what is known, at most: one turn may have stood still */
 #define DRAWS 3u
 #define SPREAD 8u /* seconds at least: who is refused in one moment does not come back in another one */
 #define ANSWERED 64u /* refusals in a turn that are answered anyway */
 #define TOLD UINT16_C(0x8000)
 #define TOLD_SECONDS UINT16_C(0x7fff)
 #define KEPT_S 120u /* so long a promise holds */
+#define AGED 64u    /* places a second that are looked through for those that are past */
 
 static const struct {
 	uint8_t units;               /* of work; a token brings a Join */
@@ -32,17 +34,55 @@ static uint32_t budget(const struct admission *a)
 	return ADMIT_TURN_MS * NS_PER_MS / unit_ns(a) + ADMIT_EIGHTHS;
 }
 
+/* ---- what somebody was told */
+
+/* Seconds until the client was told to come, negative: that is past. false: it was not told, or long ago */
+static bool promised(const struct admission *a, uint16_t told, int32_t *in)
+{
+	const uint16_t since = (uint16_t)((a->second - told) & TOLD_SECONDS);
+
+	*in = since <= TOLD_SECONDS / 2 ? -(int32_t)since : (int32_t)(TOLD_SECONDS + 1 - since);
+	return told & TOLD && *in >= -(int32_t)KEPT_S && *in <= (int32_t)ADMIT_LATEST_S;
+}
+
+static void forget(struct admission *a, uint16_t *told, int32_t in)
+{
+	uint32_t *due = &a->due[(a->second + (uint32_t)in) % ADMIT_SECONDS];
+
+	if (in > 0 && *due > 0) {
+		(*due)--;
+		a->due_n--;
+	}
+	*told = 0;
+}
+
+/* So many seconds have passed. What is past is taken out before its 15 bits are those of a second to come, nine hours later. */
+static void age(struct admission *a, uint32_t passed)
+{
+	const bool all = passed > KEPT_S + ADMIT_LATEST_S;
+	int32_t in;
+
+	for (uint32_t n = all ? ADMIT_PLACES : passed * AGED; n; n--) {
+		uint16_t *told = &a->told[a->aged++ % ADMIT_PLACES];
+		if (*told && (all || !promised(a, *told, &in)))
+			*told = 0;
+	}
+}
+
 /* ---- a turn */
 
 /* Seconds that are over take those with them who were told of them. */
 static void move_clock(struct admission *a, uint32_t now)
 {
+	const uint32_t passed = now - a->second;
+
 	for (uint32_t n = 0; a->second != now && n < ADMIT_SECONDS; n++) {
 		uint32_t *due = &a->due[a->second++ % ADMIT_SECONDS];
 		a->due_n -= *due;
 		*due = 0;
 	}
 	a->second = now;
+	age(a, passed);
 }
 
 void gm_admit_begin(struct admission *a, uint64_t now_ms, unsigned waits)
@@ -69,16 +109,25 @@ static void press(struct admission *a, bool full)
 		a->pressed_ms = a->now_ms;
 }
 
+static void learn(struct admission *a, uint64_t cost)
+{
+	const uint64_t most = (uint64_t)DEARER * unit_ns(a), sample = cost < most ? cost : most;
+	const uint64_t all = a->unit_ns ? ((LEARN - 1) * (uint64_t)a->unit_ns + sample) / LEARN : sample;
+
+	a->unit_ns = (uint32_t)(all < ADMIT_TURN_MS * NS_PER_MS ? all + 1 : ADMIT_TURN_MS * NS_PER_MS);
+}
+
+/* A unit that seems so dear that too few are taken on to be measured gets cheaper until they are. */
 void gm_admit_end(struct admission *a, uint64_t took_ns, bool full)
 {
 	uint32_t units = 0;
 
 	for (unsigned i = 0; i < WORK_N; i++)
 		units += a->taken[i];
-	if (units >= MEASURED_FROM && took_ns) {
-		uint64_t cost = took_ns / units, all = a->unit_ns ? ((LEARN - 1) * (uint64_t)a->unit_ns + cost) / LEARN : cost;
-		a->unit_ns = (uint32_t)(all < ADMIT_TURN_MS * NS_PER_MS ? all + 1 : ADMIT_TURN_MS * NS_PER_MS);
-	}
+	if (units >= MEASURED_FROM && took_ns)
+		learn(a, took_ns / units);
+	else if (units < MEASURED_FROM && a->pressed && a->unit_ns)
+		a->unit_ns = (uint32_t)(((LEARN - 1) * (uint64_t)a->unit_ns + UNIT_NS) / LEARN);
 	press(a, full);
 }
 
@@ -119,24 +168,6 @@ static uint32_t draw(const struct admission *a, enum work what, bool returning, 
 			best = s;
 	}
 	return best;
-}
-
-/* Seconds until the client was told to come, negative: that is past. false: it was not told, or long ago */
-static bool promised(const struct admission *a, uint16_t told, int32_t *in)
-{
-	const uint16_t since = (uint16_t)((a->second - told) & TOLD_SECONDS);
-
-	*in = since <= TOLD_SECONDS / 2 ? -(int32_t)since : (int32_t)(TOLD_SECONDS + 1 - since);
-	return told & TOLD && *in >= -(int32_t)KEPT_S && *in <= (int32_t)ADMIT_LATEST_S;
-}
-
-static void forget(struct admission *a, uint16_t *told, int32_t in)
-{
-	if (in > 0) {
-		a->due[(a->second + (uint32_t)in) % ADMIT_SECONDS]--;
-		a->due_n--;
-	}
-	*told = 0;
 }
 
 static uint32_t tell(struct admission *a, enum work what, bool returning, uint16_t *told, uint32_t dice)

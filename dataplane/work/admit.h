@@ -37,6 +37,7 @@ struct admission {
 	uint32_t due[ADMIT_SECONDS];   /* clients that were told to come in each second */
 	uint32_t due_n;                /* all of them */
 	uint16_t told[ADMIT_PLACES];   /* by a hash of the client, when; 0: it was not. Those who share a place share the time */
+	uint32_t aged;                 /* the place of told that is looked at next */
 	uint64_t core_took, core_ms;   /* bytes of events that core has taken, and when it last took one */
 };
 

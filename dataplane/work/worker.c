@@ -162,11 +162,17 @@ static unsigned eighths(uint64_t n, uint64_t most)
 	return (unsigned)(n * ADMIT_EIGHTHS / most);
 }
 
+/* A table is there to be used: its first half is no reason to refuse anybody. */
+static unsigned above_half(uint64_t n, uint64_t most)
+{
+	return n > most / 2 ? eighths(n - most / 2, most / 2) : 0;
+}
+
 /* How full what cannot be told from outside is. What waits for half a second or for another server is not load. */
 static unsigned backlog(struct worker *w)
 {
 	unsigned core = gm_admit_core(&w->admission, w->now_ms, gm_ring_released(w->up), gm_ring_waiting(w->up));
-	unsigned exchanges = eighths(w->xchs.used, EXCHANGES_MAX), uploads = eighths(w->uploads, UPLOADS_MAX);
+	unsigned exchanges = above_half(w->xchs.used, EXCHANGES_MAX), uploads = above_half(w->uploads, UPLOADS_MAX);
 	unsigned tables = exchanges > uploads ? exchanges : uploads;
 
 	return core > tables ? core : tables;

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
-#include "flow_rig.h"
+#include "rows_ask.h"
 
 #define MEMBERS 400u
 #define TOKEN GM_PLAN(GM_OP_TOKEN)
@@ -159,32 +159,73 @@ Test(overload, an_unprotected_refusal_is_shorter_than_what_asked_for_it)
 	flow_free(r);
 }
 
-static void count_unprotected(void *arg, const struct gm_addr *to, const uint8_t *data, size_t n)
-{
-	struct gm_coap m;
+struct heard { /* what members were told */
+	unsigned unprotected;
+	struct { uint64_t first; unsigned same, others; } by[MEMBERS];
+};
 
-	(void)to;
-	if (gm_coap_decode((struct gm_bytes){data, n}, &m) == GM_E_OK && m.code != GM_COAP_EMPTY && !m.has_oscore)
-		++*(unsigned *)arg;
+static unsigned index_of(const struct gm_addr *addr)
+{
+	return (unsigned)(addr->ip[14] << 8 | addr->ip[15]);
+}
+
+static void note_answer(void *arg, const struct gm_addr *to, const uint8_t *data, size_t n)
+{
+	static const uint8_t key[16] = "what was told";
+	struct heard *h = arg;
+	struct gm_coap m;
+	unsigned i = index_of(to);
+
+	if (to->port == 5683 || gm_coap_decode((struct gm_bytes){data, n}, &m) != GM_E_OK || m.code == GM_COAP_EMPTY)
+		return;
+	h->unprotected += !m.has_oscore;
+	uint64_t hash = gm_siphash(key, data, n);
+	if (!h->by[i].first)
+		h->by[i].first = hash;
+	h->by[i].same += h->by[i].first == hash;
+	h->by[i].others += h->by[i].first != hash;
+}
+
+static struct {
+	uint8_t p[1400];
+	size_t n;
+} said[MEMBERS]; /* last, by each member */
+
+static void note_and_send(void *arg, struct gm_member *m, const struct gm_addr *to, const uint8_t *p, size_t n)
+{
+	struct flow *r = arg;
+
+	memcpy(said[m->index].p, p, n);
+	said[m->index].n = n;
+	gm_mem_send(r->net, &m->addr, to, p, n);
 }
 
 Test(overload, a_protected_refusal_is_protected_and_the_same_for_a_repeat)
 {
 	struct gm_mem_faults twice = {.dup = 1000000};
 	struct flow *r = crowd_of(MEMBERS, &twice);
-	unsigned unprotected = 0;
+	static struct heard heard;
 
 	all_do(r, TOKEN);
 	cr_assert(eq(uint, count(r, GM_OP_TOKEN, GM_COAP(2, 1)), MEMBERS));
-	r->far_tap = count_unprotected;
-	r->far_arg = &unprotected;
+	r->far_tap = note_answer;
+	r->far_arg = &heard;
+	r->env.send = note_and_send;
 	r->worker_turn = pressed_turn;
 	all_do(r, JOIN);
 	const unsigned refused = count(r, GM_OP_JOIN, BUSY);
 	cr_expect(gt(uint, refused, MEMBERS / 2));
 	cr_expect(eq(uint, refused + count(r, GM_OP_JOIN, GM_COAP(2, 1)), MEMBERS));
 	cr_expect(eq(u64, stats(r)->refused, refused)); /* each once, though it came twice */
-	cr_expect(eq(uint, unprotected, 0));
+	cr_expect(eq(uint, heard.unprotected, 0));
+	for (unsigned i = 0; i < MEMBERS; i++) {
+		const unsigned before = heard.by[i].same;
+		gm_mem_send(r->net, &r->members[i].addr, &r->env.server, said[i].p, said[i].n);
+		flow_turn(r);
+		cr_expect(ge(uint, heard.by[i].same, before + 1), "%u", i);
+		cr_expect(eq(uint, heard.by[i].others, 0), "%u", i);
+	}
+	cr_expect(eq(u64, stats(r)->refused, refused));
 	for (unsigned i = 0; i < MEMBERS; i++)
 		cr_expect(r->last_code[i][GM_OP_JOIN] != BUSY || r->members[i].later_s <= 20, "while its context waits");
 	cr_expect(eq(uint, r->reuses, 0));
@@ -258,5 +299,49 @@ Test(overload, is_over_once_all_are_served)
 	all_do(r, TOKEN | JOIN);
 	cr_expect(eq(uint, count(r, GM_OP_JOIN, GM_COAP(2, 1)) + count(r, GM_OP_JOIN, GM_COAP(2, 4)), MEMBERS / 2));
 	cr_expect(eq(int, w->admission.pressed, false));
+	flow_free(r);
+}
+
+/* ---- tables of this worker that fill */
+
+static uint8_t token_of(struct flow *r, struct gm_member *m)
+{
+	flow_do(r, m, TOKEN);
+	return flow_code(r, m, GM_OP_TOKEN);
+}
+
+Test(overload, is_not_what_waits_for_its_next_block_or_for_core_before_half_of_the_places_are_taken)
+{
+	enum { UPLOADS = UPLOADS_MAX / ADMIT_EIGHTHS };
+	static const uint8_t block[64];
+	const struct gm_coap_block first = {.num = 0, .more = true, .szx = 2};
+	const struct asking upload = {.method = GM_COAP_POST, .path = "/ace-group/g1", .format = GM_CF_GROUPCOMM, .payload = {block, sizeof block}, .block1 = &first};
+	static struct reply a;
+	struct flow *r = crowd_of(UPLOADS, NULL);
+	struct worker *w = r->dp->worker[0];
+
+	all_do(r, TOKEN);
+	cr_assert(eq(uint, count(r, GM_OP_TOKEN, GM_COAP(2, 1)), UPLOADS));
+	for (unsigned i = 0; i < UPLOADS; i++) {
+		cr_assert(ask(r, &r->members[i], &upload, &a));
+		cr_assert(eq(u8, a.inner.code, GM_COAP(2, 31)));
+	}
+	cr_assert(eq(uint, w->uploads, UPLOADS));
+	cr_expect(eq(u8, token_of(r, flow_member(r, GM_ROLE_REQUESTER, true)), GM_COAP(2, 1)));
+
+	static const struct { unsigned uploads, exchanges; uint8_t code; } rows[] = { /* that are in use */
+		{UPLOADS_MAX / 2, 0, GM_COAP(2, 1)},
+		{0, EXCHANGES_MAX / 2 - 64, GM_COAP(2, 1)},
+		{UPLOADS_MAX * 9 / 16, 0, BUSY},
+		{0, EXCHANGES_MAX * 9 / 16, BUSY},
+	};
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const unsigned uploads = w->uploads;
+		w->uploads = rows[i].uploads;
+		w->xchs.used += rows[i].exchanges;
+		cr_expect(eq(u8, token_of(r, flow_member(r, GM_ROLE_REQUESTER, true)), rows[i].code), "%u", i);
+		w->uploads = uploads;
+		w->xchs.used -= rows[i].exchanges;
+	}
 	flow_free(r);
 }

@@ -2,6 +2,8 @@
 /* What a worker takes on while more is offered than it can do. */
 #include <criterion/criterion.h>
 
+#include <string.h>
+
 #include "work/admit.h"
 
 #define NS_PER_MS 1000000u
@@ -113,6 +115,32 @@ Test(admit, costs_as_measured_decide_how_much_that_is)
 	begin(0);
 	unsigned after = let_in(WORK_TOKEN, 0, 5000);
 	cr_expect(after > before / 3 && after < before * 2 / 3, "%u, %u", before, after);
+}
+
+Test(admit, one_turn_that_stood_still_says_little_about_costs)
+{
+	press(0);
+	let_in(WORK_TOKEN, 0, 5000);
+	gm_admit_end(&a, 10000ull * NS_PER_MS, true);
+	cr_expect_leq(a.unit_ns, UNIT_NS * 3 / 2, "%u", a.unit_ns);
+	a = (struct admission){.pressed = true}; /* nor the first one */
+	begin(0);
+	let_in(WORK_TOKEN, 0, 5000);
+	gm_admit_end(&a, 10000ull * NS_PER_MS, true);
+	cr_expect_leq(a.unit_ns, 4 * UNIT_NS + 1, "%u", a.unit_ns);
+}
+
+Test(admit, costs_that_let_too_few_in_to_be_measured_are_not_believed_for_ever)
+{
+	press(0);
+	a.unit_ns = ADMIT_TURN_MS * NS_PER_MS;
+	for (unsigned turn = 0; turn < 200; turn++) {
+		begin(turn);
+		let_in(WORK_TOKEN, 1000 * turn, 1000);
+		gm_admit_end(&a, (uint64_t)UNIT_NS * a.taken[WORK_TOKEN], true);
+	}
+	cr_expect_leq(a.unit_ns, 2 * UNIT_NS, "%u", a.unit_ns);
+	cr_expect(a.pressed);
 }
 
 Test(admit, is_over_with_the_first_turn_that_refuses_nobody)
@@ -234,6 +262,49 @@ Test(admit, whoever_comes_when_told_goes_before_newcomers)
 		gm_admit_end(&a, 0, true);
 	}
 	cr_expect_eq(all, 1000, "%u", all);
+}
+
+/* A place of told has 15 bits for a second: nine hours later they are those of a second to come. */
+static void one_who_was_told_does_not_come(void)
+{
+	press(0);
+	for (uint32_t client = 0; a.due_n == 0; client++)
+		ask(WORK_TOKEN, 7 + client * ADMIT_PLACES);
+}
+
+static void expect_none_is_due(unsigned second)
+{
+	a.pressed = false;
+	cr_expect_eq(ask(WORK_TOKEN, 7), 0);
+	cr_expect_eq(a.due_n, 0, "%u", a.due_n);
+	for (unsigned i = 0; i < ADMIT_SECONDS; i++)
+		cr_expect_eq(a.due[i], 0, "at %u: second %u: %u", second, i, a.due[i]);
+}
+
+Test(admit, forgets_whom_it_told_before_that_second_seems_to_come_again)
+{
+	enum { AROUND = 32768 };
+
+	for (unsigned step = 1; step <= AROUND; step = step * 5 + 1) {
+		one_who_was_told_does_not_come();
+		for (unsigned s = 0; s < AROUND; s += step)
+			begin((uint64_t)s * SECOND);
+		for (unsigned i = 0; i < ADMIT_PLACES; i++)
+			cr_assert_eq(a.told[i], 0, "every %u s: %u", step, i);
+		begin((uint64_t)AROUND * SECOND);
+		expect_none_is_due(AROUND);
+	}
+	one_who_was_told_does_not_come(); /* a long sleep */
+	begin((uint64_t)AROUND * SECOND);
+	expect_none_is_due(AROUND);
+}
+
+Test(admit, counts_nobody_out_who_is_not_counted)
+{
+	one_who_was_told_does_not_come();
+	memset(a.due, 0, sizeof a.due);
+	a.due_n = 0;
+	expect_none_is_due(0);
 }
 
 Test(admit, refuses_by_class_as_core_falls_behind)
