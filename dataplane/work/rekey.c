@@ -328,6 +328,7 @@ bool gm_rekey_next_block(struct worker *w, uint32_t h, const struct gm_coap *ans
 	gm_out_at(w, n)->first_us = next.first_us;
 	gm_out_at(w, h)->member = 0; /* its fate is decided by the blocks to come */
 	gm_out_end(w, h, true);
+	w->credit -= w->credit > 0; /* what the end of this block has earned */
 	if (next.domain)
 		gm_pace_out(w, n);
 	else if (gm_rekey_send(w, n) != GM_E_OK)
@@ -350,17 +351,15 @@ static enum gm_err start_walked(struct worker *w, const struct group *g, uint32_
 {
 	const struct walk *walk = &g->walk;
 	const struct member *m = gm_member_at(w, h);
+	const bool post = m->delivery == GM_DELIVER_POST, config = post && walk->config && m->configured != walk->version;
+	struct blob *body = config ? walk->config : post ? walk->post : walk->obs;
 
-	bool post = m->delivery == GM_DELIVER_POST;
-
-	if (post && walk->config && m->configured != walk->version)
-		return start_out(w, h, OUT_CONFIG, walk->config, walk->version);
-	GM_TRY(start_out(w, h, OUT_REKEY, post ? walk->post : walk->obs, walk->version));
-	COUNT(w, rekey_sent);
+	GM_TRY(start_out(w, h, config ? OUT_CONFIG : OUT_REKEY, body, walk->version));
+	if (!config)
+		COUNT(w, rekey_sent);
 	w->credit -= w->credit > 0;
 	return GM_E_OK;
 }
-
 
 /* Whom the walk comes to after the one before next in the list, 0: nobody. */
 static uint32_t walk_next(const struct group *g, uint32_t next, struct walk *walk)
@@ -556,24 +555,35 @@ static void step_active(struct worker *w, struct group *g)
 	w->walks--;
 }
 
-/* true: something was sent */
+static void step(struct worker *w, struct group *g)
+{
+	if (g->telling)
+		step_active(w, g);
+	if (g->walk.active && g->walk.cursor) {
+		if (may_burst(w) && gm_pace_ready(w))
+			step_group(w, g);
+	} else if (g->walk.active)
+		finish_if_done(w, g);
+	if (g->fates_n)
+		gm_rekey_report(w, g);
+}
+
+/* The next turn begins behind the last group that had something to send in this one: where there is enough for one burst, a large
+ * group gets as many as a small one. true: something was sent */
 static bool step_walks(struct worker *w)
 {
 	const uint64_t before = w->walked;
+	const uint32_t from = w->walk_next;
 
 	for (uint32_t i = 0; i < w->groups_cap && w->walks; i++) {
-		struct group *g = gm_group_at(w, (w->walk_next + i) % w->groups_cap);
-		if (g && g->telling)
-			step_active(w, g);
-		if (g && g->walk.active && g->walk.cursor) {
-			if (may_burst(w) && gm_pace_ready(w))
-				step_group(w, g);
-		} else if (g && g->walk.active)
-			finish_if_done(w, g);
-		if (g && g->fates_n)
-			gm_rekey_report(w, g);
+		const uint32_t at = (from + i) % w->groups_cap;
+		const uint64_t walked = w->walked;
+		struct group *g = gm_group_at(w, at);
+		if (g)
+			step(w, g);
+		if (w->walked != walked)
+			w->walk_next = at + 1;
 	}
-	w->walk_next = (w->walk_next + 1) % (w->groups_cap ? w->groups_cap : 1);
 	return w->walked != before;
 }
 

@@ -3,6 +3,8 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
+#include <time.h>
+
 #include "sends.h"
 
 #define JOIN (GM_PLAN(GM_OP_TOKEN) | GM_PLAN(GM_OP_JOIN))
@@ -18,22 +20,35 @@ static bool busy(const struct flow *r)
 	return false;
 }
 
-/* So many members of one worker, who joined at once, and a rekey that waits for its next turn. */
-static struct flow *before_a_rekey_of(unsigned n)
+/* All members of one worker join at once. */
+static void all_join(struct flow *r)
 {
-	struct flow *r = flow_new_as(1, NULL, "EdDSA");
-
-	for (unsigned i = 0; i < n; i++)
-		flow_member(r, GM_ROLE_REQUESTER, true);
 	r->env.now_ns = gm_mem_now(r->net);
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < r->members_n; i++)
 		gm_member_plan(&r->env, &r->members[i], JOIN);
 	gm_member_flush(&r->env);
 	for (unsigned ms = 0; ms < 10000 && busy(r); ms++)
 		flow_turn(r);
 	flow_run(r, 50);
-	cr_assert(eq(u32, (unsigned)r->dp->worker[0]->stats.members, n));
+	cr_assert(eq(u32, (unsigned)r->dp->worker[0]->stats.members, r->members_n));
 	sends_watch(&sends, r);
+}
+
+static struct flow *joined(unsigned n)
+{
+	struct flow *r = flow_new_as(1, NULL, "EdDSA");
+
+	for (unsigned i = 0; i < n; i++)
+		flow_member(r, GM_ROLE_REQUESTER, true);
+	all_join(r);
+	return r;
+}
+
+/* So many members, and a rekey that waits for the worker's next turn. */
+static struct flow *before_a_rekey_of(unsigned n)
+{
+	struct flow *r = joined(n);
+
 	cr_assert(flow_rekey(r, true) == GM_E_OK);
 	return r;
 }
@@ -69,6 +84,54 @@ Test(walk, stops_when_a_window_is_unanswered_and_goes_on_with_the_answers)
 	cr_expect(gt(u32, sends.n, WINDOW));
 	flow_run(r, 20);
 	expect_all_confirmed(r, 600);
+	flow_free(r);
+}
+
+Test(walk, stops_at_the_window_where_it_tells_of_a_changed_configuration_too)
+{
+	const struct gm_admin_map other_alg = {.has = GM_ADMIN_BIT(GM_ADMIN_ALG), .alg = 1, .policies = {-1, -1}};
+	struct flow *r = joined(600);
+
+	cr_assert(flow_set(r, &other_alg) == GM_E_OK);
+	worker_turns(r, 50);
+	cr_expect(eq(u32, sends.n, WINDOW));
+	flow_run(r, 200);
+	cr_expect(eq(u32, sends.n, 2 * 600), "the configuration and the keys");
+	cr_expect(eq(u32, flow_at_version(r, 1), 600));
+	flow_free(r);
+}
+
+static void rekey_g2(struct flow *r)
+{
+	struct gm_txn t = {.wall_s = time(NULL), .mono_ms = gm_mem_now(r->net) / 1000000, .changes = &r->changes, .effects = &r->effects};
+
+	gm_random(t.dice, sizeof t.dice);
+	cr_assert(gm_core_rekey(r->core, &t, "g2", true) == GM_E_OK);
+}
+
+/* While nobody answers there is one burst each millisecond. */
+Test(walk, of_a_large_group_lets_a_small_one_have_its_turn)
+{
+	const unsigned large = 600, small = 3;
+	struct flow *r = flow_new_as(1, NULL, "EdDSA");
+	struct worker *w = r->dp->worker[0];
+	const uint16_t g2 = flow_group(r, GM_BACKWARD_OFF);
+	unsigned told = 0;
+
+	for (unsigned i = 0; i < large + small; i++)
+		flow_member_in(r, i < large ? 0 : g2, GM_ROLE_REQUESTER, true);
+	all_join(r);
+	r->mute = true;
+	rekey_g2(r);
+	cr_assert(flow_rekey(r, true) == GM_E_OK);
+	w->walk_next = 2; /* the groups' places are 0 and 1 */
+	w->credit = BURST;
+	w->heard_ns = gm_mem_now(r->net);
+	flow_run(r, 4);
+	for (unsigned i = 0; i < sends.n; i++)
+		told += sends.at[i].member >= large;
+	cr_expect(eq(uint, told, small));
+	cr_expect(lt(uint, sends.n, large), "the large one is not through");
 	flow_free(r);
 }
 
