@@ -434,6 +434,13 @@ static unsigned put_pairs(struct gm_out *o, const struct gm_core *c, const struc
 	       put_dh_creds(o, &infos, ev->kdc_dh_creds);
 }
 
+/* Which of two tokens came later. */
+static uint32_t next_post(struct gm_core *c)
+{
+	c->posts += c->posts < UINT32_MAX;
+	return c->posts;
+}
+
 static void accept(struct gm_turn *t, const struct gm_ev_token *ev, const struct verdict *v, struct gm_bytes claims)
 {
 	uint8_t pairs[PAIRS_MAX];
@@ -443,8 +450,7 @@ static void accept(struct gm_turn *t, const struct gm_ev_token *ev, const struct
 	struct gm_eff_token *e = gm_effects_add(t->txn->effects, w, GM_EFF_TOKEN, sizeof(*e));
 	e->xid = ev->xid;
 	e->err = GM_E_OK;
-	t->core->posts += t->core->posts < UINT32_MAX;
-	e->post = t->core->posts;
+	e->post = next_post(t->core);
 	e->exp = v->exp;
 	e->challenge = needs_challenge(gm_rec_bytes(ev, ev->scope));
 	e->infos_n = (uint8_t)n;
@@ -649,6 +655,7 @@ void gm_token_rights(struct gm_turn *t, struct gm_call *call)
 	gm_assoc_set_token(t->core, a, scope, gm_rec_bytes(ev, ev->cti));
 	a->exp = v.exp;
 	a->exi = ev->exi;
+	a->post = next_post(t->core); /* a context of a token posted before is not to take its place */
 	gm_assoc_set_hash(t->core, a, ev->hash);
 	gm_timer_set(&t->core->wall, &a->expiry, GM_TIMER_TOKEN, (uint64_t)a->exp);
 	gm_record_put_assoc(t, a);

@@ -561,7 +561,6 @@ static struct checked *new_checked(struct worker *w, struct opening *o, const st
 
 	k->o = o;
 	k->res = res;
-	k->moved = w->moved;
 	k->inner = *inner;
 	k->proof = NULL;
 	k->good = k->control_ok = false;
@@ -721,7 +720,8 @@ static bool hand_up(struct worker *w, struct opening *o, const struct gm_coap *m
 		return false;
 	}
 	ev->xid = xid;
-	put_request(ev, o, m, res, w->moved);
+	const bool moved = c->moved && gm_addr_eq(&c->peer, &o->peer); /* else another one has come from elsewhere since */
+	put_request(ev, o, m, res, moved);
 	if (c->state == CTX_PENDING)
 		put_confirm(w, ev, c, o->ctx);
 	if (k)
@@ -731,21 +731,26 @@ static bool hand_up(struct worker *w, struct opening *o, const struct gm_coap *m
 	else
 		ev->payload = append(&ev->rec, m->payload);
 	gm_worker_event_done(w, &ev->rec);
+	c->moved = c->moved && !moved;
 	if (!c->has_last || c->last_mid == o->outer.mid || c->state == CTX_PENDING) /* else its repeats are of a later one */
 		c->xid = xid;
 	COUNT(w, requests);
 	return true;
 }
 
-static void tell_moved(struct worker *w, const struct opening *o)
+/* What was not handed up with a request. Where the ring is full, the next one tells. */
+static void tell_moved(struct worker *w, gm_ctx_id id)
 {
-	struct gm_ev_moved *ev = gm_worker_event(w, GM_EV_MOVED, sizeof *ev, 0);
+	struct ctx *c = gm_ctx_at(w, id);
+	bool due = c && c->moved && c->state == CTX_LIVE; /* one that is pending tells with what confirms it */
+	struct gm_ev_moved *ev = due ? gm_worker_event(w, GM_EV_MOVED, sizeof *ev, 0) : NULL;
 
 	if (!ev)
 		return;
-	ev->ctx = o->ctx;
-	ev->peer = o->peer;
+	ev->ctx = id;
+	ev->peer = c->peer;
 	gm_worker_event_done(w, &ev->rec);
+	c->moved = false;
 }
 
 /* A fresh request moves the window, the address and the memory of the last CON. */
@@ -757,9 +762,8 @@ static bool accept(struct worker *w, struct ctx *c, const struct opening *o, con
 	} else {
 		gm_oscore_window_accept(&c->window, o->seq);
 	}
-	bool newest = o->seq == c->window.top; /* what was overtaken tells where the member was before */
-	w->moved = newest && !gm_addr_eq(&c->peer, &o->peer);
-	if (newest) {
+	if (o->seq == c->window.top) { /* what was overtaken tells where the member was before */
+		c->moved = c->moved || !gm_addr_eq(&c->peer, &o->peer);
 		c->peer = o->peer;
 		c->local = o->local;
 	}
@@ -832,14 +836,11 @@ static void by_blocks(struct worker *w, struct opening *o, struct ctx *c, struct
 	gm_blob_drop(&whole);
 }
 
-static void request_opened(struct worker *w, struct opening *o, struct gm_bytes plain)
+static void on_opened(struct worker *w, struct opening *o, struct ctx *c, struct gm_bytes plain)
 {
-	struct ctx *c = gm_ctx_at(w, o->ctx);
 	struct gm_coap inner;
 	struct xch x = xch_of(o);
 
-	if (!c || c->state == CTX_CLOSING)
-		return;
 	if (!o->repeat && !c->need_echo && !gm_oscore_window_fresh(&c->window, o->seq))
 		return; /* a second copy in the same burst */
 	bool bad = gm_coap_decode_inner(plain, &inner) != GM_E_OK || inner.code >> 5 != 0 || inner.code == GM_COAP_EMPTY;
@@ -857,11 +858,8 @@ static void request_opened(struct worker *w, struct opening *o, struct gm_bytes 
 	bool later_block = inner.has_block2 && inner.block2.num;
 	if (inner.has_block2) /* else the keys fit into one block */
 		name_request(w, &x, &inner);
-	if (!inner.unknown_critical && !later_block && acceptable(&inner, res) && gm_read_here(w, c, &x, &inner, res, o->repeat)) {
-		if (!o->repeat && w->moved)
-			tell_moved(w, o);
+	if (!inner.unknown_critical && !later_block && acceptable(&inner, res) && gm_read_here(w, c, &x, &inner, res, o->repeat))
 		return;
-	}
 	if (!inner.has_block2)
 		name_request(w, &x, &inner);
 	if (later_block)
@@ -876,13 +874,25 @@ static void request_opened(struct worker *w, struct opening *o, struct gm_bytes 
 		take_request(w, o, c, &inner, res, NULL);
 }
 
+static void request_opened(struct worker *w, struct opening *o, struct gm_bytes plain)
+{
+	const unsigned queued = w->joins_n;
+	struct ctx *c = gm_ctx_at(w, o->ctx);
+
+	if (!c || c->state == CTX_CLOSING)
+		return;
+	on_opened(w, o, c, plain);
+	if (w->joins_n == queued) /* else it is handed up when its signature is verified */
+		tell_moved(w, o->ctx);
+}
+
 void gm_check_verified(struct worker *w, struct checked *k)
 {
-	w->moved = k->moved;
 	if (k->proof && !k->good)
 		gm_stranger_failed(w, k->o->ctx);
 	if (gm_ctx_at(w, k->o->ctx))
 		hand_up(w, k->o, &k->inner, k->res, k, k->good);
+	tell_moved(w, k->o->ctx);
 	gm_blob_drop(&k->hold);
 }
 

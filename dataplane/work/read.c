@@ -60,21 +60,22 @@ static size_t room(const struct xch *x)
 	return (size_t)16 << szx;
 }
 
-/* The roster may be ahead of the view, by a turn that is still on its way: then core is asked. */
+/* The roster may be ahead of the view, by a turn that is still on its way: then core is asked. So it is where that turn put out
+ * the reader itself, whose own Sender ID is looked for together with the others; monitors have none. */
 static bool read_creds(struct worker *w, struct ctx *c, const struct xch *x, const struct gm_coap *m, bool repeat)
 {
 	bool plain = !m->has_block1 && (m->content_format == GM_CF_NONE || m->content_format == GM_CF_GROUPCOMM);
-	struct group *g;
+	struct group *g = NULL;
 	struct gm_creds_filter filter;
 	struct gm_roster_found found;
 	uint8_t body[(size_t)16 << BLOCK_SZX];
+	const struct member *member = plain ? reader(w, c, m, &g) : NULL;
 
-	if (!plain || !reader(w, c, m, &g) || gm_creds_filter_decode(m->payload, &filter) != GM_E_OK ||
-	    !gm_creds_filter_names(&filter))
+	if (!member || !member->sid_n || gm_creds_filter_decode(m->payload, &filter) != GM_E_OK || !gm_creds_filter_names(&filter))
 		return false;
 	struct gm_roster_group at = {g->view.index, g->view.gen, g->view.version};
 	struct gm_out out = gm_out(body, room(x));
-	if (!gm_roster_find(w->dp->roster, &at, filter.ids, &found))
+	if (!gm_roster_find(w->dp->roster, &at, (struct gm_bytes){member->sid, member->sid_n}, filter.ids, &found))
 		return false;
 	if (found.n)
 		gm_creds_answer_rows(&out, at.version, found.n, row_at, &found);

@@ -269,7 +269,16 @@ static bool take(const struct gm_roster *r, uint32_t group, struct gm_bytes sid,
 	return true;
 }
 
-bool gm_roster_find(const struct gm_roster *r, const struct gm_roster_group *g, struct gm_list ids, struct gm_roster_found *f)
+static bool is_there(const struct gm_roster *r, uint32_t group, struct gm_bytes sid)
+{
+	uint64_t key, what;
+	uint32_t at = key_of(group, sid, &key) ? entry_of(r, key, &what) : 0;
+
+	return at && at != LOST;
+}
+
+bool gm_roster_find(const struct gm_roster *r, const struct gm_roster_group *g, struct gm_bytes own, struct gm_list ids,
+                    struct gm_roster_found *f)
 {
 	uint64_t turn = LOAD(r->turn);
 	struct gm_bytes sid;
@@ -277,7 +286,7 @@ bool gm_roster_find(const struct gm_roster *r, const struct gm_roster_group *g, 
 	f->n = 0;
 	f->used = 0;
 	if (turn & 1 || g->index >= GM_ROSTER_GROUPS || LOAD(r->group[g->index].gen) != (USED | g->gen) ||
-	    LOAD(r->group[g->index].version) != g->version)
+	    LOAD(r->group[g->index].version) != g->version || (own.p && !is_there(r, g->index, own)))
 		return false;
 	while (gm_list_bstr(&ids, &sid))
 		if (!take(r, g->index, sid, f))

@@ -46,9 +46,10 @@ struct gm_roster_found {
 	struct gm_cred_row row[GM_ROSTER_IDS]; /* cred lies in text, sid where the ids are */
 	uint64_t text[GM_ROSTER_BYTES / 8];
 };
-/* Those of ids, byte strings, that have a credential, each once, all of one state. false: core has to be asked, as the
- * roster is changing, the group is not at that version any more or not yet, or it would be more than there is room for. */
-GM_NODISCARD bool gm_roster_find(const struct gm_roster *r, const struct gm_roster_group *at, struct gm_list ids,
+/* Those of ids, byte strings, that have a credential, each once, all of one state, in which own, who asks, has one, too; own.p NULL: nobody
+ * has to. false: core has to be asked, as own has none, the roster is changing, the group is not at that version any more or not yet, or
+ * it would be more than there is room for. */
+GM_NODISCARD bool gm_roster_find(const struct gm_roster *r, const struct gm_roster_group *at, struct gm_bytes own, struct gm_list ids,
                                  struct gm_roster_found *found);
 
 #endif

@@ -2,7 +2,7 @@
 /* POST /authz-info comes from anybody, from any address. While there is plenty of everything it is served at once, as clients
  * expect who know RFC 9200 alone. Beyond a bound whoever has not shown its address gets a 4.01 with Echo, which is made of
  * the address and the time and costs neither memory nor cryptography; who repeats the request with it is served before all
- * others, and counts against no network. RFC 9175 §2.3, §2.4 */
+ * others, and counts against no network but against its own address. RFC 9175 §2.3, §2.4 */
 #include "gm/crypto.h"
 #include "wire/groupcomm.h"
 #include "work/worker.h"
@@ -68,7 +68,7 @@ static void challenge(struct worker *w, const struct xch *x)
 
 static void come_later(struct worker *w, const struct xch *x)
 {
-	struct plain a = {.code = GM_COAP(5, 3), .format = GM_CF_NONE, .max_age = 1 + gm_worker_random(w) % 8};
+	struct plain a = {.code = GM_COAP(5, 3), .format = GM_CF_NONE, .max_age = gm_worker_later(w)};
 
 	gm_answer_plain(w, x, &a, NULL);
 	COUNT(w, stranger_limited);
@@ -158,6 +158,12 @@ static bool within_rates(struct worker *w, const struct gm_addr *peer)
 	return take(b) && take(&w->strangers.all);
 }
 
+/* Who has shown its address has one: all that comes from there together may be as much as a network's. */
+static bool address_within_rate(struct worker *w, const struct gm_addr *peer)
+{
+	return !w->config.stranger_rate || take(bucket_of(w, 'S', peer->ip, sizeof peer->ip, of_network(w, 1)));
+}
+
 /* Who has overheard a token can post it from many ports, each time for another context. */
 static bool token_within_rate(struct worker *w, const struct gm_coap *msg, const struct xch *x)
 {
@@ -182,7 +188,7 @@ bool gm_stranger_may_post(struct worker *w, const struct gm_coap *msg, const str
 		challenge(w, x);
 		return false;
 	}
-	if (token_within_rate(w, msg, x))
+	if ((!x->shown || address_within_rate(w, &x->peer)) && token_within_rate(w, msg, x))
 		return true;
 	(x->shown ? come_later : challenge)(w, x);
 	return false;

@@ -16,7 +16,7 @@
 
 static bool is_repeat(const struct worker *w, const struct repeat *r, const struct xch *x)
 {
-	return (r->xid || r->answer) && r->mid == x->mid && r->token_len == x->token_len && r->datagram_n == x->datagram_n &&
+	return (r->xid || r->answer || r->waits) && r->mid == x->mid && r->token_len == x->token_len && r->datagram_n == x->datagram_n &&
 	       memcmp(r->token, x->token, x->token_len) == 0 && gm_addr_eq(&r->peer, &x->peer) &&
 	       w->now_ms - r->at_ms < EXCHANGE_LIFETIME_MS;
 }
@@ -46,7 +46,7 @@ static void answer_again(struct worker *w, const struct repeat *r, const struct 
 	struct gm_dgram *d = r->answer ? gm_box_add(w, &x->peer, &x->local) : NULL;
 
 	COUNT(w, rx_repeat);
-	if (!d) /* or core has it still: that will be answered when it is decided */
+	if (!d) /* or core has it still, or will have it: that will be answered when it is decided */
 		return;
 	memcpy(d->data, r->answer->bytes, r->answer->n);
 	d->len = (uint16_t)r->answer->n;
@@ -348,6 +348,8 @@ static void check(struct worker *w, const struct xch *x, int32_t format, struct 
 	struct repeat *r = repeat_of(w, x);
 	struct posted p;
 
+	if (r && r->waits && under)
+		*r = (struct repeat){.at_ms = 0};
 	if (r && is_repeat(w, r, x)) {
 		answer_again(w, r, x);
 		return;
@@ -382,8 +384,8 @@ static bool find_signer(struct worker *w, const struct gm_cose *msg, struct post
 }
 
 /* Signed with Ed25519, it seems: that is verified together with what else this turn brings. The datagram goes before, so
- * what is needed of it is copied. */
-static bool wait_for_signature(struct worker *w, const struct gm_coap *msg, const struct xch *x)
+ * what is needed of it is copied. A second copy in this turn finds it at its place among the repeats. */
+static bool wait_for_signature(struct worker *w, const struct gm_coap *msg, const struct xch *x, struct repeat *place)
 {
 	struct posted_token *t = &w->token[w->tokens_n];
 	size_t texts_n = w->texts_n;
@@ -405,6 +407,10 @@ static bool wait_for_signature(struct worker *w, const struct gm_coap *msg, cons
 	t->sig = (struct gm_bytes){copy + (cose.tag.p - all.p), cose.tag.n};
 	t->format = msg->content_format;
 	w->tokens_n++;
+	if (place) {
+		remember_at(w, place, x, NULL, 0);
+		place->waits = true;
+	}
 	return true;
 }
 
@@ -418,7 +424,7 @@ static void refuse_for_now(struct worker *w, const struct xch *x, uint32_t secon
 
 void gm_token_check(struct worker *w, const struct gm_coap *msg, const struct xch *x)
 {
-	const struct repeat *r = repeat_of(w, x);
+	struct repeat *r = repeat_of(w, x);
 	const bool again = r && is_repeat(w, r, x);
 
 	if (!again && !gm_stranger_may_post(w, msg, x))
@@ -428,7 +434,7 @@ void gm_token_check(struct worker *w, const struct gm_coap *msg, const struct xc
 		return;
 	if (later)
 		refuse_for_now(w, x, later);
-	else if (again || !wait_for_signature(w, msg, x))
+	else if (again || !wait_for_signature(w, msg, x, r))
 		check(w, x, msg->content_format, msg->payload, NULL, false);
 }
 

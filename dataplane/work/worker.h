@@ -63,6 +63,7 @@ struct ctx { /* an association with a client; secret */
 	bool resume : 1;    /* the next sequence number is the shard's resume point */
 	bool has_last : 1;
 	bool in_lane : 1;   /* it has a place with the pacer */
+	bool moved : 1;     /* core does not know peer yet */
 	uint8_t last_piv_n, last_piv[GM_OSCORE_PIV_MAX];
 	uint8_t n_s[8];
 	uint16_t last_mid, next_mid;
@@ -224,7 +225,8 @@ struct repeat { /* answer to an unprotected request, for its duplicates */
 	uint16_t mid;
 	uint8_t token_len, token[8];
 	uint16_t datagram_n; /* bytes of the request */
-	uint32_t xid; /* core has it still; 0: answered */
+	uint32_t xid; /* core has it still; 0: answered, or: */
+	bool waits;   /* for its signature to be verified, in this turn */
 	uint64_t at_ms;
 	struct blob *answer;
 };
@@ -289,7 +291,7 @@ struct checked { /* a Join, or an upload of a credential, between parse and verd
 	enum gm_err parse, cred;
 	uint32_t group_gen;
 	const struct group *proof; /* that the proof of possession is for; NULL: there is none to be checked */
-	bool good, control_ok, moved; /* good: it is */
+	bool good, control_ok; /* good: it is */
 	struct gm_uri uri;
 	struct blob *hold; /* the request's payload, where it came by blocks */
 	uint8_t scope[GM_GROUP_NAME_MAX + 16];
@@ -331,7 +333,6 @@ struct worker {
 	uint32_t burst_made;
 	int64_t wall_s;
 	bool unheard; /* of a shard */
-	bool moved; /* the request being checked came from a new address */
 	bool ready, woke_core, hopped[GM_WORKERS_MAX];
 	unsigned later; /* events that core need not be woken for at once, and turns since */
 	uint8_t boot[16]; /* secret of this start: Echo values, hashes */

@@ -175,6 +175,33 @@ Test(network, beyond_its_rate_is_challenged_and_others_are_not)
 	flow_free(r);
 }
 
+Test(address, that_was_shown_has_a_rate_of_its_own)
+{
+	struct flow *r = with_rate(2);
+	struct gm_addr from = at("127.9.9.9", 4000), other = at("127.9.9.8", 4000);
+	struct post s = {0}, shown;
+	unsigned good = 0;
+
+	r->dp->worker[0]->config.contexts_max = 0; /* so that whoever has not shown its address is challenged */
+	cr_assert(eq(u8, say(r, &s, &from, flow_member(r, BOTH, true)), GM_COAP(4, 1)));
+	shown = s;
+	for (unsigned i = 0; i < 40; i++) {
+		s.echo_n = shown.echo_n;
+		good += say(r, &s, &from, flow_member(r, BOTH, true)) == GM_COAP(2, 1);
+	}
+	cr_expect(ge(uint, good, 32), "16 seconds' worth may come at once");
+	cr_expect(lt(uint, good, 36));
+	cr_expect(eq(u8, s.code, GM_COAP(5, 3)));
+	cr_expect(eq(u64, stats(r)->stranger_limited, 40 - good));
+	s.echo_n = 0;
+	cr_expect(eq(u8, say(r, &s, &other, flow_member(r, BOTH, true)), GM_COAP(4, 1)));
+	cr_expect(eq(u8, say(r, &s, &other, flow_member(r, BOTH, true)), GM_COAP(2, 1)), "another one's is not touched");
+	flow_run(r, 2000);
+	memcpy(s.echo, shown.echo, s.echo_n = shown.echo_n);
+	cr_expect(eq(u8, say(r, &s, &from, flow_member(r, BOTH, true)), GM_COAP(2, 1)), "the bucket fills again");
+	flow_free(r);
+}
+
 /* Addresses that are made up are of as many networks as one likes. */
 Test(networks, that_are_too_many_at_once_are_challenged_together)
 {
@@ -323,6 +350,76 @@ static void hold_back(struct flow *r, struct gm_member *m, enum gm_member_op op)
 	m->ex.pkt = NULL;
 }
 
+static const struct ctx *ctx_of(const struct flow *r, const struct gm_member *m)
+{
+	const uint8_t *b = m->oscore.sid.b;
+
+	return gm_ctx_at(r->dp->worker[0], (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3]);
+}
+
+/* What core has taken is all that a start knows. */
+static bool is_known_to_core(struct flow *r, const struct gm_member *m)
+{
+	flow_run(r, 5);
+	flow_restart(r, 1);
+	flow_run(r, 5);
+	const struct ctx *c = ctx_of(r, m);
+	return c && gm_addr_eq(&c->peer, &m->addr);
+}
+
+Test(member, that_has_moved_is_stored_where_it_is_whatever_it_was_answered)
+{
+	static const uint8_t bytes[64];
+	static const struct gm_coap_block first = {.num = 0, .more = true, .szx = 2}, later = {.num = 3, .szx = 2};
+	static const struct { struct asking q; unsigned uploads; uint8_t code; } rows[] = {
+		{{.method = GM_COAP_GET, .path = "/ace-group/g1"}, 0, GM_COAP(2, 5)},
+		{{.method = GM_COAP_GET, .path = "/.well-known/core"}, 0, GM_COAP(2, 5)},
+		{{.method = GM_COAP_GET, .path = "/ace-group/g1", .block2 = &later}, 0, GM_COAP(4, 8)},
+		{{.method = GM_COAP_POST, .path = "/ace-group/g1", .format = GM_CF_GROUPCOMM, .payload = {bytes, sizeof bytes}, .block1 = &first},
+		 0, GM_COAP(2, 31)},
+		{{.method = GM_COAP_DELETE, .path = "/ace-group/g1/nodes/n"}, UPLOADS_MAX, GM_COAP(5, 3)},
+		{{.method = GM_COAP_GET, .path = "/nothing"}, 0, GM_COAP(4, 4)},
+	};
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = flow_member(r, BOTH, true);
+	static struct reply a;
+
+	cr_assert(flow_do(r, m, JOIN));
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		cr_assert(flow_do(r, m, GM_PLAN(GM_OP_NODE))); /* with an Echo */
+		m->addr.port++;
+		r->dp->worker[0]->uploads += rows[i].uploads;
+		cr_assert(ask(r, m, &rows[i].q, &a), "%u", i);
+		r->dp->worker[0]->uploads -= rows[i].uploads;
+		cr_expect(eq(u8, a.inner.code, rows[i].code), "%u", i);
+		cr_expect(is_known_to_core(r, m), "%u", i);
+	}
+	flow_free(r);
+}
+
+Test(member, that_has_moved_is_stored_where_it_is_though_core_was_too_far_behind_to_be_told_at_once)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct worker *w = r->dp->worker[0];
+	struct gm_member *m = flow_member(r, BOTH, true);
+	const struct asking read = {.method = GM_COAP_GET, .path = "/ace-group/g1"};
+	struct gm_ev_moved *ev;
+	static struct reply a;
+
+	cr_assert(flow_do(r, m, JOIN));
+	m->addr.port++;
+	while ((ev = gm_worker_event(w, GM_EV_MOVED, sizeof *ev, 0)))
+		gm_worker_event_done(w, &ev->rec); /* of no context */
+	cr_assert(ask(r, m, &read, &a));
+	cr_assert(eq(u8, a.inner.code, GM_COAP(2, 5)));
+	cr_expect(ctx_of(r, m)->moved);
+	flow_run(r, 5);
+	cr_assert(ask(r, m, &read, &a));
+	cr_expect_not(ctx_of(r, m)->moved);
+	cr_expect(is_known_to_core(r, m));
+	flow_free(r);
+}
+
 Test(member, that_has_moved_is_not_moved_back_by_an_older_request_that_comes_late)
 {
 	struct flow *r = flow_new(1, NULL);
@@ -337,8 +434,7 @@ Test(member, that_has_moved_is_not_moved_back_by_an_older_request_that_comes_lat
 	r->mute = true;
 	flow_run(r, 20);
 	r->mute = false;
-	const struct ctx *c = gm_ctx_at(r->dp->worker[0], (uint32_t)(m->oscore.sid.b[0] << 24 | m->oscore.sid.b[1] << 16 |
-	                                                             m->oscore.sid.b[2] << 8 | m->oscore.sid.b[3]));
+	const struct ctx *c = ctx_of(r, m);
 	cr_assert(c != NULL);
 	cr_expect(eq(u16, c->peer.port, m->addr.port));
 	cr_assert(flow_rekey(r, false) == GM_E_OK);

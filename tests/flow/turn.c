@@ -153,10 +153,32 @@ Test(turn, answers_two_copies_of_a_signed_token_in_one_turn_with_one_context)
 
 	cr_expect(eq(uint, all_do(r, TOKEN, GM_OP_TOKEN), 100));
 	cr_expect(eq(uint, (unsigned)stats(r, 0)->contexts_pending, 100));
+	cr_expect(eq(u64, stats(r, 0)->sigs_batched, 100), "a copy is not verified");
 	cr_expect(eq(uint, all_do(r, JOIN, GM_OP_JOIN), 100));
 	cr_expect(eq(uint, (unsigned)stats(r, 0)->joins, 100));
 	cr_expect(eq(uint, r->reuses, 0));
 	cr_expect(eq(uint, r->failures, 0));
+	flow_free(r);
+}
+
+/* With room for an odd number of tokens in a turn: then one is taken on, and its copy would not be. */
+static bool turn_of_seven(struct worker *w)
+{
+	w->admission.pressed = true;
+	w->admission.unit_ns = ADMIT_TURN_MS * 1000000 / 48;
+	return gm_worker_turn(w);
+}
+
+Test(turn, refuses_no_copy_of_a_token_that_it_takes_on)
+{
+	struct gm_mem_faults twice = {.dup = 1000000};
+	struct flow *r = storm_of(1, &twice, 100);
+	unsigned in;
+
+	r->worker_turn = turn_of_seven;
+	in = all_do(r, TOKEN, GM_OP_TOKEN);
+	cr_expect(ge(uint, in, 7)); /* or more, where two share a time and one of them comes again */
+	cr_expect(eq(uint, (unsigned)stats(r, 0)->contexts_pending, in));
 	flow_free(r);
 }
 

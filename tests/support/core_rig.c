@@ -568,6 +568,7 @@ enum gm_err rig_token(struct core_rig *r, struct rig_client *c)
 		c->ctx = GM_CTX_ID(n % 256, n / 256, 1);
 		c->confirmed = false;
 		c->exp = e->exp;
+		c->post = e->post;
 	}
 	return (enum gm_err)e->err;
 }
@@ -593,6 +594,7 @@ static struct gm_ev_request *begin_request(const struct rig_client *c, struct ev
 	memset(ev->confirm.save.recv_key, 0xb0 | c->osc_id[2], aead->key_len);
 	memset(ev->confirm.save.common_iv, 0xc0 | c->osc_id[2], aead->nonce_len);
 	ev->confirm.as_id = c->as_id;
+	ev->confirm.post = c->post;
 	ev->confirm.exp = c->exp;
 	ev->confirm.exi = c->exi;
 	memcpy(ev->confirm.hash, rig_hash(c).p, sizeof(ev->confirm.hash));

@@ -55,7 +55,7 @@ struct rig_client {
 	size_t scope_n;
 	int64_t exp, exi;
 	bool confirmed;
-	uint32_t as_id;
+	uint32_t as_id, post;
 	uint8_t osc_alg; /* of its context; 0: AES-CCM-16-64-128 */
 };
 

@@ -110,7 +110,7 @@ static void *reader(void *arg)
 		}
 		if (!gm_list_decode(gm_out_result(&o), GM_CBOR_BSTR, &ids))
 			abort();
-		if (!gm_roster_find(roster, &at, ids, &f))
+		if (!gm_roster_find(roster, &at, (struct gm_bytes){NULL, 0}, ids, &f))
 			atomic_fetch_add(&refused, 1);
 		else
 			atomic_fetch_add(right(at.version, first, &f) ? &found : &torn, 1);

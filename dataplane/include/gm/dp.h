@@ -53,7 +53,7 @@ enum gm_ev {
 	GM_EV_LEASE,      /* sequence numbers of a shard run low */
 	GM_EV_DELIVERED,  /* what became of rekeying messages */
 	GM_EV_CLOSED,     /* the one notice of a closing context is done; its keys are wiped in memory */
-	GM_EV_MOVED,      /* a fresh request that needed no decision came from another address */
+	GM_EV_MOVED,      /* a fresh request that was not handed up came from another address */
 	GM_EV_UNOBSERVE,  /* a notification was answered with RST */
 	GM_EV_ANSWERED,   /* what an authorization server said to GM_EFF_ASK, or that it said nothing */
 	GM_EV_N
@@ -508,7 +508,8 @@ struct gm_dp_config {
 	unsigned pace;         /* rekeying messages a second over all workers, retransmissions included; 0: no limit; at first */
 	const struct gm_pace_prefix *prefixes; /* those with a pace of their own below that; read by gm_dp_start alone */
 	unsigned prefixes_n;
-	unsigned stranger_rate; /* tokens posted from a network (/24, /64) in a second, beyond which an Echo is asked for; 0: no limit */
+	unsigned stranger_rate; /* tokens posted from a network (/24, /64) in a second, beyond which an Echo is asked for; from an address that was shown, beyond
+	                         * which it is told to come later; 0: no limit */
 	unsigned ack_timeout_ms, retransmit_max; /* RFC 7252 §4.8: 2,000 and 4 */
 	bool no_lease;         /* test builds only: sequence numbers start anew after a restart; shows that the nonce checker sees it */
 	void (*wake_core)(void *arg); /* called by workers when an event waits; any thread */

@@ -277,6 +277,20 @@ Test(rights, updated_keep_the_membership_they_still_cover)
 	cr_expect_eq(rig_info(&rig, "g1").members, 0u);
 }
 
+Test(rights, updated_are_not_undone_by_a_context_of_a_token_posted_before)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ), earlier = rig_client(1, "g1", REQ), later = earlier;
+	struct rig_request get = {.method = 1, .res = GM_RES_NUM, .group = "g1"};
+
+	cr_assert_eq(rig_token(&rig, &earlier), GM_E_OK);
+	cr_expect_eq(update(&c, "g1", REQ | RESP).code, GM_COAP(2, 1));
+	cr_expect_eq(rig_request(&rig, &earlier, &get).code, GM_COAP(4, 1));
+	cr_expect_not_null(rig_mirror_of(&rig, c.ctx, "g1"), "the context whose rights were updated is in use");
+	cr_assert_eq(rig_token(&rig, &later), GM_E_OK);
+	rig_request(&rig, &later, &get);
+	cr_expect_not_null(rig_mirror_of(&rig, later.ctx, "g1"), "one of a token posted after that takes its place");
+}
+
 Test(rights, taken_away_end_the_membership_with_a_notice_and_a_rekey)
 {
 	struct gm_group_spec spec = rig_group_spec("g2");

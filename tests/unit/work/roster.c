@@ -14,6 +14,7 @@ static struct gm_roster_group at(uint32_t index)
 }
 
 static struct gm_words *words;
+static const struct gm_bytes anybody = {NULL, 0};
 
 static struct gm_roster *roster(unsigned members_max)
 {
@@ -46,7 +47,7 @@ static bool find(const struct gm_roster *r, uint32_t group, struct gm_bytes sid,
 {
 	struct gm_roster_group g = at(group);
 
-	return gm_roster_find(r, &g, ids(&sid, 1), f);
+	return gm_roster_find(r, &g, anybody, ids(&sid, 1), f);
 }
 
 /* What a member of the model has: bytes that follow from group, Sender ID and a number. */
@@ -131,7 +132,7 @@ Test(roster, finds_each_of_those_asked_for_once_and_says_nothing_of_others)
 	put(r, 3, a, cred_of(3, 1, 1), 2);
 	put(r, 3, b, cred_of(3, 2, 2), 4);
 	put(r, 4, shorter, cred_of(4, 2, 2), 4);
-	cr_assert(gm_roster_find(r, &g, ids(asked, sizeof asked / sizeof *asked), &f));
+	cr_assert(gm_roster_find(r, &g, anybody, ids(asked, sizeof asked / sizeof *asked), &f));
 	cr_assert(f.n == 2);
 	cr_expect(gm_bytes_eq(f.row[0].sid, b) && f.row[0].roles == 4 && gm_bytes_eq(f.row[0].cred, cred_of(3, 2, 2)));
 	cr_expect(gm_bytes_eq(f.row[1].sid, a) && f.row[1].roles == 2 && gm_bytes_eq(f.row[1].cred, cred_of(3, 1, 1)));
@@ -149,20 +150,40 @@ Test(roster, leaves_to_core_what_is_being_written_and_what_the_reader_is_not_up_
 	anew.gen++;
 	none.index = GM_ROSTER_GROUPS;
 	put(r, 3, a, cred_of(3, 1, 1), 2);
-	cr_expect(gm_roster_find(r, &g, ids(&a, 1), &f));
-	cr_expect_not(gm_roster_find(r, &newer, ids(&a, 1), &f));
-	cr_expect_not(gm_roster_find(r, &anew, ids(&a, 1), &f));
-	cr_expect_not(gm_roster_find(r, &none, ids(&a, 1), &f));
+	cr_expect(gm_roster_find(r, &g, anybody, ids(&a, 1), &f));
+	cr_expect_not(gm_roster_find(r, &newer, anybody, ids(&a, 1), &f));
+	cr_expect_not(gm_roster_find(r, &anew, anybody, ids(&a, 1), &f));
+	cr_expect_not(gm_roster_find(r, &none, anybody, ids(&a, 1), &f));
 	gm_roster_begin(r, words);
-	cr_expect_not(gm_roster_find(r, &g, ids(&a, 1), &f));
+	cr_expect_not(gm_roster_find(r, &g, anybody, ids(&a, 1), &f));
 	gm_roster_group(r, &newer);
 	gm_roster_end(r);
-	cr_expect_not(gm_roster_find(r, &g, ids(&a, 1), &f));
-	cr_expect(gm_roster_find(r, &newer, ids(&a, 1), &f) && f.n == 1);
+	cr_expect_not(gm_roster_find(r, &g, anybody, ids(&a, 1), &f));
+	cr_expect(gm_roster_find(r, &newer, anybody, ids(&a, 1), &f) && f.n == 1);
 	gm_roster_begin(r, words);
 	gm_roster_no_group(r, 3);
 	gm_roster_end(r);
-	cr_expect_not(gm_roster_find(r, &newer, ids(&a, 1), &f));
+	cr_expect_not(gm_roster_find(r, &newer, anybody, ids(&a, 1), &f));
+	done(r);
+}
+
+Test(roster, leaves_to_core_who_is_not_in_it)
+{
+	struct gm_roster *r = roster(100);
+	struct gm_bytes a = {(const uint8_t *)"aa", 2}, b = {(const uint8_t *)"bb", 2}, none = {(const uint8_t *)"", 0};
+	struct gm_roster_group g = at(3);
+	struct gm_roster_found f;
+
+	put(r, 3, a, cred_of(3, 1, 1), 2);
+	put(r, 4, b, cred_of(4, 1, 1), 2);
+	cr_expect(gm_roster_find(r, &g, a, ids(&a, 1), &f) && f.n == 1);
+	cr_expect(gm_roster_find(r, &g, a, ids(&b, 1), &f) && f.n == 0);
+	cr_expect_not(gm_roster_find(r, &g, b, ids(&a, 1), &f));
+	cr_expect_not(gm_roster_find(r, &g, none, ids(&a, 1), &f));
+	gm_roster_begin(r, words);
+	gm_roster_remove(r, 3, a);
+	gm_roster_end(r);
+	cr_expect_not(gm_roster_find(r, &g, a, ids(&b, 1), &f));
 	done(r);
 }
 
@@ -183,10 +204,10 @@ Test(roster, leaves_to_core_credentials_that_one_datagram_does_not_take)
 	cr_expect(find(r, 1, a, &f) && f.row[0].cred.n == 960);
 	big.n = 80;
 	put(r, 1, b, big, 2);
-	cr_expect_not(gm_roster_find(r, &g, ids(both, 2), &f));
+	cr_expect_not(gm_roster_find(r, &g, anybody, ids(both, 2), &f));
 	big.n = 64;
 	put(r, 1, b, big, 2);
-	cr_expect(gm_roster_find(r, &g, ids(both, 2), &f) && f.n == 2);
+	cr_expect(gm_roster_find(r, &g, anybody, ids(both, 2), &f) && f.n == 2);
 	done(r);
 }
 
