@@ -4,10 +4,11 @@
 #define NS_PER_MS 1000000u
 #define UNIT_NS 20000u    /* until it is measured */
 #define MEASURED_FROM 64u /* units: what fewer cost says little, they are not verified together */
+#define REFUSED 8u        /* units that cost what one costs that is taken on */
 #define LEARN 8u          /* an eighth of what is new, */
 #define DEARER 4u         /* which counts as so many times what is known, at most: one turn may have stood still */
 #define DRAWS 3u
-#define SPREAD 8u /* seconds at least: who is refused in one moment does not come back in another one */
+#define SPREAD 3u /* seconds at least: who is refused in one moment does not come back in another one */
 #define ANSWERED 64u /* refusals in a turn that are answered anyway */
 #define TOLD UINT16_C(0x8000)
 #define TOLD_SECONDS UINT16_C(0x7fff)
@@ -49,7 +50,7 @@ static void forget(struct admission *a, uint16_t *told, int32_t in)
 {
 	uint32_t *due = &a->due[(a->second + (uint32_t)in) % ADMIT_SECONDS];
 
-	if (in > 0 && *due > 0) {
+	if (in >= 0 && *due > 0) {
 		(*due)--;
 		a->due_n--;
 	}
@@ -125,7 +126,7 @@ void gm_admit_end(struct admission *a, uint64_t took_ns, bool full)
 	for (unsigned i = 0; i < WORK_N; i++)
 		units += a->taken[i];
 	if (units >= MEASURED_FROM && took_ns)
-		learn(a, took_ns / units);
+		learn(a, took_ns / (units + a->refused / REFUSED));
 	else if (units < MEASURED_FROM && a->pressed && a->unit_ns)
 		a->unit_ns = (uint32_t)(((LEARN - 1) * (uint64_t)a->unit_ns + UNIT_NS) / LEARN);
 	press(a, full);
@@ -145,11 +146,11 @@ unsigned gm_admit_core(struct admission *a, uint64_t now_ms, uint64_t taken, uin
 
 /* ---- when to come again */
 
-/* Clients a second for whom there will be time: a token and a Join each, and a quarter is left for newcomers. */
+/* Clients a second for whom there will be time: a token and a Join each, and an eighth is left for newcomers. */
 static uint32_t a_second(const struct admission *a)
 {
 	const uint32_t client = classes[WORK_TOKEN].units + classes[WORK_JOIN].units;
-	const uint32_t n = 1000u * NS_PER_MS / unit_ns(a) / client * 3 / 4;
+	const uint32_t n = 1000u * NS_PER_MS / unit_ns(a) / client * 7 / 8;
 
 	return n ? n : 1;
 }
@@ -206,8 +207,11 @@ uint32_t gm_admit(struct admission *a, enum work what, uint32_t client, uint32_t
 		return 0;
 	}
 	a->refused += classes[what].units;
-	if (!was_told || in <= 0)
+	if (!was_told || in <= 0) {
+		if (was_told)
+			forget(a, told, in);
 		return tell(a, what, returning, told, dice);
+	}
 	if (what == WORK_TOKEN && a->refused > ANSWERED + a->taken[WORK_TOKEN] + a->taken[WORK_JOIN])
 		return ADMIT_SILENT;
 	return in > (int32_t)ADMIT_SOONEST_S ? (uint32_t)in : ADMIT_SOONEST_S;

@@ -110,7 +110,7 @@ Test(admit, costs_as_measured_decide_how_much_that_is)
 	for (unsigned turn = 0; turn < 100; turn++) {
 		begin(0);
 		let_in(WORK_JOIN, 0, 5000);
-		gm_admit_end(&a, 2ull * UNIT_NS * a.taken[WORK_JOIN], true);
+		gm_admit_end(&a, 2ull * UNIT_NS * (a.taken[WORK_JOIN] + a.refused / 8), true); /* eight are refused at the price of one */
 	}
 	begin(0);
 	unsigned after = let_in(WORK_TOKEN, 0, 5000);
@@ -159,7 +159,7 @@ Test(admit, is_over_with_the_first_turn_that_refuses_nobody)
 
 Test(admit, names_seconds_that_fill_evenly)
 {
-	const uint32_t per_second = 1000u * NS_PER_MS / UNIT_NS / 3 * 3 / 4; /* a token and a Join each */
+	const uint32_t per_second = 1000u * NS_PER_MS / UNIT_NS / 3 * 7 / 8; /* a token and a Join each */
 	unsigned told[ADMIT_SECONDS] = {0}, n = 40 * per_second, used = 0;
 
 	press(5 * SECOND);
