@@ -8,7 +8,7 @@
 #define LEARN 8u          /* an eighth of what is new, */
 #define DEARER 4u         /* which counts as so many times what is known, at most: one turn may have stood still */
 #define DRAWS 3u
-#define SPREAD 3u /* seconds at least: who is refused in one moment does not come back in another one */
+#define SPREAD 6u /* seconds at least: who is refused in one moment does not come back in another one */
 #define ANSWERED 64u /* refusals in a turn that are answered anyway */
 #define TOLD UINT16_C(0x8000)
 #define TOLD_SECONDS UINT16_C(0x7fff)
