@@ -35,6 +35,7 @@ struct mmsg_port {
 	struct buf *rx, *tx;
 	struct gm_free rx_free, tx_free;
 	int event;
+	bool quiet, halted;       /* not received from: sockets of a predecessor, or on their way to a successor */
 	bool full[GM_LISTEN_MAX]; /* the socket refused the last send for want of room */
 	bool starved;             /* the kernel did, for want of memory: the socket is ready all the same */
 	_Atomic bool wake_sent;
@@ -79,6 +80,7 @@ static enum gm_err mmsg_open(struct gm_port **port, const struct gm_port_config 
 	if (!p)
 		return GM_E_NO_MEMORY;
 	p->ops = &gm_port_mmsg;
+	p->quiet = config->sockets != NULL;
 	p->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!allocate(p, config) || p->event < 0 ||
 	    gm_udp_open_all(p->udp, &p->udp_n, config, config->rcvbuf ? config->rcvbuf : RCVBUF, &p->stats.rcvbuf) !=
@@ -207,7 +209,8 @@ static unsigned mmsg_rx_burst(struct gm_port *port, struct gm_dgram *d, unsigned
 	struct mmsg_port *p = mmsg(port);
 	unsigned got = 0;
 
-	for (unsigned i = 0; i < p->udp_n && got < n; i++)
+	p->quiet = p->halted;
+	for (unsigned i = 0; i < p->udp_n && got < n && !p->quiet; i++)
 		got += receive(p, &p->udp[(p->next + i) % p->udp_n], d + got, n - got);
 	p->next = p->udp_n ? (p->next + 1) % p->udp_n : 0;
 	p->stats.rx += got;
@@ -243,7 +246,7 @@ static void mmsg_wait(struct gm_port *port, uint64_t timeout_ns)
 
 	for (unsigned i = 0; i < p->udp_n; i++)
 		fds[i + 1] = (struct pollfd){.fd = p->udp[i].fd,
-		                             .events = (short)((p->rx_free.n ? POLLIN : 0) | (p->full[i] ? POLLOUT : 0))};
+		                             .events = (short)((p->rx_free.n && !p->quiet ? POLLIN : 0) | (p->full[i] ? POLLOUT : 0))};
 	ppoll(fds, p->udp_n + 1, ns == UINT64_MAX ? NULL : &t, NULL);
 	/* whoever finds wake_sent set does not write; so it is cleared only after the read */
 	if (fds[0].revents && read(p->event, &count, sizeof(count)) == sizeof(count))
@@ -262,6 +265,21 @@ static void mmsg_wake(struct gm_port *port)
 static void mmsg_stats(const struct gm_port *port, struct gm_port_stats *stats)
 {
 	*stats = mmsg(port)->stats;
+}
+
+static void mmsg_halt(struct gm_port *port)
+{
+	mmsg(port)->halted = true;
+}
+
+static void mmsg_resume(struct gm_port *port)
+{
+	mmsg(port)->halted = false;
+}
+
+static int mmsg_socket(const struct gm_port *port, unsigned i)
+{
+	return mmsg(port)->udp[i].fd;
 }
 
 static struct gm_addr mmsg_bound(const struct gm_port *port, unsigned i)
@@ -283,5 +301,8 @@ const struct gm_port_ops gm_port_mmsg = {
     .stats = mmsg_stats,
     .now_ns = mmsg_now,
     .bound = mmsg_bound,
+    .halt = mmsg_halt,
+    .resume = mmsg_resume,
+    .socket = mmsg_socket,
     .close = mmsg_close,
 };

@@ -26,6 +26,9 @@ struct gm_port_config {
 	unsigned rx_bufs, tx_bufs; /* buffers to hold at once, powers of two; 0: 1,024 */
 	unsigned rcvbuf;           /* bytes of socket buffer to ask for, 0: 8 MiB */
 	unsigned worker, workers;  /* which of how many ports that are opened on these addresses together; 0, 0: the only one */
+	/* One for each listen address, bound by a predecessor, -1: to be opened here. They are the port's from now on, and left alone
+	 * until the first rx_burst: the predecessor may still receive from them. NULL: all are opened. */
+	const int *sockets;
 	void *arg;                 /* mem: the struct gm_mem_net; dpdk: the struct gm_dpdk_config */
 };
 
@@ -69,6 +72,11 @@ struct gm_port_ops {
 	uint64_t (*now_ns)(struct gm_port *port); /* monotonic clock; mem: the virtual one */
 	/* The address of listener i as bound: for port 0, which one the kernel chose. */
 	struct gm_addr (*bound)(const struct gm_port *port, unsigned i);
+	/* Hand-over to another process, NULL: there is none over this port. From the port's thread. halt: nothing is taken from the
+	 * sockets any more; what was is given out by rx_burst, until that returns 0. resume: all as before. */
+	void (*halt)(struct gm_port *port);
+	void (*resume)(struct gm_port *port);
+	int (*socket)(const struct gm_port *port, unsigned i); /* of listener i; any thread */
 	/* From the port's thread; or from another once that has ended, but then uring's addresses are free only a
 	 * little later: until the kernel has cleaned up, an old socket takes a share of what comes to its address. */
 	void (*close)(struct gm_port *port);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "gm/dp.h"
 #include "port/util.h"
 
 #define PROBE_WAIT_MS 3000u
@@ -82,6 +83,25 @@ enum gm_err gm_udp_open(struct gm_udp *u, const struct gm_addr *listen, unsigned
 	return GM_E_OK;
 }
 
+enum gm_err gm_udp_adopt(struct gm_udp *u, int fd, unsigned rcvbuf)
+{
+	union gm_udp_name name;
+	socklen_t n = sizeof(name);
+
+	*u = (struct gm_udp){.fd = fd};
+	if (getsockname(fd, &name.any, &n) < 0) {
+		int why = errno;
+
+		gm_udp_close(u);
+		errno = why;
+		return GM_E_IO;
+	}
+	u->inet = name.any.sa_family == AF_INET;
+	u->bound = gm_udp_get_name(&name);
+	u->rcvbuf = ask_rcvbuf(fd, rcvbuf);
+	return GM_E_OK;
+}
+
 enum gm_err gm_udp_probe(const struct gm_addr *listen)
 {
 	struct gm_udp u = {.fd = -1};
@@ -105,7 +125,8 @@ enum gm_err gm_udp_open_all(struct gm_udp u[static GM_LISTEN_MAX], unsigned *n, 
 {
 	*granted = UINT32_MAX;
 	for (*n = 0; *n < config->listen_n; ++*n) {
-		GM_TRY(gm_udp_open(&u[*n], &config->listen[*n], rcvbuf));
+		bool ours = config->sockets && config->sockets[*n] >= 0;
+		GM_TRY(ours ? gm_udp_adopt(&u[*n], config->sockets[*n], rcvbuf) : gm_udp_open(&u[*n], &config->listen[*n], rcvbuf));
 		if (u[*n].rcvbuf < *granted)
 			*granted = u[*n].rcvbuf;
 	}
@@ -223,4 +244,17 @@ struct gm_addr gm_udp_get_local(const struct gm_udp *u, void *control, size_t n)
 		}
 	}
 	return a;
+}
+
+bool gm_dp_socket_addr(int fd, struct gm_addr *addr)
+{
+	union gm_udp_name name;
+	socklen_t n = sizeof(name), type_n = sizeof(int);
+	int type = 0;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_n) < 0 || type != SOCK_DGRAM || getsockname(fd, &name.any, &n) < 0 ||
+	    (name.any.sa_family != AF_INET && name.any.sa_family != AF_INET6))
+		return false;
+	*addr = gm_udp_get_name(&name);
+	return true;
 }

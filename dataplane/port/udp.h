@@ -28,6 +28,8 @@ union gm_udp_name {
 
 /* Nonblocking, SO_REUSEPORT; one on a wildcard is told the local address of every datagram. IO: errno says why. */
 GM_NODISCARD enum gm_err gm_udp_open(struct gm_udp *u, const struct gm_addr *listen, unsigned rcvbuf);
+/* One that is bound already. IO: errno says why; then it is closed. */
+GM_NODISCARD enum gm_err gm_udp_adopt(struct gm_udp *u, int fd, unsigned rcvbuf);
 void gm_udp_close(struct gm_udp *u);
 /* One for each listen address, *n of them when it fails; *granted: bytes that the smallest has. IO: errno says why. */
 GM_NODISCARD enum gm_err gm_udp_open_all(struct gm_udp u[static GM_LISTEN_MAX], unsigned *n,

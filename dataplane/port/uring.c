@@ -50,6 +50,8 @@ struct uring_port {
 	bool ring_open;
 	struct gm_udp udp[GM_LISTEN_MAX];
 	bool armed[GM_LISTEN_MAX];
+	bool quiet; /* nothing is asked for: sockets of a predecessor, or on their way to a successor */
+	bool halted;
 	unsigned udp_n;
 
 	struct msghdr rx_form; /* tells the kernel how to divide a receive buffer */
@@ -100,7 +102,7 @@ static void provided(struct uring_port *u, unsigned n)
 
 static void arm(struct uring_port *u)
 {
-	for (uint32_t i = 0; i < u->udp_n && u->provided; i++) {
+	for (uint32_t i = 0; i < u->udp_n && u->provided && !u->quiet; i++) {
 		if (u->armed[i])
 			continue;
 		struct io_uring_sqe *sqe = get_sqe(u);
@@ -301,6 +303,7 @@ static enum gm_err uring_open(struct gm_port **port, const struct gm_port_config
 	if (!u)
 		return GM_E_NO_MEMORY;
 	u->ops = &gm_port_uring;
+	u->quiet = config->sockets != NULL;
 	u->rx_form = (struct msghdr){.msg_namelen = sizeof(union gm_udp_name), .msg_controllen = GM_UDP_CONTROL};
 	u->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!allocate(u, config) || u->event < 0 || !open_ring(u) || !open_buffers(u) ||
@@ -414,6 +417,7 @@ static unsigned uring_rx_burst(struct gm_port *port, struct gm_dgram *d, unsigne
 	struct uring_port *u = uring(port);
 	unsigned got = 0;
 
+	u->quiet = u->halted;
 	if (u->in_tail - u->in_head < n)
 		reap(u);
 	while (got < n && u->in_head != u->in_tail)
@@ -483,6 +487,38 @@ static void uring_stats(const struct gm_port *port, struct gm_port_stats *stats)
 	stats->tx -= stats->tx_failed;
 }
 
+/* Receives are called back, which says itself by a completion each; what came before is in completions ahead of that. */
+static void uring_halt(struct gm_port *port)
+{
+	struct uring_port *u = uring(port);
+
+	u->quiet = u->halted = true;
+	for (uint32_t i = 0; i < u->udp_n; i++) {
+		struct io_uring_sync_cancel_reg one = {.addr = (uint64_t)RECV << 32 | i,
+		                                       .fd = -1,
+		                                       .flags = IORING_ASYNC_CANCEL_ALL,
+		                                       .timeout = {.tv_sec = -1, .tv_nsec = -1}};
+		while (u->armed[i]) {
+			io_uring_register_sync_cancel(&u->ring, &one);
+			io_uring_get_events(&u->ring);
+			reap(u);
+		}
+	}
+}
+
+static void uring_resume(struct gm_port *port)
+{
+	struct uring_port *u = uring(port);
+
+	u->quiet = u->halted = false;
+	reap(u);
+}
+
+static int uring_socket(const struct gm_port *port, unsigned i)
+{
+	return uring(port)->udp[i].fd;
+}
+
 static struct gm_addr uring_bound(const struct gm_port *port, unsigned i)
 {
 	return uring(port)->udp[i].bound;
@@ -513,5 +549,8 @@ const struct gm_port_ops gm_port_uring = {
     .stats = uring_stats,
     .now_ns = uring_now,
     .bound = uring_bound,
+    .halt = uring_halt,
+    .resume = uring_resume,
+    .socket = uring_socket,
     .close = uring_close,
 };

@@ -339,6 +339,8 @@ static void on_plain(struct worker *w, struct opening *o)
 		plain_error(w, o, GM_E_BAD_OPTION);
 	else if (gm_links_is(m))
 		gm_links_plain(w, m, &x);
+	else if (authz && m->code == GM_COAP_POST && w->parks)
+		gm_park(w, o->parked);
 	else if (authz && m->code == GM_COAP_POST)
 		gm_token_check(w, m, &x);
 	else if (authz)
@@ -387,6 +389,7 @@ void gm_check_datagram(struct worker *w, const uint8_t *data, size_t n, const st
 	*o = (struct opening){
 		.m = &m, .outer = {m.type, m.code, m.token_len, {0}, m.mid}, .peer = *peer, .local = *local, .datagram_n = (uint16_t)n};
 	memcpy(o->outer.token, m.token, sizeof o->outer.token);
+	o->parked = w->parks ? gm_park_copy(w, data, n, peer, local) : 0;
 	if (err != GM_E_OK) {
 		COUNT(w, rx_bad);
 		if (n >= 4 && data[0] >> 6 == 1 && o->outer.type == GM_COAP_CON)
@@ -836,20 +839,21 @@ static void by_blocks(struct worker *w, struct opening *o, struct ctx *c, struct
 	gm_blob_drop(&whole);
 }
 
-static void on_opened(struct worker *w, struct opening *o, struct ctx *c, struct gm_bytes plain)
+/* false: it needs core, and those that do have to wait; it was accepted, and nothing was sealed for it */
+static bool on_opened(struct worker *w, struct opening *o, struct ctx *c, struct gm_bytes plain)
 {
 	struct gm_coap inner;
 	struct xch x = xch_of(o);
 
 	if (!o->repeat && !c->need_echo && !gm_oscore_window_fresh(&c->window, o->seq))
-		return; /* a second copy in the same burst */
+		return true; /* a second copy in the same burst */
 	bool bad = gm_coap_decode_inner(plain, &inner) != GM_E_OK || inner.code >> 5 != 0 || inner.code == GM_COAP_EMPTY;
 	if (!o->repeat && !accept(w, c, o, &inner))
-		return;
+		return true;
 	if (bad) {
 		if (!o->repeat)
 			gm_answer_err(w, c, &x, GM_E_MALFORMED);
-		return;
+		return true;
 	}
 	enum gm_res res = resource(&inner);
 	if (inner.if_match_n && res != GM_RES_MANAGE_GROUP && !inner.unknown_critical)
@@ -859,7 +863,7 @@ static void on_opened(struct worker *w, struct opening *o, struct ctx *c, struct
 	if (inner.has_block2) /* else the keys fit into one block */
 		name_request(w, &x, &inner);
 	if (!inner.unknown_critical && !later_block && acceptable(&inner, res) && gm_read_here(w, c, &x, &inner, res, o->repeat))
-		return;
+		return true;
 	if (!inner.has_block2)
 		name_request(w, &x, &inner);
 	if (later_block)
@@ -867,11 +871,48 @@ static void on_opened(struct worker *w, struct opening *o, struct ctx *c, struct
 	else if (gm_links_is(&inner) && !inner.unknown_critical)
 		gm_links_protected(w, c, &inner, &x, o->repeat);
 	else if (o->repeat)
-		return; /* not answered yet */
+		return true; /* not answered yet */
+	else if (w->parks)
+		return false;
 	else if (inner.has_block1 && !inner.unknown_critical)
 		by_blocks(w, o, c, &inner, res, &x);
 	else
 		take_request(w, o, c, &inner, res, NULL);
+	return true;
+}
+
+/* As if it had not come yet. */
+static void put_back(struct worker *w, const struct opening *o, struct ctx *c, const struct ctx *before, struct blob **saved)
+{
+	c->need_echo = before->need_echo;
+	c->window = before->window;
+	c->has_last = before->has_last;
+	c->last_mid = before->last_mid;
+	c->last_ms = before->last_ms;
+	c->last_piv_n = before->last_piv_n;
+	memcpy(c->last_piv, before->last_piv, sizeof c->last_piv);
+	c->xid = before->xid;
+	c->moved = before->moved;
+	c->peer = before->peer;
+	c->local = before->local;
+	if (!*saved)
+		return;
+	c->saved = *saved;
+	*saved = NULL;
+	c->saved_timer = gm_wheel_add(&w->wheel, w->now_ms + EXCHANGE_LIFETIME_MS, TIMER_SAVED, o->ctx);
+}
+
+static void open_or_park(struct worker *w, struct opening *o, struct ctx *c, struct gm_bytes plain)
+{
+	struct ctx before = *c;
+	struct blob *saved = gm_blob_ref(c->saved);
+
+	if (!on_opened(w, o, c, plain)) {
+		put_back(w, o, c, &before, &saved);
+		gm_park(w, o->parked);
+	}
+	gm_blob_drop(&saved);
+	gm_wipe(&before, sizeof before);
 }
 
 static void request_opened(struct worker *w, struct opening *o, struct gm_bytes plain)
@@ -881,7 +922,10 @@ static void request_opened(struct worker *w, struct opening *o, struct gm_bytes 
 
 	if (!c || c->state == CTX_CLOSING)
 		return;
-	on_opened(w, o, c, plain);
+	if (w->parks)
+		open_or_park(w, o, c, plain);
+	else
+		on_opened(w, o, c, plain);
 	if (w->joins_n == queued) /* else it is handed up when its signature is verified */
 		tell_moved(w, o->ctx);
 }
@@ -969,4 +1013,16 @@ unsigned gm_check_hops(struct worker *w)
 		while (w->hop_in[from] && all < TURN_MAX && (n = take_hops(w, w->hop_in[from])))
 			all += n;
 	return all;
+}
+
+void gm_check_park_hops(struct worker *w)
+{
+	size_t n;
+	struct hop *h;
+
+	for (unsigned from = 0; from < w->workers; from++)
+		while (w->hop_in[from] && (h = gm_ring_peek(w->hop_in[from], &n))) {
+			gm_park_whole(w, h->data, h->n, &h->peer, &h->local);
+			gm_ring_release(w->hop_in[from]);
+		}
 }

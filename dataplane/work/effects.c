@@ -383,6 +383,21 @@ static void on_ask(struct worker *w, const struct gm_rec *rec)
 	gm_ask(w, (const void *)rec);
 }
 
+static void on_carry(struct worker *w, const struct gm_rec *rec)
+{
+	gm_carry_ctx(w, (const void *)rec);
+}
+
+static void on_held(struct worker *w, const struct gm_rec *rec)
+{
+	gm_carry_held(w, (const void *)rec);
+}
+
+static void on_datagram(struct worker *w, const struct gm_rec *rec)
+{
+	gm_carry_datagram(w, (const void *)rec);
+}
+
 static void on_ready(struct worker *w, const struct gm_rec *rec)
 {
 	(void)rec;
@@ -409,6 +424,9 @@ static const struct {
 	[GM_EFF_AS] = {on_as, sizeof(struct gm_eff_as), false},
 	[GM_EFF_ASK] = {on_ask, sizeof(struct gm_eff_ask), false},
 	[GM_EFF_READY] = {on_ready, sizeof(struct gm_rec), false},
+	[GM_EFF_CARRY] = {on_carry, sizeof(struct gm_eff_carry), false},
+	[GM_EFF_HELD] = {on_held, sizeof(struct gm_eff_held), false},
+	[GM_EFF_DATAGRAM] = {on_datagram, sizeof(struct gm_eff_datagram), false},
 };
 
 #define EFFECTS_PER_TURN 1024u

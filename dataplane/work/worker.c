@@ -203,9 +203,11 @@ bool gm_worker_turn(struct worker *w)
 	gm_ring_batch(w->up);
 	effects = gm_effects_run(w);
 	if (w->ready) {
+		gm_park_begin(w);
 		received = receive(w);
 		hops = gm_check_hops(w);
 		gm_check_finish(w);
+		gm_park_end(w);
 	}
 	gm_admit_end(&w->admission, received + hops ? w->ops->now_ns(w->port) - w->now_ns : 0, received >= TURN_MAX || hops >= TURN_MAX);
 	gm_shards_ask(w);
@@ -229,7 +231,7 @@ static bool something_waits(struct worker *w)
 {
 	size_t len;
 
-	if (gm_ring_peek(w->down, &len))
+	if (gm_ring_peek(w->down, &len) || gm_park_asked(w))
 		return true;
 	for (unsigned i = 0; i < w->workers; i++)
 		if (w->hop_in[i] && gm_ring_peek(w->hop_in[i], &len))
@@ -278,6 +280,7 @@ static struct gm_port_config port_config(const struct gm_dp_config *c, unsigned 
 	                            .tx_bufs = 1024,
 	                            .worker = worker,
 	                            .workers = c->workers,
+	                            .sockets = c->sockets ? c->sockets[worker] : NULL,
 	                            .arg = c->port_arg};
 
 	memcpy(pc.listen, c->listen, sizeof pc.listen);
@@ -300,7 +303,9 @@ static void *run(void *arg)
 	pthread_cond_signal(&w->dp->started);
 	pthread_mutex_unlock(&w->dp->lock);
 	while (w->opened == GM_E_OK && !atomic_load_explicit(&w->stop, memory_order_acquire))
-		if (!gm_worker_turn(w))
+		if (atomic_load(&w->dp->halt))
+			gm_carry_halt(w);
+		else if (!gm_worker_turn(w))
 			sleep_a_while(w);
 	return NULL;
 }
@@ -366,6 +371,7 @@ void gm_worker_free(struct worker *w)
 	gm_slab_free(&w->outs);
 	gm_wheel_free(&w->wheel);
 	gm_pace_free(w);
+	free(w->park.bytes);
 	gm_ring_free(w->up);
 	gm_ring_free(w->down);
 	for (unsigned i = 0; i < w->workers; i++)
@@ -400,7 +406,7 @@ static enum gm_err start_all(struct gm_dp *dp)
 	unsigned n = dp->config.workers;
 	struct gm_port_config pc = port_config(&dp->config, 0);
 
-	if (dp->config.port->check)
+	if (dp->config.port->check && !dp->config.sockets)
 		GM_TRY(dp->config.port->check(&pc));
 	if (!gm_dp_tables(dp))
 		return GM_E_NO_MEMORY;

@@ -265,6 +265,7 @@ struct opening { /* a protected message between parse and verdict */
 	bool repeat;      /* of the last CON, whose answer was a read */
 	uint64_t seq;
 	uint8_t *text;    /* plaintext, once opened */
+	uint32_t parked;  /* its bytes are there, should it have to wait; 0: they are not */
 };
 
 struct posted_token { /* between parse and verdict on its signature */
@@ -319,6 +320,11 @@ struct signing { /* a Join Response, or the Group Manager's credential, between 
 	uint8_t pop[128], sig[GM_PROOF_MAX];
 	size_t pop_n, sig_n;
 	struct gm_cred_pub peer; /* in groups of pairwise mode only */
+};
+
+struct park { /* datagrams: of this turn, and before those that wait */
+	uint8_t *bytes;
+	size_t n, cap, waiting; /* waiting: bytes of those from earlier turns */
 };
 
 struct worker {
@@ -388,6 +394,10 @@ struct worker {
 	uint8_t plain[GM_DGRAM_TX_CAP];
 	uint8_t big[1u << 16];
 
+	bool parks; /* in this turn, requests that need core wait */
+	struct park park;
+	_Atomic int parked, halted; /* as core asked for; halted 2: and no other worker sends anything over */
+
 	struct gm_worker_stats stats;
 	pthread_t thread;
 	_Atomic int asleep, stop;
@@ -400,6 +410,7 @@ struct gm_dp {
 	struct worker *worker[GM_WORKERS_MAX];
 	struct gm_domains *domains; /* NULL: none */
 	struct gm_roster *roster;
+	_Atomic int park, halt; /* asked for by core: carry.c */
 	pthread_mutex_t lock;
 	pthread_cond_t started;
 	unsigned started_n;
@@ -554,6 +565,7 @@ void gm_xch_done(struct worker *w, uint32_t xid);
 void gm_check_datagram(struct worker *w, const uint8_t *data, size_t n, const struct gm_addr *peer,
                        const struct gm_addr *local, bool hopped);
 void gm_check_ahead(struct worker *w, const struct gm_dgram *d, unsigned n); /* these are next */
+void gm_check_park_hops(struct worker *w); /* they wait */
 unsigned gm_check_hops(struct worker *w); /* what other workers sent over; returns how many */
 void gm_check_finish(struct worker *w); /* open, verify, hand up what the datagrams brought */
 uint8_t *gm_texts_take(struct worker *w, size_t n); /* room until then; NULL: none is left */
@@ -642,6 +654,18 @@ void gm_link_due(struct worker *w, uint32_t ref);
 void gm_as_links_free(struct worker *w);
 void gm_ask(struct worker *w, const struct gm_eff_ask *e);
 bool gm_asks_can_answer(struct worker *w); /* there is room for an event to each ask that a link holds */
+
+/* ---- carry.c: to the next process */
+void gm_park_begin(struct worker *w); /* of a turn; what waited is looked at where nothing has to wait any more */
+void gm_park_end(struct worker *w);
+uint32_t gm_park_copy(struct worker *w, const uint8_t *data, size_t n, const struct gm_addr *peer, const struct gm_addr *local);
+void gm_park(struct worker *w, uint32_t place); /* it waits; 0 is fine: it is lost, and its sender repeats it */
+bool gm_park_asked(const struct worker *w);     /* core waits for this worker to say so */
+void gm_park_whole(struct worker *w, const uint8_t *data, size_t n, const struct gm_addr *peer, const struct gm_addr *local);
+void gm_carry_halt(struct worker *w);           /* returns when core wants it to go on, or to stop */
+void gm_carry_ctx(struct worker *w, const struct gm_eff_carry *e);
+void gm_carry_held(struct worker *w, const struct gm_eff_held *e);
+void gm_carry_datagram(struct worker *w, const struct gm_eff_datagram *e);
 
 /* ---- effects.c */
 unsigned gm_effects_run(struct worker *w); /* how many */

@@ -240,6 +240,9 @@ enum gm_eff {
 	GM_EFF_READY,   /* everything stored has been sent down: start to serve */
 	GM_EFF_CRED,    /* for gm_dp_roster(): which credential belongs to a Sender ID */
 	GM_EFF_NUM,     /* for gm_dp_roster(): set or remove a group's version */
+	GM_EFF_CARRY,    /* of a predecessor: what it knew of a context that no store has */
+	GM_EFF_HELD,     /* of a predecessor: a member has confirmed these keys */
+	GM_EFF_DATAGRAM, /* of a predecessor: what came, and it has not looked at */
 	GM_EFF_N
 };
 
@@ -457,6 +460,35 @@ struct gm_eff_ask { /* to the worker as_id % workers; one GM_EV_ANSWERED comes o
 	struct gm_slice path, query, payload; /* path: segments with / between; query: with & between */
 };
 
+/* ---- from one process to the next: gm_dp_carry() makes these records, the next one's workers take them as effects, behind
+ * the contexts and before GM_EFF_READY. No keys are in them. Whatever changes in one of them, GM_CARRY_FORMAT changes with it. */
+#define GM_CARRY_FORMAT 1u
+
+struct gm_eff_carry {
+	struct gm_rec rec;
+	gm_ctx_id ctx;
+	uint16_t next_mid; /* of ours: members remember those before for a while */
+	uint16_t last_mid; /* of its last CON, which came so long ago: */
+	uint64_t last_age_ms;
+	uint64_t window_top, window_seen;
+	uint8_t has_last, last_piv_n, last_piv[5], zero;
+	struct gm_addr peer, local;
+	struct gm_slice saved; /* sealed bytes of the answer to that, while a repeat may still come */
+};
+
+struct gm_eff_held {
+	struct gm_rec rec;
+	gm_ctx_id ctx;
+	uint32_t group, slot, zero;
+	uint64_t version;
+};
+
+struct gm_eff_datagram {
+	struct gm_rec rec;
+	struct gm_addr peer, local;
+	struct gm_slice data;
+};
+
 /* ================================================================= life */
 
 #define GM_HIST 40u /* log2 buckets */
@@ -511,6 +543,9 @@ struct gm_dp_config {
 	unsigned stranger_rate; /* tokens posted from a network (/24, /64) in a second, beyond which an Echo is asked for; from an address that was shown, beyond
 	                         * which it is told to come later; 0: no limit */
 	unsigned ack_timeout_ms, retransmit_max; /* RFC 7252 §4.8: 2,000 and 4 */
+	/* Sockets of a predecessor, of each worker one for each address, -1: to be opened. They are gm_dp_start's from then on, and not
+	 * received from before GM_EFF_READY. NULL: all are opened, and nobody else may have the addresses. */
+	const int (*sockets)[8];
 	bool no_lease;         /* test builds only: sequence numbers start anew after a restart; shows that the nonce checker sees it */
 	void (*wake_core)(void *arg); /* called by workers when an event waits; any thread */
 	void *wake_arg;
@@ -562,5 +597,18 @@ unsigned gm_dp_network_of(const struct gm_dp *dp, const struct gm_addr *addr); /
 /* Prefix i; false: there is none any more. In the order of gm_dp_network_of(), from 0. */
 bool gm_dp_pace(const struct gm_dp *dp, unsigned i, struct gm_pace_status *s);
 struct gm_addr gm_dp_bound(const struct gm_dp *dp, unsigned listener);
+
+bool gm_dp_socket_addr(int fd, struct gm_addr *addr); /* to which it is bound; false: it is no UDP socket */
+
+/* ---- handing over to another process, core thread. What is undone goes on as if nothing had been. */
+int gm_dp_socket(const struct gm_dp *dp, unsigned worker, unsigned listener); /* -1: this port's cannot be handed over */
+/* From now on requests that need core wait, as datagrams; what workers can answer alone they do. */
+void gm_dp_park(struct gm_dp *dp, bool on);
+bool gm_dp_parked(const struct gm_dp *dp); /* no event of a request comes behind those that wait in the rings by now */
+/* Nothing is received, sent or looked at. After gm_dp_park(). */
+void gm_dp_halt(struct gm_dp *dp, bool on);
+bool gm_dp_halted(const struct gm_dp *dp);
+/* While halted: what the next process has to know, record by record; false: put said so. */
+bool gm_dp_carry(struct gm_dp *dp, bool (*put)(void *arg, const struct gm_rec *rec), void *arg);
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -445,6 +446,89 @@ SENTENCE(loses_none_of_ten_thousand_with_a_window_of_64, .timeout = 30)
 	cr_expect_eq(stats_of(a).rx, PINGS);
 	cr_expect_eq(stats_of(b).tx, PINGS);
 	cr_expect_geq(stats_of(a).rcvbuf, 200000);
+	ops->close(a);
+	ops->close(b);
+}
+
+/* ---- handing over */
+
+static struct gm_port *take_over(struct gm_port *from)
+{
+	int fd = dup(ops->socket(from, 0));
+	struct gm_port_config c = {.listen = {ops->bound(from, 0)}, .listen_n = 1, .rx_bufs = 64, .tx_bufs = 64, .sockets = &fd};
+	struct gm_port *port;
+
+	cr_assert_eq(ops->open(&port, &c), GM_E_OK);
+	return port;
+}
+
+SENTENCE(halted_gives_out_what_came_and_leaves_the_rest_to_the_next_one, .timeout = 20)
+{
+	struct gm_port *a = open_port("127.0.0.1:0", 64), *b = open_port("127.0.0.1:0", 64), *next = take_over(b);
+	struct gm_addr none = {0}, to = ops->bound(b, 0);
+	struct gm_dgram d;
+	char text[16];
+	unsigned got = 0;
+
+	cr_expect(gm_addr_eq(&(struct gm_addr){.port = ops->bound(next, 0).port}, &(struct gm_addr){.port = to.port}));
+	ops->rx_burst(b, &d, 1); /* it listens */
+	for (unsigned i = 0; i < 20; i++) {
+		snprintf(text, sizeof(text), "%u", i);
+		say(a, none, to, text, strlen(text));
+		if (i == 9) {
+			ops->wait(b, 10 * MS);
+			ops->halt(b);
+		}
+	}
+	ops->wait(next, 10 * MS);
+	while (ops->rx_burst(b, &d, 1)) {
+		snprintf(text, sizeof(text), "%u", got++);
+		cr_expect(says(&d, text));
+		ops->rx_put(b, &d, 1);
+	}
+	for (; got < 20; got++) {
+		cr_assert(hear(next, &d), "%u", got);
+		snprintf(text, sizeof(text), "%u", got);
+		cr_expect(says(&d, text));
+		ops->rx_put(next, &d, 1);
+	}
+	cr_expect_eq(ops->rx_burst(b, &d, 1), 0u, "nor is anything taken later");
+	ops->close(b);
+	say(a, none, to, "still", 5);
+	cr_expect(hear(next, &d) && says(&d, "still"), "the address stays");
+	ops->close(a);
+	ops->close(next);
+}
+
+SENTENCE(takes_nothing_from_passed_sockets_before_it_is_asked, .timeout = 20)
+{
+	struct gm_port *a = open_port("127.0.0.1:0", 64), *b = open_port("127.0.0.1:0", 64), *next = take_over(b);
+	struct gm_dgram d;
+
+	say(a, (struct gm_addr){0}, ops->bound(b, 0), "old", 3);
+	uint64_t from = ops->now_ns(next);
+	ops->wait(next, 50 * MS);
+	cr_expect_geq(ops->now_ns(next) - from, 40 * MS, "and is not kept awake by it");
+	cr_expect(hear(b, &d) && says(&d, "old"));
+	ops->close(next);
+	ops->close(a);
+	ops->close(b);
+}
+
+SENTENCE(resumed_goes_on_as_before, .timeout = 20)
+{
+	struct gm_port *a = open_port("127.0.0.1:0", 64), *b = open_port("127.0.0.1:0", 64);
+	struct gm_dgram d;
+
+	ops->rx_burst(b, &d, 1);
+	for (unsigned i = 0; i < 5; i++) {
+		ops->halt(b);
+		say(a, (struct gm_addr){0}, ops->bound(b, 0), "while", 5);
+		cr_expect_eq(ops->rx_burst(b, &d, 1), 0u);
+		ops->resume(b);
+		cr_assert(hear(b, &d) && says(&d, "while"));
+		ops->rx_put(b, &d, 1);
+	}
 	ops->close(a);
 	ops->close(b);
 }
