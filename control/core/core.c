@@ -276,7 +276,8 @@ bool gm_core_loaded(struct gm_core *core, struct gm_txn *txn)
 			return true;
 		core->load.phase++;
 		core->load.at = core->load.slot = 0;
-		if (portion_full(&t) && core->load.phase < sizeof(phases) / sizeof(*phases))
+		bool last = core->load.phase < sizeof(phases) / sizeof(*phases) && phases[core->load.phase] == load_leases;
+		if (last || (portion_full(&t) && core->load.phase < sizeof(phases) / sizeof(*phases)))
 			return true;
 	}
 	return false;

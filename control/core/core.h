@@ -86,7 +86,8 @@ void gm_core_set(struct gm_core *core, const struct gm_core_live *live);
  * CORRUPT: the record cannot be. */
 GM_NODISCARD enum gm_err gm_core_load(struct gm_core *core, enum gm_table table, struct gm_bytes key,
                                       struct gm_bytes value);
-/* Hands state down in portions: true while more is to come (publish effects between calls). */
+/* Hands state down in portions: true while more is to come (publish effects between calls). With the last one, which has
+ * leases and GM_EFF_READY alone, workers begin to serve: it has to be committed first. */
 bool gm_core_loaded(struct gm_core *core, struct gm_txn *txn);
 
 /* After a store went back in time, with contexts and memberships away (gm_store_recover()), and nothing loaded but the
@@ -102,6 +103,12 @@ void gm_core_apply(struct gm_core *core, struct gm_txn *txn, const struct gm_rec
 void gm_core_tick(struct gm_core *core, struct gm_txn *txn);
 /* Milliseconds from txn's mono_ms until tick has something to do; UINT64_MAX: nothing. */
 uint64_t gm_core_next_ms(const struct gm_core *core, uint64_t mono_ms, int64_t wall_s);
+
+/* Whoever core keeps waiting is told to come again, with 5.03: the process ends, or somebody else goes on. */
+void gm_core_release(struct gm_core *core, struct gm_txn *txn);
+/* Nobody new: tokens and Joins get 5.03 until it is off again, reads are served, rekeys go on. */
+void gm_core_drain(struct gm_core *core, bool on);
+bool gm_core_drains(const struct gm_core *core);
 
 /* ---- operator's commands; effects and answers count only after the commit */
 GM_NODISCARD enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn,

@@ -335,6 +335,17 @@ void gm_introspect_late(struct gm_turn *t, struct gm_ask *q)
 		go_on(t, q);
 }
 
+void gm_introspect_release(struct gm_turn *t)
+{
+	for (unsigned i = 0; t->core->asks && i < GM_ASKS_MAX; i++) {
+		struct gm_ask *q = &t->core->asks->at[i];
+		if (!q->event)
+			continue;
+		stop_ask(t, q);
+		decide(t, q, NULL, (struct gm_bytes){0}, GM_E_BUSY);
+	}
+}
+
 void gm_introspect_as_gone(struct gm_turn *t, uint32_t as_id)
 {
 	for (unsigned i = 0; t->core->asks && i < GM_ASKS_MAX; i++)

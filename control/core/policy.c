@@ -129,9 +129,9 @@ static bool too_often(const struct gm_turn *t, struct gm_call *call, const struc
 }
 
 /* What adds has to wait for room; what is there is served, changed and taken away out of what the store has kept back. */
-static bool no_room(const struct gm_turn *t, const struct gm_call *call, const struct row *row)
+static bool joins(const struct gm_call *call, const struct row *row) /* now: those who wait already are let in */
 {
-	return t->txn->disk_low && !call->waited && row->res == GM_RES_GROUP && row->method == POST;
+	return !call->waited && row->res == GM_RES_GROUP && row->method == POST;
 }
 
 void gm_policy_request(struct gm_turn *t, struct gm_call *call)
@@ -149,8 +149,10 @@ void gm_policy_request(struct gm_turn *t, struct gm_call *call)
 		err = check(t, call, row);
 	if (err == GM_E_OK && !format_fits(call->ev, row))
 		err = GM_E_BAD_FORMAT;
-	if (err == GM_E_OK && no_room(t, call, row))
+	if (err == GM_E_OK && t->txn->disk_low && joins(call, row))
 		err = GM_E_DISK_FULL;
+	if (err == GM_E_OK && t->core->draining && joins(call, row))
+		err = GM_E_DRAINING;
 	if (err == GM_E_OK && too_often(t, call, row))
 		err = GM_E_TOO_OFTEN;
 	if (err == GM_E_OK)

@@ -279,6 +279,7 @@ struct gm_core {
 	uint32_t pending_cap;
 	struct gm_heap wall, mono; /* seconds; milliseconds */
 	struct gm_core_status count;
+	bool draining; /* nobody new is let in */
 	uint8_t *scratch;
 	size_t scratch_cap;
 	struct {
@@ -426,6 +427,7 @@ void gm_revoked_drop(struct gm_turn *t, struct gm_as *as); /* all of an authoriz
 GM_NODISCARD enum gm_err gm_introspect_begin(struct gm_turn *t, const struct gm_rec *event);
 void gm_introspect_answered(struct gm_turn *t, const struct gm_ev_answered *ev);
 void gm_introspect_late(struct gm_turn *t, struct gm_ask *q);
+void gm_introspect_release(struct gm_turn *t); /* all that are asked about are told to come again */
 void gm_introspect_as_gone(struct gm_turn *t, uint32_t as_id);
 void gm_introspect_free(struct gm_core *c);
 

@@ -496,6 +496,8 @@ void gm_token_event(struct gm_turn *t, const struct gm_ev_token *ev)
 
 	if (t->txn->disk_low)
 		err = GM_E_DISK_FULL;
+	else if (t->core->draining)
+		err = GM_E_DRAINING;
 	else if (ev->reference.off)
 		err = gm_introspect_begin(t, &ev->rec);
 	else

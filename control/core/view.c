@@ -474,7 +474,7 @@ static uint32_t max_age(enum gm_err err)
 {
 	if (gm_err_info(err)->coap >> 5 != 5)
 		return 0;
-	return err == GM_E_BUSY ? 1 : err == GM_E_TOO_OFTEN ? 10 : 60;
+	return err == GM_E_BUSY ? 1 : err == GM_E_TOO_OFTEN || err == GM_E_DRAINING ? 10 : 60;
 }
 
 void gm_reply_rekey(struct gm_turn *t, const struct gm_ev_request *ev, const struct gm_group *g, bool full)

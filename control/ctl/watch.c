@@ -27,6 +27,8 @@ static const struct {
 	{"token.revoked",     "",                     "token-revoked"},
 	{"config.changed",    "",                     "configuration-changed"},
 	{"config.refused",    "",                     "configuration-refused"},
+	{"drain.begin",       "",                     "draining"},
+	{"drain.end",         "",                     "drain-ended"},
 };
 /* clang-format on */
 

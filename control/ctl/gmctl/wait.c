@@ -10,6 +10,7 @@
 
 struct waiting {
 	const char *group; /* the one that the command names; NULL: any */
+	bool drains;       /* messages in flight count, too */
 	struct rows before;
 };
 
@@ -27,6 +28,7 @@ struct waiting *gm_cli_wait_begin(struct session *s, const struct line *line)
 	struct waiting *w = gm_cli_need(calloc(1, sizeof(*w)));
 
 	w->group = group ? group->text : NULL;
+	w->drains = strcmp(line->verb->name, "drain") == 0;
 	see(s, w, &w->before);
 	return w;
 }
@@ -44,6 +46,19 @@ static bool any_under_way(const struct rows *now)
 		if (under_way(&now->rows[i]))
 			return true;
 	return false;
+}
+
+static bool in_flight(struct session *s)
+{
+	struct rows status = {0};
+	unsigned long long n = 0;
+
+	gm_cli_simple(s, "status", NULL, NULL, gm_cli_keep, &status);
+	for (size_t i = 0; i < status.n; i++)
+		if (strcmp(gm_cli_cell(&status.rows[i], "what"), "worker") == 0)
+			n += gm_cli_number(&status.rows[i], "inflight");
+	gm_cli_free(&status);
+	return n > 0;
 }
 
 static void pause_for(unsigned ms)
@@ -68,7 +83,7 @@ enum exit_code gm_cli_wait_end(struct session *s, struct waiting *w)
 	struct rows now = {0};
 
 	see(s, w, &now);
-	for (unsigned ms = PAUSE_MS; any_under_way(&now); ms = ms < PAUSE_MS_MAX ? 2 * ms : PAUSE_MS_MAX) {
+	for (unsigned ms = PAUSE_MS; any_under_way(&now) || (w->drains && in_flight(s)); ms = ms < PAUSE_MS_MAX ? 2 * ms : PAUSE_MS_MAX) {
 		pause_for(ms);
 		gm_cli_free(&now);
 		see(s, w, &now);

@@ -101,6 +101,7 @@ void gm_verb_health(struct gm_ctl_call *call)
 	struct gm_pages_stats pages = gm_pages_stats();
 	char detail[64];
 
+	row(call, "newcomers", !gm_core_drains(call->env->core), gm_core_drains(call->env->core) ? "refused: gmctl undrain" : "let in");
 	servers(call);
 	late(call);
 	limits(call);

@@ -27,6 +27,7 @@ static void status_daemon(struct gm_ctl_call *call)
 
 	gm_ctl_put_text(r, "what", "daemon");
 	gm_ctl_put_text(r, "version", GM_VERSION);
+	gm_ctl_put_text(r, "newcomers", gm_core_drains(call->env->core) ? "refused" : "let in");
 	gm_ctl_put_uint(r, "uptime_s", (call->txn.mono_ms - call->env->started_ms) / 1000);
 	gm_ctl_put_uint(r, "workers", call->env->workers);
 	gm_ctl_put_uint(r, "start_open_ms", call->env->turn->open_ms);

@@ -250,6 +250,24 @@ Test(join, refuses_with_5_03_while_the_disk_is_full_and_goes_on_with_what_there_
 	cr_expect_eq(rig_token(&rig, &late), GM_E_OK);
 }
 
+Test(join, refuses_with_5_03_while_nobody_new_is_let_in)
+{
+	struct rig_client member = rig_member(&rig, 1, "g1", REQ), waiting = with_token(2, REQ), late = rig_client(3, "g1", REQ);
+	struct rig_join j = good();
+
+	gm_core_drain(rig.core, true);
+	expect_refused(&waiting, &j, GM_COAP(5, 3), -1, -1);
+	cr_expect_gt(rig_join(&rig, &waiting, &j).max_age, 0u);
+	cr_expect_eq(rig_token(&rig, &late), GM_E_DRAINING);
+	cr_expect_eq(rig_request(&rig, &member, &(struct rig_request){.res = GM_RES_NUM, .method = 1, .group = "g1"}).code, GM_COAP(2, 5), "members read");
+	cr_expect_eq(rig_request(&rig, &member, &(struct rig_request){.res = GM_RES_NODE, .method = 4, .group = "g1", .node = rig_mirror_of(&rig, member.ctx, "g1")->node}).code,
+	             GM_COAP(2, 2), "and leave");
+	cr_expect(gm_core_drains(rig.core));
+	gm_core_drain(rig.core, false);
+	cr_expect_eq(rig_join(&rig, &waiting, &j).code, GM_COAP(2, 1));
+	cr_expect_eq(rig_token(&rig, &late), GM_E_OK);
+}
+
 Test(join, refuses_with_5_03_when_sender_ids_run_out)
 {
 	struct gm_group_spec spec = rig_group_spec("tiny");
