@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The daemon: configuration, wiring, the turn loop. The main thread is the core thread. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <poll.h>
@@ -13,6 +14,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,6 +32,7 @@
 #include "offline.h"
 #include "store/store.h"
 #include "turns.h"
+#include "upgrade.h"
 
 #define TRIM_MS 1000u
 #define LARGE (256 << 10) /* bytes from which malloc()ed memory goes back to the system when it is freed */
@@ -41,6 +44,8 @@ struct gmd {
 	struct gm_turns turns;
 	struct gm_ctl_server *server;
 	struct gm_ctl_env env;
+	struct gm_upgrade upgrade;
+	int tell_fd; /* who waits to hear that it serves; 0: nobody */
 	uint64_t trimmed_ms, lap_us;
 	int wake_fd, signal_fd;
 	bool said_low;
@@ -117,6 +122,27 @@ static void turn(struct gmd *d, const struct pollfd *ctl_fds, unsigned ctl_n)
 	stats->turn_us_max = us > stats->turn_us_max ? us : stats->turn_us_max;
 }
 
+/* A turn while another process takes over: no operators. last: who waits for more than this process will do waits no longer. */
+static unsigned turn_alone(void *arg, bool last)
+{
+	struct gmd *d = arg;
+	struct gm_txn txn;
+
+	gm_turns_clocks(&d->turns);
+	gm_service_alive(d->turns.mono_ms);
+	unsigned n = gm_turns_gather(&d->turns);
+	gm_turns_tick(&d->turns);
+	if (last) {
+		gm_turns_txn(&d->turns, &txn);
+		gm_core_release(d->turns.core, &txn);
+		gm_wipe(&txn, sizeof(txn));
+	}
+	commit(d, n);
+	publish(d);
+	gm_log_flush();
+	return n;
+}
+
 static int timeout_ms(struct gmd *d)
 {
 	if (d->again)
@@ -145,14 +171,15 @@ static bool asked_to_stop(struct gmd *d)
 /* Until a signal asks to stop. */
 static void loop(struct gmd *d)
 {
-	struct pollfd fds[2 + GM_CTL_FDS_MAX];
+	struct pollfd fds[2 + GM_CTL_FDS_MAX + GM_HANDOVER_POLL];
 	uint64_t count;
 
 	for (;;) {
 		fds[0] = (struct pollfd){.fd = d->wake_fd, .events = POLLIN};
 		fds[1] = (struct pollfd){.fd = d->signal_fd, .events = POLLIN};
 		unsigned n = gm_ctl_server_poll(d->server, fds + 2);
-		if (poll(fds, 2 + n, timeout_ms(d)) < 0) {
+		unsigned more = gm_handover_poll(&d->upgrade.line, fds + 2 + n);
+		if (poll(fds, 2 + n + more, timeout_ms(d)) < 0) {
 			if (errno != EINTR)
 				die_uncommitted(strerror(errno));
 			continue;
@@ -162,6 +189,7 @@ static void loop(struct gmd *d)
 		if (fds[0].revents && read(d->wake_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 			gm_log(GM_LOG_WARN, "wake.read_failed reason=\"%s\"", strerror(errno));
 		turn(d, fds + 2, n);
+		gm_upgrade_receive(&d->upgrade, fds + 2 + n, more, d->turns.mono_ms);
 	}
 }
 
@@ -226,6 +254,26 @@ static uint32_t lap(struct gmd *d)
 	return (uint32_t)ms;
 }
 
+static bool watch_store(struct gmd *d, enum gm_err err, char why[static 256])
+{
+	char path[2 * GM_CONFIG_PATH_MAX];
+
+	if (err == GM_E_OK)
+		err = gm_store_watch(d->turns.store, gm_witness_path(&d->config, path), why);
+	if (err != GM_E_OK)
+		return failed("store", why[0] ? why : gm_err_info(err)->text);
+	d->turns.turn = gm_store_turn(d->turns.store);
+	d->turns.stats.open_ms = lap(d);
+	return true;
+}
+
+static bool open_store(struct gmd *d)
+{
+	char why[256] = "";
+
+	return watch_store(d, gm_store_open(&d->turns.store, d->config.state_dir, d->config.key_file, why), why);
+}
+
 static bool open_state(struct gmd *d)
 {
 	struct gm_core_config core = {
@@ -238,26 +286,18 @@ static bool open_state(struct gmd *d)
 		.rekey_window_ms = d->config.rekey_window_ms,
 		.rekey_deadline_ms = d->config.rekey_deadline_ms,
 		.changes_per_minute = d->config.changes_per_minute,
-		.rekey_at_start = d->config.rekey_at_start,
+		.rekey_at_start = d->config.rekey_at_start && !d->upgrade.control, /* a hand-over is no start */
 		.distribution_max_ms = 30000,
 		.log = log_decision,
 	};
-	char why[256] = "", path[2 * GM_CONFIG_PATH_MAX];
-	enum gm_err err = gm_store_open(&d->turns.store, d->config.state_dir, d->config.key_file, why);
 
-	if (err == GM_E_OK)
-		err = gm_store_watch(d->turns.store, gm_witness_path(&d->config, path), why);
-	if (err != GM_E_OK)
-		return failed("store", why[0] ? why : gm_err_info(err)->text);
-	d->turns.turn = gm_store_turn(d->turns.store);
-	d->turns.stats.open_ms = lap(d);
 	memcpy(core.audience, d->config.audience, sizeof(core.audience));
 	name_uri(core.uri, &d->config);
 	d->turns.core = gm_core_new(&core);
 	if (!d->turns.core)
 		return failed("core", gm_err_info(GM_E_NO_MEMORY)->text);
 	for (unsigned table = 0; table < GM_TABLE_N; table++) {
-		err = gm_store_scan(d->turns.store, (enum gm_table)table, load_record, d->turns.core);
+		enum gm_err err = gm_store_scan(d->turns.store, (enum gm_table)table, load_record, d->turns.core);
 		if (err != GM_E_OK)
 			return failed("load", gm_err_info(err)->text);
 	}
@@ -309,6 +349,7 @@ static bool open_network(struct gmd *d)
 		.ack_timeout_ms = d->config.ack_timeout_ms,
 		.retransmit_max = d->config.retransmit_max,
 		.stranger_rate = d->config.stranger_rate,
+		.sockets = d->upgrade.control ? d->upgrade.sockets : NULL,
 		.no_lease = d->config.test_no_lease,
 		.wake_core = wake,
 		.wake_arg = d,
@@ -364,6 +405,7 @@ static bool open_control(struct gmd *d)
 						    .groups = {[GM_CTL_VIEWER] = d->config.control_viewers,
 						               [GM_CTL_OPERATOR] = d->config.control_operators,
 						               [GM_CTL_ADMIN] = d->config.control_group},
+						    .listener = d->upgrade.control,
 						    .handle = gm_ctl_run,
 						    .arg = &d->env};
 	char why[256] = "";
@@ -380,6 +422,118 @@ static bool open_control(struct gmd *d)
 	                             .arg = &d->turns};
 	enum gm_err err = gm_ctl_server_open(&d->server, &config, why);
 	return err == GM_E_OK ? true : failed("control_socket", why);
+}
+
+/* Without it gmd serves, too. */
+static void open_handover(struct gmd *d)
+{
+	struct gm_upgrade *u = &d->upgrade;
+	int passed = u->handover;
+	char why[GM_HANDOVER_WHY];
+
+	gm_upgrade_end(u);
+	*u = (struct gm_upgrade){.turns = &d->turns, .config = &d->config, .signal_fd = d->signal_fd, .turn = turn_alone, .arg = d};
+	u->control = gm_ctl_server_listener(d->server);
+	if (gm_handover_listen(&u->line, d->config.control_socket, passed, why) != GM_E_OK)
+		gm_log(GM_LOG_WARN, "handover.off reason=\"%s\"", why);
+}
+
+/* ---- in place of another process */
+
+/* As hand_down(), but nothing is committed: the store is the other's still. The last portion, with which workers begin to serve,
+ * stays here. */
+static void prepare_down(struct gmd *d)
+{
+	const struct timespec pause = {.tv_nsec = 200000};
+	struct gm_txn t;
+
+	for (bool more = true; more;) {
+		gm_turns_clocks(&d->turns);
+		gm_turns_txn(&d->turns, &t);
+		more = gm_core_loaded(d->turns.core, &t);
+		gm_wipe(&t, sizeof(t));
+		if (more)
+			publish(d);
+		while (more && d->turns.stats.backlog_bytes) {
+			nanosleep(&pause, NULL);
+			publish(d);
+		}
+	}
+	while (workers_lag(d))
+		nanosleep(&pause, NULL);
+	d->turns.stats.down_ms = lap(d);
+}
+
+/* Everything that can be wrong is found here, while the other one serves. */
+static bool prepare(struct gmd *d, char why[static GM_HANDOVER_WHY])
+{
+	if (d->config.port == GM_CONFIG_PORT_DPDK)
+		return failed("takeover", "DPDK's queues cannot be handed over: restart gmd");
+	if (!gm_upgrade_begin(&d->upgrade, why))
+		return failed("takeover", why);
+	if (gm_store_open_beside(&d->turns.store, d->config.state_dir, d->config.key_file, why) != GM_E_OK)
+		return failed("store", why);
+	d->turns.stats.open_ms = lap(d);
+	return open_network(d);
+}
+
+static bool load_last_turn(struct gmd *d, char why[static GM_HANDOVER_WHY])
+{
+	if (!gm_upgrade_freeze(&d->upgrade, why))
+		return failed("takeover", why);
+	if (!watch_store(d, gm_store_again(d->turns.store, d->config.state_dir, why), why))
+		return false;
+	if (gm_store_id(d->turns.store) != d->upgrade.store || d->turns.turn != d->upgrade.last_turn)
+		return failed("takeover", "the process that runs works on another store");
+	if (!open_state(d))
+		return false;
+	prepare_down(d);
+	return true;
+}
+
+/* The other one has ended. From here a failure is that of a start. */
+static bool begin_to_serve(struct gmd *d, char why[static GM_HANDOVER_WHY])
+{
+	if (gm_store_lock(d->turns.store, d->config.state_dir, why) != GM_E_OK)
+		return failed("store", why);
+	gm_turns_clocks(&d->turns);
+	commit(d, 0);
+	publish(d);
+	gm_upgrade_replay(&d->upgrade);
+	return true;
+}
+
+/* As after a crash, from the very beginning: nothing is left of what was taken over by half. */
+static void start_anew(const struct gmd *d)
+{
+	char config[GM_CONFIG_PATH_MAX], run_word[] = "run", name[] = "gmd", option[] = "-c";
+	char *argv[] = {name, run_word, option, config, NULL};
+
+	snprintf(config, sizeof(config), "%s", d->config_file);
+	gm_log(GM_LOG_WARN, "takeover.crash reason=\"the other process has ended\"");
+	execv("/proc/self/exe", argv);
+	gm_log(GM_LOG_ERROR, "takeover.crash reason=\"%s\"", strerror(errno));
+}
+
+static bool take_over(struct gmd *d)
+{
+	char why[GM_HANDOVER_WHY] = "the process that runs has hung up";
+	struct gm_upgrade *u = &d->upgrade;
+
+	*u = (struct gm_upgrade){.turns = &d->turns, .config = &d->config};
+	if (!prepare(d, why))
+		return false;
+	bool taken = load_last_turn(d, why);
+	if (taken && !(taken = gm_upgrade_take(u, why)))
+		failed("takeover", why);
+	if (taken && begin_to_serve(d, why)) {
+		gm_log(GM_LOG_INFO, "takeover.done turn=%llu contexts=%u held=%u datagrams=%u", (unsigned long long)u->last_turn, u->contexts,
+		       u->held, u->datagrams);
+		return true;
+	}
+	if (!taken && gm_upgrade_alone(u))
+		start_anew(d);
+	return false;
 }
 
 static bool open_signals(struct gmd *d)
@@ -426,6 +580,8 @@ static void tell_service(const struct gmd *d)
 
 	gm_core_status(d->turns.core, &status);
 	gm_service_ready(status.groups, status.members);
+	if (d->tell_fd && write(d->tell_fd, "r", 1) != 1)
+		gm_log(GM_LOG_WARN, "gmd.ready_not_told reason=\"%s\"", strerror(errno));
 }
 
 static void log_ready(const struct gmd *d)
@@ -446,8 +602,13 @@ static void log_ready(const struct gmd *d)
 
 static void stop(struct gmd *d)
 {
+	char path[108];
+
 	if (d->turns.dp)
 		gm_dp_stop(d->turns.dp);
+	gm_handover_close(&d->upgrade.line);
+	if (d->server && gm_handover_path(d->config.control_socket, path))
+		unlink(path);
 	gm_ctl_server_close(d->server);
 	d->server = NULL; /* nobody is told any more */
 	gm_ctl_backup_stop();
@@ -459,7 +620,16 @@ static void stop(struct gmd *d)
 	gm_wipe(d, sizeof(*d));
 }
 
-static int run(const struct gm_config *config, const char *file)
+static bool start(struct gmd *d)
+{
+	if (!open_store(d) || !open_state(d) || !open_network(d))
+		return false;
+	hand_down(d);
+	return true;
+}
+
+/* taking: the place of a gmd that runs; tell_fd: whom to tell, 0: nobody */
+static int run(const struct gm_config *config, const char *file, bool taking, int tell_fd)
 {
 	static struct gmd daemon;
 	struct gmd *d = &daemon;
@@ -467,6 +637,7 @@ static int run(const struct gm_config *config, const char *file)
 	running = d;
 	d->config = *config;
 	d->config_file = file;
+	d->tell_fd = tell_fd;
 	d->turns.effects.workers = config->workers;
 	gm_log_set(config->log_level);
 	mallopt(M_MMAP_THRESHOLD, LARGE); /* glibc would raise it, and keep what tables have outgrown */
@@ -474,10 +645,10 @@ static int run(const struct gm_config *config, const char *file)
 	harden();
 	gm_service_loading();
 	lap(d);
-	bool ok = open_signals(d) && open_state(d) && open_network(d);
+	bool ok = open_signals(d) && (taking ? take_over(d) : start(d)) && open_control(d);
 	if (ok) {
-		hand_down(d);
-		ok = open_control(d) && confine(d);
+		open_handover(d);
+		ok = confine(d);
 	}
 	if (ok) {
 		log_ready(d);
@@ -495,7 +666,8 @@ static int run(const struct gm_config *config, const char *file)
 /* ---- command line */
 
 static const char help[] =
-	"usage: gmd run [-c FILE]                     run in the foreground\n"
+	"usage: gmd run [-c FILE] [--take-over]       run in the foreground; in place of the gmd that runs, without a pause\n"
+	"       gmd upgrade [-c FILE]                 the same in the background; returns when the new gmd serves, or has failed\n"
 	"       gmd init [-c FILE]                    make the store and its key as FILE names them\n"
 	"       gmd init --state DIR --key FILE       the same without a configuration\n"
 	"       gmd check [-c FILE]                   read the configuration and say what is wrong\n"
@@ -508,7 +680,8 @@ static const char help[] =
 	"\n"
 	"gmd -c FILE is gmd run -c FILE. Existing stores and keys are never overwritten. restore, recover and rotate-key need\n"
 	"that no gmd runs on the store.\n"
-	"Exit: 0 done or stopped in order, 1 failed, 2 bad usage or configuration. See gmd(8), gmd.conf(5).\n";
+	"Exit: 0 done or stopped in order, 1 failed, 2 bad usage or configuration, 3 handed over to another gmd. See gmd(8),\n"
+	"gmd.conf(5).\n";
 
 static int usage(const char *why)
 {
@@ -518,12 +691,44 @@ static int usage(const char *why)
 
 struct line { /* the command line, understood */
 	const char *config_file, *state_dir, *key_file, *operand;
-	bool rekey_all;
+	bool rekey_all, take_over;
 };
 
 static int do_run(const struct gm_config *config, const struct line *line)
 {
-	return run(config, line->config_file);
+	return run(config, line->config_file, line->take_over, 0);
+}
+
+/* A grandchild, so that whoever starts services becomes its parent before it is told that this is the service now. */
+static void upgrade_apart(const struct gm_config *config, const struct line *line, int tell_fd)
+{
+	pid_t child = setsid() < 0 ? -1 : fork();
+
+	if (child == 0)
+		_exit(run(config, line->config_file, true, tell_fd));
+	_exit(child < 0);
+}
+
+static int do_upgrade(const struct gm_config *config, const struct line *line)
+{
+	int ends[2], status;
+	char ready;
+
+	if (pipe2(ends, O_CLOEXEC) < 0) {
+		perror("gmd: pipe");
+		return 1;
+	}
+	pid_t child = fork();
+	if (child == 0) {
+		close(ends[0]);
+		upgrade_apart(config, line, ends[1]);
+	}
+	close(ends[1]);
+	if (child < 0 || waitpid(child, &status, 0) != child || status != 0 || read(ends[0], &ready, 1) != 1) {
+		fprintf(stderr, "gmd: nothing was handed over; the log says why\n");
+		return 1;
+	}
+	return 0;
 }
 
 static int do_init(const struct gm_config *config, const struct line *line)
@@ -558,7 +763,8 @@ static const struct verb {
 	const char *name;
 	int (*run)(const struct gm_config *config, const struct line *line);
 	const char *operand; /* NULL: it takes none */
-} verbs[] = {{"run", do_run, NULL},         {"init", do_init, NULL},       {"check", do_check, NULL},
+} verbs[] = {{"run", do_run, NULL},         {"upgrade", do_upgrade, NULL},
+                    {"init", do_init, NULL},       {"check", do_check, NULL},
              {"restore", do_restore, "the file of a backup"}, {"recover", do_recover, NULL}, {"rotate-key", do_rotate_key, NULL}};
 
 static const struct verb *find_verb(const char *name)
@@ -575,7 +781,7 @@ static const char *misused(const struct verb *verb, const struct line *line, int
 	bool initing = verb && verb->run == do_init;
 
 	if (!verb)
-		return "one of run, init, check, restore, recover, rotate-key";
+		return "one of run, upgrade, init, check, restore, recover, rotate-key";
 	if (words > (verb->operand ? 2 : 1))
 		return "too many arguments";
 	if (verb->operand && words < 2) {
@@ -586,6 +792,8 @@ static const char *misused(const struct verb *verb, const struct line *line, int
 		return "--state and --key are for init";
 	if ((line->state_dir == NULL) != (line->key_file == NULL))
 		return "init needs both --state and --key, or a configuration";
+	if (line->take_over && verb->run != do_run)
+		return "--take-over is for run";
 	return line->rekey_all && verb->run != do_recover ? "--rekey-all is for recover" : NULL;
 }
 
@@ -594,6 +802,7 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'}, {"state", required_argument, NULL, 's'},
 		{"key", required_argument, NULL, 'k'},    {"rekey-all", no_argument, NULL, 'r'},
+		{"take-over", no_argument, NULL, 't'},
 		{"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'v'},
 		{NULL, 0, NULL, 0},
 	};
@@ -610,6 +819,8 @@ int main(int argc, char **argv)
 			line.key_file = optarg;
 		else if (c == 'r')
 			line.rekey_all = true;
+		else if (c == 't')
+			line.take_over = true;
 		else if (c == 'h')
 			return fputs(help, stdout) < 0;
 		else if (c == 'v')

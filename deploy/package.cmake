@@ -41,7 +41,7 @@ set(components gmd tools)
 if(TARGET gmd-dpdk)
   install(TARGETS gmd-dpdk LIBRARY DESTINATION lib/gmd COMPONENT dpdk)
   install(PROGRAMS ${deploy}/dpdk-check.sh DESTINATION lib/gmd COMPONENT dpdk)
-  install(FILES ${deploy}/dpdk.md DESTINATION ${doc}/gmd-dpdk COMPONENT dpdk)
+  install(FILES ${deploy}/dpdk.md ${deploy}/systemd/gmd.service.d/dpdk.conf DESTINATION ${doc}/gmd-dpdk COMPONENT dpdk) # the drop-in is for /etc
   gm_install_doc(gmd-dpdk dpdk)
   list(APPEND components dpdk)
 endif()

@@ -103,6 +103,7 @@ if [ -n "${fast:-}" ]; then
 	stage 'revoked tokens' tally tests/revoked.sh
 	stage 'backup' tally tests/backup.sh
 	stage 'service' tally tests/service.sh
+	stage 'hand-over' tally tests/takeover.sh
 	stage 'packages' tally tests/package.sh
 	stage 'gmctl' tally tests/gmctl.sh
 	stage 'configuration' tally tests/config.sh
@@ -120,6 +121,7 @@ if [ -n "${fast:-}" ]; then
 	stage 'disk full' tally tests/disk/full.py
 	stage 'kill -9' tally tests/crash/kill9.sh "${ROUNDS:-10}"
 	stage 'kill -9, no lease' tally tests/crash/kill9.sh --show-broken
+	stage 'kill -9 of hand-over' tally tests/takeover.sh --faults
 fi
 if [ -n "${dev:-}" ]; then
 	export GM_BUILD=$PWD/build/dev

@@ -123,21 +123,52 @@ static bool somebody_listens(const struct sockaddr_un *addr)
 	return alive;
 }
 
+/* How many groups may connect, and the one of them that the socket can belong to. */
+static unsigned groups_named(const struct gm_ctl_server *server, gid_t *owner)
+{
+	unsigned named = 0;
+
+	*owner = NO_GROUP;
+	for (unsigned i = 0; i < GM_CTL_LEVELS; i++) {
+		if (server->groups[i] != NO_GROUP && server->groups[i] != *owner)
+			named++;
+		*owner = server->groups[i] != NO_GROUP ? server->groups[i] : *owner;
+	}
+	return named;
+}
+
+static void set_owner(const struct gm_ctl_server *server, gid_t owner)
+{
+	if (chown(server->path, (uid_t)-1, owner) < 0)
+		gm_log(GM_LOG_WARN, "ctl.group_not_set path=%s reason=\"%s\"", server->path, strerror(errno));
+}
+
+/* Who waits in its queue is served. The configuration may name other groups by now. */
+static enum gm_err adopt(struct gm_ctl_server *server)
+{
+	gid_t owner;
+	unsigned named = groups_named(server, &owner);
+
+	server->fd = server->config.listener;
+	if (chmod(server->path, named > 1 ? 0666 : 0660) < 0)
+		gm_log(GM_LOG_WARN, "ctl.mode_not_set path=%s reason=\"%s\"", server->path, strerror(errno));
+	if (named == 1)
+		set_owner(server, owner);
+	return GM_E_OK;
+}
+
 static enum gm_err listen_at(struct gm_ctl_server *server, char why[static 256])
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	gid_t owner;
 
+	if (server->config.listener > 0)
+		return adopt(server);
 	memcpy(addr.sun_path, server->path, sizeof(addr.sun_path));
 	server->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (server->fd < 0)
 		goto failed;
-	unsigned named = 0;
-	gid_t owner = NO_GROUP;
-	for (unsigned i = 0; i < GM_CTL_LEVELS; i++) {
-		if (server->groups[i] != NO_GROUP && server->groups[i] != owner)
-			named++;
-		owner = server->groups[i] != NO_GROUP ? server->groups[i] : owner;
-	}
+	unsigned named = groups_named(server, &owner);
 	mode_t mask = umask(named > 1 ? 0111 : 0117); /* from the start */
 	int bound = bind(server->fd, (struct sockaddr *)&addr, sizeof(addr));
 	if (bound < 0 && errno == EADDRINUSE) {
@@ -151,8 +182,8 @@ static enum gm_err listen_at(struct gm_ctl_server *server, char why[static 256])
 	umask(mask);
 	if (bound < 0)
 		goto failed;
-	if (named == 1 && chown(server->path, (uid_t)-1, owner) < 0)
-		gm_log(GM_LOG_WARN, "ctl.group_not_set path=%s reason=\"%s\"", server->path, strerror(errno));
+	if (named == 1)
+		set_owner(server, owner);
 	if (listen(server->fd, 16) == 0)
 		return GM_E_OK;
 failed:
@@ -231,6 +262,11 @@ static void conn_close(struct gm_ctl_server *server, struct conn *conn)
 	gm_ctl_buf_free(&conn->in);
 	gm_ctl_buf_free(&conn->out);
 	*conn = (struct conn){.fd = -1, .passed = -1};
+}
+
+int gm_ctl_server_listener(const struct gm_ctl_server *server)
+{
+	return server->fd;
 }
 
 void gm_ctl_server_close(struct gm_ctl_server *server)

@@ -27,12 +27,14 @@ struct gm_ctl_server_config {
 	/* Has to end the reply: gm_ctl_end(), gm_ctl_error(), or reply->watches. request is wiped afterwards. */
 	void (*handle)(void *arg, const struct gm_ctl_request *request, struct gm_ctl_reply *reply);
 	void *arg;
+	int listener; /* a predecessor's, at that path; 0: there is none */
 	unsigned patience_ms; /* with who does not read an answer; 0: 10 s */
 };
 
 /* A dead socket at path is replaced. BUSY: somebody listens there; UNKNOWN: no such group; IO. `why`: a sentence. */
 GM_NODISCARD enum gm_err gm_ctl_server_open(struct gm_ctl_server **server, const struct gm_ctl_server_config *config,
                                             char why[static 256]);
+int gm_ctl_server_listener(const struct gm_ctl_server *server);
 void gm_ctl_server_close(struct gm_ctl_server *server); /* removes the socket; NULL is fine */
 /* Fills fds with what to wait for; returns how many. */
 unsigned gm_ctl_server_poll(struct gm_ctl_server *server, struct pollfd fds[static GM_CTL_FDS_MAX]);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/service.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <systemd/sd-daemon.h>
 
 #define EXTEND_S 120 /* for each portion of the store */
@@ -31,4 +33,33 @@ void gm_service_alive(uint64_t now_ms)
 void gm_service_stopping(void)
 {
 	sd_notify(0, "STOPPING=1");
+}
+
+const char *gm_service_manager(uint64_t *watchdog_us)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+
+	*watchdog_us = 0;
+	(void)sd_watchdog_enabled(0, watchdog_us);
+	return path ? path : "";
+}
+
+void gm_service_as(const char *manager, uint64_t watchdog_us)
+{
+	char us[24];
+
+	if (!manager[0])
+		return;
+	snprintf(us, sizeof(us), "%llu", (unsigned long long)watchdog_us);
+	setenv("NOTIFY_SOCKET", manager, 1);
+	unsetenv("WATCHDOG_PID");
+	if (watchdog_us)
+		setenv("WATCHDOG_USEC", us, 1);
+	else
+		unsetenv("WATCHDOG_USEC");
+}
+
+void gm_service_is_now(int pid)
+{
+	sd_notifyf(0, "MAINPID=%d\nSTATUS=Handed over", pid);
 }

@@ -413,7 +413,7 @@ static enum gm_err open_scratch(struct gm_store *s, const char *dir, char why[st
 	return GM_E_OK;
 }
 
-static enum gm_err open_parts(struct gm_store *s, const char *dir, const char *key_file, char why[static GM_WHY])
+static enum gm_err open_parts(struct gm_store *s, const char *dir, const char *key_file, bool beside, char why[static GM_WHY])
 {
 	char path[GM_PATH];
 	struct stat st;
@@ -424,7 +424,8 @@ static enum gm_err open_parts(struct gm_store *s, const char *dir, const char *k
 	if (!gm_key_file_new(path, key_file) || gm_path_exists(path))
 		return gm_why(why, GM_E_STORE_KEY, "a change of the store's key was interrupted (%s is there): gmd rotate-key goes on with it",
 		              path);
-	GM_TRY(gm_lmdb_lock(s, dir, why));
+	if (!beside)
+		GM_TRY(gm_lmdb_lock(s, dir, why));
 	GM_TRY(open_scratch(s, dir, why));
 	int r = gm_lmdb_open(s, dir, (size_t)st.st_size);
 	if (r != 0)
@@ -432,19 +433,44 @@ static enum gm_err open_parts(struct gm_store *s, const char *dir, const char *k
 	return verify(s, dir, why);
 }
 
-enum gm_err gm_store_open(struct gm_store **store, const char *dir, const char *key_file, char why[static GM_WHY])
+static enum gm_err open_store(struct gm_store **store, const char *dir, const char *key_file, bool beside, char why[static GM_WHY])
 {
 	struct gm_store *s = gm_lmdb_new();
 
 	if (!s)
 		return gm_why(why, GM_E_NO_MEMORY, "out of memory");
-	enum gm_err err = open_parts(s, dir, key_file, why);
+	enum gm_err err = open_parts(s, dir, key_file, beside, why);
 	if (err != GM_E_OK) {
 		gm_store_close(s);
 		return err;
 	}
 	*store = s;
 	return GM_E_OK;
+}
+
+enum gm_err gm_store_open(struct gm_store **store, const char *dir, const char *key_file, char why[static GM_WHY])
+{
+	return open_store(store, dir, key_file, false, why);
+}
+
+enum gm_err gm_store_open_beside(struct gm_store **store, const char *dir, const char *key_file, char why[static GM_WHY])
+{
+	return open_store(store, dir, key_file, true, why);
+}
+
+enum gm_err gm_store_again(struct gm_store *s, const char *dir, char why[static GM_WHY])
+{
+	return verify(s, dir, why);
+}
+
+enum gm_err gm_store_lock(struct gm_store *s, const char *dir, char why[static GM_WHY])
+{
+	return gm_lmdb_lock(s, dir, why);
+}
+
+uint32_t gm_store_id(const struct gm_store *s)
+{
+	return s->id;
 }
 
 void gm_store_close(struct gm_store *s)

@@ -73,6 +73,13 @@ struct gm_store_stats {
  * store; STORE_VERSION; CORRUPT; IO. `why` gets a sentence for the operator. A second process gets BUSY. */
 GM_NODISCARD enum gm_err gm_store_open(struct gm_store **store, const char *dir, const char *key_file,
                                        char why[static 256]);
+/* The same while another process still writes to it: this one may read alone, and reads anew with gm_store_again() what the other has
+ * committed since, until gm_store_lock() says that the other one is gone. IO, CORRUPT; BUSY: it is not. */
+GM_NODISCARD enum gm_err gm_store_open_beside(struct gm_store **store, const char *dir, const char *key_file,
+                                              char why[static 256]);
+GM_NODISCARD enum gm_err gm_store_again(struct gm_store *store, const char *dir, char why[static 256]);
+GM_NODISCARD enum gm_err gm_store_lock(struct gm_store *store, const char *dir, char why[static 256]);
+uint32_t gm_store_id(const struct gm_store *store); /* of this store and no other */
 void gm_store_close(struct gm_store *store);
 
 /* Every record of a table in key order, unsealed; value is good inside the call only. Stops at the first failure of

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One gmd hands over to the next while members talk: what both sides say and do, over host/handover.h.
+ *
+ *   new process                            old process
+ *   HELLO                          ->
+ *                                  <-      WELCOME: its sockets, whom it reports to
+ *   opens store, workers and ports,
+ *   touches no socket; READY       ->      goes on till here; now requests that need core wait as datagrams, core
+ *                                          answers what it has, commits; reads are answered by the workers
+ *                                  <-      FROZEN: the last turn
+ *   loads it, tells its workers;
+ *   LOADED                         ->      workers halt: from here nobody answers
+ *                                  <-      CARRIED: windows, last answers, confirmations, datagrams in a sealed file
+ *   gives them to its workers;
+ *   TAKEN                          ->
+ *                                  <-      BYE: does nothing any more; ends
+ *   sees it end, takes the store's
+ *   lock, commits new leases, serves
+ *
+ * Up to TAKEN the old process goes on as if nothing had been, when the new one ends, hangs up or takes too long; the new one
+ * has written nothing. Without BYE the new one does nothing with what it got: if the old one has ended, it starts as after
+ * a crash, else it ends. Sequence numbers are leased anew above all that the old one may have used, so no nonce
+ * depends on what is passed. Core thread. */
+#ifndef GM_UPGRADE_H
+#define GM_UPGRADE_H
+
+#include "ctl/config.h"
+#include "ctl/server.h"
+#include "host/handover.h"
+#include "turns.h"
+
+#define GM_UPGRADE_HANDED 3 /* exit code of the old process: where its manager takes it for the service, it is to start it again */
+
+struct gm_upgrade {
+	struct gm_handover line;
+	struct gm_turns *turns; /* the owner's, as what follows */
+	const struct gm_config *config;
+	int signal_fd; /* old process: a signal ends a hand-over */
+	/* old process: one turn without operators; last: nobody is kept waiting behind it. How many events. */
+	unsigned (*turn)(void *arg, bool last);
+	void *arg;
+	bool backs_up; /* old process: a copy of the store is being made, which would be cut short */
+	int file;
+	/* new process: */
+	int sockets[GM_WORKERS_MAX][8];
+	int control, handover; /* listeners; 0: none */
+	uint64_t last_turn;    /* FROZEN's */
+	uint32_t store;
+	const uint8_t *state; /* CARRIED's records */
+	size_t state_n;
+	unsigned contexts, held, datagrams; /* of them */
+};
+
+/* ---- old process */
+void gm_upgrade_receive(struct gm_upgrade *u, const struct pollfd *fds, unsigned n, uint64_t now_ms); /* does not return where it hands over */
+
+/* ---- new process. false: why says it; gm_upgrade_alone() tells whether to start as after a crash. */
+bool gm_upgrade_begin(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY]);
+bool gm_upgrade_freeze(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY]);
+bool gm_upgrade_take(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY]); /* after it the old process has ended */
+void gm_upgrade_replay(struct gm_upgrade *u); /* once all is committed and told: the datagrams */
+bool gm_upgrade_alone(const struct gm_upgrade *u);
+void gm_upgrade_end(struct gm_upgrade *u);
+
+#endif

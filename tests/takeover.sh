@@ -1,0 +1,159 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# One gmd takes over from another, again and again, while members read, join and leave: nothing is lost, nobody notices.
+#
+#   tests/takeover.sh [ROUNDS]   default 3 hand-overs
+#   tests/takeover.sh --faults   either process is killed with -9 at each step of it; needs a test build, which it makes
+#
+# After each hand-over: no member was asked for an Echo, none was unknown. At the end no (key, nonce) protected two byte strings, in
+# a capture of all packets. A line of JSON says how long nobody answered; no check depends on that.
+# KEEP=1 keeps the directory, MEMBERS sizes the load, GM_BUILD=DIR uses programs built already.
+# shellcheck disable=SC2317 # functions are called by name
+set -u
+here=$(dirname "$0")
+# shellcheck source=deploy/lib.sh
+. "$here/../deploy/lib.sh"
+
+members=${MEMBERS:-300}
+
+# shellcheck disable=SC2120,SC2119 # mostly without arguments
+# take_over [NAME=VALUE...]: a new gmd in place of the one that runs; 0: it is there, and the old one has ended with 3
+take_over() {
+	local old=$gmd_pid status
+	env "$@" "${gmd:-$build/gmd}" run --take-over --config "$dir/gmd.conf" >>"$dir/gmd.log" 2>&1 7>&- 8<&- &
+	gmd_pid=$!
+	wait "$old"
+	status=$?
+	[ $status = 3 ] || { echo "the old process ended with $status"; return 1; }
+	until_true 20 started && ! gone "$gmd_pid"
+}
+# of the workers, all together: counters NAME
+counters() { gmctl --json status | grep '"what":"worker"' | grep -o "\"$1\":[0-9]*" | awk -F: '{ n += $2 } END { print n + 0 }'; }
+nobody_noticed() {
+	local echoes strangers
+	echoes=$(counters echo_sent) strangers=$(counters rx_stranger)
+	[ "$echoes $strangers" = '0 0' ] || { echo "$echoes challenged by Echo, $strangers unknown"; return 1; }
+}
+round() { # what the last one brought shows before the next one
+	sleep 0.4
+	nobody_noticed || return
+	date +%s.%N >>"$dir/times"
+	take_over
+}
+
+# Confirmed are all: nobody was forgotten in the middle of a walk.
+all_confirmed() {
+	local row
+	row=$(gmctl --json group show "$1")
+	[ "$(field state <<<"$row")" = idle ] && [ "$(field confirmed <<<"$row")" = "$(field members <<<"$row")" ] &&
+		[ "$(field late <<<"$row")" = 0 ]
+}
+rekeyed_meanwhile() {
+	local version
+	version=$(version_of g1)
+	gmctl rekey g1 && take_over && ask await-rekey g1 $((version + 1)) --timeout 60 && nobody_noticed
+}
+in_the_middle() { grep -q 'takeover.done .*held=[1-9]' "$dir/gmd.log"; }
+
+settings=('rekey_window_ms: 0' 'changes_per_minute: 0' 'stranger_rate: 0' "pace: $((members / 6))")
+begin_run() {
+	begin
+	choose_ports port load_port
+	programs
+	write_config 2 "${settings[@]}"
+}
+nonces() { /usr/bin/python3 "$root/tests/python/nonce_check.py" "$dir/run.pcap" "$dir/keys.jsonl" --min-share 0.99; }
+
+hand_overs() {
+	local number
+	begin_run
+	say "$1 hand-overs, $members members on 127.0.0.1:$port"
+	must 'gmd runs' found
+	must 'two groups' eval 'gmctl group create g1 && gmctl group create g2'
+	if can_capture; then must 'capturing' start_capture "$dir/run.pcap"; else skip 'no capture, no check of nonces: dumpcap is missing or not permitted'; fi
+	start_load --keys "$dir/keys.jsonl" --tries 30
+	must "$members members join" ask join "$members" --groups g1,g2 --roles mix
+	/usr/bin/python3 "$root/tests/takeover/ping.py" 127.0.0.1 "$port" "$dir/stop" "$dir/times" >"$dir/gap.json" 2>"$dir/ping.log" 7>&- 8<&- &
+	member_pid=$!
+	check 'a rekey of all, and a hand-over in the middle' rekeyed_meanwhile
+	check 'the rekey went on where it was' in_the_middle
+	check 'and all have confirmed' until_true 20 all_confirmed g1
+	tell churn "$((1 + $1 / 2))" --window 16
+	for ((number = 1; number <= $1; number++)); do check "hand-over $number, while members come, go and read" round || break; done
+	check 'every request was answered' hear && say "      $answer"
+	check 'every member reads' ask poll
+	check 'and nobody noticed' nobody_noticed
+	touch "$dir/stop"
+	wait "$member_pid"
+	member_pid=""
+	say "{\"bench\":\"takeover\",\"members\":$members,${answer:+\"retransmitted\":$(counters rx_repeat),}$(cut -c 2- "$dir/gap.json")"
+	check 'no check of any member failed' stop_load
+	check 'gmd stops in order' stop_gmd
+	[ -z "$capture_pid" ] || {
+		check 'the capture is complete' stop_capture
+		check 'no nonce protected two messages' nonces && say "      $(field decrypted <"$dir/check.log") messages decrypted, $(field nonces <"$dir/check.log") nonces"
+	}
+}
+
+# ---- kill -9 at every step
+
+steps_new=(connected welcome prepared ready frozen loaded carried told bye)
+steps_old=(ready frozen loaded halted carried taken bye)
+build_faults() {
+	[ -z "${GM_FAULTS:-}" ] || { gmd=$GM_FAULTS; return; }
+	cmake -S "$root" -B "$root/build/broken" -G Ninja -DGM_TEST_BUILD=ON -DGM_TESTS=OFF &&
+		cmake --build "$root/build/broken" -j "$(nproc)" --target gmd && gmd=$root/build/broken/gmd
+}
+serves() { ask poll && ask get "$members"; }
+# The new one dies: the old one has not noticed, or all is over and a start is that after any crash.
+new_dies() {
+	local old=$gmd_pid status
+	env "GM_DIE_AT=new-$1" "$gmd" run --take-over --config "$dir/gmd.conf" >>"$dir/gmd.log" 2>&1 7>&- 8<&-
+	status=$?
+	[ $status = 137 ] || { echo "the new process ended with $status"; return 1; }
+	if [ "$1" = bye ]; then
+		wait "$old" && return 1
+		start_gmd && serves
+		return
+	fi
+	! gone "$old" && serves && nobody_noticed
+}
+# The old one dies: the new one starts as after a crash, and where there is nothing left to be done it has taken over.
+old_dies() {
+	local old=$gmd_pid
+	env "GM_DIE_AT=old-$2" "$gmd" run --take-over --config "$dir/gmd.conf" >>"$dir/gmd.log" 2>&1 7>&- 8<&- &
+	gmd_pid=$!
+	wait "$old"
+	[ $? = 137 ] || { echo "the old process did not die at old-$1"; return 1; }
+	until_true 20 started && ! gone "$gmd_pid" && serves && { [ "$1" != bye ] || nobody_noticed; }
+}
+faults() {
+	local step next=("${steps_old[@]:1}" none)
+	begin_run
+	must 'a test build of gmd' build_faults
+	say "kill -9 at each step of a hand-over, $members members on 127.0.0.1:$port"
+	must 'gmd runs' found
+	must 'two groups' eval 'gmctl group create g1 && gmctl group create g2'
+	if can_capture; then must 'capturing' start_capture "$dir/run.pcap"; else skip 'no capture, no check of nonces: dumpcap is missing or not permitted'; fi
+	start_load --keys "$dir/keys.jsonl" --tries 30
+	must "$members members join" ask join "$members" --groups g1,g2 --roles mix
+	for step in "${steps_new[@]}"; do check "the new process dies: $step" new_dies "$step" || break; done
+	check 'a hand-over nevertheless' take_over "GM_DIE_AT=old-${steps_old[0]}"
+	for step in "${!steps_old[@]}"; do check "the old process dies: ${steps_old[step]}" old_dies "${steps_old[step]}" "${next[step]}" || break; done
+	check 'a rekey of all' eval 'gmctl rekey g1 && ask await-rekey g1 1 --timeout 60'
+	check 'no check of any member failed' stop_load
+	check 'gmd stops in order' stop_gmd
+	[ -z "$capture_pid" ] || {
+		check 'the capture is complete' stop_capture
+		check 'no nonce protected two messages' nonces && say "      $(field decrypted <"$dir/check.log") messages decrypted, $(field nonces <"$dir/check.log") nonces"
+	}
+}
+
+case ${1:-3} in
+--faults) members=${MEMBERS:-60} && faults ;;
+*[!0-9]*) say 'usage: tests/takeover.sh [ROUNDS | --faults]'; exit 2 ;;
+*) hand_overs "${1:-3}" ;;
+esac
+[ "$failed" = 0 ] || show_logs
+tally
+[ "$failed" = 0 ]
