@@ -18,6 +18,18 @@ uint64_t gm_turns_now_us(void)
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
+/* Once a second. The zone is read from its file at the first call, before gmd is confined; a change of the zone itself takes a start. */
+static void local_clock(struct gm_turns *t)
+{
+	time_t now = (time_t)t->wall_s;
+	struct tm tm;
+
+	if (t->offset_at == t->wall_s)
+		return;
+	t->offset_at = t->wall_s;
+	t->utc_offset_s = localtime_r(&now, &tm) ? (int32_t)tm.tm_gmtoff : 0;
+}
+
 void gm_turns_clocks(struct gm_turns *t)
 {
 	struct timespec wall;
@@ -25,6 +37,7 @@ void gm_turns_clocks(struct gm_turns *t)
 	clock_gettime(CLOCK_REALTIME, &wall);
 	t->wall_s = wall.tv_sec;
 	t->mono_ms = gm_turns_now_us() / 1000;
+	local_clock(t);
 	t->disk_low = gm_store_low(t->store);
 }
 
@@ -33,7 +46,7 @@ void gm_turns_txn(void *arg, struct gm_txn *txn)
 	struct gm_turns *t = arg;
 
 	*txn = (struct gm_txn){
-		.wall_s = t->wall_s, .mono_ms = t->mono_ms, .disk_low = t->disk_low, .changes = &t->changes, .effects = &t->effects};
+		.wall_s = t->wall_s, .utc_offset_s = t->utc_offset_s, .mono_ms = t->mono_ms, .disk_low = t->disk_low, .changes = &t->changes, .effects = &t->effects};
 	if (!t->dice_left) {
 		gm_random(t->dice, sizeof(t->dice));
 		t->dice_left = sizeof(t->dice);

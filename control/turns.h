@@ -26,7 +26,8 @@ struct gm_turns {
 	struct gm_effects effects;
 	struct gm_backlog backlog[GM_WORKERS_MAX];
 	uint64_t mono_ms; /* this turn's clocks */
-	int64_t wall_s;
+	int64_t wall_s, offset_at; /* offset_at: when utc_offset_s was looked up */
+	int32_t utc_offset_s;
 	uint8_t dice[GM_TURN_DICE_POOL];
 	size_t dice_left;
 	bool disk_low;

@@ -78,9 +78,11 @@ every_verb_is_json() {
 		rows = [json.loads(line) for line in ask('--json', 'help').splitlines()]
 		args = {'group create': ['g-json'], 'group set': ['g-json', '--description', 'x'], 'member show': ['g1', node],
 		        'as show': ['demo'], 'member list': ['g1'], 'group delete': ['g-json', '--yes'], 'top': ['--once'],
-		        'config check': [conf], 'config set': ['log_level', 'info'], 'config keys': []}
-		skip = {'watch', 'member evict', 'device evict', 'as add', 'as remove', 'token revoke', 'backup', 'restore', 'recover', 'rotate-key'}
-		last = ['group delete']
+		        'config check': [conf], 'config set': ['log_level', 'info'], 'config keys': [], 'template show': ['t1'],
+		        'device set': ['as:1:00', '--name', 'J', '--groups', 'g9'], 'device show': ['j'], 'device remove': ['j'],
+		        'schedule set': ['s', '--groups', 'none*'], **{'schedule ' + do: ['s'] for do in ('show', 'run-now', 'pause', 'resume', 'remove')}}
+		skip = {'watch', 'import', 'member evict', 'device evict', 'as add', 'as remove', 'token revoke', 'backup', 'restore', 'recover', 'rotate-key'}
+		last = ['group delete', 'export devices', 'export roles', 'device remove', 'schedule remove']
 		for row in sorted(rows, key=lambda row: row['command'] in last):
 		    name = row['command']
 		    words = args.get(name, ['g-json'] if row['arguments'].startswith('GROUP') else [])
@@ -204,7 +206,7 @@ export LSAN_OPTIONS=suppressions=$dir/lsan:print_suppressions=0
 own='' # Unix groups 1, 2 and 3 of every Debian
 [ "$(id -u)" != 0 ] || ! command -v setpriv >/dev/null || own=yes
 write_config 2 'pace: 20' 'pace_prefixes: [{prefix: 127.0.0.0/8, rate: 2, burst: 1000}]' 'ack_timeout_ms: 100' 'retransmit_max: 1' \
-	'rekey_window_ms: 0' 'rekey_deadline_ms: 0' ${own:+'control_viewers: daemon' 'control_operators: bin' 'control_group: sys'}
+	'rekey_window_ms: 0' 'rekey_deadline_ms: 0' 'templates: [{name: t1, modes: group}]' ${own:+'control_viewers: daemon' 'control_operators: bin' 'control_group: sys'}
 must 'gmd runs' found
 gmctl group create g1 >/dev/null && gmctl group create g2 >/dev/null
 start_load

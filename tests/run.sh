@@ -107,6 +107,7 @@ if [ -n "${fast:-}" ]; then
 	stage 'packages' tally tests/package.sh
 	stage 'gmctl' tally tests/gmctl.sh
 	stage 'configuration' tally tests/config.sh
+	stage 'files of rows' tally tests/sheets.sh
 	stage 'kinds of groups' tally tests/kinds.sh
 	stage 'quickstart' tally deploy/quickstart.sh "${MEMBERS:-300}"
 	stage 'quickstart, plain sockets' tally env PORT=mmsg deploy/quickstart.sh 100

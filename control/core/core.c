@@ -59,6 +59,8 @@ struct gm_core *gm_core_new(const struct gm_core_config *config)
 	gm_slab_init(&c->seen, sizeof(struct gm_seen), SLAB_MAX);
 	gm_slab_init(&c->group_mem, sizeof(struct gm_group), GM_GROUP_INDEX_MAX);
 	gm_pool_init(&c->texts);
+	c->devices = gm_devices_new();
+	c->schedules = gm_schedules_new();
 	c->words = gm_words_new((uint64_t)config->members_max * CRED_ROOM + (1u << 20));
 	c->next_as = 1;
 	c->ases = gm_must_alloc(NULL, GM_ASES_MAX * sizeof(*c->ases));
@@ -107,6 +109,8 @@ void gm_core_free(struct gm_core *c)
 	gm_slab_free(&c->group_mem);
 	gm_pool_free(&c->texts);
 	gm_words_free(c->words);
+	gm_devices_free(c->devices);
+	gm_schedules_free(c->schedules);
 	gm_map_free(&c->ident_map);
 	gm_map_free(&c->name_map);
 	gm_map_free(&c->revoked_map);
@@ -483,6 +487,7 @@ void gm_core_tick(struct gm_core *core, struct gm_txn *txn)
 
 	run(&t, &core->wall, txn->wall_s > 0 ? (uint64_t)txn->wall_s : 0);
 	gm_core_due(&t);
+	gm_schedules_due(&t);
 }
 
 uint64_t gm_core_next_ms(const struct gm_core *core, uint64_t mono_ms, int64_t wall_s)
@@ -495,5 +500,6 @@ uint64_t gm_core_next_ms(const struct gm_core *core, uint64_t mono_ms, int64_t w
 		uint64_t left = core->wall.at[0]->at > wall ? (core->wall.at[0]->at - wall) * 1000 : 0;
 		next = left < next ? left : next;
 	}
-	return next;
+	uint64_t schedules = gm_schedules_next_ms(core);
+	return schedules < next ? schedules : next;
 }

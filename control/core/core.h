@@ -34,6 +34,7 @@ void gm_effects_free(struct gm_effects *e);
 
 struct gm_txn {         /* one event's or command's surroundings */
 	int64_t wall_s; /* epoch seconds */
+	int32_t utc_offset_s; /* of the local clock at that time, east positive: schedules go by it */
 	uint64_t mono_ms;
 	uint8_t dice[32];   /* seed, fresh per event */
 	uint32_t dice_used; /* draws made of it */
@@ -68,6 +69,7 @@ struct gm_group_spec { /* what an operator names at creation */
 	bool active;
 };
 struct gm_group_spec gm_group_spec_default(void);
+bool gm_groups_name_usable(const char *name); /* as a segment of a path */
 /* Bytes of the Sender IDs of a group for so many members. KG §6.3 */
 uint8_t gm_core_sid_len(unsigned max_members);
 
@@ -123,7 +125,7 @@ GM_NODISCARD enum gm_err gm_core_rekey(struct gm_core *core, struct gm_txn *txn,
 struct gm_evict_spec {
 	const char *group; /* NULL: the device, from all its groups in one turn, with no window */
 	const char
-	    *node; /* node name; for a device: any of its node names as group/node, or "as:<as id>:<osc id in hex>" */
+	    *node; /* node name; for a device: any of its node names as group/node, or as device.h names it */
 	bool compromised;  /* skips the window */
 	bool allow_return; /* do not bar */
 };
@@ -193,6 +195,7 @@ struct gm_member_info {
 	uint64_t version; /* the latest it confirmed or was handed */
 	bool late;
 	gm_ctx_id ctx;
+	uint32_t as_id, id; /* id: of this room's */
 };
 struct gm_as_info {
 	const char *name, *issuer, *uri;
@@ -221,6 +224,9 @@ GM_NODISCARD enum gm_err gm_core_groups(const struct gm_core *core, const char *
 GM_NODISCARD enum gm_err gm_core_members(const struct gm_core *core, const char *group, const char *node,
                                          uint32_t after, bool (*each)(void *arg, const struct gm_member_info *info),
                                          void *arg);
+#define GM_CRED_HASH 32u
+/* SHA-256 of the member's credential, inside the callback that was shown it. false: it has none, as a monitor. */
+bool gm_core_cred_hash(const struct gm_core *core, const struct gm_member_info *info, uint8_t hash[static GM_CRED_HASH]);
 GM_NODISCARD enum gm_err gm_core_ases(const struct gm_core *core,
                                       bool (*each)(void *arg, const struct gm_as_info *info), void *arg);
 

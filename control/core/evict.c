@@ -3,7 +3,6 @@
 #include "core/state.h"
 #include "gm/crypto.h"
 
-#include <stdio.h>
 
 /* Does the token still open a group that the operator has not barred? */
 static bool may_still_join(const struct gm_core *c, const struct gm_ident *ident, const struct gm_assoc *a)
@@ -72,20 +71,6 @@ static struct gm_bytes text_bytes(const char *s)
 	return (struct gm_bytes){(const uint8_t *)s, strlen(s)};
 }
 
-static struct gm_ident *device_by_key(const struct gm_core *c, const char *text)
-{
-	unsigned as_id;
-	int at = 0;
-	uint8_t osc_id[32];
-	size_t n = 0;
-
-	if (sscanf(text, "as:%u:%n", &as_id, &at) != 1 || at == 0)
-		return NULL;
-	for (unsigned byte; n < sizeof(osc_id) && sscanf(text + at, "%2x", &byte) == 1; at += 2)
-		osc_id[n++] = (uint8_t)byte;
-	return text[at] ? NULL : gm_ident_find(c, as_id, (struct gm_bytes){osc_id, n});
-}
-
 static struct gm_ident *device_by_node(const struct gm_core *c, const char *text)
 {
 	const char *slash = strchr(text, '/');
@@ -98,7 +83,7 @@ static struct gm_ident *device_by_node(const struct gm_core *c, const char *text
 
 static struct gm_ident *device_of(const struct gm_core *c, const char *text)
 {
-	return strncmp(text, "as:", 3) ? device_by_node(c, text) : device_by_key(c, text);
+	return strchr(text, '/') ? device_by_node(c, text) : gm_device_ident(c, text);
 }
 
 gm_ctx_id gm_core_device(const struct gm_core *core, const char *node)

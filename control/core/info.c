@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the operator may read, and the rekey command. */
 #include "core/config_change.h"
+#include "gm/crypto.h"
 
 static struct gm_group *named(const struct gm_core *c, const char *name)
 {
@@ -107,6 +108,8 @@ static struct gm_member_info member_info(const struct gm_core *c, const struct g
 	    .joined = m->joined,
 	    .version = m->version,
 	    .late = gm_members_late(g, m),
+	    .as_id = ident->as_id,
+	    .id = m->self,
 	};
 
 	memcpy(info.sid, m->sid, m->sid_n);
@@ -146,6 +149,15 @@ enum gm_err gm_core_members(const struct gm_core *core, const char *group, const
 			break;
 	}
 	return GM_E_OK;
+}
+
+bool gm_core_cred_hash(const struct gm_core *core, const struct gm_member_info *info, uint8_t hash[static GM_CRED_HASH])
+{
+	struct gm_bytes cred = gm_members_cred(core, gm_slab_at(&core->members, info->id));
+
+	if (cred.n)
+		gm_sha256(hash, cred.p, cred.n);
+	return cred.n > 0;
 }
 
 enum gm_err gm_core_ases(const struct gm_core *core, bool (*each)(void *arg, const struct gm_as_info *info), void *arg)

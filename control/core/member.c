@@ -431,8 +431,8 @@ static void admit(struct gm_turn *t, struct gm_call *call)
 	sids_run_low(t, g);
 	gm_rejoin_came(t, g, call->ident);
 	*(again ? &t->core->count.rejoins : &t->core->count.joins_ok) += 1;
-	gm_core_log(t->core, "join.ok group=%s node=%s num=%llu again=%d", g->spec.name, m->node,
-	            (unsigned long long)g->version, again);
+	gm_core_log(t->core, "join.ok group=%s node=%s num=%llu again=%d%s", g->spec.name, m->node,
+	            (unsigned long long)g->version, again, gm_device_logged(t->core, m));
 }
 
 void gm_members_join(struct gm_turn *t, struct gm_call *call)
@@ -572,7 +572,8 @@ void gm_members_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notic
 	struct gm_assoc *a = gm_assoc_at(c, ident->assoc);
 	uint32_t *link = &ident->members;
 
-	gm_core_log(c, "member.remove group=%s node=%s reason=%s", g->spec.name, m->node, gm_reason_text(reason));
+	gm_core_log(c, "member.remove group=%s node=%s reason=%s%s", g->spec.name, m->node, gm_reason_text(reason),
+	            gm_device_logged(c, m));
 	gm_members_handed(c, m, g->version);
 	sid_give_up(t, g, m);
 	gm_record_remove_member(t, m);

@@ -986,6 +986,7 @@ enum gm_err gm_core_load(struct gm_core *core, enum gm_table table, struct gm_by
 	    [GM_TABLE_META] = load_meta,  [GM_TABLE_AS] = load_as,     [GM_TABLE_GROUP] = load_group,
 	    [GM_TABLE_MEMBER] = load_member, [GM_TABLE_CTX] = load_assoc, [GM_TABLE_BAR] = load_bar,
 	    [GM_TABLE_LEASE] = load_lease,   [GM_TABLE_SEEN] = load_seen,     [GM_TABLE_REVOKED] = load_revoked,
+	    [GM_TABLE_DEVICE] = gm_device_load, [GM_TABLE_SCHEDULE] = gm_schedule_load,
 	};
 	return table < GM_TABLE_N ? load[table](core, key, value) : GM_E_CORRUPT;
 }

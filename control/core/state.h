@@ -270,6 +270,8 @@ struct gm_core {
 	struct gm_asks *asks;
 	uint32_t watch_serial; /* of asks about lists of revoked tokens */
 	uint64_t revoked_serial; /* age that the next hash gets */
+	struct gm_devices *devices; /* device.c */
+	struct gm_schedules *schedules; /* schedule.c */
 	uint32_t posts;    /* tokens taken since the start; stays at its end */
 	int64_t forgotten; /* tokens that ended so early have, whatever the clock says: what kept them out is forgotten */
 	struct gm_group **groups;
@@ -370,7 +372,6 @@ struct gm_member *gm_groups_member_new(struct gm_core *c, struct gm_group *g, ui
 void gm_groups_member_free(struct gm_core *c, struct gm_member *m);                           /* memory only */
 uint32_t gm_groups_free_slot(struct gm_group *g);
 void gm_groups_slots_done(struct gm_group *g); /* after a load: the holes become free slots */
-bool gm_groups_name_usable(const char *name); /* as a segment of a path */
 /* The Group Manager's own, for the group's present algorithms. RANGE, ROOM: params were not checked */
 GM_NODISCARD enum gm_err gm_groups_new_credential(struct gm_turn *t, struct gm_group *g);
 void gm_groups_unlink(struct gm_core *c, struct gm_group *g);
@@ -513,6 +514,21 @@ void gm_rejoin_came(struct gm_turn *t, struct gm_group *g, struct gm_ident *iden
 bool gm_rejoin_first(const struct gm_core *c, const struct gm_call *call); /* others go before this Join */
 enum gm_err gm_rejoin_hold(const struct gm_core *c, const struct gm_call *call); /* BUSY: too many wait */
 void gm_rejoin_due(struct gm_turn *t, struct gm_group *g); /* all came, or its timer rang */
+
+/* device.c */
+struct gm_devices *gm_devices_new(void);
+void gm_devices_free(struct gm_devices *d);
+enum gm_err gm_device_load(struct gm_core *c, struct gm_bytes key, struct gm_bytes value);
+struct gm_ident *gm_device_ident(const struct gm_core *c, const char *text); /* "as:...", "cred:...", a name; NULL: nobody known */
+/* " name=\"...\"" for the end of a line of the log; empty: it has none. Good until the next call. */
+const char *gm_device_logged(const struct gm_core *c, const struct gm_member *m);
+
+/* schedule.c */
+struct gm_schedules *gm_schedules_new(void);
+void gm_schedules_free(struct gm_schedules *s);
+enum gm_err gm_schedule_load(struct gm_core *c, struct gm_bytes key, struct gm_bytes value);
+void gm_schedules_due(struct gm_turn *t); /* each tick */
+uint64_t gm_schedules_next_ms(const struct gm_core *c); /* until they have to be looked at again */
 
 /* evict.c */
 void gm_evict_expired(struct gm_turn *t, struct gm_assoc *a);

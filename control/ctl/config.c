@@ -20,6 +20,13 @@ struct raw_prefix {
 	uint32_t *burst;
 };
 
+struct raw_template {
+	char *name;
+#define X(key) char *key;
+	GM_SETTINGS(X)
+#undef X
+};
+
 struct raw { /* as libcyaml fills it; absent: NULL, or the first value of an enumeration */
 #define GM_NUMBER(key, least, most, initial, when, example, text) uint32_t *key;
 #define GM_TEXT(key, initial, when, example, text) char *key;
@@ -30,6 +37,8 @@ struct raw { /* as libcyaml fills it; absent: NULL, or the first value of an enu
 	unsigned listen_count;
 	struct raw_prefix *pace_prefixes;
 	unsigned pace_prefixes_count;
+	struct raw_template *templates;
+	unsigned templates_count;
 	bool *test_no_lease;
 };
 
@@ -52,6 +61,16 @@ static const cyaml_schema_value_t prefix_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_prefix, prefix_fields)};
 
 #define OPTIONAL (CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL)
+static const cyaml_schema_field_t template_fields[] = {
+	CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct raw_template, name, 1, GM_TEMPLATE_NAME_MAX),
+#define X(key) CYAML_FIELD_STRING_PTR(#key, OPTIONAL, struct raw_template, key, 1, GM_SETTING_MAX),
+	GM_SETTINGS(X)
+#undef X
+	CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t template_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_template, template_fields)};
+
 /* clang-format off */
 static const cyaml_schema_field_t fields[] = {
 #define GM_NUMBER(key, least, most, initial, when, example, text) CYAML_FIELD_UINT_PTR(#key, OPTIONAL, struct raw, key),
@@ -65,6 +84,7 @@ static const cyaml_schema_field_t fields[] = {
 #include "ctl/options.def"
 	CYAML_FIELD_SEQUENCE("listen", OPTIONAL, struct raw, listen, &listen_entry, 1, LISTEN_N_MAX),
 	CYAML_FIELD_SEQUENCE("pace_prefixes", OPTIONAL, struct raw, pace_prefixes, &prefix_entry, 0, GM_PREFIXES_MAX),
+	CYAML_FIELD_SEQUENCE("templates", OPTIONAL, struct raw, templates, &template_entry, 0, GM_TEMPLATES_MAX),
 #ifdef GM_TEST_BUILD
 	CYAML_FIELD_BOOL_PTR("test_no_lease", OPTIONAL, struct raw, test_no_lease),
 #endif
@@ -144,7 +164,12 @@ static void replace(char why[static GM_CONFIG_WHY], const char *what, const char
 	snprintf(at, GM_CONFIG_WHY - (size_t)(at - why), "%s%s", with, rest);
 }
 
-static const char *const prefix_keys[] = {"prefix", "rate", "burst"};
+/* of lists' entries */
+static const char *const entry_keys[] = {"prefix", "rate", "burst",
+#define X(key) #key,
+                                         GM_SETTINGS(X)
+#undef X
+};
 
 /* What would be right: the range, the words, the key that a typo may have meant. column: of the key. */
 static void add_what_is_right(char why[static GM_CONFIG_WHY], const char *key, unsigned column)
@@ -164,9 +189,9 @@ static void add_what_is_right(char why[static GM_CONFIG_WHY], const char *key, u
 	if (n < strlen(NO_SUCH_KEY) || strcmp(why + n - strlen(NO_SUCH_KEY), NO_SUCH_KEY) != 0)
 		return;
 	const char *near = column > 1 ? NULL : gm_option_nearest(key);
-	for (size_t i = 0; column > 1 && i < N(prefix_keys); i++)
-		if (strncmp(prefix_keys[i], key, 3) == 0)
-			near = prefix_keys[i];
+	for (size_t i = 0; column > 1 && i < N(entry_keys); i++)
+		if (strncmp(entry_keys[i], key, 3) == 0)
+			near = entry_keys[i];
 	if (near)
 		snprintf(why + n, GM_CONFIG_WHY - n, "; is %s meant?", near);
 }
@@ -352,6 +377,33 @@ static enum gm_err take_prefixes(const struct source *src, const struct raw *raw
 	return GM_E_OK;
 }
 
+static enum gm_err take_template(const struct source *src, const struct raw_template *raw, struct gm_template *to)
+{
+	struct gm_group_spec spec = gm_settings_begin();
+	char why[GM_SETTING_WHY];
+
+	snprintf(to->name, sizeof(to->name), "%s", raw->name);
+#define X(key) snprintf(to->set[GM_SETTING_##key], sizeof(to->set[0]), "%s", raw->key ? raw->key : "");
+	GM_SETTINGS(X)
+#undef X
+	if (!gm_template_put(to, &spec, why) || !gm_settings_done(&spec, why))
+		return wrong_value(src, "templates", raw->name, "'%s': %s", raw->name, why);
+	return GM_E_OK;
+}
+
+static enum gm_err take_templates(const struct source *src, const struct raw *raw, struct gm_config *config)
+{
+	config->templates_n = raw->templates_count;
+	for (unsigned i = 0; i < config->templates_n; i++) {
+		const char *name = raw->templates[i].name;
+		GM_TRY(take_template(src, &raw->templates[i], &config->templates[i]));
+		for (unsigned k = 0; k < i; k++)
+			if (strcmp(config->templates[k].name, name) == 0)
+				return wrong_value(src, "templates", name, "'%s' is named twice", name);
+	}
+	return GM_E_OK;
+}
+
 /* It does nothing without arguments, and has one worker unless told. */
 static enum gm_err take_port(const struct source *src, const struct raw *raw, struct gm_config *config)
 {
@@ -378,6 +430,7 @@ static enum gm_err take(const struct source *src, const struct raw *raw, struct 
 		return wrong(src, "rekey_deadline_ms", "has to be at least rekey_window_ms");
 	GM_TRY(take_port(src, raw, config));
 	GM_TRY(take_prefixes(src, raw, config));
+	GM_TRY(take_templates(src, raw, config));
 	config->log_level = raw->log_level ? (enum gm_log_level)*raw->log_level : GM_LOG_INFO;
 	config->test_no_lease = raw->test_no_lease && *raw->test_no_lease;
 	return take_listen(src, raw, config);

@@ -4,6 +4,7 @@
 #define GM_CTL_CONFIG_H
 
 #include "ctl/log.h"
+#include "ctl/settings.h"
 #include "gm/dp.h"
 
 #define GM_PACE_MAX 100000000u
@@ -31,6 +32,8 @@ struct gm_config {
 	unsigned prefixes_n;
 	struct gm_pace_prefix prefixes[GM_PREFIXES_MAX]; /* those with a pace of their own below that */
 	uint32_t rekey_window_ms, rekey_deadline_ms;
+	unsigned templates_n;
+	struct gm_template templates[GM_TEMPLATES_MAX]; /* for groups to be made */
 	uint32_t stranger_rate;
 	uint32_t ack_timeout_ms, retransmit_max;
 	enum gm_log_level log_level;

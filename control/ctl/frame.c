@@ -138,7 +138,7 @@ static void decode_args(struct gm_in *in, struct gm_ctl_request *request)
 
 enum gm_err gm_ctl_request_decode(struct gm_bytes frame, struct gm_ctl_request *request)
 {
-	enum { ID = 1, VERB = 2, ARGS = 4 };
+	enum { ID = 1, VERB = 2, ARGS = 4, BODY = 8 };
 	struct gm_in in = gm_in_bytes(frame);
 	uint64_t n = gm_cbor_map(&in);
 	unsigned seen = 0;
@@ -149,6 +149,7 @@ enum gm_err gm_ctl_request_decode(struct gm_bytes frame, struct gm_ctl_request *
 		unsigned bit = gm_bytes_is(key, "id")     ? ID
 			       : gm_bytes_is(key, "verb") ? VERB
 			       : gm_bytes_is(key, "args") ? ARGS
+			       : gm_bytes_is(key, "body") ? BODY
 							  : 0;
 		if (seen & bit)
 			gm_in_fail(&in, GM_E_DUPLICATE);
@@ -159,10 +160,14 @@ enum gm_err gm_ctl_request_decode(struct gm_bytes frame, struct gm_ctl_request *
 			copy_text(&in, gm_cbor_tstr(&in), request->verb, GM_CTL_KEY_MAX);
 		else if (bit == ARGS)
 			decode_args(&in, request);
+		else if (bit == BODY)
+			request->body = gm_cbor_bstr(&in);
 		else
 			gm_cbor_skip(&in);
 	}
 	GM_TRY(gm_cbor_end(&in));
+	if (request->body.n > GM_CTL_BODY_MAX)
+		return GM_E_RANGE;
 	return (seen & (ID | VERB)) == (ID | VERB) ? GM_E_OK : GM_E_MISSING;
 }
 
@@ -197,10 +202,10 @@ static enum gm_err append_frame(struct gm_ctl_buf *buf, const struct gm_out *out
 
 enum gm_err gm_ctl_request_append(struct gm_ctl_buf *buf, const struct gm_ctl_request *request)
 {
-	uint8_t frame[64 + GM_CTL_ARGS_MAX * (GM_CTL_KEY_MAX + GM_CTL_TEXT_MAX + 8)];
+	uint8_t frame[64 + GM_CTL_ARGS_MAX * (GM_CTL_KEY_MAX + GM_CTL_TEXT_MAX + 8) + GM_CTL_BODY_MAX];
 	struct gm_out out = gm_out(frame, sizeof(frame));
 
-	gm_cbor_put_map(&out, 3);
+	gm_cbor_put_map(&out, request->body.p ? 4 : 3);
 	gm_cbor_put_text(&out, "id");
 	gm_cbor_put_uint(&out, request->id);
 	gm_cbor_put_text(&out, "verb");
@@ -217,6 +222,10 @@ enum gm_err gm_ctl_request_append(struct gm_ctl_buf *buf, const struct gm_ctl_re
 			gm_cbor_put_tstr(&out, a->text, a->n);
 		else
 			gm_cbor_put_bstr(&out, a->text, a->n);
+	}
+	if (request->body.p) {
+		gm_cbor_put_text(&out, "body");
+		gm_cbor_put_bstr(&out, request->body.p, request->body.n);
 	}
 	enum gm_err err = append_frame(buf, &out);
 	gm_wipe(frame, sizeof(frame));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What travels over the control socket: frames of u32 big-endian length and one CBOR map.
  *
- *   request  {"id": uint, "verb": tstr, "args": {tstr: uint | bool | tstr | bstr}}
+ *   request  {"id": uint, "verb": tstr, "args": {tstr: uint | bool | tstr | bstr}}, and maybe "body": bstr, for what is no argument
  *   answer   {"id": uint, "row": {...}} any number of times, then
  *            {"id": uint, "end": {...}} or {"id": uint, "error": tstr, "code": tstr}
  *
@@ -17,6 +17,7 @@
 #define GM_CTL_ARGS_MAX 24u
 #define GM_CTL_KEY_MAX 31u
 #define GM_CTL_TEXT_MAX 255u
+#define GM_CTL_BODY_MAX 32768u
 
 /* ---- a buffer that grows at its end and is eaten from its start; content is wiped when it goes */
 struct gm_ctl_buf {
@@ -55,6 +56,7 @@ struct gm_ctl_request { /* may hold a key: wipe */
 	char verb[GM_CTL_KEY_MAX + 1];
 	unsigned args_n;
 	struct gm_ctl_arg args[GM_CTL_ARGS_MAX];
+	struct gm_bytes body; /* borrowed from the frame; p NULL: none */
 };
 /* MALFORMED, TYPE, RANGE (text too long), DUPLICATE, MISSING; request->id is set if it could be read. */
 GM_NODISCARD enum gm_err gm_ctl_request_decode(struct gm_bytes frame, struct gm_ctl_request *request);

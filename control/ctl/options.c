@@ -97,6 +97,78 @@ static void put_prefixes(FILE *f, const struct gm_config *c)
 		        c->prefixes[i].rate, c->prefixes[i].burst);
 }
 
+static void put_template(FILE *f, const struct gm_template *t)
+{
+	fprintf(f, "{name: \"%s\"", t->name);
+	for (unsigned k = 0; k < GM_SETTINGS_N; k++)
+		if (t->set[k][0])
+			fprintf(f, ", %s: %s", gm_setting_keys[k], t->set[k]);
+	fputc('}', f);
+}
+
+static void put_templates(FILE *f, const struct gm_config *c)
+{
+	for (unsigned i = 0; i < c->templates_n; i++) {
+		fputs(i ? ", " : "", f);
+		put_template(f, &c->templates[i]);
+	}
+}
+
+static bool same_listen(const struct gm_config *a, const struct gm_config *b)
+{
+	for (unsigned i = 0; i < a->listen_n && a->listen_n == b->listen_n; i++)
+		if (!gm_addr_eq(&a->listen[i], &b->listen[i]))
+			return false;
+	return a->listen_n == b->listen_n;
+}
+
+static bool same_prefixes(const struct gm_config *a, const struct gm_config *b)
+{
+	for (unsigned i = 0; i < a->prefixes_n && a->prefixes_n == b->prefixes_n; i++) {
+		const struct gm_pace_prefix *x = &a->prefixes[i], *y = &b->prefixes[i];
+		if (memcmp(&x->prefix, &y->prefix, sizeof(x->prefix)) != 0 || x->burst != y->burst || x->rate < y->rate || x->rate > y->rate)
+			return false;
+	}
+	return a->prefixes_n == b->prefixes_n;
+}
+
+static bool same_templates(const struct gm_config *a, const struct gm_config *b)
+{
+	for (unsigned i = 0; i < a->templates_n && a->templates_n == b->templates_n; i++) {
+		const struct gm_template *x = &a->templates[i], *y = &b->templates[i];
+		bool same = strcmp(x->name, y->name) == 0;
+		for (unsigned k = 0; same && k < GM_SETTINGS_N; k++)
+			same = strcmp(x->set[k], y->set[k]) == 0;
+		if (!same)
+			return false;
+	}
+	return a->templates_n == b->templates_n;
+}
+
+static void copy_templates(struct gm_config *to, const struct gm_config *from)
+{
+	memcpy(to->templates, from->templates, sizeof(to->templates));
+	to->templates_n = from->templates_n;
+}
+
+static const struct list {
+	const char *key;
+	void (*put)(FILE *f, const struct gm_config *c);
+	bool (*same)(const struct gm_config *a, const struct gm_config *b); /* not as text, which may be cut */
+	void (*copy)(struct gm_config *to, const struct gm_config *from); /* of one that a reload changes */
+} lists[] = {{"listen", put_listen, same_listen, NULL},
+             {"pace_prefixes", put_prefixes, same_prefixes, NULL},
+             {"templates", put_templates, same_templates, copy_templates}};
+
+static const struct list *list_of(const struct gm_option *o)
+{
+	const struct list *list = lists;
+
+	while (strcmp(list->key, o->key) != 0)
+		list++;
+	return list;
+}
+
 const char *gm_option_value(const struct gm_option *o, const struct gm_config *config, char *buf, size_t cap)
 {
 	const char *field = (const char *)config + o->at;
@@ -118,7 +190,7 @@ const char *gm_option_value(const struct gm_option *o, const struct gm_config *c
 		fputs(field[0] ? field : "\"\"", f);
 	else {
 		fputc('[', f);
-		(strcmp(o->key, "listen") == 0 ? put_listen : put_prefixes)(f, config);
+		list_of(o)->put(f, config);
 		fputc(']', f);
 	}
 	fclose(f);
@@ -126,37 +198,21 @@ const char *gm_option_value(const struct gm_option *o, const struct gm_config *c
 	return buf;
 }
 
-static bool same_listen(const struct gm_config *a, const struct gm_config *b)
-{
-	for (unsigned i = 0; i < a->listen_n && a->listen_n == b->listen_n; i++)
-		if (!gm_addr_eq(&a->listen[i], &b->listen[i]))
-			return false;
-	return a->listen_n == b->listen_n;
-}
-
-static bool same_prefixes(const struct gm_config *a, const struct gm_config *b)
-{
-	for (unsigned i = 0; i < a->prefixes_n && a->prefixes_n == b->prefixes_n; i++) {
-		const struct gm_pace_prefix *x = &a->prefixes[i], *y = &b->prefixes[i];
-		if (memcmp(&x->prefix, &y->prefix, sizeof(x->prefix)) != 0 || x->burst != y->burst || x->rate < y->rate || x->rate > y->rate)
-			return false;
-	}
-	return a->prefixes_n == b->prefixes_n;
-}
-
-/* Not lists as text, which may be cut. */
 bool gm_option_same(const struct gm_option *o, const struct gm_config *a, const struct gm_config *b)
 {
 	static char texts[2][2048];
 
 	if (o->kind == GM_OPTION_LIST)
-		return (strcmp(o->key, "listen") == 0 ? same_listen : same_prefixes)(a, b);
+		return list_of(o)->same(a, b);
 	return strcmp(gm_option_value(o, a, texts[0], sizeof(texts[0])), gm_option_value(o, b, texts[1], sizeof(texts[1]))) == 0;
 }
 
 void gm_option_copy(const struct gm_option *o, struct gm_config *to, const struct gm_config *from)
 {
-	memcpy((char *)to + o->at, (const char *)from + o->at, o->size);
+	if (o->kind == GM_OPTION_LIST)
+		list_of(o)->copy(to, from);
+	else
+		memcpy((char *)to + o->at, (const char *)from + o->at, o->size);
 }
 
 const char *gm_option_range(const struct gm_option *o, char buf[static 96])

@@ -25,6 +25,12 @@ static const struct {
 	{"introspect.failed", "",                     "as-unreachable"},
 	{"trl.failed",        "",                     "as-unreachable"},
 	{"token.revoked",     "",                     "token-revoked"},
+	{"schedule.open",     "",                     "schedule-opened"},
+	{"schedule.done",     "",                     "schedule-done"},
+	{"schedule.unfinished", "",                   "schedule-unfinished"},
+	{"schedule.stopped",  "",                     "schedule-stopped"},
+	{"schedule.paused",   "",                     "schedule-paused"},
+	{"schedule.resumed",  "",                     "schedule-resumed"},
 	{"config.changed",    "",                     "configuration-changed"},
 	{"config.refused",    "",                     "configuration-refused"},
 	{"drain.begin",       "",                     "draining"},
@@ -32,7 +38,7 @@ static const struct {
 };
 /* clang-format on */
 
-static const char *const texts[] = {"group", "node", "reason", "why"}; /* also where they look like numbers */
+static const char *const texts[] = {"group", "node", "reason", "why", "name", "schedule"}; /* also where they look like numbers */
 
 struct field {
 	const char *key, *value;

@@ -20,6 +20,8 @@ enum gm_table {
 	GM_TABLE_LEASE,  /* key: shard u8 */
 	GM_TABLE_SEEN,   /* key: as id u32. Highest exi sequence number that has ended */
 	GM_TABLE_REVOKED, /* key: hash of a token, id u32 of the AS that has revoked it; of the operator none */
+	GM_TABLE_DEVICE, /* key: as id u32 and osc id, or zero and a credential's hash. What people call it, where it is expected */
+	GM_TABLE_SCHEDULE, /* key: name. When groups are rekeyed, and how far the latest window is */
 	GM_TABLE_N
 };
 #define GM_KEY_MAX 48u /* all keys big endian, so that their order is the slots' order */

@@ -67,8 +67,7 @@ struct gm_bytes gm_cbor_bstr(struct gm_in *in)
 	return gm_in_take(in, n);
 }
 
-/* Bytes of the UTF-8 sequence at p, 0 where there is none.                                     RFC 3629 §4 */
-static size_t utf8_sequence(const uint8_t *p, size_t left)
+size_t gm_utf8_len(const uint8_t *p, size_t left)
 {
 	uint8_t lead = p[0];
 	if (lead < 0x80)
@@ -92,7 +91,7 @@ static size_t utf8_sequence(const uint8_t *p, size_t left)
 static bool utf8_valid(struct gm_bytes text)
 {
 	for (size_t at = 0, n; at < text.n; at += n) {
-		n = utf8_sequence(text.p + at, text.n - at);
+		n = gm_utf8_len(text.p + at, text.n - at);
 		if (n == 0)
 			return false;
 	}

@@ -163,7 +163,7 @@ void rig_turn(struct core_rig *r)
 	forget_effects(r);
 	r->txn =
 	    (struct gm_txn){.wall_s = r->wall_s, .mono_ms = r->mono_ms, .changes = &r->changes, .effects = &r->effects,
-	                    .disk_low = r->disk_low};
+	                    .utc_offset_s = r->utc_offset ? r->utc_offset(r->wall_s) : 0, .disk_low = r->disk_low};
 	gm_random_from(r->txn.dice, sizeof(r->txn.dice), seed);
 }
 
@@ -774,7 +774,7 @@ const struct rig_mirror *rig_mirror_of(const struct core_rig *r, gm_ctx_id ctx, 
 	return NULL;
 }
 
-void rig_delivered(struct core_rig *r, const char *group, bool done)
+static void deliver(struct core_rig *r, const char *group, bool done, enum gm_fate fate)
 {
 	struct gm_group_info info = rig_info(r, group);
 
@@ -789,11 +789,21 @@ void rig_delivered(struct core_rig *r, const char *group, bool done)
 			if (m->group != info.index || gm_dp_shard_owner(GM_CTX_SHARD(m->ctx), r->config.workers) != w)
 				continue;
 			ev->item[ev->n].slot = m->slot;
-			ev->item[ev->n++].fate = GM_FATE_CONFIRMED;
+			ev->item[ev->n++].fate = (uint8_t)fate;
 			e.n += (uint32_t)sizeof(ev->item[0]);
 		}
 		apply(r, &e, GM_EV_DELIVERED, w);
 	}
+}
+
+void rig_delivered(struct core_rig *r, const char *group, bool done)
+{
+	deliver(r, group, done, GM_FATE_CONFIRMED);
+}
+
+void rig_late(struct core_rig *r, const char *group)
+{
+	deliver(r, group, true, GM_FATE_LATE);
 }
 
 void rig_closed(struct core_rig *r, gm_ctx_id ctx)

@@ -44,6 +44,7 @@ struct core_rig {
 	size_t givens;
 	struct gm_group_view view[64];
 	bool disk_low; /* of every turn from now on */
+	int32_t (*utc_offset)(int64_t wall_s); /* of the local clock; NULL: it is UTC */
 	struct gm_ctx_save loaded; /* of the last context that was sent down */
 };
 
@@ -143,6 +144,7 @@ const void *rig_effect(const struct core_rig *r, enum gm_eff type, unsigned nth)
 unsigned rig_effects(const struct core_rig *r, enum gm_eff type);
 const struct rig_mirror *rig_mirror_of(const struct core_rig *r, gm_ctx_id ctx, const char *group);
 void rig_delivered(struct core_rig *r, const char *group, bool done); /* every worker: all confirmed */
+void rig_late(struct core_rig *r, const char *group); /* every worker has ended: nobody confirmed */
 void rig_closed(struct core_rig *r, gm_ctx_id ctx);
 struct gm_group_info rig_info(const struct core_rig *r, const char *group);
 

@@ -118,6 +118,20 @@ static void devices(struct session *s, const struct words *w, const char *before
 		offer(w, text);
 	}
 	gm_cli_free(&rows);
+	if (!slash)
+		offer_key(s, w, "device list", NULL, NULL, "name");
+}
+
+static void templates(struct session *s, const struct words *w, const char *before)
+{
+	(void)before;
+	offer_key(s, w, "template list", NULL, NULL, "template");
+}
+
+static void schedules(struct session *s, const struct words *w, const char *before)
+{
+	(void)before;
+	offer_key(s, w, "schedule list", NULL, NULL, "schedule");
 }
 
 static void servers(struct session *s, const struct words *w, const char *before)
@@ -137,6 +151,7 @@ static const struct {
 	void (*offer)(struct session *s, const struct words *w, const char *before);
 	const char *except; /* the verb that wants a new one */
 } objects[] = {{"group", groups, "group create"}, {"node", nodes, ""},       {"device", devices, ""},
+               {"template", templates, ""}, {"schedule", schedules, "schedule set"},
                {"name", servers, "as add"},       {"command", commands, ""}};
 
 static void offer_object(struct session *s, const struct words *w, const struct gm_ctl_verb *verb, const char *key, const char *before)

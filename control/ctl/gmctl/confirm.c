@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static bool says_yes(const char *what, const char *says)
+bool gm_cli_says_yes(const char *what, const char *says)
 {
 	char answer[16] = "";
 
@@ -28,7 +28,7 @@ static bool agreed_to(struct session *s, struct line *line, const char *name)
 	bool asks = strcmp(gm_cli_cell(row, "asks"), "no") != 0;
 	char what[128];
 	snprintf(what, sizeof(what), "%s%s%s", line->verb->name, name[0] ? " " : "", name);
-	bool yes = !asks || says_yes(what, gm_cli_cell(row, "says"));
+	bool yes = !asks || gm_cli_says_yes(what, gm_cli_cell(row, "says"));
 	gm_cli_free(&rows);
 	return yes;
 }

@@ -80,6 +80,7 @@ void gm_cli_sheets(const struct rows *rows);
 void gm_cli_json(void *arg, struct gm_bytes pairs); /* a gm_cli_row: one object, one line */
 
 /* ---- around a command */
+bool gm_cli_says_yes(const char *what, const char *says); /* dies where nobody can be asked */
 bool gm_cli_agreed(struct session *s, struct line *line); /* after a look at what would become of it */
 struct waiting;
 struct waiting *gm_cli_wait_begin(struct session *s, const struct line *line); /* before the command */
@@ -88,6 +89,7 @@ enum exit_code gm_cli_wait_end(struct session *s, struct waiting *w);
 /* ---- commands of their own */
 enum exit_code gm_cli_run(struct session *s, int argc, char **argv); /* any command */
 void gm_cli_backup(struct session *s, struct line *line);
+enum exit_code gm_cli_import(struct session *s, struct line *line);
 enum exit_code gm_cli_watch(struct session *s, struct line *line);
 enum exit_code gm_cli_shell(struct session *s);
 /* What the last of the words could become, one a line. */

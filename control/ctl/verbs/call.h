@@ -21,6 +21,7 @@ struct gm_ctl_call { /* one command */
 #include "ctl/verbs.def"
 #undef GM_VERB
 #undef GM_LOCAL
+void gm_import_look(struct gm_ctl_call *call); /* rows of a file on their way, and what would become of them */
 void gm_verb_preview(struct gm_ctl_call *call); /* of one that asks: what would become of it, and nothing changes */
 
 /* ---- arguments; false: said what is wrong. What is absent is the empty text, false, or leaves *to alone. */
@@ -28,7 +29,7 @@ const char *gm_call_text(const struct gm_ctl_call *call, const char *key);
 bool gm_call_flag(const struct gm_ctl_call *call, const char *key);
 bool gm_call_uint(struct gm_ctl_call *call, const char *key, uint64_t most, uint32_t *to);
 bool gm_call_copy(struct gm_ctl_call *call, const char *key, char *to, size_t cap);
-int32_t gm_call_hkdf(const char *text); /* 0: not known */
+const struct gm_template *gm_call_template(const struct gm_ctl_call *call, const char *name); /* NULL: none */
 
 /* ---- who it was, for the log */
 void gm_call_log(const struct gm_ctl_request *request, const char *what, const char *verb);

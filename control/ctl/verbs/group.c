@@ -1,111 +1,91 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/verbs/call.h"
 
-#include "wire/params.h"
+#include <stdio.h>
 
-static const char *const backwards[] = {
-	[GM_BACKWARD_OFF] = "off", [GM_BACKWARD_WINDOW] = "window", [GM_BACKWARD_EACH] = "each"};
+#include "ctl/settings.h"
 
-static bool backward_of(struct gm_ctl_call *call, enum gm_backward *to)
+/* Options of group create that say more than one setting does, or the contrary. */
+static const struct {
+	const char *key;
+	enum gm_setting setting;
+	const char *value;
+} flags[] = {{"inactive", GM_SETTING_active, "no"},
+             {"signature-only", GM_SETTING_modes, "group"},
+             {"pairwise-only", GM_SETTING_modes, "pairwise"},
+             {"pairwise-too", GM_SETTING_modes, "both"}};
+
+/* false: said why. Also for what a file or a template says. */
+static bool put_setting(struct gm_ctl_call *call, struct gm_group_spec *spec, const char *key, enum gm_setting setting, const char *value)
 {
-	const char *text = gm_call_text(call, "backward");
+	char why[GM_SETTING_WHY];
 
-	if (!text[0])
+	if (gm_setting_put(spec, setting, value, why))
 		return true;
-	for (unsigned i = 0; i < sizeof(backwards) / sizeof(backwards[0]); i++) {
-		if (strcmp(text, backwards[i]) == 0) {
-			*to = (enum gm_backward)i;
-			return true;
-		}
-	}
-	gm_ctl_error(call->reply, GM_E_USAGE, "backward: off, window or each, not '%s'", text);
+	gm_ctl_error(call->reply, GM_E_USAGE, "%s: %s", key, why);
 	return false;
 }
 
-static bool modes_of(struct gm_ctl_call *call, struct gm_group_params *params)
+static bool put_argument(struct gm_ctl_call *call, struct gm_group_spec *spec, const struct gm_ctl_arg *arg)
 {
-	bool signatures = gm_call_flag(call, "signature-only"), pairs = gm_call_flag(call, "pairwise-only");
+	int setting = gm_setting_named(arg->key);
+	char number[24];
 
-	if (signatures + pairs + gm_call_flag(call, "pairwise-too") > 1) {
-		gm_ctl_error(call->reply, GM_E_USAGE, "signature-only, pairwise-only and pairwise-too exclude each other");
-		return false;
-	}
-	params->group_mode = !pairs;
-	params->pairwise_mode = !signatures;
+	snprintf(number, sizeof(number), "%llu", (unsigned long long)arg->u);
+	if (setting >= 0)
+		return put_setting(call, spec, arg->key, (enum gm_setting)setting, arg->type == GM_CTL_UINT ? number : arg->text);
+	for (unsigned i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+		if (strcmp(flags[i].key, arg->key) == 0 && arg->u)
+			return put_setting(call, spec, arg->key, flags[i].setting, flags[i].value);
 	return true;
 }
 
-/* "sha256" and "sha512" are people's words for COSE's 5 and 7. */
-int32_t gm_call_hkdf(const char *text)
+const struct gm_template *gm_call_template(const struct gm_ctl_call *call, const char *name)
 {
-	if (strcmp(text, "sha256") == 0)
-		return GM_HKDF_SHA_256;
-	return strcmp(text, "sha512") == 0 ? GM_HKDF_SHA_512 : gm_alg_of_name(text);
+	const struct gm_config *config = call->env->config;
+
+	for (unsigned i = 0; config && i < config->templates_n; i++)
+		if (strcmp(config->templates[i].name, name) == 0)
+			return &config->templates[i];
+	return NULL;
 }
 
-static int32_t cred_fmt_of_name(const char *text)
+static bool put_template(struct gm_ctl_call *call, struct gm_group_spec *spec)
 {
-	static const struct {
-		const char *name;
-		int32_t value;
-	} names[] = {{"kcwt", GM_CRED_FMT_KCWT}, {"kccs", GM_CRED_FMT_KCCS}, {"x5bag", GM_CRED_FMT_X5BAG},
-		     {"x5chain", GM_CRED_FMT_X5CHAIN}, {"c5b", GM_CRED_FMT_C5B},
-		     {"c5c", GM_CRED_FMT_C5C}};
+	const char *name = gm_call_text(call, "template");
+	const struct gm_template *template = gm_call_template(call, name);
+	char why[GM_SETTING_WHY];
 
-	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcmp(names[i].name, text) == 0)
-			return names[i].value;
-	return 0;
-}
-
-static const struct choice {
-	const char *key;
-	int32_t (*of_name)(const char *text);
-	size_t to;
-} choices[] = {
-	{"sign-alg", gm_alg_of_name, offsetof(struct gm_group_params, sign_alg)},
-	{"hkdf", gm_call_hkdf, offsetof(struct gm_group_params, hkdf)},
-	{"alg", gm_alg_of_name, offsetof(struct gm_group_params, alg)},
-	{"gp-enc-alg", gm_alg_of_name, offsetof(struct gm_group_params, gp_enc_alg)},
-	{"cred-fmt", cred_fmt_of_name, offsetof(struct gm_group_params, cred_fmt)},
-	{"ecdh-curve", gm_crv_of_name, offsetof(struct gm_group_params, ecdh_crv)},
-};
-
-static bool algs_of(struct gm_ctl_call *call, unsigned max_members, struct gm_group_params *params)
-{
-	params->ecdh_alg = params->ecdh_crv = 0; /* follow from the others */
-	for (unsigned i = 0; i < sizeof(choices) / sizeof(choices[0]); i++) {
-		const char *text = gm_call_text(call, choices[i].key);
-		int32_t value = text[0] ? choices[i].of_name(text) : 0;
-		if (!text[0])
-			continue;
-		if (!value) {
-			gm_ctl_error(call->reply, GM_E_USAGE, "%s: '%s' is not known", choices[i].key, text);
-			return false;
-		}
-		memcpy((char *)params + choices[i].to, &value, sizeof(value));
-	}
-	gm_params_complete(params);
-	const char *fault = gm_params_check(params, gm_core_sid_len(max_members));
-	if (fault)
-		gm_ctl_error(call->reply, GM_E_USAGE, "%s", fault);
-	return !fault;
+	if (!gm_ctl_arg(call->request, "template"))
+		return true;
+	if (!template)
+		gm_ctl_error(call->reply, GM_E_UNKNOWN, "no template '%s': gmctl template list names those that there are", name);
+	else if (!gm_template_put(template, spec, why))
+		gm_ctl_error(call->reply, GM_E_USAGE, "template '%s': %s", name, why);
+	else
+		return true;
+	return false;
 }
 
 void gm_verb_group_create(struct gm_ctl_call *call)
 {
-	struct gm_group_spec spec = gm_group_spec_default();
-	uint32_t members = spec.max_members, stale = spec.max_stale_sets;
+	struct gm_group_spec spec = gm_settings_begin();
+	const struct gm_ctl_request *request = call->request;
+	char why[GM_SETTING_WHY];
 
-	spec.active = !gm_call_flag(call, "inactive");
-	if (!gm_call_copy(call, "group", spec.name, sizeof(spec.name)) || !gm_call_uint(call, "max-members", 65536, &members) ||
-	    !gm_call_uint(call, "max-stale-sets", 1024, &stale) ||
-	    !gm_call_uint(call, "rekey-every", UINT32_MAX, &spec.rekey_every_s) ||
-	    !gm_call_uint(call, "key-lifetime", UINT32_MAX, &spec.key_lifetime_s) || !backward_of(call, &spec.backward) ||
-	    !modes_of(call, &spec.params) || !algs_of(call, members, &spec.params))
+	if (gm_call_flag(call, "signature-only") + gm_call_flag(call, "pairwise-only") + gm_call_flag(call, "pairwise-too") > 1) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "signature-only, pairwise-only and pairwise-too exclude each other");
 		return;
-	spec.max_members = members;
-	spec.max_stale_sets = stale;
+	}
+	if (!gm_call_copy(call, "group", spec.name, sizeof(spec.name)) || !put_template(call, &spec))
+		return;
+	for (unsigned i = 0; i < request->args_n; i++)
+		if (!put_argument(call, &spec, &request->args[i]))
+			return;
+	if (!gm_settings_done(&spec, why)) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "%s", why);
+		return;
+	}
 	gm_call_finish(call, gm_core_group_create(call->env->core, &call->txn, &spec), "group", spec.name);
 }
 
@@ -123,6 +103,16 @@ static void put_group(struct gm_ctl_reply *r, const struct gm_group_info *g)
 	gm_ctl_put_int(r, "rekeyed_at", g->last_rekey);
 }
 
+static void put_settings(struct gm_ctl_reply *r, const struct gm_group_info *g)
+{
+	const struct gm_group_spec spec = gm_settings_of(g);
+	char text[GM_SETTING_MAX + 1];
+
+	gm_ctl_put_text(r, "group", g->name);
+	for (enum gm_setting i = 0; i < GM_SETTINGS_N; i++)
+		gm_ctl_put_text(r, gm_setting_keys[i], gm_setting_text(&spec, i, text));
+}
+
 static bool list_group(void *arg, const struct gm_group_info *g)
 {
 	struct gm_ctl_call *call = arg;
@@ -131,7 +121,7 @@ static bool list_group(void *arg, const struct gm_group_info *g)
 		return true;
 	if (!gm_call_next_row(call, g->index))
 		return false;
-	put_group(call->reply, g);
+	(gm_call_flag(call, "settings") ? put_settings : put_group)(call->reply, g);
 	gm_ctl_row(call->reply);
 	return true;
 }
@@ -146,6 +136,8 @@ void gm_verb_group_list(struct gm_ctl_call *call)
 static bool show_group(void *arg, const struct gm_group_info *g)
 {
 	struct gm_ctl_reply *r = ((struct gm_ctl_call *)arg)->reply;
+	const struct gm_group_spec spec = gm_settings_of(g);
+	char text[GM_SETTING_MAX + 1];
 
 	put_group(r, g);
 	gm_ctl_put_text(r, "reason", g->last_reason);
@@ -153,7 +145,7 @@ static bool show_group(void *arg, const struct gm_group_info *g)
 	gm_ctl_put_int(r, "keys_end_at", g->exp);
 	gm_ctl_put_uint(r, "key_lifetime_s", g->key_lifetime_s);
 	gm_ctl_put_uint(r, "rekey_every_s", g->rekey_every_s);
-	gm_ctl_put_text(r, "backward", backwards[g->backward]);
+	gm_ctl_put_text(r, "backward", gm_setting_text(&spec, GM_SETTING_backward, text));
 	gm_ctl_put_uint(r, "sid_len", g->sid_len);
 	gm_ctl_put_uint(r, "max_stale_sets", g->max_stale_sets);
 	gm_ctl_put_uint(r, "stale_sets", g->stale_sets);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/verbs/call.h"
 
+#include "ctl/settings.h"
 #include "wire/params.h"
 
 static void set_number(struct gm_ctl_call *call, const char *key, enum gm_admin_param param, struct gm_admin_map *map, int64_t *to)
@@ -42,7 +43,7 @@ static bool set_algs(struct gm_ctl_call *call, struct gm_admin_map *map)
 
 	for (unsigned i = 0; i < sizeof(args) / sizeof(args[0]); i++) {
 		const char *text = gm_call_text(call, args[i].key);
-		int32_t value = args[i].param == GM_ADMIN_HKDF ? gm_call_hkdf(text) : gm_alg_of_name(text);
+		int32_t value = args[i].param == GM_ADMIN_HKDF ? gm_setting_hkdf(text) : gm_alg_of_name(text);
 		if (!text[0])
 			continue;
 		if (!value) {

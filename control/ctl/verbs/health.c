@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/schedule.h"
 #include "gm/pages.h"
 
 struct ill { /* servers whose link does not answer, members that are late */
@@ -76,6 +77,28 @@ static void late(struct gm_ctl_call *call)
 	row(call, "late members", !ill.groups, detail);
 }
 
+static bool see_schedule(void *arg, const struct gm_schedule_info *s)
+{
+	struct ill *ill = arg;
+
+	if (strcmp(s->state, "stopped") != 0)
+		return true;
+	ill->groups++;
+	add_name(ill, s->spec->name);
+	return true;
+}
+
+static void schedules(struct gm_ctl_call *call)
+{
+	struct ill ill = {0};
+	char detail[256];
+
+	if (gm_core_schedules(call->env->core, &call->txn, NULL, see_schedule, &ill) != GM_E_OK)
+		ill = (struct ill){0};
+	snprintf(detail, sizeof(detail), ill.groups ? "stopped, too many were late: %.*s" : "none has stopped", (int)sizeof(ill.names), ill.names);
+	row(call, "schedules", !ill.groups, detail);
+}
+
 static void limits(struct gm_ctl_call *call)
 {
 	const struct gm_core_config *config = gm_core_settings(call->env->core);
@@ -104,6 +127,7 @@ void gm_verb_health(struct gm_ctl_call *call)
 	row(call, "newcomers", !gm_core_drains(call->env->core), gm_core_drains(call->env->core) ? "refused: gmctl undrain" : "let in");
 	servers(call);
 	late(call);
+	schedules(call);
 	limits(call);
 	snprintf(detail, sizeof(detail), "%llu bytes wait for the workers", (unsigned long long)backlog);
 	row(call, "backlog", backlog == 0, detail);

@@ -3,38 +3,39 @@
 
 #include <stdio.h>
 
-static const char *roles_text(uint32_t roles, char buf[static 48])
-{
-	static const struct {
-		uint32_t bit;
-		const char *name;
-	} names[] = {{GM_ROLE_REQUESTER, "requester"},
-		     {GM_ROLE_RESPONDER, "responder"},
-		     {GM_ROLE_MONITOR, "monitor"},
-		     {GM_ROLE_VERIFIER, "verifier"}};
-	size_t n = 0;
+#include "ctl/expect.h"
 
-	buf[0] = '\0';
-	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (roles & names[i].bit)
-			n += (size_t)snprintf(buf + n, 48 - n, "%s%s", n ? "," : "", names[i].name);
-	return buf;
-}
-
-static void put_member(struct gm_ctl_reply *r, const struct gm_member_info *m)
+static void put_member(struct gm_ctl_call *call, const struct gm_member_info *m)
 {
+	struct gm_ctl_reply *r = call->reply;
 	static const char *const deliveries[] = {
 		[GM_DELIVER_POLL] = "poll", [GM_DELIVER_POST] = "post", [GM_DELIVER_OBSERVE] = "observe"};
-	char roles[48], peer[GM_ADDR_TEXT];
+	char roles[GM_ROLES_TEXT], peer[GM_ADDR_TEXT], name[GM_DEVICE_NAME_MAX + 1];
 
 	gm_ctl_put_text(r, "node", m->node);
+	gm_ctl_put_text(r, "name", gm_core_member_name(call->env->core, m, name));
 	gm_ctl_put_bytes(r, "sid", m->sid, m->sid_n);
-	gm_ctl_put_text(r, "roles", roles_text(m->roles, roles));
+	gm_ctl_put_text(r, "roles", gm_roles_text(m->roles, ',', roles));
 	gm_ctl_put_text(r, "delivery", deliveries[m->delivery]);
 	gm_ctl_put_text(r, "peer", gm_addr_text(&m->peer, peer));
 	gm_ctl_put_uint(r, "version", m->version);
 	gm_ctl_put_bool(r, "late", m->late);
 	gm_ctl_put_int(r, "joined_at", m->joined);
+}
+
+/* By what the register of devices and device evict know it. */
+static void put_keys(struct gm_ctl_call *call, const struct gm_member_info *m)
+{
+	struct gm_device_key key = {.as_id = m->as_id, .id_n = m->osc_id_n};
+	char text[GM_DEVICE_KEY_TEXT];
+	uint8_t hash[GM_CRED_HASH];
+
+	memcpy(key.id, m->osc_id, m->osc_id_n);
+	gm_ctl_put_text(call->reply, "device", gm_device_key_text(&key, text));
+	if (gm_core_cred_hash(call->env->core, m, hash))
+		gm_ctl_put_bytes(call->reply, "cred", hash, sizeof(hash));
+	else
+		gm_ctl_put_text(call->reply, "cred", NULL);
 }
 
 static bool list_member(void *arg, const struct gm_member_info *m)
@@ -43,7 +44,9 @@ static bool list_member(void *arg, const struct gm_member_info *m)
 
 	if (!gm_call_next_row(call, m->slot))
 		return false;
-	put_member(call->reply, m);
+	put_member(call, m);
+	if (gm_call_flag(call, "full"))
+		put_keys(call, m);
 	gm_ctl_row(call->reply);
 	return true;
 }
@@ -65,9 +68,10 @@ static bool show_member(void *arg, const struct gm_member_info *m)
 
 	call->rows++;
 	gm_ctl_put_text(call->reply, "group", m->group);
-	put_member(call->reply, m);
+	put_member(call, m);
 	gm_ctl_put_text(call->reply, "as", m->as);
 	gm_ctl_put_bytes(call->reply, "osc_id", m->osc_id, m->osc_id_n);
+	put_keys(call, m);
 	gm_ctl_put_int(call->reply, "token_ends_at", m->token_exp);
 	gm_ctl_put_uint(call->reply, "slot", m->slot);
 	gm_ctl_put_uint(call->reply, "context", m->ctx);

@@ -206,7 +206,8 @@ static const struct {
 	const char *verb;
 	void (*look)(struct gm_ctl_call *call);
 } looks[] = {
-	{"member evict", member}, {"device evict", device}, {"as remove", server}, {"token revoke", token}, {"group delete", group}};
+	{"member evict", member}, {"device evict", device}, {"as remove", server}, {"token revoke", token}, {"group delete", group},
+	{"import", gm_import_look}};
 
 void gm_verb_preview(struct gm_ctl_call *call)
 {

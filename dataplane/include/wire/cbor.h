@@ -29,6 +29,8 @@ uint64_t gm_cbor_uint(struct gm_in *in);
 int64_t gm_cbor_int(struct gm_in *in); /* RANGE beyond int64_t */
 struct gm_bytes gm_cbor_bstr(struct gm_in *in);
 struct gm_bytes gm_cbor_tstr(struct gm_in *in); /* MALFORMED unless UTF-8 */
+/* Bytes of the UTF-8 sequence at p, of which left, at least one, are there; 0: there is none.  RFC 3629 §4 */
+size_t gm_utf8_len(const uint8_t *p, size_t left);
 uint64_t gm_cbor_array(struct gm_in *in);       /* number of elements; RANGE if more than bytes are left */
 uint64_t gm_cbor_map(struct gm_in *in);         /* number of pairs; RANGE likewise */
 uint64_t gm_cbor_tag(struct gm_in *in);

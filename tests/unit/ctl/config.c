@@ -98,6 +98,25 @@ Test(config, takes_as_many_networks_as_its_bound_says_and_no_more)
 	cr_expect(strstr(why, "pace_prefixes: has too many entries"), "%s", why);
 }
 
+Test(config, takes_templates_for_groups)
+{
+	cr_assert_eq(parse("audience: a\ntemplates:\n- {name: floor, max_members: 4096, backward: window}\n"
+	                   "- {name: doors, modes: group, sign_alg: ES256, active: no}\n"),
+	             GM_E_OK, "%s", why);
+	cr_assert_eq(config.templates_n, 2);
+	cr_expect_str_eq(config.templates[0].name, "floor");
+	cr_expect_str_eq(config.templates[0].set[GM_SETTING_max_members], "4096");
+	cr_expect_str_eq(config.templates[1].set[GM_SETTING_active], "no");
+	cr_expect_str_eq(config.templates[1].set[GM_SETTING_hkdf], "", "what is not said");
+	struct gm_group_spec spec = gm_settings_begin();
+	char text[GM_SETTING_MAX + 1], fault[GM_SETTING_WHY];
+	cr_expect(gm_template_put(&config.templates[1], &spec, fault) && gm_settings_done(&spec, fault));
+	cr_expect_str_eq(gm_setting_text(&spec, GM_SETTING_modes, text), "group");
+	cr_expect_str_eq(gm_setting_text(&spec, GM_SETTING_sign_alg, text), "ES256");
+	cr_expect_str_eq(gm_setting_text(&spec, GM_SETTING_alg, text), "", "the group has no use for it");
+	cr_expect_not(spec.active);
+}
+
 /* clang-format off */
 static const struct {
 	const char *text, *message;
@@ -139,6 +158,12 @@ static const struct {
 	 "t.conf:3:11: prefix: is incomplete: an entry has no rate"},
 	{"audience: a\npace_prefixes:\n- prefix: 10.1.0.0/16\n  rate: 1\n  size: 3\n", "t.conf:5:3: size: no such key"},
 	{"audience: a\npace_prefixes: 7\n", "t.conf:2:16: pace_prefixes: has to be a list"},
+	{"audience: a\ntemplates:\n- name: floor\n  backward: often\n",
+	 "t.conf:3:9: templates: 'floor': backward has to be off, window or each, not 'often'"},
+	{"audience: a\ntemplates:\n- name: floor\n  alg: A128CTR\n", "t.conf:3:9: templates: 'floor': alg: an AEAD where there is pairwise mode, none elsewhere"},
+	{"audience: a\ntemplates:\n- name: floor\n  maximum: 3\n", "t.conf:4:3: maximum: no such key; is max_stale_sets meant?"},
+	{"audience: a\ntemplates:\n- max_members: 3\n", "t.conf:3:16: max_members: is incomplete: an entry has no name"},
+	{"audience: a\ntemplates:\n- {name: a}\n- {name: a}\n", "t.conf:4:10: templates: 'a' is named twice"},
 	{"audience:\n", "t.conf:1:10: audience: is empty"},
 	{"audience: [a]\n", "t.conf:1:11: audience: has to be a text"},
 	{"- a\n", "t.conf: has to be a mapping of keys to values"},

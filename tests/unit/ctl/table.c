@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/device.h"
 #include "ctl/table.h"
 #include "ctl/verbs.h"
 #include "gm/crypto.h"
@@ -248,9 +249,9 @@ Test(table, says_which_group_exists_already_or_not_at_all)
 Test(table, refuses_values_that_cannot_be)
 {
 	cr_expect_str_eq(RUN("group create", "group=g", "backward=often"),
-	                 "error usage: backward: off, window or each, not 'often'\n");
+	                 "error usage: backward: has to be off, window or each, not 'often'\n");
 	cr_expect_str_eq(RUN("group create", "group=g", "max-members:65537"),
-			 "error usage: max-members: at most 65536\n");
+			 "error usage: max-members: has to be 1 to 65536, not '65537'\n");
 	RUN("group create", "group=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
 	cr_expect_str_eq(said, "error usage: group: longer than 64 bytes\n");
 	cr_expect_str_eq(RUN("dance"), "error usage: no such command 'dance'\n");
@@ -447,4 +448,252 @@ Test(table, pace_of_all_is_changed_and_shown)
 	cr_expect_eq(gm_dp_pace_for_all(env.dp), 0, "what is wrong changes nothing");
 	gm_dp_stop(env.dp);
 	gm_mem_net_free(net);
+}
+
+/* ---- templates */
+
+static struct gm_config with_templates;
+
+static void have_templates(void)
+{
+	static const char text[] = "audience: a\ntemplates:\n- {name: floor, max_members: 90, backward: window, rekey_every: 86400}\n"
+				   "- {name: doors, modes: group}\n";
+	char why[GM_CONFIG_WHY];
+
+	cr_assert_eq(gm_config_parse(&with_templates, "t", text, strlen(text), why), GM_E_OK, "%s", why);
+	env.config = &with_templates;
+}
+
+Test(table, makes_a_group_of_a_template_but_for_what_the_command_says)
+{
+	have_templates();
+	cr_expect_str_eq(RUN("group create", "group=f1", "template=floor", "backward=each"), "end\n");
+	RUN("group show", "group=f1");
+	SAYS(" max_members=90 ");
+	SAYS(" rekey_every_s=86400 backward=each ");
+	cr_expect_str_eq(RUN("group create", "group=d1", "template=doors", "pairwise-too!"), "end\n");
+	RUN("group show", "group=d1");
+	SAYS(" group_mode=yes pairwise_mode=yes ");
+	cr_expect_str_eq(RUN("group create", "group=f2", "template=flor"),
+	                 "error unknown: no template 'flor': gmctl template list names those that there are\n");
+}
+
+Test(table, shows_templates_and_what_groups_were_made_with_in_the_same_words)
+{
+	have_templates();
+	RUN("template list");
+	SAYS("row template=floor settings=max_members=90 backward=window rekey_every=86400\nrow template=doors settings=modes=group\n");
+	RUN("template show", "template=floor");
+	SAYS("row template=floor max_members=90 max_stale_sets=16 backward=window rekey_every=86400 key_lifetime=604800 modes=both "
+	     "sign_alg=EdDSA hkdf=sha256 alg=AES-CCM-16-64-128 gp_enc_alg=AES-CCM-16-64-128 ecdh_curve= cred_fmt=kccs active=yes\n");
+	RUN("group create", "group=f1", "template=floor");
+	RUN("group list", "settings!");
+	SAYS("row group=f1 max_members=90 max_stale_sets=16 backward=window rekey_every=86400 key_lifetime=604800 modes=both "
+	     "sign_alg=EdDSA hkdf=sha256 alg=AES-CCM-16-64-128 gp_enc_alg=AES-CCM-16-64-128 ecdh_curve= cred_fmt=kccs active=yes\n");
+	cr_expect_str_eq(RUN("template show", "template=x"), "error unknown: no template 'x'\n");
+}
+
+/* ---- import: rows as gmctl sends them */
+
+static struct {
+	uint8_t bytes[GM_CTL_BODY_MAX];
+	struct gm_out o;
+	uint64_t number, before;
+} file;
+
+static void file_begin(const char *kind, bool whole)
+{
+	file.o = gm_out(file.bytes, sizeof(file.bytes));
+	gm_cbor_put_array(&file.o, 4);
+	gm_cbor_put_text(&file.o, kind);
+	gm_cbor_put_uint(&file.o, file.number);
+	gm_cbor_put_uint(&file.o, file.before);
+	gm_cbor_put_bool(&file.o, whole);
+}
+
+static void file_row(unsigned line, unsigned columns, const char *const *cells)
+{
+	gm_cbor_put_array(&file.o, 1 + columns);
+	gm_cbor_put_uint(&file.o, line);
+	for (unsigned i = 0; i < columns; i++)
+		gm_cbor_put_text(&file.o, *cells ? *cells++ : "");
+	file.before++;
+}
+#define DEVICE(line, ...) file_row(line, 3, (const char *const[]){__VA_ARGS__, NULL})
+#define ROLE(line, ...) file_row(line, 4, (const char *const[]){__VA_ARGS__, NULL})
+#define GROUP(line, ...) file_row(line, 15, (const char *const[]){__VA_ARGS__, NULL})
+
+static const char *file_send(bool preview)
+{
+	request = (struct gm_ctl_request){.id = 5, .level = level, .verb = "import", .body = gm_out_result(&file.o)};
+	add("file=f.csv");
+	if (preview)
+		add("preview!");
+	gm_ctl_reply_init(&reply, &buf, request.id);
+	gm_ctl_run(&env, &request, &reply);
+	cr_expect(reply.done);
+	write_answers();
+	return said;
+}
+
+static void file_new(const char *kind)
+{
+	file.number++;
+	file.before = 0;
+	file_begin(kind, true);
+}
+
+Test(table, imports_devices_and_a_second_time_changes_nothing)
+{
+	for (unsigned times = 0; times < 2; times++) {
+		file_new("devices");
+		DEVICE(2, "as:1:aa", "Lamp 1", "f1/requester+responder f2");
+		DEVICE(3, "as:1:bb", "Lamp 2");
+		cr_expect_str_eq(file_send(false), times ? "row what=devices made=0 changed=0 left_alone=2\nend\n"
+		                                         : "row what=devices made=2 changed=0 left_alone=0\nend\n");
+	}
+	cr_expect_str_eq(RUN("device list"), "row device=as:1:aa name=Lamp 1 groups=f1/requester+responder f2\n"
+	                                     "row device=as:1:bb name=Lamp 2 groups=\nend\n");
+	file_new("devices");
+	DEVICE(2, "as:1:aa", "", "f1");
+	cr_expect_str_eq(file_send(true), "row says=devices: 0 made, 1 changed, 0 left alone asks=yes made=0 changed=1 left_alone=0\nend\n");
+	cr_expect_str_eq(RUN("device show", "device=lamp-1"),
+	                 "row device=as:1:aa name=Lamp 1 groups=f1/requester+responder f2 registered=yes known=no memberships=0 member_of=\nend\n",
+	                 "a look changes nothing");
+	unsigned before = changes.count;
+	file_send(true);
+	cr_expect_eq(changes.count, before);
+}
+
+Test(table, imports_all_of_a_file_or_nothing_and_says_in_which_line_it_is_wrong)
+{
+	static const struct {
+		const char *device, *name, *groups, *why;
+	} rows[] = {
+		{"as:1:zz", "b", "", "device: has to be as:ID:HEX (number of the authorization server, identifier of the OSCORE material) or cred:HEX (SHA-256 of "
+		                     "the credential), not 'as:1:zz'"},
+		{"as:1:aa", "b", "", "the device stands in line 2 already"},
+		{"as:1:bb", "LAMP-1", "", "the name stands in line 2 already"},
+		{"as:1:bb", "a/b", "", "name: a name has no quotes and no slashes, not 'a/b'"},
+		{"as:1:bb", "b", "f1/lamp", "groups: roles are requester, responder, monitor and verifier, with + between, or any; not 'lamp'"},
+		{"as:1:bb", "there", "", "name: another device has the name 'there' already"},
+	};
+	char expected[512];
+
+	cr_expect_str_eq(RUN("device set", "device=as:1:99", "name=there"), "end\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		unsigned before = changes.count;
+		file_new("devices");
+		DEVICE(2, "as:1:aa", "Lamp 1");
+		DEVICE(7, rows[i].device, rows[i].name, rows[i].groups);
+		snprintf(expected, sizeof(expected), "error usage: f.csv:7: %s\n", rows[i].why);
+		cr_expect_str_eq(file_send(false), expected);
+		cr_expect_eq(changes.count, before, "nothing is stored");
+		cr_expect_str_eq(RUN("device list"), "row device=as:1:99 name=there groups=\nend\n");
+	}
+}
+
+Test(table, imports_groups_of_templates_and_compares_those_that_are_there)
+{
+	have_templates();
+	file_new("groups");
+	GROUP(2, "f1", "floor");
+	GROUP(3, "f2", "floor", "64");
+	cr_expect_str_eq(file_send(false), "row what=groups made=2 changed=0 left_alone=0\nend\n");
+	RUN("group show", "group=f2");
+	SAYS(" max_members=64 ");
+	SAYS(" backward=window ");
+	file_new("groups");
+	GROUP(2, "f2", "", "64");
+	GROUP(3, "f3", "doors");
+	cr_expect_str_eq(file_send(true), "row says=groups: 1 made, 0 changed, 1 left alone asks=yes made=1 changed=0 left_alone=1\nend\n");
+	file_new("groups");
+	GROUP(2, "f4", "doors");
+	GROUP(3, "f2", "", "65");
+	cr_expect_str_eq(file_send(false), "error usage: f.csv:3: max_members: the group f2 is there and has '64', not '65': gmctl group set changes what can be "
+	                                   "changed\n");
+	file_new("groups");
+	GROUP(2, "f4", "dors");
+	cr_expect_str_eq(file_send(false), "error usage: f.csv:2: template: no template 'dors' in the configuration\n");
+	file_new("groups");
+	GROUP(2, "f4");
+	GROUP(3, "f5", "", "70000");
+	cr_expect_str_eq(file_send(false), "error usage: f.csv:3: max_members: has to be 1 to 65536, not '70000'\n");
+	file_new("groups");
+	GROUP(2, "f4");
+	GROUP(3, "f4");
+	cr_expect_str_eq(file_send(false), "error usage: f.csv:3: the group stands in line 2 already\n");
+	cr_expect_str_eq(RUN("group show", "group=f4"), "error unknown: no group 'f4'\n");
+}
+
+Test(table, imports_roles_in_any_order_beside_those_there_were)
+{
+	RUN("device set", "device=as:1:aa", "name=Lamp 1", "groups=f1/monitor f9");
+	RUN("device set", "device=as:1:bb", "name=Lamp 2");
+	file_new("roles");
+	ROLE(2, "as:1:aa", "", "f1", "requester");
+	ROLE(3, "", "lamp-2", "f1", "any");
+	ROLE(4, "", "LAMP 1", "f2", "responder,requester");
+	cr_expect_str_eq(file_send(false), "row what=roles made=0 changed=2 left_alone=0\nend\n");
+	cr_expect_str_eq(RUN("device list"), "row device=as:1:aa name=Lamp 1 groups=f1/requester f9 f2/requester+responder\n"
+	                                     "row device=as:1:bb name=Lamp 2 groups=f1\nend\n");
+	file_new("roles");
+	ROLE(2, "as:1:cc", "", "f1", "any");
+	cr_expect_str_eq(file_send(false), "error usage: f.csv:2: device: no device 'as:1:cc' in the register: import the devices first\n");
+	file_new("roles");
+	for (unsigned i = 0; i <= GM_DEVICE_GROUPS_MAX; i++) {
+		char group[8];
+		snprintf(group, sizeof(group), "h%u", i);
+		ROLE(2 + i, "as:1:bb", "", group);
+	}
+	cr_expect_str_eq(file_send(false), "error usage: f.csv:17: group: a device is expected in at most 16 groups\n");
+}
+
+Test(table, imports_a_file_that_comes_in_pieces_and_no_other_meanwhile)
+{
+	file.number++;
+	file.before = 0;
+	file_begin("devices", false);
+	DEVICE(2, "as:1:aa", "Lamp 1");
+	cr_expect_str_eq(file_send(true), "end\n");
+	file.number++;
+	uint64_t was = file.before;
+	file.before = 0;
+	file_begin("devices", true);
+	DEVICE(2, "as:1:bb", "Lamp 2");
+	cr_expect_str_eq(file_send(false), "error busy: another file is being imported: try again in a moment\n");
+	file.number--;
+	file.before = was;
+	file_begin("devices", true);
+	DEVICE(3, "as:1:cc", "Lamp 3");
+	cr_expect_str_eq(file_send(false), "row what=devices made=2 changed=0 left_alone=0\nend\n");
+	file_begin("devices", true);
+	DEVICE(9, "as:1:dd", "Lamp 4");
+	cr_expect_str_eq(file_send(false), "error busy: import: rows before these are missing; nothing was done: try again\n");
+	file.o = gm_out(file.bytes, sizeof(file.bytes));
+	gm_cbor_put_text(&file.o, "no rows");
+	cr_expect_str_eq(file_send(false), "error usage: import: rows of a file are needed\n");
+}
+
+Test(table, sets_schedules_as_people_write_them)
+{
+	cr_expect_str_eq(RUN("schedule set", "schedule=night", "groups=f* g1", "at=22:30", "days=sat-mon,wed", "window=1h30m", "pace:100", "pause-late=0.5%"),
+	                 "end\n");
+	RUN("schedule list");
+	SAYS("row schedule=night state=waiting groups=f* g1 local_time=22:30 days=mon,wed,sat,sun window=1h30m pace=100 pause_late=0.5% next_at=");
+	cr_expect_str_eq(RUN("schedule set", "schedule=night", "days=daily", "pause-late=never"), "end\n");
+	RUN("schedule show", "schedule=night");
+	SAYS(" local_time=22:30 days=daily window=1h30m pace=100 pause_late=never ");
+	cr_expect_str_eq(RUN("schedule set", "schedule=night", "at=24:00"), "error usage: at: has to be a time of day as 02:00, not '24:00'\n");
+	cr_expect_str_eq(RUN("schedule set", "schedule=night", "days=mon,noday"), "error usage: days: has to be daily, or days as mon,thu or mon-fri, not 'mon,noday'\n");
+	cr_expect_str_eq(RUN("schedule set", "schedule=night", "window=25h"), "error usage: window: has to be 1m to 24h, as 2h, 90m or 1h30m, not '25h'\n");
+	cr_expect_str_eq(RUN("schedule set", "schedule=night", "pause-late=101%"),
+	                 "error usage: pause-late: has to be 0 to 100 %, as 2% or 0.5%, or never, not '101%'\n");
+	cr_expect_str_eq(RUN("schedule pause", "schedule=night"), "end\n");
+	cr_expect_str_eq(RUN("schedule run-now", "schedule=night"), "error conflict: schedule 'night' is paused: resume it first\n");
+	cr_expect_str_eq(RUN("schedule resume", "schedule=night"), "end\n");
+	cr_expect_str_eq(RUN("schedule run-now", "schedule=night"), "end\n");
+	cr_expect_str_eq(RUN("schedule run-now", "schedule=night"), "error busy: schedule 'night': a window is open already\n");
+	cr_expect_str_eq(RUN("schedule remove", "schedule=night"), "end\n");
+	cr_expect_str_eq(RUN("schedule show", "schedule=night"), "error unknown: no schedule 'night'\n");
 }
