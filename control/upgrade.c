@@ -237,6 +237,7 @@ static void give(struct gm_upgrade *u)
 		at("old-bye");
 		gm_service_is_now(pid);
 		gm_log(GM_LOG_INFO, "handover.done pid=%d turn=%llu", pid, (unsigned long long)u->turns->turn);
+		gm_log_flush();
 		_exit(GM_UPGRADE_HANDED);
 	}
 	gm_dp_halt(u->turns->dp, false);
@@ -326,11 +327,20 @@ static enum gm_err expect(struct gm_upgrade *u, enum gm_handover_step step, stru
 	return GM_E_BUSY;
 }
 
-bool gm_upgrade_alone(const struct gm_upgrade *u)
+static bool ended(const struct gm_upgrade *u, int ms)
 {
 	struct pollfd peer = {.fd = u->line.peer, .events = POLLIN};
 
-	return u->line.peer > 0 && poll(&peer, 1, GONE_MS) == 1;
+	return u->line.peer > 0 && poll(&peer, 1, ms) == 1;
+}
+
+/* Who ends hangs up a little before. */
+bool gm_upgrade_alone(const struct gm_upgrade *u)
+{
+	struct pollfd line = {.fd = u->line.line, .events = 0};
+	bool hung_up = u->line.line > 0 && poll(&line, 1, 0) == 1;
+
+	return ended(u, hung_up ? GONE_MS : 0);
 }
 
 /* Each to the first worker that has none with this address yet. */
@@ -530,7 +540,7 @@ bool gm_upgrade_take(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
 		return false;
 	at("new-bye");
 	snprintf(why, GM_HANDOVER_WHY, "the other process does not end");
-	return gm_upgrade_alone(u);
+	return ended(u, GONE_MS);
 }
 
 void gm_upgrade_end(struct gm_upgrade *u)

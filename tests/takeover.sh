@@ -55,6 +55,77 @@ rekeyed_meanwhile() {
 }
 in_the_middle() { grep -q 'takeover.done .*held=[1-9]' "$dir/gmd.log"; }
 
+# ---- other ways
+
+# Whom the service manager is told of, at a socket of ours: the old process names the new one before it ends.
+listen_to_both() {
+	/usr/bin/python3 - "$dir/notify" >"$dir/told.log" 7>&- 8<&- <<-'END' &
+		import socket, sys
+		s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+		s.bind(sys.argv[1])
+		s.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+		while True:
+		    text, control, _, _ = s.recvmsg(4096, 256)
+		    pid = int.from_bytes(control[0][2][:4], sys.byteorder)
+		    print(pid, text.decode().replace('\n', ' '), flush=True)
+	END
+	as_pid=$!
+	until_true 10 test -S "$dir/notify"
+}
+told() { grep -q "^$1" "$dir/told.log"; }
+order() { # old says who is new, then new that it is ready, and goes on
+	[ "$(grep -o "^$1 MAINPID=$2\|^$2 READY=1\|^$2 WATCHDOG=1" "$dir/told.log" | uniq | head -n 3 | paste -sd ' ')" = "$1 MAINPID=$2 $2 READY=1 $2 WATCHDOG=1" ]
+}
+upgraded() { # by the verb that systemctl reload runs, without the environment that only the first one had
+	local old=$gmd_pid status
+	"$build/gmd" upgrade --config "$dir/gmd.conf" >>"$dir/gmd.log" 2>&1 7>&- 8<&- || return
+	wait "$old" 2>/dev/null
+	status=$?
+	[ $status != 127 ] || { until_true 10 gone "$old" && status=3; } # no child of ours
+	gmd_pid=$(sed -n 's/.*handover.done pid=\([0-9]*\) .*/\1/p' "$dir/gmd.log" | tail -n 1)
+	[ $status = 3 ] && gmctl status >"$dir/status" && ! gone "$gmd_pid"
+}
+stop_other() { # no child of this shell
+	kill "$gmd_pid" && until_true 10 gone "$gmd_pid" && gmd_pid="" && [ ! -e "$dir/gmd.sock" ] && [ ! -e "$dir/gmd.sock.handover" ]
+}
+with_line() { # with_line NAME TEXT: in gmd.conf from now on
+	sed -i "/^$1:/d" "$dir/gmd.conf" && printf '%s: %s\n' "$1" "$2" >>"$dir/gmd.conf"
+}
+# refused PATTERN COMMAND...: the new one ends with 1 or 2 and says why; the old one goes on, and nobody noticed
+refused() {
+	local pattern=$1 status
+	shift
+	"$@" >"$dir/refused" 2>&1 7>&- 8<&-
+	status=$?
+	cat "$dir/refused"
+	[ $status = 1 ] || [ $status = 2 ] || return
+	grep -q "$pattern" "$dir/refused" && ! gone "$gmd_pid" && ask get 20 && nobody_noticed
+}
+again() { "$build/gmd" run --take-over --config "$1"; }
+other_store() {
+	sed "s|^state_dir:.*|state_dir: $dir/state2|; s|^key_file:.*|key_file: $dir/store2.key|" "$dir/gmd.conf" >"$dir/gmd2.conf" &&
+		"$build/gmd" init -c "$dir/gmd2.conf" && refused 'works on another store' again "$dir/gmd2.conf"
+}
+other_ways() {
+	local workers old port_name
+	must 'somebody listens to what gmd tells' listen_to_both
+	export NOTIFY_SOCKET=$dir/notify WATCHDOG_USEC=200000
+	check 'gmd that has a service manager takes over' take_over
+	unset NOTIFY_SOCKET WATCHDOG_USEC
+	old=$gmd_pid
+	check 'gmd upgrade starts the next one' upgraded
+	check 'the old one said who that is, and it reports in its place' until_true 5 order "$old" "$gmd_pid"
+	for workers in 3 1 2; do check "workers: $workers" eval "with_line workers $workers && upgraded && ask get 20 && nobody_noticed"; done
+	for port_name in mmsg uring; do check "port: $port_name" eval "with_line port $port_name && upgraded && ask get 20 && nobody_noticed"; done
+	check 'with another store nothing happens' other_store
+	sed 's/^workers:.*/workers: many/' "$dir/gmd.conf" >"$dir/gmd3.conf"
+	check 'nor with a configuration that is wrong' refused 'workers' again "$dir/gmd3.conf"
+	sed '/^port:/d; s/^workers:.*/port: dpdk\ndpdk_args: --no-huge/' "$dir/gmd.conf" >"$dir/gmd4.conf"
+	check 'nor with DPDK' refused "DPDK's queues cannot be handed over" again "$dir/gmd4.conf"
+	check 'drained, it lets nobody in' eval 'gmctl drain --wait && gmctl --json status | grep -q "\"newcomers\":\"refused\""'
+	check 'and the next one does' eval 'upgraded && gmctl --json status | grep -q "\"newcomers\":\"let in\"" && ask rejoin 5'
+}
+
 settings=('rekey_window_ms: 0' 'changes_per_minute: 0' 'stranger_rate: 0' "pace: $((members / 6))")
 begin_run() {
 	begin
@@ -81,6 +152,7 @@ hand_overs() {
 	tell churn "$((1 + $1 / 2))" --window 16
 	for ((number = 1; number <= $1; number++)); do check "hand-over $number, while members come, go and read" round || break; done
 	check 'every request was answered' hear && say "      $answer"
+	other_ways
 	check 'every member reads' ask poll
 	check 'and nobody noticed' nobody_noticed
 	touch "$dir/stop"
@@ -88,7 +160,7 @@ hand_overs() {
 	member_pid=""
 	say "{\"bench\":\"takeover\",\"members\":$members,${answer:+\"retransmitted\":$(counters rx_repeat),}$(cut -c 2- "$dir/gap.json")"
 	check 'no check of any member failed' stop_load
-	check 'gmd stops in order' stop_gmd
+	check 'gmd stops in order' stop_other
 	[ -z "$capture_pid" ] || {
 		check 'the capture is complete' stop_capture
 		check 'no nonce protected two messages' nonces && say "      $(field decrypted <"$dir/check.log") messages decrypted, $(field nonces <"$dir/check.log") nonces"
