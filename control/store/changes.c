@@ -29,11 +29,37 @@ static void grow(struct gm_changes *c, size_t need)
 		gm_out_of_memory();
 	if (c->n)
 		memcpy(bytes, c->bytes, c->n);
-	unsigned count = c->count;
-	size_t n = c->n;
+	if (c->n)
+		gm_wipe(c->bytes, c->n);
+	free(c->bytes);
+	c->bytes = bytes;
+	c->cap = cap;
+}
 
-	gm_changes_free(c);
-	*c = (struct gm_changes){.bytes = bytes, .n = n, .cap = cap, .count = count};
+/* FNV-1a */
+static uint32_t place(uint8_t table, const uint8_t *key, size_t n)
+{
+	uint32_t h = (2166136261u ^ table) * 16777619u;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ key[i]) * 16777619u;
+	return (h ^ h >> 16) % GM_CHANGES_LATEST;
+}
+
+/* What a turn writes again and again, as the last piece of a group's stale set, reaches the disk once. Keys that share a place make
+ * each other forgotten: then both changes are carried out, in order. */
+static void supersede(struct gm_changes *c, struct gm_change *change)
+{
+	uint32_t *at = &c->latest[place(change->table, change->bytes, change->key_n)];
+	struct gm_change *before = *at ? (void *)(c->bytes + 8 * (size_t)(*at - 1)) : NULL;
+
+	if (before && before->table == change->table && before->key_n == change->key_n &&
+	    memcmp(before->bytes, change->bytes, change->key_n) == 0) {
+		before->superseded = 1;
+		c->count--;
+	}
+	const size_t eighth = (size_t)((uint8_t *)change - c->bytes) / 8;
+	*at = eighth < UINT32_MAX ? (uint32_t)eighth + 1 : 0;
 }
 
 static void add(struct gm_changes *c, const struct gm_change *head, const void *key, const void *value)
@@ -50,6 +76,7 @@ static void add(struct gm_changes *c, const struct gm_change *head, const void *
 		memcpy(change->bytes + head->key_n, value, head->value_n);
 	c->n += size;
 	c->count++;
+	supersede(c, change);
 }
 
 void gm_changes_put(struct gm_changes *c, uint32_t owner, enum gm_table table, const void *key, size_t key_n,
@@ -70,15 +97,22 @@ void gm_changes_remove(struct gm_changes *c, uint32_t owner, enum gm_table table
 
 const struct gm_change *gm_changes_next(const struct gm_changes *c, const struct gm_change *at)
 {
-	const uint8_t *next = at ? (const uint8_t *)at + change_size(at->key_n, at->value_n) : c->bytes;
+	const uint8_t *next = at ? (const uint8_t *)at + change_size(at->key_n, at->value_n) : c->bytes, *end = c->bytes + c->n;
 
-	return c->n && next < c->bytes + c->n ? (const void *)next : NULL;
+	for (; c->n && next < end; next += change_size(at->key_n, at->value_n)) {
+		at = (const void *)next;
+		if (!at->superseded)
+			return at;
+	}
+	return NULL;
 }
 
 void gm_changes_reset(struct gm_changes *c)
 {
-	if (c->n)
+	if (c->n) {
 		gm_wipe(c->bytes, c->n);
+		memset(c->latest, 0, sizeof(c->latest));
+	}
 	c->n = 0;
 	c->count = 0;
 	if (c->cap <= KEEP_MAX)

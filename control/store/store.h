@@ -35,15 +35,18 @@ struct gm_change { /* followed by key and value; 8-byte aligned */
 	uint32_t owner;
 	uint8_t table, key_n;
 	uint8_t remove;
-	uint8_t zero;
+	uint8_t superseded; /* a later change of this turn is of the same key */
 	uint32_t value_n;
 	uint8_t bytes[]; /* key, then value */
 };
 
-struct gm_changes { /* grows as needed, reset per turn. Later changes of a key win */
+#define GM_CHANGES_LATEST 256u
+
+struct gm_changes { /* grows as needed, reset per turn. Later changes of a key win, and mostly are all that is left of it */
 	uint8_t *bytes;
 	size_t n, cap;
 	unsigned count;
+	uint32_t latest[GM_CHANGES_LATEST]; /* by a hash of the key: 1 + an eighth of the place of the last change; 0: none */
 };
 void gm_changes_put(struct gm_changes *c, uint32_t owner, enum gm_table table, const void *key, size_t key_n,
                     const void *value, size_t value_n);

@@ -26,6 +26,64 @@ Test(changes, come_back_in_order_with_all_they_hold)
 	gm_changes_free(&c);
 }
 
+/* A turn that rewrites one record a thousand times, among others that it writes once. */
+Test(changes, of_one_key_are_written_once_with_what_came_last)
+{
+	struct gm_changes c = {0};
+	uint32_t seen = 0, others = 0, last = 0;
+
+	for (uint32_t i = 0; i < 1000; i++) {
+		gm_changes_put(&c, 1, GM_TABLE_GROUP, "stale", 5, &i, sizeof(i));
+		if (i % 2)
+			gm_changes_put(&c, 0, GM_TABLE_CTX, &i, sizeof(i), &i, sizeof(i));
+		gm_changes_put(&c, 1, GM_TABLE_MEMBER, "stale", 5, "another table", 13);
+	}
+	gm_changes_remove(&c, 1, GM_TABLE_MEMBER, "stale", 5);
+	for (const struct gm_change *at = NULL; (at = gm_changes_next(&c, at)); seen++) {
+		others += at->table == GM_TABLE_CTX;
+		if (at->table == GM_TABLE_GROUP)
+			memcpy(&last, at->bytes + at->key_n, sizeof(last));
+	}
+	cr_expect_eq(others, 500, "what is written once is there");
+	cr_expect_eq(seen, c.count);
+	cr_expect_lt(seen, 500 + 30, "%u", seen);
+	cr_expect_eq(last, 999);
+	gm_changes_reset(&c);
+	gm_changes_put(&c, 1, GM_TABLE_GROUP, "stale", 5, "new turn", 8);
+	cr_expect_eq(c.count, 1);
+	gm_changes_free(&c);
+}
+
+/* Whatever the order of keys: the last change of each is carried out after all others of it. */
+Test(changes, win_when_they_are_later_whatever_comes_between)
+{
+	enum { KEYS = 1000, CHANGES = 50000 };
+	static uint32_t want[KEYS], got[KEYS];
+	struct gm_changes c = {0};
+	uint32_t dice = 7, n = 0;
+
+	for (uint32_t i = 1; i <= CHANGES; i++) {
+		dice = dice * 1664525u + 1013904223u;
+		const uint32_t key = (dice >> 16) % (dice & 64 ? 5 : KEYS);
+		want[key] = dice & 1 ? i : 0;
+		if (want[key])
+			gm_changes_put(&c, 0, GM_TABLE_CTX, &key, sizeof(key), &i, sizeof(i));
+		else
+			gm_changes_remove(&c, 0, GM_TABLE_CTX, &key, sizeof(key));
+	}
+	for (const struct gm_change *at = NULL; (at = gm_changes_next(&c, at)); n++) {
+		uint32_t key, value = 0;
+		memcpy(&key, at->bytes, sizeof(key));
+		if (!at->remove)
+			memcpy(&value, at->bytes + sizeof(key), sizeof(value));
+		got[key] = value;
+	}
+	cr_expect_arr_eq(got, want, sizeof(want));
+	cr_expect_eq(n, c.count);
+	cr_expect_lt(n, CHANGES * 3 / 4, "%u", n);
+	gm_changes_free(&c);
+}
+
 Test(changes, grow_as_needed)
 {
 	struct gm_changes c = {0};
