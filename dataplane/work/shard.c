@@ -7,6 +7,7 @@
 #include "work/worker.h"
 
 #define LOCK_STEP ((size_t)16 << 10)
+#define RUN 32u /* contexts made one after the other are neighbours, in memory and in the store: a turn's records lie on few of its pages */
 
 static size_t shard_bytes(const struct shard *s)
 {
@@ -45,7 +46,7 @@ void gm_shards_init(struct worker *w)
 	for (unsigned i = 0; i < GM_SHARDS; i++)
 		if (gm_dp_shard_owner(i, w->workers) == w->index)
 			w->shard[i] = shard_new(w->config.contexts_max);
-	w->next_shard = w->index;
+	w->next_ctx = w->index * RUN;
 }
 
 void gm_shards_free(struct worker *w)
@@ -106,11 +107,9 @@ static struct ctx *take_slot(struct worker *w, unsigned shard, const struct gm_o
 struct ctx *gm_ctx_make(struct worker *w, const struct gm_oscore_id *not_this, gm_ctx_id *id)
 {
 	for (unsigned tries = 0; tries < GM_SHARDS; tries++) {
-		unsigned shard = w->next_shard;
-		w->next_shard = (w->next_shard + 1) % GM_SHARDS;
-		if (!w->shard[shard])
-			continue;
-		struct ctx *c = take_slot(w, shard, not_this, id);
+		unsigned shard = w->next_ctx / RUN % GM_SHARDS;
+		struct ctx *c = w->shard[shard] ? take_slot(w, shard, not_this, id) : NULL;
+		w->next_ctx = c ? w->next_ctx + 1 : (w->next_ctx / RUN + 1) * RUN;
 		if (c) {
 			c->state = CTX_PENDING;
 			c->next_mid = (uint16_t)gm_worker_random(w);

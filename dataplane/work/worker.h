@@ -346,7 +346,7 @@ struct worker {
 	uint32_t turn_random;
 
 	struct shard *shard[GM_SHARDS]; /* ours; NULL: another worker's */
-	unsigned next_shard;
+	uint32_t next_ctx; /* counts contexts that are made: RUN in a shard, then the next one */
 	struct gm_slab extras, members, xchs, outs;
 	struct gm_pool strings;
 	struct gm_wheel wheel;

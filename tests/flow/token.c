@@ -409,3 +409,22 @@ Test(cnonce, is_still_asked_for_after_a_restart)
 	cr_expect(flow_do(r, flow_member(r, BOTH, true), JOIN), "not of the other server's tokens");
 	flow_free(r);
 }
+
+/* So that what a turn writes lies on few pages of the store, which orders contexts by shard and slot. */
+Test(contexts, made_one_after_the_other_are_neighbours)
+{
+	enum { N = 200, RUN = 32 };
+	struct flow *r = flow_new(1, NULL);
+	bool used[GM_SHARDS] = {false};
+	unsigned shards = 0;
+
+	for (unsigned i = 0; i < N; i++) {
+		struct gm_member *m = flow_member(r, BOTH, true);
+		cr_assert(flow_do(r, m, GM_PLAN(GM_OP_TOKEN)));
+		shards += !used[m->oscore.sid.b[0]];
+		used[m->oscore.sid.b[0]] = true;
+	}
+	cr_expect(ge(uint, shards, 2), "all shards are used in the end");
+	cr_expect(le(uint, shards, N / RUN + 2));
+	flow_free(r);
+}
