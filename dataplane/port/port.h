@@ -24,7 +24,7 @@ struct gm_port_config {
 	struct gm_addr listen[GM_LISTEN_MAX]; /* one socket each, with SO_REUSEPORT */
 	unsigned listen_n;
 	unsigned rx_bufs, tx_bufs; /* buffers to hold at once, powers of two; 0: 1,024 */
-	unsigned rcvbuf;           /* bytes of socket buffer to ask for, 0: 8 MiB */
+	unsigned rcvbuf;           /* bytes of socket buffer to ask for, 0: 32 MiB */
 	unsigned worker, workers;  /* which of how many ports that are opened on these addresses together; 0, 0: the only one */
 	/* One for each listen address, bound by a predecessor, -1: to be opened here. They are the port's from now on, and left alone
 	 * until the first rx_burst: the predecessor may still receive from them. NULL: all are opened. */

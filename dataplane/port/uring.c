@@ -22,7 +22,7 @@
 
 #define BUFS 1024u
 #define BUFS_MAX 32768u
-#define RCVBUF (8u << 20)
+#define RCVBUF (32u << 20) /* the first messages of 65,536 clients at once; only what waits takes memory */
 #define SQ 256u
 #define RX_BUF 2048u /* result, name, control, data */
 #define REAP 64u

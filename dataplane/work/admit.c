@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "work/admit.h"
 
+#include <stddef.h>
+
 #define NS_PER_MS 1000000u
 #define UNIT_NS 20000u    /* until it is measured */
 #define MEASURED_FROM 64u /* units: what fewer cost says little, they are not verified together */
@@ -9,9 +11,14 @@
 #define DEARER 4u         /* which counts as so many times what is known, at most: one turn may have stood still */
 #define DRAWS 3u
 #define SPREAD 6u /* seconds at least: who is refused in one moment does not come back in another one */
+#define SHOWN_MS 250u /* taken together, to see what is served */
+#define FADES 16u     /* a part of what was seen so is forgotten in that time */
+#define FULL 15u      /* sixteenths of what is served in a second fill it */
+#define ONSET 1u     /* eighths more of a turn for new tokens, until the first who were told can come */
 #define ANSWERED 64u /* refusals in a turn that are answered anyway */
-#define TOLD UINT16_C(0x8000)
-#define TOLD_SECONDS UINT16_C(0x7fff)
+#define TAG UINT32_C(0xffff0000)
+#define TOLD UINT32_C(0x8000)
+#define TOLD_SECONDS UINT32_C(0x7fff)
 #define KEPT_S 120u /* so long a promise holds */
 #define AGED 64u    /* places a second that are looked through for those that are past */
 
@@ -21,9 +28,11 @@ static const struct {
 	uint8_t latest_s;            /* a context that waits for its first Join does so for a minute */
 } classes[WORK_N] = {
 	[WORK_ADMIN] = {1, 1, 1, ADMIT_LATEST_S},
-	[WORK_TOKEN] = {1, 1, 2, ADMIT_LATEST_S},
+	[WORK_TOKEN] = {1, 1, 4, ADMIT_LATEST_S}, /* whoever comes when told has waited enough, as long as Joins are served, too */
 	[WORK_JOIN] = {2, 14, 16, 20},
 };
+
+enum { CLIENT = 3 }; /* units: a token and a Join */
 
 static uint32_t unit_ns(const struct admission *a)
 {
@@ -37,16 +46,37 @@ static uint32_t budget(const struct admission *a)
 
 /* ---- what somebody was told */
 
-/* Seconds until the client was told to come, negative: that is past. false: it was not told, or long ago */
-static bool promised(const struct admission *a, uint16_t told, int32_t *in)
+static uint32_t tag_of(uint32_t client)
 {
-	const uint16_t since = (uint16_t)((a->second - told) & TOLD_SECONDS);
+	return client / (ADMIT_PLACES / ADMIT_WAYS) << 16;
+}
+
+/* Seconds until the client was told to come, negative: that is past. false: it was not told, or long ago */
+static bool promised(const struct admission *a, uint32_t told, int32_t *in)
+{
+	const uint32_t since = (a->second - told) & TOLD_SECONDS;
 
 	*in = since <= TOLD_SECONDS / 2 ? -(int32_t)since : (int32_t)(TOLD_SECONDS + 1 - since);
 	return told & TOLD && *in >= -(int32_t)KEPT_S && *in <= (int32_t)ADMIT_LATEST_S;
 }
 
-static void forget(struct admission *a, uint16_t *told, int32_t in)
+/* Where it stands, else a place that is free, else that of another one. */
+static uint32_t *place_of(struct admission *a, uint32_t client)
+{
+	uint32_t *place = &a->told[client % (ADMIT_PLACES / ADMIT_WAYS) * ADMIT_WAYS], *free = NULL;
+	int32_t in;
+
+	for (unsigned i = 0; i < ADMIT_WAYS; i++) {
+		const bool taken = promised(a, place[i], &in);
+		if (taken && (place[i] & TAG) == tag_of(client))
+			return &place[i];
+		if (!taken && !free)
+			free = &place[i];
+	}
+	return free ? free : place;
+}
+
+static void forget(struct admission *a, uint32_t *told, int32_t in)
 {
 	uint32_t *due = &a->due[(a->second + (uint32_t)in) % ADMIT_SECONDS];
 
@@ -64,7 +94,7 @@ static void age(struct admission *a, uint32_t passed)
 	int32_t in;
 
 	for (uint32_t n = all ? ADMIT_PLACES : passed * AGED; n; n--) {
-		uint16_t *told = &a->told[a->aged++ % ADMIT_PLACES];
+		uint32_t *told = &a->told[a->aged++ % ADMIT_PLACES];
 		if (*told && (all || !promised(a, *told, &in)))
 			*told = 0;
 	}
@@ -86,10 +116,42 @@ static void move_clock(struct admission *a, uint32_t now)
 	age(a, passed);
 }
 
+/* So many seconds from now. */
+static uint32_t slot_in(const struct admission *a, uint32_t seconds)
+{
+	return (a->slot_now + seconds * ADMIT_SLOTS) % ADMIT_SLOTS_N;
+}
+
+static void move_slots(struct admission *a)
+{
+	const uint32_t now = (uint32_t)(a->now_ms * ADMIT_SLOTS / 1000);
+
+	for (uint32_t n = 0; a->slot_now != now && n < ADMIT_SLOTS_N; n++)
+		a->slot[a->slot_now++ % ADMIT_SLOTS_N] = 0;
+	a->slot_now = now;
+}
+
+/* What was done in a while shows what can be done at least. */
+static void look_back(struct admission *a)
+{
+	const uint64_t ms = a->now_ms - a->since_ms;
+
+	if (ms < SHOWN_MS)
+		return;
+	const uint64_t rate = a->served * 1000ull / ms;
+	a->shown -= (a->shown + FADES - 1) / FADES;
+	if (rate > a->shown)
+		a->shown = (uint32_t)rate;
+	a->served = 0;
+	a->since_ms = a->now_ms;
+}
+
 void gm_admit_begin(struct admission *a, uint64_t now_ms, unsigned waits)
 {
 	a->now_ms = now_ms;
+	look_back(a);
 	move_clock(a, (uint32_t)(now_ms / 1000));
+	move_slots(a);
 	a->waits = (uint8_t)(waits < ADMIT_EIGHTHS ? waits : ADMIT_EIGHTHS);
 	for (unsigned i = 0; i < WORK_N; i++)
 		a->taken[i] = 0;
@@ -105,7 +167,11 @@ static void press(struct admission *a, bool full)
 		a->full_ms = a->now_ms;
 	const bool again = a->pressed_ms && a->now_ms - a->pressed_ms < ADMIT_CALM_MS;
 
+	const bool was = a->pressed;
+
 	a->pressed = full ? a->pressed || again || a->now_ms - a->full_ms >= ADMIT_BOUND_MS : a->pressed && a->refused;
+	if (a->pressed && !was && !again)
+		a->began_ms = a->now_ms;
 	if (a->pressed)
 		a->pressed_ms = a->now_ms;
 }
@@ -146,17 +212,33 @@ unsigned gm_admit_core(struct admission *a, uint64_t now_ms, uint64_t taken, uin
 
 /* ---- when to come again */
 
-/* Clients a second for whom there will be time: a token and a Join each, and an eighth is left for newcomers. */
+/* Clients a second for whom there will be time: a token and a Join each. */
+static uint32_t by_costs(const struct admission *a)
+{
+	return 1000u * NS_PER_MS / unit_ns(a) / CLIENT;
+}
+
+/* An eighth is left for newcomers. */
 static uint32_t a_second(const struct admission *a)
 {
-	const uint32_t client = classes[WORK_TOKEN].units + classes[WORK_JOIN].units;
-	const uint32_t n = 1000u * NS_PER_MS / unit_ns(a) / client * 7 / 8;
+	const uint32_t n = by_costs(a) * 7 / 8;
 
 	return n ? n : 1;
 }
 
+/* Whole seconds until the next part of one that is not full, or one more. 0: there is none, or what fills it was not seen */
+static uint32_t next_free(const struct admission *a, uint32_t latest, uint32_t more)
+{
+	const uint32_t seen = a->shown / CLIENT, most = (seen < by_costs(a) ? seen : by_costs(a)) * FULL / 16 / ADMIT_SLOTS;
+
+	for (uint32_t s = ADMIT_SOONEST_S; s <= latest; s++)
+		if (a->slot[slot_in(a, s)] < most && more-- == 0)
+			return s;
+	return 0;
+}
+
 /* The emptiest of some seconds up to where there is room for all; the next ones for who has waited already. */
-static uint32_t draw(const struct admission *a, enum work what, bool returning, uint32_t dice)
+static uint32_t any_of(const struct admission *a, enum work what, bool returning, uint32_t dice)
 {
 	const uint32_t most = returning ? SPREAD : classes[what].latest_s - ADMIT_SOONEST_S + 1;
 	uint32_t seconds = a->due_n / a_second(a) + SPREAD, best = ADMIT_SOONEST_S;
@@ -171,21 +253,38 @@ static uint32_t draw(const struct admission *a, enum work what, bool returning, 
 	return best;
 }
 
-static uint32_t tell(struct admission *a, enum work what, bool returning, uint16_t *told, uint32_t dice)
+static uint32_t tell(struct admission *a, enum work what, uint32_t client, bool returning, uint32_t *told, uint32_t dice)
 {
-	const uint32_t in = draw(a, what, returning, dice);
+	/* whoever came when told and missed it is not to meet the same others again */
+	const uint32_t next = next_free(a, classes[what].latest_s, returning ? dice >> 16 & 1 : 0);
+	const uint32_t in = next ? next : any_of(a, what, returning, dice);
 
 	a->due[(a->second + in) % ADMIT_SECONDS]++;
+	a->slot[slot_in(a, in)]++;
 	a->due_n++;
-	*told = (uint16_t)(TOLD | ((a->second + in) & TOLD_SECONDS));
+	*told = tag_of(client) | TOLD | ((a->second + in) & TOLD_SECONDS);
 	return in;
 }
 
 /* ---- the question */
 
+/* Nobody who was told can be back yet: what is let in is what there is to do until then. */
+static bool is_onset(const struct admission *a)
+{
+	return a->pressed && a->shown && a->now_ms - a->began_ms < ADMIT_SOONEST_S * 1000;
+}
+
+/* Eighths of a turn. */
+static unsigned share_of(const struct admission *a, enum work what, bool returning)
+{
+	if (returning)
+		return classes[what].returning;
+	return classes[what].newcomer + (what == WORK_TOKEN && is_onset(a) ? ONSET : 0);
+}
+
 static bool has_room(const struct admission *a, enum work what, bool returning)
 {
-	const uint8_t share = returning ? classes[what].returning : classes[what].newcomer;
+	const unsigned share = share_of(a, what, returning);
 
 	if (a->waits >= (share < ADMIT_EIGHTHS ? share : ADMIT_EIGHTHS))
 		return false;
@@ -194,14 +293,15 @@ static bool has_room(const struct admission *a, enum work what, bool returning)
 
 uint32_t gm_admit(struct admission *a, enum work what, uint32_t client, uint32_t dice)
 {
-	uint16_t *told = &a->told[client % ADMIT_PLACES];
 	int32_t in;
 
 	if (what == WORK_READ)
 		return 0;
+	uint32_t *told = place_of(a, client);
 	const bool was_told = promised(a, *told, &in), returning = was_told && in <= 0;
 	if (has_room(a, what, returning)) {
 		a->taken[what] += classes[what].units;
+		a->served += classes[what].units;
 		if (was_told)
 			forget(a, told, in);
 		return 0;
@@ -210,7 +310,7 @@ uint32_t gm_admit(struct admission *a, enum work what, uint32_t client, uint32_t
 	if (!was_told || in <= 0) {
 		if (was_told)
 			forget(a, told, in);
-		return tell(a, what, returning, told, dice);
+		return tell(a, what, client, returning, told, dice);
 	}
 	if (what == WORK_TOKEN && a->refused > ANSWERED + a->taken[WORK_TOKEN] + a->taken[WORK_JOIN])
 		return ADMIT_SILENT;

@@ -177,6 +177,170 @@ Test(admit, names_seconds_that_fill_evenly)
 	cr_expect_leq(a.due_n, ADMIT_PLACES, "as many as there are places");
 }
 
+/* So many clients a second are taken on, by tokens alone. */
+static void show(uint64_t from_ms, unsigned clients)
+{
+	for (unsigned turn = 0; turn < 100; turn++) {
+		begin(from_ms + 10 * turn);
+		let_in(WORK_TOKEN, 1000 * turn, clients * 3 / 100);
+		gm_admit_end(&a, 0, true);
+	}
+}
+
+Test(admit, fills_the_next_seconds_with_what_it_has_seen_to_be_served)
+{
+	enum { SERVED = 8000, REFUSED = 20000 }; /* less than by costs */
+	unsigned told[ADMIT_SECONDS] = {0};
+
+	press(5 * SECOND);
+	show(5 * SECOND, SERVED);
+	for (unsigned n = 0, turn = 0; n < REFUSED; turn++) {
+		begin(6 * SECOND + turn * 10);
+		for (unsigned i = 0; i < REFUSED / 100 + BUDGET / ADMIT_EIGHTHS; i++) {
+			uint32_t s = ask(WORK_TOKEN, 100000 + turn * 1000 + i);
+			n += s > 0;
+			cr_assert(s == 0 || s == ADMIT_SILENT || (s >= ADMIT_SOONEST_S && s <= ADMIT_LATEST_S));
+		}
+	}
+	for (unsigned i = 0; i < ADMIT_SECONDS; i++)
+		told[i] = a.due[(6 + i) % ADMIT_SECONDS];
+	cr_expect(told[2] > SERVED * 7 / 8 && told[2] <= SERVED, "%u", told[2]);
+	cr_expect(told[3] > SERVED * 7 / 8 && told[3] <= SERVED, "%u", told[3]);
+	for (unsigned i = 5; i < ADMIT_SECONDS; i++)
+		cr_expect_eq(told[i], 0, "%u in second %u", told[i], i);
+}
+
+/* ---- a storm, on a clock of its own: all come at once, and again when they are told; a few newcomers come all the while */
+
+enum {
+	STORM = 65536,
+	PACED = 500, /* newcomers a second */
+	PACED_N = 60 * PACED,
+	SIM_MS = 60000,
+	ARRIVE_MS = 400, /* the storm takes so long to be sent */
+	SOCKET = 60000,
+	AT_ONCE = 1024,  /* that a turn takes */
+	THERE_AND_BACK_MS = 1
+};
+
+static struct sim {
+	struct { uint32_t next, first_ms; bool has_context, in; unsigned refused; } client[STORM + PACED_N];
+	uint32_t due[SIM_MS + 1]; /* lists of clients: 1 + index */
+	uint32_t queue[SOCKET];
+	unsigned socket; /* what waits in it; more is lost, and sent again */
+	unsigned head, waits, in, lost;
+	uint32_t listed_ms; /* up to there they are in the queue */
+} sim;
+
+static void comes(uint32_t client, uint64_t ms)
+{
+	if (ms > SIM_MS)
+		return;
+	sim.client[client].next = sim.due[ms];
+	sim.due[ms] = client + 1;
+}
+
+static void arrive(uint64_t now_ms)
+{
+	for (; sim.listed_ms <= now_ms && sim.listed_ms <= SIM_MS; sim.listed_ms++) {
+		for (uint32_t c = sim.due[sim.listed_ms]; c;) {
+			uint32_t client = c - 1;
+			c = sim.client[client].next;
+			if (sim.waits < sim.socket) {
+				sim.queue[(sim.head + sim.waits++) % SOCKET] = client;
+			} else {
+				sim.lost++;
+				comes(client, sim.listed_ms + 2000 + throw() % 1000);
+			}
+		}
+	}
+}
+
+/* What it cost. */
+static uint64_t handle(uint32_t client, uint64_t now_ms, uint64_t so_far_ns)
+{
+	const enum work what = sim.client[client].has_context ? WORK_JOIN : WORK_TOKEN;
+	const uint64_t end_ms = now_ms + so_far_ns / NS_PER_MS;
+	uint32_t s = ask(what, client * 2654435761u >> 8);
+
+	if (s) {
+		sim.client[client].refused++;
+		comes(client, end_ms + (s == ADMIT_SILENT ? 2000 + throw() % 1000 : s * SECOND + throw() % SECOND));
+		return UNIT_NS / 8;
+	}
+	if (what == WORK_TOKEN) {
+		sim.client[client].has_context = true;
+		comes(client, end_ms + THERE_AND_BACK_MS + 5);
+		return UNIT_NS;
+	}
+	sim.client[client].in = true;
+	sim.client[client].first_ms = (uint32_t)end_ms - sim.client[client].first_ms;
+	sim.in += client < STORM;
+	return 2 * UNIT_NS;
+}
+
+/* When all of the storm were in; 0: they were not. */
+static uint64_t run_storm(void)
+{
+	uint64_t ns = 0;
+
+	while (ns / NS_PER_MS < SIM_MS && sim.in < STORM) {
+		const uint64_t now_ms = ns / NS_PER_MS;
+		uint64_t cost = 0;
+		unsigned n = 0;
+		arrive(now_ms);
+		begin(1000 * SECOND + now_ms);
+		for (; n < AT_ONCE && sim.waits; n++, sim.waits--)
+			cost += handle(sim.queue[sim.head++ % SOCKET], now_ms, cost);
+		gm_admit_end(&a, cost, n == AT_ONCE);
+		ns += cost ? cost : NS_PER_MS / 10;
+	}
+	return sim.in == STORM ? ns / NS_PER_MS : 0;
+}
+
+static uint64_t storm(unsigned socket)
+{
+	a = (struct admission){0};
+	dice = 7;
+	memset(&sim, 0, sizeof(sim));
+	sim.socket = socket;
+	for (uint32_t i = 0; i < STORM; i++)
+		comes(i, i * ARRIVE_MS / STORM);
+	for (uint32_t i = 0; i < PACED_N; i++) {
+		sim.client[STORM + i].first_ms = i * SECOND / PACED;
+		comes(STORM + i, i * SECOND / PACED);
+	}
+	return run_storm();
+}
+
+/* Newcomers from then on who were refused or took long, of a thousand. */
+static unsigned slow_from(uint64_t from_ms, uint64_t to_ms, unsigned slow_ms)
+{
+	unsigned n = 0, slow = 0;
+
+	for (uint32_t i = 0; i < PACED_N; i++) {
+		const uint32_t came = i * SECOND / PACED, client = STORM + i;
+		if (came < from_ms || came > to_ms)
+			continue;
+		n++;
+		slow += !sim.client[client].in || sim.client[client].refused || sim.client[client].first_ms > slow_ms;
+	}
+	return slow * 1000 / n;
+}
+
+Test(admit, a_storm_is_in_soon_after_the_time_that_it_takes_to_serve_it)
+{
+	const uint64_t work_ms = STORM * 3ull * UNIT_NS / NS_PER_MS;
+	uint64_t ms = storm(SOCKET);
+
+	cr_expect(ms > work_ms && ms <= work_ms * 3 / 2, "%lu ms, of which %lu are work; %u lost", ms, work_ms, sim.lost);
+	cr_expect_leq(slow_from(ms / 2, ms - SECOND / 2, 50), 10);
+	ms = storm(SOCKET / 4); /* half of them are sent again, two to three seconds later */
+	cr_expect(ms > work_ms && ms <= work_ms * 2, "%lu ms, of which %lu are work; %u lost", ms, work_ms, sim.lost);
+	cr_expect_gt(sim.lost, STORM / 2);
+	cr_expect_leq(slow_from(ms * 3 / 4, ms - SECOND / 2, 50), 10);
+}
+
 Test(admit, has_a_time_for_everybody_when_all_seconds_are_full)
 {
 	press(0);
@@ -265,17 +429,19 @@ Test(admit, whoever_comes_when_told_goes_before_newcomers)
 }
 
 /* A place of told has 15 bits for a second: nine hours later they are those of a second to come. */
+static uint32_t who;
+
 static void one_who_was_told_does_not_come(void)
 {
 	press(0);
 	for (uint32_t client = 0; a.due_n == 0; client++)
-		ask(WORK_TOKEN, 7 + client * ADMIT_PLACES);
+		ask(WORK_TOKEN, who = 7 + client * ADMIT_PLACES);
 }
 
 static void expect_none_is_due(unsigned second)
 {
 	a.pressed = false;
-	cr_expect_eq(ask(WORK_TOKEN, 7), 0);
+	cr_expect_eq(ask(WORK_TOKEN, who), 0);
 	cr_expect_eq(a.due_n, 0, "%u", a.due_n);
 	for (unsigned i = 0; i < ADMIT_SECONDS; i++)
 		cr_expect_eq(a.due[i], 0, "at %u: second %u: %u", second, i, a.due[i]);
