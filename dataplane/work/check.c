@@ -20,6 +20,8 @@ static struct xch xch_of(const struct opening *o)
 		.type = o->outer.type,
 		.token_len = o->outer.token_len,
 		.datagram_n = o->datagram_n,
+		.handler = o->handler,
+		.came_us = o->came_us,
 	};
 
 	memcpy(x.token, o->outer.token, sizeof x.token);
@@ -53,7 +55,7 @@ static void plain_error(struct worker *w, const struct opening *o, enum gm_err e
 
 struct hop {
 	struct gm_addr peer, local;
-	uint32_t n;
+	uint32_t n, came_us;
 	uint8_t data[];
 };
 
@@ -70,6 +72,7 @@ static bool hop(struct worker *w, unsigned owner, const uint8_t *data, size_t n,
 	h->peer = o->peer;
 	h->local = o->local;
 	h->n = (uint32_t)n;
+	h->came_us = o->came_us;
 	memcpy(h->data, data, n);
 	gm_ring_commit(ring, sizeof *h + n);
 	w->hopped[to->index] = true;
@@ -324,11 +327,57 @@ static void on_protected(struct worker *w, struct opening *o, const uint8_t *dat
 	take(w);
 }
 
+/* ---- what a path names */
+
+static const struct {
+	const char *name;
+	enum gm_res res;
+} leaves[] = { /* below /ace-group/G */
+	{"creds", GM_RES_CREDS},           {"kdc-cred", GM_RES_KDC_CRED}, {"policies", GM_RES_POLICIES},
+	{"num", GM_RES_NUM},               {"active", GM_RES_ACTIVE},     {"verif-data", GM_RES_VERIF_DATA},
+	{"stale-sids", GM_RES_STALE_SIDS},
+};
+
+static enum gm_res resource(const struct gm_coap *m)
+{
+	unsigned n = m->path_n;
+
+	if (n > 1 && !m->path[n - 1].n)
+		n--; /* a trailing slash */
+	if (m->path_more || !n)
+		return GM_RES_NONE;
+	if (n == 1 && gm_bytes_is(m->path[0], "authz-info"))
+		return GM_RES_AUTHZ_INFO;
+	if (n <= 2 && gm_bytes_is(m->path[0], "manage"))
+		return n == 1 ? GM_RES_MANAGE : GM_RES_MANAGE_GROUP;
+	if (!gm_bytes_is(m->path[0], "ace-group"))
+		return GM_RES_NONE;
+	if (n == 1)
+		return GM_RES_GROUPS;
+	if (n == 2)
+		return GM_RES_GROUP;
+	for (unsigned i = 0; n == 3 && i < sizeof leaves / sizeof *leaves; i++)
+		if (gm_bytes_is(m->path[2], leaves[i].name))
+			return leaves[i].res;
+	if (n == 4 && gm_bytes_is(m->path[2], "nodes"))
+		return GM_RES_NODE;
+	if (n == 5 && gm_bytes_is(m->path[2], "nodes") && gm_bytes_is(m->path[4], "cred"))
+		return GM_RES_NODE_CRED;
+	return GM_RES_NONE;
+}
+
+static uint8_t handler(const struct gm_coap *m, enum gm_res res)
+{
+	return gm_handler_of(gm_links_is(m) ? GM_RES_LINKS : res, m->code);
+}
+
 /* ---- unprotected requests */
 
 static void on_plain(struct worker *w, struct opening *o)
 {
 	const struct gm_coap *m = o->m;
+
+	o->handler = handler(m, resource(m));
 	struct xch x = xch_of(o);
 	bool authz = m->path_n == 1 && gm_bytes_is(m->path[0], "authz-info");
 
@@ -387,7 +436,8 @@ void gm_check_datagram(struct worker *w, const uint8_t *data, size_t n, const st
 		COUNT(w, rx);
 	enum gm_err err = gm_coap_decode((struct gm_bytes){data, n}, &m);
 	*o = (struct opening){
-		.m = &m, .outer = {m.type, m.code, m.token_len, {0}, m.mid}, .peer = *peer, .local = *local, .datagram_n = (uint16_t)n};
+		.m = &m, .outer = {m.type, m.code, m.token_len, {0}, m.mid}, .peer = *peer, .local = *local, .datagram_n = (uint16_t)n,
+		.came_us = w->came_us};
 	memcpy(o->outer.token, m.token, sizeof o->outer.token);
 	o->parked = w->parks ? gm_park_copy(w, data, n, peer, local) : 0;
 	if (err != GM_E_OK) {
@@ -414,43 +464,6 @@ void gm_check_datagram(struct worker *w, const uint8_t *data, size_t n, const st
 }
 
 /* ---- opened requests */
-
-static const struct {
-	const char *name;
-	enum gm_res res;
-} leaves[] = { /* below /ace-group/G */
-	{"creds", GM_RES_CREDS},           {"kdc-cred", GM_RES_KDC_CRED}, {"policies", GM_RES_POLICIES},
-	{"num", GM_RES_NUM},               {"active", GM_RES_ACTIVE},     {"verif-data", GM_RES_VERIF_DATA},
-	{"stale-sids", GM_RES_STALE_SIDS},
-};
-
-static enum gm_res resource(const struct gm_coap *m)
-{
-	unsigned n = m->path_n;
-
-	if (n > 1 && !m->path[n - 1].n)
-		n--; /* a trailing slash */
-	if (m->path_more || !n)
-		return GM_RES_NONE;
-	if (n == 1 && gm_bytes_is(m->path[0], "authz-info"))
-		return GM_RES_AUTHZ_INFO;
-	if (n <= 2 && gm_bytes_is(m->path[0], "manage"))
-		return n == 1 ? GM_RES_MANAGE : GM_RES_MANAGE_GROUP;
-	if (!gm_bytes_is(m->path[0], "ace-group"))
-		return GM_RES_NONE;
-	if (n == 1)
-		return GM_RES_GROUPS;
-	if (n == 2)
-		return GM_RES_GROUP;
-	for (unsigned i = 0; n == 3 && i < sizeof leaves / sizeof *leaves; i++)
-		if (gm_bytes_is(m->path[2], leaves[i].name))
-			return leaves[i].res;
-	if (n == 4 && gm_bytes_is(m->path[2], "nodes"))
-		return GM_RES_NODE;
-	if (n == 5 && gm_bytes_is(m->path[2], "nodes") && gm_bytes_is(m->path[4], "cred"))
-		return GM_RES_NODE_CRED;
-	return GM_RES_NONE;
-}
 
 /* Content-Format of what succeeds: the only one there is. RFC 7252 §5.10.4 */
 static bool acceptable(const struct gm_coap *m, enum gm_res res)
@@ -848,6 +861,8 @@ static bool on_opened(struct worker *w, struct opening *o, struct ctx *c, struct
 	if (!o->repeat && !c->need_echo && !gm_oscore_window_fresh(&c->window, o->seq))
 		return true; /* a second copy in the same burst */
 	bool bad = gm_coap_decode_inner(plain, &inner) != GM_E_OK || inner.code >> 5 != 0 || inner.code == GM_COAP_EMPTY;
+	enum gm_res res = bad ? GM_RES_NONE : resource(&inner);
+	x.handler = o->handler = bad ? GM_HANDLER_OTHER : handler(&inner, res);
 	if (!o->repeat && !accept(w, c, o, &inner))
 		return true;
 	if (bad) {
@@ -855,7 +870,6 @@ static bool on_opened(struct worker *w, struct opening *o, struct ctx *c, struct
 			gm_answer_err(w, c, &x, GM_E_MALFORMED);
 		return true;
 	}
-	enum gm_res res = resource(&inner);
 	if (inner.if_match_n && res != GM_RES_MANAGE_GROUP && !inner.unknown_critical)
 		inner.unknown_critical = GM_OPT_IF_MATCH;
 	take_blocks(&x, &inner);
@@ -999,6 +1013,7 @@ static unsigned take_hops(struct worker *w, struct gm_ring *ring)
 	gm_check_ahead(w, d, n);
 	for (unsigned i = 0; i < n; i++) {
 		const struct hop *h = hops[i];
+		w->came_us = h->came_us;
 		gm_check_datagram(w, h->data, h->n, &h->peer, &h->local, true);
 		gm_ring_release(ring);
 	}

@@ -337,6 +337,7 @@ static void on_lease(struct worker *w, const struct gm_rec *rec)
 		return;
 	s->until = e->until;
 	s->asked = false;
+	COUNT(w, leases);
 	if (e->boot)
 		s->resume = e->resume;
 	for (unsigned slot = 0; slot < s->made; slot++) { /* those that waited for a number */

@@ -21,7 +21,7 @@ struct gm_dgram *gm_box_add(struct worker *w, const struct gm_addr *peer, const 
 	}
 	d->peer = *peer;
 	d->local = *local;
-	b->of[b->n].job = b->of[b->n].save = false;
+	b->of[b->n].job = b->of[b->n].save = b->of[b->n].timed = false;
 	b->of[b->n].out = 0;
 	b->n++;
 	return d;
@@ -126,6 +126,8 @@ void gm_box_flush(struct worker *w)
 	if (sent)
 		gm_work_hist(w->stats.hist_tx, sent);
 	ADD(w, tx, sent);
+	if (b->timed)
+		gm_handler_sent(w, sent);
 	if (sent < b->n) {
 		memmove(b->d, b->d + sent, (b->n - sent) * sizeof *b->d);
 		memmove(b->of, b->of + sent, (b->n - sent) * sizeof *b->of);
@@ -228,6 +230,7 @@ void gm_answer_plain(struct worker *w, const struct xch *x, const struct plain *
 		return;
 	}
 	d->len = (uint16_t)gm_out_len(&out);
+	gm_handler_answered(w, x, a->code);
 	if (keep)
 		*keep = gm_blob_copy(d->data, d->len);
 }
@@ -279,6 +282,7 @@ static void send_sealed(struct worker *w, struct ctx *c, const struct xch *x, co
 	}
 	d->len = (uint16_t)gm_out_len(&out);
 	b->jobs_n++;
+	gm_handler_answered(w, x, a->code);
 	b->of[i].job = true;
 	b->of[i].ctx = x->ctx;
 	b->of[i].save = a->save && c->has_last && c->last_mid == x->mid && outer.type == GM_COAP_ACK;

@@ -655,6 +655,7 @@ static void rekey_done(struct worker *w, struct out *o, bool confirmed)
 		m->confirmed = o->version;
 		COUNT(w, rekey_confirmed);
 		gm_work_hist(w->stats.hist_confirm_us, w->now_ns / 1000 - o->first_us);
+		ADD(w, confirm_us, w->now_ns / 1000 - o->first_us);
 	} else {
 		COUNT(w, rekey_late);
 	}

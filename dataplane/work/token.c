@@ -108,6 +108,7 @@ static void refuse(struct worker *w, const struct xch *x, enum gm_err err)
 	struct blob *kept = NULL;
 
 	COUNT(w, token_bad);
+	COUNT(w, tokens[err]);
 	if (a.code == GM_COAP(5, 3))
 		a.max_age = gm_worker_later(w);
 	if (a.code == GM_COAP(4, 0)) {
@@ -563,6 +564,7 @@ static void accepted(struct worker *w, const struct xch *x, const struct making 
 	if (kept)
 		remember(w, x, kept);
 	COUNT(w, token_ok);
+	COUNT(w, tokens[GM_E_OK]);
 }
 
 /* Up to 64 contexts, derived in one call. */

@@ -82,6 +82,7 @@ static void read_clocks(struct worker *w)
 
 	w->now_ns = w->ops->now_ns(w->port);
 	w->now_ms = w->now_ns / 1000000;
+	w->now_us = w->came_us = (uint32_t)(w->now_ns / 1000);
 	clock_gettime(CLOCK_REALTIME, &ts);
 	w->wall_s = ts.tv_sec;
 }

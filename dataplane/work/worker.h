@@ -182,6 +182,8 @@ struct xch { /* a request on its way through core */
 	bool live, protected_, acked, observe, has_block1, has_block2;
 	bool shown, reference; /* of a token POST: its sender has shown its address; somebody has to be asked about it */
 	struct gm_coap_block block1, block2;
+	uint8_t handler;  /* enum gm_handler */
+	uint32_t came_us; /* of worker.now_us when it was found */
 };
 
 enum out_kind { OUT_REKEY, OUT_CONFIG, OUT_NOTICE, OUT_ACTIVE, OUT_SEPARATE };
@@ -250,7 +252,9 @@ struct box { /* datagrams on their way out: sealed together, sent together */
 	struct gm_dgram d[BURST];
 	struct gm_aead_job job[BURST];
 	struct gm_oscore_scratch scratch[BURST];
-	struct { bool job, save; gm_ctx_id ctx; uint32_t out; } of[BURST]; /* save: keep the bytes for a repeat; out: for retransmission */
+	/* save: keep the bytes for a repeat; out: for retransmission; timed: it answers a request that came then, handler says which */
+	struct { bool job, save, timed; uint8_t handler; gm_ctx_id ctx; uint32_t out, came_us; } of[BURST];
+	bool timed; /* one of them, maybe */
 };
 
 struct opening { /* a protected message between parse and verdict */
@@ -266,6 +270,8 @@ struct opening { /* a protected message between parse and verdict */
 	uint64_t seq;
 	uint8_t *text;    /* plaintext, once opened */
 	uint32_t parked;  /* its bytes are there, should it have to wait; 0: they are not */
+	uint8_t handler;
+	uint32_t came_us;
 };
 
 struct posted_token { /* between parse and verdict on its signature */
@@ -338,6 +344,7 @@ struct worker {
 	uint64_t now_ns, now_ms, busy_ms; /* busy_ms: when a message was last seen in flight, or room for more */
 	uint32_t burst_made;
 	int64_t wall_s;
+	uint32_t now_us, came_us; /* of now_ns, lower bits; when what is being looked at was found, by whichever worker */
 	bool unheard; /* of a shard */
 	bool ready, woke_core, hopped[GM_WORKERS_MAX];
 	unsigned later; /* events that core need not be woken for at once, and turns since */
@@ -560,6 +567,11 @@ void gm_send_empty(struct worker *w, const struct gm_addr *peer, const struct gm
 uint32_t gm_xch_put(struct worker *w, const struct xch *x);          /* hand to core; 0: full */
 struct xch *gm_xch_at(struct worker *w, uint32_t xid);              /* NULL: gone */
 void gm_xch_done(struct worker *w, uint32_t xid);
+
+/* ---- handlers.c */
+uint8_t gm_handler_of(enum gm_res res, uint8_t method); /* enum gm_handler */
+void gm_handler_answered(struct worker *w, const struct xch *x, uint8_t code); /* by the last of the box */
+void gm_handler_sent(struct worker *w, unsigned n); /* the first n of the box */
 
 /* ---- check.c */
 void gm_check_datagram(struct worker *w, const uint8_t *data, size_t n, const struct gm_addr *peer,

@@ -95,7 +95,22 @@ enum gm_res { /* resource of a request */
 	GM_RES_AUTHZ_INFO, /* protected: update of rights                        RFC 9203 §4.1 */
 	GM_RES_MANAGE,       /* /manage */
 	GM_RES_MANAGE_GROUP, /* /manage/G */
+	GM_RES_LINKS,        /* /.well-known/core: never handed up */
 	GM_RES_N
+};
+
+enum gm_handler { /* resource and method, as requests are counted */
+	GM_HANDLER_OTHER,
+#define GM_HANDLER(name, res, method, resource, word) GM_HANDLER_##name,
+#include "gm/handlers.def"
+	GM_HANDLER_N
+};
+
+enum gm_answer_code { /* as answers are counted */
+	GM_CODE_OTHER,
+#define GM_CODE(class, detail, text) GM_CODE_##class##_##detail,
+#include "gm/handlers.def"
+	GM_CODE_N
 };
 
 /* Resources of a member that it can observe, one observation on each. Keys go to the group's, else to the node's. */
@@ -514,6 +529,13 @@ struct gm_worker_stats { /* written by the worker, read by any thread */
 	/* bytes that records of each kind have used so far, and rings have touched */
 	_Atomic uint64_t mem_contexts, mem_members, mem_texts, mem_messages, mem_timers, mem_groups, mem_rings;
 	_Atomic uint64_t hist_confirm_us[GM_HIST]; /* first send of a rekeying message to its confirmation */
+	_Atomic uint64_t confirm_us;               /* all of these together */
+	/* Requests that were answered; how long it took from the turn that found the request to the answer being handed to the
+	 * port, also where core or another worker had it in between. Repeats are answered with what is kept, and not counted. */
+	_Atomic uint64_t answers[GM_HANDLER_N][GM_CODE_N];
+	_Atomic uint64_t hist_answer_us[GM_HANDLER_N][GM_HIST], answer_us[GM_HANDLER_N];
+	_Atomic uint64_t tokens[GM_ERR_N]; /* posted without protection, by what became of them */
+	_Atomic uint64_t leases;           /* of sequence numbers, that core has given */
 };
 
 #define GM_PREFIXES_MAX 1024u
