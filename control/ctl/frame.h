@@ -73,6 +73,7 @@ struct gm_ctl_reply {
 	bool done;           /* end or error was said */
 	bool watches;        /* instead: rows follow as things happen, see gm_ctl_server_tell() */
 	char group[GM_CTL_TEXT_MAX + 1]; /* then: only of this one; empty: of all */
+	bool no_members;     /* then: but who joined, left or expired */
 	bool no_memory;      /* an answer could not be kept; the connection has to be closed */
 	struct gm_out pairs; /* of the row in the making */
 	unsigned pairs_n;

@@ -34,7 +34,7 @@ struct conn {
 	uint64_t moved_ms; /* when it came, was answered, or last took some of an answer */
 	enum gm_ctl_level level;
 	unsigned uid;
-	bool watches;
+	bool watches, no_members;
 	uint64_t watch_id, lost; /* events, since it was last told so */
 	char group[GM_CTL_TEXT_MAX + 1]; /* only of this one; empty: of all */
 };
@@ -486,6 +486,7 @@ static void begin_watch(struct gm_ctl_server *server, struct conn *conn)
 	}
 	server->watchers++;
 	conn->watches = true;
+	conn->no_members = server->reply.no_members;
 	conn->watch_id = server->reply.id;
 	memcpy(conn->group, server->reply.group, sizeof(conn->group));
 	tell_event(server, conn, time(NULL), "watching", "");
@@ -603,7 +604,7 @@ void gm_ctl_server_tell(struct gm_ctl_server *server, int64_t wall_s, const char
 	const char *event = server && server->watchers ? gm_watch_event(line) : NULL;
 
 	for (struct conn *conn = event ? server->conns : NULL; event && conn < server->conns + GM_CTL_CONNS_MAX; conn++) {
-		if (conn->fd < 0 || !conn->watches || conn->closing || !gm_watch_about(line, conn->group))
+		if (conn->fd < 0 || !conn->watches || conn->closing || !gm_watch_about(line, conn->group) || (conn->no_members && gm_watch_of_member(event)))
 			continue;
 		if (conn->lost || conn->out.n - conn->out.at > GM_CTL_WATCH_MAX)
 			conn->lost++; /* until it has taken what waits */

@@ -9,7 +9,7 @@
 
 struct gm_turn_stats { /* kept by the turn loop */
 	uint64_t turns, turn_us_sum, turn_us_max;
-	uint64_t commits, commit_us_sum, commit_us_max;
+	uint64_t commits, commit_us_sum, commit_us_max, commit_events_sum;
 	uint64_t events;
 	uint64_t hist_events[GM_HIST];    /* events per commit; bucket 0: none, b: [2^(b-1), 2^b), as workers count */
 	uint64_t hist_commit_us[GM_HIST]; /* likewise */

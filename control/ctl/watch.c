@@ -106,6 +106,16 @@ bool gm_watch_about(const char *line, const char *group)
 	return true;
 }
 
+bool gm_watch_of_member(const char *event)
+{
+	static const char *const many[] = {"joined", "rejoined", "left", "expired"};
+
+	for (unsigned i = 0; i < sizeof(many) / sizeof(many[0]); i++)
+		if (strcmp(many[i], event) == 0)
+			return true;
+	return false;
+}
+
 static bool is_number(const struct field *f)
 {
 	for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)

@@ -32,7 +32,7 @@ static const int calls[] = {
 	/* files that are open, and those that are read */
 	NAME(read), NAME(write), NAME(readv), NAME(writev), NAME(pread64), NAME(pwrite64), NAME(pwritev), NAME(lseek), NAME(fstat),
 	NAME(newfstatat), NAME(ftruncate), NAME(fallocate), NAME(fsync), NAME(fdatasync), NAME(msync), NAME(fcntl), NAME(close), NAME(unlink),
-	NAME(unlinkat),
+	NAME(unlinkat), NAME(statfs),
 };
 
 /* Of the DPDK port: its threads, queues of the kernel, netlink. */

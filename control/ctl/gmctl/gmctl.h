@@ -90,6 +90,7 @@ enum exit_code gm_cli_wait_end(struct session *s, struct waiting *w);
 enum exit_code gm_cli_run(struct session *s, int argc, char **argv); /* any command */
 void gm_cli_backup(struct session *s, struct line *line);
 enum exit_code gm_cli_import(struct session *s, struct line *line);
+void gm_cli_metrics(struct session *s, struct line *line);
 enum exit_code gm_cli_watch(struct session *s, struct line *line);
 enum exit_code gm_cli_shell(struct session *s);
 /* What the last of the words could become, one a line. */

@@ -129,6 +129,10 @@ static enum exit_code remote(struct session *s, struct line *line)
 	}
 	if (strcmp(line->verb->name, "import") == 0)
 		return gm_cli_import(s, line);
+	if (strcmp(line->verb->name, "metrics") == 0 && !s->json) {
+		gm_cli_metrics(s, line);
+		return EXIT_DONE;
+	}
 	if (line->verb->show == GM_CTL_STREAM)
 		return gm_cli_watch(s, line);
 	if (!gm_cli_agreed(s, line)) {

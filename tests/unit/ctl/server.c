@@ -525,7 +525,8 @@ static void watch_any(void *arg, const struct gm_ctl_request *request, struct gm
 		return;
 	}
 	reply->watches = true;
-	snprintf(reply->group, sizeof(reply->group), "%s", strcmp(request->verb, "all") == 0 ? "" : request->verb);
+	reply->no_members = strcmp(request->verb, "few") == 0;
+	snprintf(reply->group, sizeof(reply->group), "%s", strcmp(request->verb, "all") == 0 || reply->no_members ? "" : request->verb);
 }
 
 static void serve_watchers(void)
@@ -596,6 +597,24 @@ Test(server, tells_those_who_watch_what_happens_and_only_of_the_group_they_named
 	cr_expect_str_eq(events_of(one, &lost), "expired as-unreachable no \"answer\" ");
 	close(all);
 	close(one);
+}
+
+Test(server, leaves_out_who_came_and_went_where_that_is_asked_for)
+{
+	uint64_t lost;
+
+	serve_watchers();
+	int few = watcher("few");
+	cr_expect_str_eq(events_of(few, &lost), "watching ");
+	gm_ctl_server_tell(server, 5, "join.ok group=g1 node=n num=1 again=0");
+	gm_ctl_server_tell(server, 5, "join.ok group=g1 node=n num=1 again=1");
+	gm_ctl_server_tell(server, 5, "member.remove group=g1 node=n reason=leave");
+	gm_ctl_server_tell(server, 5, "member.remove group=g2 node=n reason=token-expired");
+	gm_ctl_server_tell(server, 5, "member.remove group=g2 node=n reason=evicted");
+	gm_ctl_server_tell(server, 5, "rekey.start group=g1 num=2");
+	turn();
+	cr_expect_str_eq(events_of(few, &lost), "evicted rekey-started ");
+	close(few);
 }
 
 Test(server, lets_who_reads_too_slowly_lose_events_and_says_how_many)

@@ -697,3 +697,113 @@ Test(table, sets_schedules_as_people_write_them)
 	cr_expect_str_eq(RUN("schedule remove", "schedule=night"), "end\n");
 	cr_expect_str_eq(RUN("schedule show", "schedule=night"), "error unknown: no schedule 'night'\n");
 }
+
+Test(table, watches_what_is_asked_for_now_and_not_what_somebody_asked_for_before)
+{
+	request = (struct gm_ctl_request){.id = 5, .level = GM_CTL_VIEWER, .verb = "watch"};
+	add("group=g1");
+	add("no-members!");
+	gm_ctl_reply_init(&reply, &buf, 5);
+	gm_ctl_run(&env, &request, &reply);
+	cr_expect(reply.watches && reply.no_members);
+	cr_expect_str_eq(reply.group, "g1");
+	request.args_n = 0;
+	gm_ctl_reply_init(&reply, &buf, 5);
+	gm_ctl_run(&env, &request, &reply);
+	cr_expect(reply.watches && !reply.no_members);
+	cr_expect_str_eq(reply.group, "");
+}
+
+/* ---- metrics */
+
+Test(table, has_metrics_of_each_group_and_of_what_is_counted)
+{
+	RUN("group create", "group=g1");
+	level = GM_CTL_VIEWER;
+	RUN("metrics");
+	SAYS("row metric=gmd_groups value=1\n");
+	SAYS("row metric=gmd_groups_max value=400\n");
+	SAYS("row metric=gmd_joins_total result=refused value=0\n");
+	SAYS("row metric=gmd_group_members group=g1 value=0\n");
+	SAYS("row metric=gmd_group_state group=g1 state=idle value=1\n");
+	SAYS("row metric=gmd_groups_not_shown value=0\n");
+	SAYS("row metric=gmd_commit_seconds sum=0 buckets=\n");
+	SAYS("\nend\n");
+}
+
+Test(table, shows_metrics_of_256_groups_and_first_of_those_that_are_rekeyed)
+{
+	char name[32];
+
+	for (unsigned i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "group=g%03u", i);
+		cr_assert_str_eq(RUN("group create", name), "end\n");
+	}
+	RUN("metrics");
+	SAYS("row metric=gmd_groups_not_shown value=44\n");
+	SAYS("metric=gmd_group_version group=g255 ");
+	SAYS_NOT("group=g256 ");
+}
+
+Test(table, lists_the_late_members_of_a_group_alone)
+{
+	RUN("group create", "group=g1");
+	cr_expect_str_eq(RUN("member list", "group=g1", "late!"), "end\n");
+	cr_expect_str_eq(RUN("member list", "group=g2", "late!"), "error unknown: no group 'g2'\n");
+}
+
+/* Of the group's view as the workers get it, and of an authorization server's key. */
+static bool holds(const uint8_t *p, size_t n, const uint8_t *secret, size_t secret_n)
+{
+	return n && memmem(p, n, secret, secret_n);
+}
+
+static const struct gm_group_view *view_made(void)
+{
+	const struct gm_effect_buf *b = &effects.to[0];
+
+	for (size_t at = 0; at < b->n;) {
+		const struct gm_rec *rec = (const void *)(b->bytes + at);
+		if (rec->type == GM_EFF_GROUP)
+			return &((const struct gm_eff_group *)(const void *)rec)->view;
+		at += (rec->len + 7u) & ~7u;
+	}
+	return NULL;
+}
+
+Test(table, tells_a_viewer_no_secret_whatever_it_asks)
+{
+	static const uint8_t key[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+	static struct gm_group_view view;
+	unsigned asked = 0;
+
+	have_templates();
+	RUN("group create", "group=g1");
+	RUN("as add", "name=as1", KEY32, "alg=HMAC256", LINK_OF(ADDR, "00", "0a"), "introspect=");
+	cr_assert_not_null(view_made());
+	view = *view_made();
+	cr_assert(view.ms_n >= 16 && holds(effects.to[0].bytes, effects.to[0].n, key, sizeof(key)));
+	for (unsigned i = 0; i < gm_ctl_verbs_n; i++) {
+		const struct gm_ctl_verb *verb = &gm_ctl_verbs[i];
+		bool config = strncmp(verb->name, "config", 6) == 0 || strcmp(verb->name, "pace") == 0 || strcmp(verb->name, "status") == 0 || strcmp(verb->name, "health") == 0;
+		if (verb->local || verb->level != GM_CTL_VIEWER || config) /* those need a whole daemon; of keys there is a file's name */
+			continue;
+		request = (struct gm_ctl_request){.id = 5, .level = GM_CTL_VIEWER};
+		snprintf(request.verb, sizeof(request.verb), "%s", verb->name);
+		if (strncmp(verb->args, "GROUP", 5) == 0)
+			add("group=g1");
+		if (strstr(verb->args, "NODE"))
+			add("node=n1");
+		if (strncmp(verb->args, "NAME", 4) == 0)
+			add("name=as1");
+		gm_ctl_reply_init(&reply, &buf, 5);
+		gm_ctl_run(&env, &request, &reply);
+		asked++;
+		cr_expect_not(holds(buf.bytes, buf.n, view.ms, view.ms_n), "%s", verb->name);
+		cr_expect_not(holds(buf.bytes, buf.n, view.kdc_seed, sizeof(view.kdc_seed)), "%s", verb->name);
+		cr_expect_not(holds(buf.bytes, buf.n, key, sizeof(key)), "%s", verb->name);
+		cr_expect_not(view.salt_n && holds(buf.bytes, buf.n, view.salt, view.salt_n), "%s", verb->name);
+		gm_ctl_buf_free(&buf);
+	}
+	cr_expect_geq(asked, 9);
+}
