@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# What is installed where, and the Debian packages that cpack makes of it: gmd, gmd-dpdk, gmd-tools.
+# What is installed where, and the Debian packages that cpack makes of it: gmd, gmd-dpdk, gmd-status, gmd-tools.
 include(GNUInstallDirs)
 set(deploy ${CMAKE_SOURCE_DIR}/deploy)
 set(man ${CMAKE_INSTALL_MANDIR})
@@ -24,6 +24,7 @@ install(TARGETS gmd gmctl DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT gmd)
 gm_install_gz(${deploy}/man/gmd.8 ${man}/man8 gmd.8 gmd)
 gm_install_gz(${deploy}/man/gmd.conf.5 ${man}/man5 gmd.conf.5 gmd)
 gm_install_gz(${deploy}/man/gmctl.1 ${man}/man1 gmctl.1 gmd)
+gm_install_gz(${deploy}/man/gmd-metrics.7 ${man}/man7 gmd-metrics.7 gmd)
 install(FILES ${deploy}/systemd/gmd.service DESTINATION lib/systemd/system COMPONENT gmd)
 install(FILES ${deploy}/systemd/gmd.sysusers DESTINATION lib/sysusers.d RENAME gmd.conf COMPONENT gmd)
 install(FILES ${deploy}/systemd/gmd.tmpfiles DESTINATION lib/tmpfiles.d RENAME gmd.conf COMPONENT gmd)
@@ -37,6 +38,16 @@ gm_install_gz(${deploy}/man/gmload.1 ${man}/man1 gmload.1 tools)
 gm_install_gz(${deploy}/man/gmas.1 ${man}/man1 gmas.1 tools)
 gm_install_doc(gmd-tools tools)
 set(components gmd tools)
+
+if(TARGET gmd-status)
+  install(TARGETS gmd-status DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT status)
+  gm_install_gz(${deploy}/man/gmd-status.8 ${man}/man8 gmd-status.8 status)
+  install(FILES ${deploy}/systemd/gmd-status.service DESTINATION lib/systemd/system COMPONENT status)
+  install(FILES ${deploy}/grafana/gmd.json DESTINATION ${CMAKE_INSTALL_DATADIR}/gmd/grafana COMPONENT status)
+  install(FILES ${deploy}/prometheus/gmd.rules.yml DESTINATION ${CMAKE_INSTALL_DATADIR}/gmd/prometheus COMPONENT status)
+  gm_install_doc(gmd-status status)
+  list(APPEND components status)
+endif()
 
 if(TARGET gmd-dpdk)
   install(TARGETS gmd-dpdk LIBRARY DESTINATION lib/gmd COMPONENT dpdk)
@@ -65,7 +76,7 @@ set(CPACK_COMPONENT_GMD_DESCRIPTION "Group Manager for Group OSCORE over ACE
 Lets CoAP devices with an access token join OSCORE groups, hands them keys,
 and renews the keys of a group whenever a member comes, leaves or is evicted.")
 set(CPACK_DEBIAN_GMD_PACKAGE_DEPENDS "systemd | systemd-standalone-sysusers, systemd | systemd-standalone-tmpfiles, passwd")
-set(CPACK_DEBIAN_GMD_PACKAGE_SUGGESTS "gmd-dpdk, gmd-tools")
+set(CPACK_DEBIAN_GMD_PACKAGE_SUGGESTS "gmd-dpdk, gmd-status, gmd-tools")
 set(CPACK_DEBIAN_GMD_PACKAGE_CONTROL_EXTRA ${deploy}/debian/conffiles ${deploy}/debian/postinst ${deploy}/debian/prerm
   ${deploy}/debian/postrm)
 
@@ -74,6 +85,14 @@ set(CPACK_COMPONENT_DPDK_DESCRIPTION "Group Manager for Group OSCORE: its DPDK p
 The object that gmd loads where its configuration says port: dpdk.")
 set(CPACK_DEBIAN_DPDK_PACKAGE_DEPENDS "gmd (= ${PROJECT_VERSION}), librte-mempool-ring23")
 set(CPACK_DEBIAN_DPDK_PACKAGE_RECOMMENDS "librte-net-af-xdp23, librte-net-af-packet23, librte-meta-net")
+
+set(CPACK_DEBIAN_STATUS_PACKAGE_NAME gmd-status)
+set(CPACK_COMPONENT_STATUS_DESCRIPTION "Group Manager for Group OSCORE: status page and metrics over HTTP
+A program beside gmd that serves a page and metrics for Prometheus on loopback,
+with a Grafana dashboard and alert rules.")
+set(CPACK_DEBIAN_STATUS_PACKAGE_DEPENDS "gmd (= ${PROJECT_VERSION})")
+set(CPACK_DEBIAN_STATUS_PACKAGE_SUGGESTS "prometheus")
+set(CPACK_DEBIAN_STATUS_PACKAGE_CONTROL_EXTRA ${deploy}/debian/status/postinst ${deploy}/debian/status/prerm ${deploy}/debian/status/postrm)
 
 set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME gmd-tools)
 set(CPACK_COMPONENT_TOOLS_DESCRIPTION "Group Manager for Group OSCORE: load generator and development AS

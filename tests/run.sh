@@ -106,6 +106,7 @@ if [ -n "${fast:-}" ]; then
 	stage 'hand-over' tally tests/takeover.sh
 	stage 'packages' tally tests/package.sh
 	stage 'gmctl' tally tests/gmctl.sh
+	stage 'metrics, status page' tally tests/status.sh
 	stage 'configuration' tally tests/config.sh
 	stage 'files of rows' tally tests/sheets.sh
 	stage 'kinds of groups' tally tests/kinds.sh
