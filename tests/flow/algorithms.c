@@ -70,11 +70,11 @@ Test(associations, of_all_algorithms_in_one_group_live_under_loss_and_across_sto
 		for (unsigned i = 0; i < 48; i++) /* those whose message was lost each time read */
 			cr_assert(flow_do(r, &r->members[i], GM_PLAN(GM_OP_NODE)), "member %u round %u", i, round);
 		cr_assert(eq(u32, flow_at_version(r, round), 48));
+		cr_assert(ge(u64, flow_status(r).confirmed, 1), "which nobody counts across a stop");
 		flow_restart(r, 1 + round % 3);
 	}
-	cr_assert(gt(u64, r->env.stats.echoes, 0));
-	cr_assert(gt(u64, r->env.stats.retransmitted, 0));
-	cr_assert(gt(u64, flow_status(r).confirmed, 0));
+	cr_assert(ge(u64, r->env.stats.echoes, 1));
+	cr_assert(ge(u64, r->env.stats.retransmitted, 1));
 	cr_assert(eq(u32, r->failures, 0), "%s", r->failure);
 	cr_assert(eq(u32, r->reuses, 0));
 	flow_free(r);
@@ -92,12 +92,12 @@ Test(associations, of_all_algorithms_fetch_long_answers_and_get_long_rekeys_by_b
 		m->want_creds = true;
 		cr_assert(flow_do(r, m, i % 2 ? JOIN : JOIN_OBSERVE));
 		cr_assert(eq(u32, m->peers_n, 48), "algorithm %d", algs[i]);
-		cr_assert(gt(u64, r->env.stats.blocks, before + 1), "algorithm %d", algs[i]);
+		cr_assert(ge(u64, r->env.stats.blocks, before + 2), "algorithm %d", algs[i]);
 	}
 	for (unsigned i = 0; i < 500; i++) /* stale Sender IDs make the rekeying message long */
 		cr_assert(flow_do(r, &r->members[i % 48], GM_PLAN(GM_OP_JOIN)));
 	flow_info(r, &info);
-	cr_assert(gt(u32, info.stale_now, 400));
+	cr_assert(ge(u32, info.stale_now, 401));
 	uint64_t version = info.version;
 	cr_assert(flow_rekey(r, false) == GM_E_OK);
 	flow_run(r, 60000);

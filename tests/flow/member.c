@@ -26,7 +26,7 @@ Test(join, with_many_credentials_comes_in_blocks_and_is_made_once)
 	m->want_creds = true;
 	cr_assert(flow_do(r, m, JOIN));
 	cr_assert(eq(u32, m->peers_n, 60));
-	cr_assert(gt(u64, r->env.stats.blocks, 2));
+	cr_assert(ge(u64, r->env.stats.blocks, 3));
 	cr_assert(eq(u64, flow_status(r).joins_ok, 61));
 	cr_assert(eq(u64, flow_status(r).rejoins, 0));
 	cr_assert(eq(u32, r->failures, 0), "%s", r->failure);
@@ -241,7 +241,7 @@ Test(many_workers, hand_over_what_reaches_the_wrong_one)
 	cr_assert(eq(u32, flow_at_version(r, 1), 30));
 	for (unsigned i = 0; i < 2; i++)
 		hops += r->dp->worker[i]->stats.rx_hop;
-	cr_assert(gt(u64, hops, 0));
+	cr_assert(ge(u64, hops, 1));
 	cr_assert(eq(u32, r->reuses, 0));
 	flow_free(r);
 }

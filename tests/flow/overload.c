@@ -104,9 +104,9 @@ Test(overload, everybody_who_obeys_gets_in_though_the_worker_never_catches_up)
 
 	r->worker_turn = pressed_turn;
 	const unsigned seconds = all_get_in(r);
-	cr_expect(gt(uint, seconds, 2));
+	cr_expect(ge(uint, seconds, 3));
 	cr_expect(le(uint, seconds, 75));
-	cr_expect(gt(u64, stats(r)->refused, MEMBERS / 2));
+	cr_expect(ge(u64, stats(r)->refused, MEMBERS / 2 + 1));
 	cr_expect(eq(u64, stats(r)->contexts, MEMBERS));
 	cr_expect(eq(u64, stats(r)->contexts_pending, 0));
 	cr_expect(eq(uint, r->failures, 0));
@@ -121,8 +121,8 @@ Test(overload, tells_each_a_time_of_its_own)
 
 	r->worker_turn = pressed_turn;
 	all_do(r, TOKEN);
-	cr_expect(gt(uint, count(r, GM_OP_TOKEN, BUSY), MEMBERS * 3 / 4));
-	cr_expect(gt(uint, count(r, GM_OP_TOKEN, GM_COAP(2, 1)), 0));
+	cr_expect(ge(uint, count(r, GM_OP_TOKEN, BUSY), MEMBERS * 3 / 4 + 1));
+	cr_expect(ge(uint, count(r, GM_OP_TOKEN, GM_COAP(2, 1)), 1));
 	for (unsigned i = 0; i < MEMBERS; i++)
 		if (r->last_code[i][GM_OP_TOKEN] == BUSY)
 			told[r->members[i].later_s]++;
@@ -154,7 +154,7 @@ Test(overload, an_unprotected_refusal_is_shorter_than_what_asked_for_it)
 	r->far_arg = &longest;
 	r->worker_turn = pressed_turn;
 	all_do(r, TOKEN);
-	cr_expect(gt(sz, longest, 0));
+	cr_expect(ge(sz, longest, 1));
 	cr_expect(le(sz, longest, 16));
 	flow_free(r);
 }
@@ -214,7 +214,7 @@ Test(overload, a_protected_refusal_is_protected_and_the_same_for_a_repeat)
 	r->worker_turn = pressed_turn;
 	all_do(r, JOIN);
 	const unsigned refused = count(r, GM_OP_JOIN, BUSY);
-	cr_expect(gt(uint, refused, MEMBERS / 2));
+	cr_expect(ge(uint, refused, MEMBERS / 2 + 1));
 	cr_expect(eq(uint, refused + count(r, GM_OP_JOIN, GM_COAP(2, 1)), MEMBERS));
 	cr_expect(eq(u64, stats(r)->refused, refused)); /* each once, though it came twice */
 	cr_expect(eq(uint, heard.unprotected, 0));
@@ -241,7 +241,7 @@ Test(overload, what_was_taken_on_is_answered_again_as_ever)
 	r->worker_turn = pressed_turn;
 	all_do(r, TOKEN);
 	const unsigned in = count(r, GM_OP_TOKEN, GM_COAP(2, 1));
-	cr_expect(gt(uint, in, 0));
+	cr_expect(ge(uint, in, 1));
 	cr_expect(eq(u64, stats(r)->contexts_pending, in)); /* one each */
 	cr_expect(ge(u64, stats(r)->rx_repeat, in));
 	flow_free(r);
@@ -262,7 +262,7 @@ Test(overload, reads_are_served_while_tokens_and_joins_are_refused)
 	for (unsigned ms = 0; ms < 20; ms++)
 		flow_turn(r);
 	cr_expect(eq(uint, count(r, GM_OP_GROUP, GM_COAP(2, 5)), readers));
-	cr_expect(gt(uint, count(r, GM_OP_TOKEN, BUSY), readers * 3 / 4));
+	cr_expect(ge(uint, count(r, GM_OP_TOKEN, BUSY), readers * 3 / 4 + 1));
 	flow_free(r);
 }
 
@@ -278,7 +278,7 @@ Test(overload, what_is_refused_costs_no_memory)
 	const uint64_t before = stats(r)->refused;
 	for (unsigned round = 0; round < 20; round++)
 		all_do(r, TOKEN);
-	cr_expect(gt(u64, stats(r)->refused - before, 10 * MEMBERS));
+	cr_expect(ge(u64, stats(r)->refused - before, 10 * MEMBERS + 1));
 	cr_expect(le(u32, w->xchs.made, exchanges + 40));
 	cr_expect(le(u64, w->extras.made, stats(r)->token_ok));
 	cr_expect(le(u32, w->admission.due_n, MEMBERS));

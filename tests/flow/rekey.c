@@ -130,7 +130,7 @@ Test(restart, with_another_number_of_workers_changes_nothing)
 		flow_run(r, 7000);
 		cr_assert(eq(u32, flow_at_version(r, i), 12));
 	}
-	cr_assert(gt(u64, r->env.stats.echoes, 0));
+	cr_assert(ge(u64, r->env.stats.echoes, 1));
 	cr_assert(eq(u32, r->contexts, 12), "no token was posted again");
 	cr_assert(eq(u32, r->failures, 0), "%s", r->failure);
 	cr_assert(eq(u32, r->reuses, 0));
@@ -148,7 +148,7 @@ Test(restart, without_the_lease_is_seen_as_reuse_by_the_watch_on_the_wire)
 	flow_restart(r, 1);
 	cr_assert(flow_rekey(r, false) == GM_E_OK);
 	flow_run(r, 6000);
-	cr_assert(gt(u32, r->reuses, 0));
+	cr_assert(ge(u32, r->reuses, 1));
 	flow_free(r);
 }
 

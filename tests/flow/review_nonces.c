@@ -97,7 +97,7 @@ Test(blocks, whose_body_is_gone_are_refused_under_a_nonce_of_our_own)
 	m->want_creds = true;
 	listen_to(r, m);
 	cr_assert(flow_do(r, m, JOIN));
-	cr_assert(gt(u64, r->env.stats.blocks, 1));
+	cr_assert(ge(u64, r->env.stats.blocks, 2));
 	flow_run(r, 61000);
 	replay(r, m, heard.p, heard.n);
 	cr_expect(eq(u32, r->reuses, 0), "4.08 under the nonce of the block that was sent before");

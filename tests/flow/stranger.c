@@ -112,7 +112,7 @@ Test(stranger, is_challenged_when_half_of_the_free_contexts_wait_and_leaves_noth
 	cr_expect(eq(u64, stats(r)->stranger_shown, 1));
 	cr_expect(eq(u64, stats(r)->contexts_pending, pending + 1));
 	cr_expect(flow_do(r, m, JOIN), "a member answers a challenge by itself");
-	cr_expect(gt(u64, r->env.stats.echoes, 0));
+	cr_expect(ge(u64, r->env.stats.echoes, 1));
 	flow_free(r);
 }
 
@@ -267,7 +267,7 @@ Test(token, overheard_and_posted_from_many_ports_fills_no_table_and_its_owner_co
 			say(r, &s, &from, m); /* it gets its answers */
 	}
 	cr_expect(le(u64, stats(r)->contexts_pending, 2 * 64 + 16));
-	cr_expect(gt(u64, stats(r)->stranger_limited, 500));
+	cr_expect(ge(u64, stats(r)->stranger_limited, 501));
 	uint64_t echoes = r->env.stats.echoes;
 	cr_expect(flow_do(r, m, JOIN));
 	cr_expect(eq(u64, r->env.stats.echoes, echoes), "from its own network without a challenge");

@@ -190,7 +190,7 @@ Test(turn, verifies_what_came_by_way_of_another_worker_together_with_the_rest)
 	for (unsigned i = 0; i < STORM; i++)
 		r->members[i].addr.port = (uint16_t)(r->members[i].addr.port + 1); /* half of them meet the other worker */
 	cr_expect(eq(uint, all_do(r, JOIN, GM_OP_JOIN), STORM));
-	cr_expect(gt(u64, (uint64_t)stats(r, 0)->rx_hop + stats(r, 1)->rx_hop, 0));
+	cr_expect(ge(u64, (uint64_t)stats(r, 0)->rx_hop + stats(r, 1)->rx_hop, 1));
 	cr_expect(eq(uint, r->failures, 0));
 	flow_free(r);
 }
