@@ -224,6 +224,7 @@ static const struct way seal_ways[] = {
 #ifdef __x86_64__
     {"vaes", has_vaes, seal_by_variant, &gm_ccm_vaes},
     {"aesni", has_aesni, seal_by_variant, &gm_ccm_aesni},
+    {"aesni-few", has_aesni, seal_by_variant, &gm_ccm_aesni_few},
 #endif
     {"portable", NULL, seal_by_variant, &gm_ccm_portable},
 #ifdef GM_HAVE_IPSEC_MB
@@ -236,6 +237,7 @@ static const struct way open_ways[] = {
 #ifdef __x86_64__
     {"vaes", has_vaes, open_by_variant, &gm_ccm_vaes},
     {"aesni", has_aesni, open_by_variant, &gm_ccm_aesni},
+    {"aesni-few", has_aesni, open_by_variant, &gm_ccm_aesni_few},
 #endif
     {"portable", NULL, open_by_variant, &gm_ccm_portable},
     {0},

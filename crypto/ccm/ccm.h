@@ -15,8 +15,11 @@ struct gm_ccm_variant {
 	uint64_t (*open)(const struct gm_ccm_job *jobs, unsigned n);
 };
 
-extern const struct gm_ccm_variant gm_ccm_vaes, gm_ccm_aesni; /* on x86-64 */
+extern const struct gm_ccm_variant gm_ccm_vaes, gm_ccm_aesni, gm_ccm_aesni_few; /* on x86-64 */
 extern const struct gm_ccm_variant gm_ccm_portable;
+
+/* The most jobs of a call that gm_ccm_aesni_few does sooner than the others */
+#define GM_CCM_FEW 4u
 
 /* All that this build has, fastest first; ends with NULL. */
 extern const struct gm_ccm_variant *const gm_ccm_variants[];
@@ -30,7 +33,7 @@ static inline bool gm_ccm_fits(const struct gm_ccm_job *j)
 void gm_ccm_pick(void);
 /* Its name */
 const char *gm_ccm_picked(void);
-/* Take this one instead; for tests and benches. */
+/* Take this one instead, for any number of jobs; for tests and benches. */
 void gm_ccm_use(const struct gm_ccm_variant *v);
 
 #endif

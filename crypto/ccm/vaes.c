@@ -9,6 +9,7 @@
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Blocks of AAD that are put together beforehand: OSCORE's fit, longer ones are read piece by piece. */
 #define HEADER 4u
@@ -18,10 +19,11 @@
 
 typedef __m512i vec;
 
-static const _Alignas(64) uint8_t counts[VECS * PER][16] = {
-    {[15] = 0}, {[15] = 1}, {[15] = 2},  {[15] = 3},  {[15] = 4},  {[15] = 5},  {[15] = 6},  {[15] = 7},
-    {[15] = 8}, {[15] = 9}, {[15] = 10}, {[15] = 11}, {[15] = 12}, {[15] = 13}, {[15] = 14}, {[15] = 15},
+#define A(i) {[0] = 1, [15] = i}
+static const _Alignas(64) uint8_t flags_and_counts[VECS * PER][16] = {
+    A(0), A(1), A(2), A(3), A(4), A(5), A(6), A(7), A(8), A(9), A(10), A(11), A(12), A(13), A(14), A(15),
 };
+#undef A
 
 LAYER vec vec_of(__m128i a, __m128i b, __m128i c, __m128i d)
 {
@@ -72,9 +74,18 @@ LAYER vec vec_xor(vec a, vec b)
 	return _mm512_xor_si512(a, b);
 }
 
-LAYER vec vec_spread(__m128i x)
+LAYER vec vec_and_xor(vec a, vec b, vec c)
 {
-	return _mm512_broadcast_i32x4(x);
+	return _mm512_ternarylogic_epi64(a, b, c, 0x6a);
+}
+
+/* Spelt out, for gcc makes a load of it that several branches share, and then a shuffle in each. */
+LAYER vec vec_spread(const uint8_t *p)
+{
+	vec x;
+
+	__asm__("vbroadcasti32x4 %1, %0" : "=v"(x) : "m"(*(const __m128i *)p));
+	return x;
 }
 
 LAYER __m128i vec_first(vec x)
@@ -118,9 +129,10 @@ LAYER void aad_lay(uint8_t (*to)[16], const uint8_t *aad, size_t len)
 {
 	const __mmask64 mask = _bzhi_u64(UINT64_MAX, len < 62 ? (unsigned)len : 62) << 2;
 	const vec text = _mm512_maskz_loadu_epi8(mask, (const uint8_t *)((uintptr_t)aad - 2));
-	const __m128i bytes = _mm_cvtsi32_si128(__builtin_bswap16((uint16_t)len));
+	const uint16_t bytes = __builtin_bswap16((uint16_t)len);
 
-	vec_store(to[0], _mm512_or_si512(text, _mm512_zextsi128_si512(bytes)));
+	vec_store(to[0], text);
+	memcpy(to[0], &bytes, sizeof(bytes));
 }
 
 /* at counts from the start of the stream, whose first block is not for the text. */

@@ -9,6 +9,7 @@ static const struct gm_ccm_variant *const variants[] = {
     &gm_ccm_portable,
 #ifdef __x86_64__
     &gm_ccm_aesni,
+    &gm_ccm_aesni_few,
     &gm_ccm_vaes_emulated,
     &gm_ccm_vaes,
 #endif

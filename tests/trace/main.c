@@ -13,12 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N = 9, TEXT = 70 }; /* two groups of eight; blocks of which the last is not full */
+/* two groups of eight, and for AES-CCM two of sixteen; blocks of which the last is not full */
+enum { N = 9, CCM_N = 18, TEXT = 70 };
 
 /* What the calls work on: always at the same place. Filled anew for each, from the secret's number. */
 static struct {
-	uint8_t secret[N][64]; /* seeds, keys */
-	uint8_t pub[N][32], out[N][64], msg[N][40], nonce[N][13], text[N][TEXT + 16];
+	uint8_t secret[CCM_N][64]; /* seeds, keys */
+	uint8_t pub[N][32], out[N][64], msg[CCM_N][40], nonce[CCM_N][13], text[CCM_N][TEXT + 16];
 } at;
 
 union variant {
@@ -60,13 +61,13 @@ static void agree(void *arg)
 static void ccm_jobs(struct gm_ccm_job *jobs)
 {
 	for (unsigned i = 0; i < jobs_n; i++)
-		jobs[i] = (struct gm_ccm_job){at.secret[i], at.nonce[i], at.msg[i], 4 * i,
-		                              at.text[i],   TEXT - 7 * i, i % 2 ? 8 : 16};
+		jobs[i] = (struct gm_ccm_job){at.secret[i], at.nonce[i], at.msg[i], 4 * (i % N),
+		                              at.text[i],   TEXT - 7 * (i % N), i % 2 ? 8 : 16};
 }
 
 static void seal(void *arg)
 {
-	struct gm_ccm_job jobs[N];
+	struct gm_ccm_job jobs[CCM_N];
 
 	ccm_jobs(jobs);
 	((union variant *)arg)->ccm->seal(jobs, jobs_n);
@@ -75,7 +76,7 @@ static void seal(void *arg)
 /* What to open: texts under right tags but for one byte, another one for each secret. Nobody may see which. */
 static void make_bad(unsigned number)
 {
-	struct gm_ccm_job jobs[N];
+	struct gm_ccm_job jobs[CCM_N];
 
 	ccm_jobs(jobs);
 	gm_ccm_portable.seal(jobs, jobs_n);
@@ -85,7 +86,7 @@ static void make_bad(unsigned number)
 
 static void open_bad(void *arg)
 {
-	struct gm_ccm_job jobs[N];
+	struct gm_ccm_job jobs[CCM_N];
 
 	ccm_jobs(jobs);
 	((union variant *)arg)->ccm->open(jobs, jobs_n);
@@ -214,8 +215,8 @@ static void check_ccm(const struct gm_ccm_variant *v, unsigned secrets)
 {
 	if (!wanted(v->name) || !v->usable())
 		return;
-	check("ccm seal", v->name, seal, (union variant){.ccm = v}, N, secrets);
-	check("ccm open, bad", v->name, open_bad, (union variant){.ccm = v}, N, secrets);
+	check("ccm seal", v->name, seal, (union variant){.ccm = v}, CCM_N, secrets);
+	check("ccm open, bad", v->name, open_bad, (union variant){.ccm = v}, CCM_N, secrets);
 }
 
 static void check_hkdf(const struct gm_hkdf_variant *v, unsigned secrets)
@@ -236,6 +237,7 @@ int main(int argc, char **argv)
 	has_to_differ("an index", looks_up, 4);
 	check("comparing", "", same_bytes, (union variant){0}, 1, 6);
 	check_ccm(&gm_ccm_aesni, secrets);
+	check_ccm(&gm_ccm_aesni_few, secrets);
 	check_ccm(&gm_ccm_vaes_emulated, secrets);
 	check_ccm(&gm_ccm_vaes, secrets);
 	check_hkdf(&gm_hkdf_avx2, secrets);

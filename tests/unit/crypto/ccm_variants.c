@@ -44,6 +44,7 @@ Test(ccm_variants, are_all_there_that_the_processor_can_run)
 #ifdef __x86_64__
 	__builtin_cpu_init();
 	cr_expect_eq(gm_ccm_aesni.usable(), __builtin_cpu_supports("aes") && __builtin_cpu_supports("avx"));
+	cr_expect_eq(gm_ccm_aesni_few.usable(), gm_ccm_aesni.usable());
 	cr_expect_eq(gm_ccm_vaes_emulated.usable(), __builtin_cpu_supports("aes") && __builtin_cpu_supports("avx512bw") &&
 	                                                __builtin_cpu_supports("avx512vl") &&
 	                                                __builtin_cpu_supports("avx512dq"));
@@ -56,6 +57,7 @@ Test(ccm_variants, can_be_taken_away_by_name)
 #ifdef __x86_64__
 	cr_assert_eq(setenv("GM_CPU_WITHOUT", "sha, aes", 1), 0);
 	cr_expect_not(gm_ccm_aesni.usable());
+	cr_expect_not(gm_ccm_aesni_few.usable());
 	cr_expect_not(gm_ccm_vaes.usable());
 	cr_expect(gm_ccm_portable.usable());
 #endif
