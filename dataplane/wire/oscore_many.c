@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The framing is a few words per member: each part is put together in a register and stored whole, and what follows is
- * written over what was too much. Lengths vary from member to member, so a loop over bytes would be a wrong guess each.
- */
+/* The framing is a few words per member: each part is stored as a whole word, and what follows is written over what was
+ * too much. Lengths vary from member to member, so a loop over bytes would be a wrong guess each. */
 #include "wire/oscore_many.h"
 
 #define ALG_CCM_16_64_128 10
@@ -12,16 +11,14 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are put together as they lie in memory");
 
-typedef unsigned __int128 wide; /* up to 16 bytes, the first one lowest */
-
-/* An ID and a Partial IV as words: byte i of what goes out is bits 8 i and up. */
+/* An ID and a Partial IV as words: byte i of what goes out is bits 8 i and up, behind the first kid_n, piv_n is anything. */
 struct parts {
-	uint64_t kid, piv; /* as long as kid_n, piv_n; zeros behind */
+	uint64_t kid, piv;
 	unsigned kid_n, piv_n;
 };
 
 struct scratch { /* what the jobs point into */
-	uint8_t nonce[GM_BATCH_MAX][16], aad[GM_BATCH_MAX][32];
+	uint8_t nonce[GM_BATCH_MAX][16], aad[GM_BATCH_MAX][48];
 };
 
 static uint64_t load64(const void *p)
@@ -32,10 +29,15 @@ static uint64_t load64(const void *p)
 	return v;
 }
 
+static void store64(uint8_t *to, uint64_t v)
+{
+	memcpy(to, &v, sizeof(v));
+}
+
 static uint64_t id_word(const struct gm_oscore_id *id)
 {
 	_Static_assert(sizeof(*id) == 8 && offsetof(struct gm_oscore_id, b) == 1, "one word");
-	return load64(id) >> 8 & ((UINT64_C(1) << 8 * id->n) - 1);
+	return load64(id) >> 8;
 }
 
 /* Of the message itself. */
@@ -54,7 +56,6 @@ static struct parts request_of(const struct gm_oscore_post *post)
 	struct parts p = {.kid = id_word(&post->keys->rid), .kid_n = post->keys->rid.n, .piv_n = post->obs_piv_n};
 
 	memcpy(&p.piv, post->obs_piv, sizeof(post->obs_piv));
-	p.piv &= (UINT64_C(1) << 8 * p.piv_n) - 1;
 	return p;
 }
 
@@ -69,57 +70,68 @@ static void put_nonce(uint8_t *to, const struct gm_oscore_post *post, const stru
 	memcpy(to, words, sizeof(words));
 }
 
+static uint8_t *put_bstr(uint8_t *to, uint64_t word, unsigned n)
+{
+	*to = (uint8_t)(BSTR | n);
+	store64(to + 1, word);
+	return to + 1 + n;
+}
+
 /* ["Encrypt0", h'', bstr([1, [10], kid, piv, h''])]                                       RFC 8613 §5.4 */
 static size_t put_aad(uint8_t *to, const struct parts *p)
 {
-	const unsigned external_n = 7 + p->kid_n + p->piv_n;
 	static const uint8_t start[16] = {0x83, 0x68, 'E',  'n',  'c',  'r',  'y',  'p',
 	                                  't',  '0',  BSTR, BSTR, 0x85, 0x01, 0x81, ALG_CCM_16_64_128};
-	const uint64_t words[2] = {load64(start), load64(start + 8) | (uint64_t)external_n << 24};
-	wide rest = BSTR | p->kid_n | (wide)p->kid << 8;
+	const unsigned external_n = 7 + p->kid_n + p->piv_n;
 
-	rest |= ((wide)(BSTR | p->piv_n) | (wide)p->piv << 8 | (wide)BSTR << 8 * (1 + p->piv_n)) << 8 * (1 + p->kid_n);
-	memcpy(to, words, sizeof(words));
-	memcpy(to + sizeof(words), &rest, sizeof(rest));
+	memcpy(to, start, sizeof(start));
+	to[11] = (uint8_t)(BSTR | external_n);
+	*put_bstr(put_bstr(to + sizeof(start), p->kid, p->kid_n), p->piv, p->piv_n) = BSTR;
 	return 12 + external_n;
 }
 
-/* Header, token, options, marker; returns where the text goes. */
-static uint8_t *put_outer(const struct gm_oscore_post *post, uint8_t code, wide options, unsigned n)
+/* Returns where the options go. */
+static uint8_t *put_head(const struct gm_oscore_post *post, uint8_t code)
 {
 	const uint32_t head = 0x40 | GM_COAP_CON << 4 | post->token_len | (uint32_t)code << 8 |
 	                      (uint32_t)__builtin_bswap16(post->mid) << 16;
-	uint8_t *to = post->pkt;
 
-	options |= (wide)MARKER << 8 * n;
-	memcpy(to, &head, sizeof(head));
-	memcpy(to + 4, post->token, sizeof(post->token));
-	memcpy(to + 4 + post->token_len, &options, sizeof(options));
-	return to + 4 + post->token_len + n + 1;
+	memcpy(post->pkt, &head, sizeof(head));
+	memcpy(post->pkt + 4, post->token, sizeof(post->token));
+	return post->pkt + 4 + post->token_len;
 }
 
-/* Flags, Partial IV, kid.                                                          RFC 7252 §3, RFC 8613 §6.1 */
+/* Flags, Partial IV, kid, marker; returns where the text goes.                     RFC 7252 §3, RFC 8613 §6.1 */
 static uint8_t *put_post(const struct gm_oscore_post *post, const struct parts *p)
 {
-	const unsigned value_n = 1 + p->piv_n + p->kid_n,
-	               start_n = value_n < 13 ? 1 : 2; /* 13 takes a byte more, of 0 */
-	const wide value = HAS_KID | p->piv_n | (wide)p->piv << 8 | (wide)p->kid << 8 * (1 + p->piv_n);
+	const unsigned value_n = 1 + p->piv_n + p->kid_n, start_n = value_n < 13 ? 1 : 2; /* 13 takes a byte more, of 0 */
+	uint8_t *to = put_head(post, GM_COAP_POST);
 
-	return put_outer(post, GM_COAP_POST, (GM_OPT_OSCORE << 4 | value_n) | value << 8 * start_n, start_n + value_n);
+	to[0] = (uint8_t)(GM_OPT_OSCORE << 4 | value_n);
+	to[1] = 0;
+	to += start_n;
+	to[0] = (uint8_t)(HAS_KID | p->piv_n);
+	store64(to + 1, p->piv);
+	store64(to + 1 + p->piv_n, p->kid);
+	to[value_n] = MARKER;
+	return to + value_n + 1;
 }
 
-/* Observe, which rises with the sequence number; flags and Partial IV.             RFC 7641 §4.4, RFC 8613 §4.1.3.5 */
+/* Observe, which rises with the sequence number; flags and Partial IV; marker.     RFC 7641 §4.4, RFC 8613 §4.1.3.5 */
 static uint8_t *put_notification(const struct gm_oscore_post *post, const struct parts *p)
 {
 	const uint32_t observe = (uint32_t)post->seq & 0xffffff;
 	const unsigned observe_n = observe ? (39 - (unsigned)__builtin_clz(observe)) / 8 : 0;
-	const wide value = p->piv_n | (wide)p->piv << 8;
-	wide options = (GM_OPT_OBSERVE << 4 | observe_n) | (wide)(__builtin_bswap64(observe) >> (64 - 8 * observe_n) % 64) << 8;
+	uint8_t *to = put_head(post, GM_COAP(2, 5));
 
-	if (!observe_n)
-		options = GM_OPT_OBSERVE << 4;
-	options |= ((GM_OPT_OSCORE - GM_OPT_OBSERVE) << 4 | (1 + p->piv_n) | value << 8) << 8 * (1 + observe_n);
-	return put_outer(post, GM_COAP(2, 5), options, 1 + observe_n + 2 + p->piv_n);
+	to[0] = (uint8_t)(GM_OPT_OBSERVE << 4 | observe_n);
+	store64(to + 1, __builtin_bswap64(observe) >> (64 - 8 * observe_n) % 64);
+	to += 1 + observe_n;
+	to[0] = (uint8_t)((GM_OPT_OSCORE - GM_OPT_OBSERVE) << 4 | (1 + p->piv_n));
+	to[1] = (uint8_t)p->piv_n;
+	store64(to + 2, p->piv);
+	to[2 + p->piv_n] = MARKER;
+	return to + 3 + p->piv_n;
 }
 
 static bool fits(const struct gm_oscore_post *post)
