@@ -3,6 +3,7 @@
 # Builds what a bench needs into build/bench and runs it. JSON on standard output, for people on standard error.
 #
 #   bench/run.sh crypto [--quick] [BENCH...]     what the batches of crypto/ do; --quick: within 40 seconds
+#   bench/run.sh model [BENCH...]                what they take on processors that are not at hand, by llvm-mca
 #   bench/run.sh rekey|join|storm|read|overload [--port uring|mmsg|dpdk] [--members N] [--runs R] [--plot FILE.svg] [--budget]
 #                                                gmd, gmas and gmload, each run next to its floor; --budget: where cycles go
 #   bench/run.sh dpdk-null [--seconds S]         sealed rekeying messages handed to a driver that drops them; needs root
@@ -44,6 +45,10 @@ case $what in
 crypto)
 	build build/bench bench_crypto
 	exec "$GM_BUILD/bench_crypto" "$@"
+	;;
+model)
+	build build/bench bench_model
+	exec /usr/bin/python3 bench/model/model.py "$@"
 	;;
 rekey | join | storm | read | overload)
 	set -- "$what" "$@"
