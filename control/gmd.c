@@ -28,6 +28,7 @@
 #include "gm/crypto.h"
 #include "gm/dp.h"
 #include "host/confine.h"
+#include "host/files.h"
 #include "host/service.h"
 #include "offline.h"
 #include "store/store.h"
@@ -333,6 +334,50 @@ static const struct gm_port_ops *choose_port(const struct gm_config *config, cha
 	return &gm_port_mmsg;
 }
 
+/* What is to be read later: names of groups and what the C library looks up for them, time zones, the configuration when it is read again. */
+static enum gm_files_result close_files(const struct gmd *d)
+{
+	char witness[2 * GM_CONFIG_PATH_MAX];
+	const struct gm_files_rule rules[] = {
+	    {d->config.state_dir, GM_FILES_WRITE, false},
+	    {gm_witness_path(&d->config, witness), GM_FILES_WRITE, false},
+	    {d->config.key_file, GM_FILES_READ, false}, /* by one that takes over, which opens the store later */
+	    {d->config.control_socket, GM_FILES_WRITE, true},
+	    {d->config_file, GM_FILES_READ, true},
+	    {"/etc/group", GM_FILES_READ, false},
+	    {"/etc/nsswitch.conf", GM_FILES_READ, false},
+	    {"/etc/ld.so.cache", GM_FILES_READ, false},
+	    {"/etc/localtime", GM_FILES_READ, false},
+	    {"/run/systemd/userdb", GM_FILES_READ, false},
+	    {"/usr/lib", GM_FILES_RUN, false},
+	    {"/lib", GM_FILES_RUN, false},
+	    {"/lib64", GM_FILES_RUN, false},
+	    {"/proc/self/exe", GM_FILES_RUN, false}, /* start_anew(); seccomp ends what is run once gmd serves */
+	    {"/etc/ssl/openssl.cnf", GM_FILES_READ, false},
+	    {"/usr/share/zoneinfo", GM_FILES_READ, false},
+	    {"/sys/devices/system/cpu", GM_FILES_READ, false},
+	};
+
+	return gm_files_close(rules, sizeof(rules) / sizeof(rules[0]));
+}
+
+/* Before other threads start: Landlock has to be asked for by each, or comes from the one that started it. DPDK opens what nobody can
+ * list. */
+static bool confine_files(const struct gmd *d)
+{
+	char why[128];
+
+	if (!d->config.confine || d->config.port == GM_CONFIG_PORT_DPDK)
+		return true;
+	enum gm_files_result result = close_files(d);
+	if (result == GM_FILES_NOT_HERE)
+		gm_log(GM_LOG_WARN, "confine.files_open reason=\"the kernel offers no Landlock\"");
+	if (result != GM_FILES_FAILED)
+		return true;
+	snprintf(why, sizeof(why), "Landlock: %s; confine: false does without", strerror(errno));
+	return failed("confine", why);
+}
+
 static bool open_network(struct gmd *d)
 {
 	char why[GM_PORT_WHY] = "";
@@ -355,6 +400,8 @@ static bool open_network(struct gmd *d)
 		.wake_arg = d,
 	};
 
+	if (!confine_files(d))
+		return false;
 	if (!dp.port)
 		return failed("network", why);
 	memcpy(dp.listen, d->config.listen, sizeof(dp.listen));

@@ -6,8 +6,8 @@
 set -eu
 
 build='gcc libc6-dev cmake ninja-build pkg-config libsodium-dev libssl-dev liburing-dev liblmdb-dev libcyaml-dev
-       libjansson-dev libedit-dev libsystemd-dev libseccomp-dev libmicrohttpd-dev'
-tests='libcriterion-dev clang-14 libclang-rt-14-dev llvm-14 tshark valgrind zsh python3 python3-cbor2
+       libjansson-dev libedit-dev libsystemd-dev libmicrohttpd-dev'
+tests='libcriterion-dev libcbor-dev clang-14 libclang-rt-14-dev llvm-14 tshark valgrind zsh python3 python3-cbor2
        python3-cryptography python3-prometheus-client'
 
 dpdk='libdpdk-dev dpdk libbpf-dev clang-14 llvm-14 iproute2 iputils-ping'

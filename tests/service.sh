@@ -31,6 +31,11 @@ confined() { # no new privileges, and a filter in each thread
 	done
 }
 no_core() { grep -q '^Max core file size *0 *0 ' /proc/"$gmd_pid"/limits; }
+# Its configuration is read by its directory; another file cannot be, even by root, wherever a link leads.
+reads_only_its_own() {
+	mv "$dir/gmd.conf" "$dir/gmd.conf.kept" && ln -s /etc/passwd "$dir/gmd.conf" && ! gmctl config diff >"$dir/refused" 2>&1
+	mv -f "$dir/gmd.conf.kept" "$dir/gmd.conf" && grep -q 'Permission denied' "$dir/refused" && gmctl config diff
+}
 # exposure MOST: of the unit in $dir/unit, with the drop-ins that lie there
 exposure() {
 	systemd-analyze security --offline=true "$dir/unit/gmd.service" | sed -n 's/.*exposure level.*: \([0-9.]*\) .*/\1/p' |
@@ -59,6 +64,11 @@ if "$build/gmd" --version >/dev/null && nm -D "$build/gmd" 2>/dev/null | grep -q
 	skip 'confined: not in builds with sanitizers'
 else
 	check 'each of its threads is confined' confined
+fi
+if grep -q confine.files_open "$dir/gmd.log" || nm -D "$build/gmd" 2>/dev/null | grep -q __asan_; then
+	skip 'closed files: no Landlock here, or a build with sanitizers'
+else
+	check 'it reads its own files, and no other' reads_only_its_own
 fi
 check 'it leaves no core' no_core
 check 'it stops in order' stop_gmd

@@ -1,22 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The filter is written out here, not by libseccomp: that one drops rules, or never ends, where memory fails it. This one needs none. */
 #include "host/confine.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
-#include <seccomp.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
+#include "host/sanitized.h"
+
+#if defined(__x86_64__)
+#define HERE AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define HERE AUDIT_ARCH_AARCH64
+#else
+#error "which architecture do system calls name?"
 #endif
 
-#define NAME(call) SCMP_SYS(call)
+#define NAME(call) SYS_##call
 
 /* By what they are for. io_uring's own operations are not seen here: port/uring.c restricts its rings. */
 static const int calls[] = {
@@ -28,73 +37,113 @@ static const int calls[] = {
 	NAME(tgkill), NAME(sysinfo), NAME(sched_getaffinity), NAME(exit), NAME(exit_group), NAME(getrandom),
 	/* datagrams, the control socket, the service manager */
 	NAME(recvfrom), NAME(recvmsg), NAME(recvmmsg), NAME(sendto), NAME(sendmsg), NAME(sendmmsg), NAME(accept4), NAME(shutdown),
-	NAME(getsockopt), NAME(setsockopt), NAME(connect), NAME(poll), NAME(ppoll), NAME(io_uring_enter), NAME(io_uring_register),
+	NAME(getsockopt), NAME(setsockopt), NAME(connect), NAME(ppoll), NAME(io_uring_enter), NAME(io_uring_register),
 	/* files that are open, and those that are read */
 	NAME(read), NAME(write), NAME(readv), NAME(writev), NAME(pread64), NAME(pwrite64), NAME(pwritev), NAME(lseek), NAME(fstat),
-	NAME(newfstatat), NAME(ftruncate), NAME(fallocate), NAME(fsync), NAME(fdatasync), NAME(msync), NAME(fcntl), NAME(close), NAME(unlink),
+	NAME(newfstatat), NAME(ftruncate), NAME(fallocate), NAME(fsync), NAME(fdatasync), NAME(msync), NAME(fcntl), NAME(close),
 	NAME(unlinkat), NAME(statfs),
+#ifdef SYS_poll /* newer architectures have the other forms only */
+	NAME(poll), NAME(unlink),
+#endif
 };
 
 /* Of the DPDK port: its threads, queues of the kernel, netlink. */
 static const int dpdk_calls[] = {
-	NAME(epoll_wait), NAME(epoll_pwait), NAME(epoll_ctl), NAME(bind), NAME(getsockname), NAME(ioctl), NAME(sched_setaffinity),
-	NAME(bpf), NAME(select), NAME(pselect6), NAME(socket),
+	NAME(epoll_pwait), NAME(epoll_ctl), NAME(bind), NAME(getsockname), NAME(ioctl), NAME(sched_setaffinity), NAME(bpf), NAME(pselect6),
+	NAME(socket),
+#ifdef SYS_poll
+	NAME(epoll_wait), NAME(select),
+#endif
 };
 
-static int allow_all(scmp_filter_ctx filter, const int *call, size_t n)
-{
-	int r = 0;
+/* Files are opened to be read, sockets are of this machine, what is cloned is a thread. */
+static const struct narrow { /* allowed where this argument, of 32 bits, has these of its bits so */
+	int call, arg;
+	uint32_t bits, so;
+	bool dpdk_has_all;
+} narrow[] = {
+	{NAME(openat), 2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY, false},
+	{NAME(clone), 0, CLONE_THREAD, CLONE_THREAD, false},
+	{NAME(socket), 0, UINT32_MAX, AF_UNIX, true},
+};
 
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call[i], 0);
-	return r;
+#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
+#define FILTER_MAX (4 + 2 * (COUNT(calls) + COUNT(dpdk_calls) + 1) + 6 * COUNT(narrow) + 1)
+
+struct filter {
+	struct sock_filter code[FILTER_MAX];
+	unsigned short n;
+};
+
+static void put(struct filter *f, struct sock_filter i)
+{
+	f->code[f->n++] = i;
 }
 
-/* Files are opened to be read, sockets are of this machine, what is cloned is a thread: glibc looks into clone3's flags in
- * memory, where a filter cannot, and takes clone when there is no clone3. */
-static int allow_narrowly(scmp_filter_ctx filter, bool dpdk)
+static void put_word(struct filter *f, size_t at)
 {
-	int r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, NAME(openat), 1,
-	                         SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY));
-	if (r == 0)
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, NAME(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
-	if (r == 0)
-		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), NAME(clone3), 0);
-	if (r == 0 && !dpdk)
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, NAME(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
-	return r;
+	put(f, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)at));
 }
 
-static bool load(scmp_filter_ctx filter, bool dpdk)
+static void put_end(struct filter *f, uint32_t what)
 {
-	int r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+	put(f, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, what));
+}
 
-	if (r == 0)
-		r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	if (r == 0)
-		r = allow_all(filter, calls, sizeof(calls) / sizeof(calls[0]));
-	if (r == 0 && dpdk)
-		r = allow_all(filter, dpdk_calls, sizeof(dpdk_calls) / sizeof(dpdk_calls[0]));
-	if (r == 0)
-		r = allow_narrowly(filter, dpdk);
-	if (r == 0)
-		r = seccomp_load(filter);
-	errno = r < 0 ? -r : 0;
+/* Goes on with the next instruction where it is k, past `past` of them where it is not. */
+static void put_is(struct filter *f, uint32_t k, uint8_t past)
+{
+	put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, k, 0, past));
+}
+
+static void put_call(struct filter *f, int call, uint32_t what)
+{
+	put_is(f, (uint32_t)call, 1);
+	put_end(f, what);
+}
+
+static void put_narrow(struct filter *f, const struct narrow *n)
+{
+	put_is(f, (uint32_t)n->call, 5);
+	put_word(f, offsetof(struct seccomp_data, args) + 8 * (size_t)n->arg + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4 : 0));
+	put(f, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, n->bits));
+	put_is(f, n->so, 1);
+	put_end(f, SECCOMP_RET_ALLOW);
+	put_end(f, SECCOMP_RET_KILL_PROCESS);
+}
+
+static void fill(struct filter *f, bool dpdk)
+{
+	put_word(f, offsetof(struct seccomp_data, arch));
+	put(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, HERE, 1, 0));
+	put_end(f, SECCOMP_RET_KILL_PROCESS);
+	put_word(f, offsetof(struct seccomp_data, nr));
+	for (size_t i = 0; i < COUNT(calls); i++)
+		put_call(f, calls[i], SECCOMP_RET_ALLOW);
+	for (size_t i = 0; dpdk && i < COUNT(dpdk_calls); i++)
+		put_call(f, dpdk_calls[i], SECCOMP_RET_ALLOW);
+	for (size_t i = 0; i < COUNT(narrow); i++)
+		if (!dpdk || !narrow[i].dpdk_has_all)
+			put_narrow(f, &narrow[i]);
+	/* glibc looks into clone3's flags in memory, where a filter cannot, and takes clone when there is no clone3 */
+	put_call(f, NAME(clone3), SECCOMP_RET_ERRNO | ENOSYS);
+	put_end(f, SECCOMP_RET_KILL_PROCESS);
+}
+
+static bool load(struct filter *f)
+{
+	const struct sock_fprog program = {.len = f->n, .filter = f->code};
+	long r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
+
+	if (r > 0) /* a thread that has a filter of its own */
+		errno = EBUSY;
 	return r == 0;
 }
 
 bool gm_confine(bool dpdk)
 {
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-		return false;
-#ifdef SANITIZED
-	(void)load, (void)dpdk;
-	return true;
-#else
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	bool done = filter && load(filter, dpdk);
+	struct filter f = {.n = 0};
 
-	seccomp_release(filter);
-	return done;
-#endif
+	fill(&f, dpdk);
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && (SANITIZED || load(&f));
 }

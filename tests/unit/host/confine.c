@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -15,18 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "host/confine.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED true
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED false
-#endif
+#include "host/confine.c"
 
 static bool dpdk;
 
@@ -129,4 +119,132 @@ Test(confine, lets_the_dpdk_port_ask_for_neighbours)
 {
 	dpdk = true;
 	cr_assert_eq(ends(opens_netlink), 0);
+}
+
+/* ---- memory that fails, and the filter as a whole */
+
+#if !SANITIZED
+static bool no_memory;
+
+/* Ours come first for libraries as well. */
+extern void *__libc_malloc(size_t n), *__libc_calloc(size_t n, size_t size), *__libc_realloc(void *p, size_t n);
+void *malloc(size_t n)
+{
+	return no_memory ? NULL : __libc_malloc(n);
+}
+
+void *calloc(size_t n, size_t size)
+{
+	return no_memory ? NULL : __libc_calloc(n, size);
+}
+
+void *realloc(void *p, size_t n)
+{
+	return no_memory ? NULL : __libc_realloc(p, n);
+}
+
+/* Every call that is allowed, asked for nonsense: the kernel refuses, but not by ending us. */
+static bool calls_everything(void)
+{
+	static const int not_these[] = {SYS_exit, SYS_exit_group, SYS_rt_sigreturn, SYS_restart_syscall};
+
+	for (size_t i = 0; i < COUNT(calls); i++) {
+		bool skip = false;
+		for (size_t k = 0; k < COUNT(not_these); k++)
+			skip |= calls[i] == not_these[k];
+		if (!skip)
+			syscall(calls[i], -1L, -1L, -1L, -1L, -1L, -1L);
+	}
+	return true;
+}
+
+Test(confine, is_whole_where_there_is_no_memory)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		no_memory = true;
+		bool done = gm_confine(false);
+		no_memory = false;
+		_exit(!(done && calls_everything() && serves()));
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFEXITED(status), "status %x", (unsigned)status);
+	cr_assert_eq(WEXITSTATUS(status), 0);
+	cr_assert_eq(ends(runs_a_program), -SIGSYS);
+}
+#endif
+
+static uint32_t word_of(const struct seccomp_data *call, uint32_t at)
+{
+	uint32_t word;
+
+	cr_assert_leq(at, sizeof(*call) - sizeof(word));
+	memcpy(&word, (const uint8_t *)call + at, sizeof(word));
+	return word;
+}
+
+/* What the kernel will answer. */
+static uint32_t says(const struct filter *f, const struct seccomp_data *call)
+{
+	uint32_t a = 0;
+
+	for (unsigned at = 0; at < f->n; at++) {
+		const struct sock_filter *i = &f->code[at];
+
+		switch (i->code) {
+		case BPF_RET | BPF_K:
+			return i->k;
+		case BPF_LD | BPF_W | BPF_ABS:
+			a = word_of(call, i->k);
+			break;
+		case BPF_ALU | BPF_AND | BPF_K:
+			a &= i->k;
+			break;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+			at += a == i->k ? i->jt : i->jf;
+			break;
+		default:
+			cr_assert_fail("instruction %u", at);
+		}
+	}
+	cr_assert_fail("it has no end");
+	return 0;
+}
+
+static bool in_list(int call, const int *list, size_t n)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < n; i++)
+		found |= list[i] == call;
+	return found;
+}
+
+static uint32_t expected(int nr)
+{
+	if (in_list(nr, calls, COUNT(calls)) || (dpdk && in_list(nr, dpdk_calls, COUNT(dpdk_calls))))
+		return SECCOMP_RET_ALLOW;
+	return nr == SYS_clone3 ? SECCOMP_RET_ERRNO | ENOSYS : SECCOMP_RET_KILL_PROCESS;
+}
+
+Test(confine, allows_what_is_listed_and_nothing_else)
+{
+	for (unsigned k = 0; k < 2; k++) {
+		struct filter f = {.n = 0};
+
+		dpdk = k;
+		fill(&f, dpdk);
+		cr_assert_leq(f.n, FILTER_MAX);
+		for (int nr = -1; nr < 4096; nr++) {
+			struct seccomp_data call = {.nr = nr, .arch = HERE, .args = {0, -1u, -1u}};
+
+			cr_expect_eq(says(&f, &call), expected(nr), "call %d", nr);
+			call.nr |= 0x40000000; /* of x32 */
+			cr_expect_eq(says(&f, &call), SECCOMP_RET_KILL_PROCESS);
+			call = (struct seccomp_data){.nr = nr, .arch = AUDIT_ARCH_I386};
+			cr_expect_eq(says(&f, &call), SECCOMP_RET_KILL_PROCESS);
+		}
+	}
 }
