@@ -184,9 +184,10 @@ unsigned gm_ring_peek_many(struct gm_ring *ring, void **records, unsigned n)
 
 void gm_ring_release(struct gm_ring *ring)
 {
-	size_t at = oldest(ring);
+	size_t at = oldest(ring), n = record_size(*head_at(ring, at));
 
-	atomic_store_explicit(&ring->tail, at + record_size(*head_at(ring, at)), memory_order_release);
+	gm_wipe(head_at(ring, at) + 1, n - HEAD); /* keys pass through here, and would stay until the ring comes round */
+	atomic_store_explicit(&ring->tail, at + n, memory_order_release);
 }
 
 size_t gm_ring_touched(const struct gm_ring *ring)
