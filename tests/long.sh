@@ -30,7 +30,7 @@ tsan 60 seconds
 msan 0 more
 cppcheck 0 more
 cost 400 rounds
-fuzz 1000000 executions'
+fuzz 100000000 executions'
 
 build=${GM_BUILD:-$PWD/build/fast}
 state=$PWD/build/long
@@ -138,21 +138,16 @@ run_cppcheck() {
 }
 run_cost() { once "cost: what strangers' datagrams cost, $1 rounds" "$build/attack_cost" "$1"; }
 
-# So many executions of each target that does nothing but decode, a hundredth for those with cryptography or state. In pieces; a
-# target whose pieces are all there is not run again, a longer run goes on with the corpus that grew.
+# So many executions of each target that does nothing but decode, a hundredth for those with cryptography or state. Counts and corpora
+# stay: a longer run goes on where this one ended.
 run_fuzz() {
-	local dir=$state/fuzz-$1 name
-	mkdir -p "$dir"
-	tests/fuzz/run.sh 0 >/dev/null || { cat build/fuzz.log; return 1; }
-	for name in $(tests/fuzz/run.sh --list); do
-		[ -e "$dir/$name" ] || tests/fuzz/executions.sh "$name" "$1" "$dir/$name" || return
+	local build
+	for build in fuzz fuzz-fast; do
+		tests/fuzz/run.sh --build $build || return
 	done
-	{
-		printf '%-18s %12s %8s %6s %7s %6s\n' target executions a-second edges corpus found
-		cat "$dir"/*
-	} >"$state/fuzz.sum"
-	cat "$state/fuzz.sum"
-	note "fuzz: $1 executions of each decoder, $(($1 / 100)) of each target with cryptography or state" "$state/fuzz.sum" && rm -r "$dir"
+	tests/fuzz/executions.sh "$state/fuzz" "$1" || return
+	tests/fuzz/executions.sh --table "$state/fuzz" | tee "$state/fuzz.sum"
+	note "fuzz: $1 executions of each decoder, $(($1 / 100)) of each target with cryptography or state" "$state/fuzz.sum"
 }
 run_soak() { once "soak: $1 s of everything mixed" tests/soak.sh "$1"; }
 

@@ -1,35 +1,72 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs one fuzz target, which tests/fuzz/run.sh has built, for a number of executions, in pieces: interrupted, it goes on with the
-# piece it was in. What it finds lands in build/fuzz/found/NAME; the line that sums it up goes to FILE.
+# Runs the fuzz targets until each has had its executions: of those that only decode so many, of those with cryptography or state a
+# hundredth. A tenth of them runs with ASan and UBSan, first and for all targets; the rest without, as inputs of coverage that the
+# sanitizers' corpus begins. Rounds of a tenth each go over all targets; pieces take two minutes at most, and an interrupted run goes on
+# with the piece it was in. tests/fuzz/run.sh --build makes both builds.
 #
-#   tests/fuzz/executions.sh NAME EXECUTIONS FILE      a hundredth of them where each costs cryptography or a start
+#   tests/fuzz/executions.sh DIR EXECUTIONS [NAME...]     corpora in DIR/grown, what is found in DIR/found, counts in DIR/counts
+#   tests/fuzz/executions.sh --table DIR                  what was done so far
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-name=$1 runs=$2 file=$3
-case $name in
-oscore_unprotect | record | config | backup | exchange | cred) runs=$((runs / 100)) ;;
-esac
-piece=$((runs < 10000000 ? runs : 10000000))
-found=build/fuzz/found/$name grown=build/fuzz/grown/$name pieces=$file.pieces log=build/fuzz/$name.log
-mkdir -p "$found" "$grown"
-touch "$pieces"
+# lines of DIR/counts/NAME: build, executions, seconds, edges
+total() { awk -v only="${2:-}" '!only || $1 == only { n += $2 } END { print n + 0 }' "$dir/counts/$1"; }
 
-done_so_far() { awk '{ n += $1 } END { print n + 0 }' "$pieces"; }
-stat_of() { sed -n "s/^stat::$1: *//p" "$log"; }
-while [ "$(done_so_far)" -lt "$runs" ]; do
-	if ! nice build/fuzz/fuzz_"$name" -runs="$piece" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$found/" \
-		"$grown" "tests/fuzz/corpus/$name" >"$log" 2>&1; then
+table() {
+	local name kind longest
+	printf '%-17s %-8s %11s %11s %8s %6s %7s %6s\n' target kind sanitized others a-second edges corpus found
+	while read -r name kind longest; do
+		[ -e "$dir/counts/$name" ] || continue
+		awk -v name="$name" -v kind="$kind" -v corpus="$(find "$dir/grown/$name" -type f | wc -l)" \
+			-v found="$(find "$dir/found/$name" -type f | wc -l)" '
+			{ n[$1] += $2; seconds += $3; if ($4 > edges) edges = $4 }
+			END { printf "%-17s %-8s %11d %11d %8d %6d %7d %6d\n", name, kind, n["fuzz"], n["fuzz-fast"],
+				(n["fuzz"] + n["fuzz-fast"]) / (seconds ? seconds : 1), edges, corpus, found }' "$dir/counts/$name"
+	done < <(tests/fuzz/run.sh --list)
+}
+
+# piece BUILD NAME LONGEST RUNS
+piece() {
+	local build=$1 name=$2 found=$dir/found/$2 grown=$dir/grown/$2 log=$dir/$2.log
+	if ! ASAN_OPTIONS=detect_leaks=1 nice build/"$build"/fuzz_"$name" -runs="$4" -max_len="$3" -max_total_time=120 -timeout=10 -rss_limit_mb=1024 \
+		-print_final_stats=1 -verbosity=1 -artifact_prefix="$found/" "$grown" "tests/fuzz/corpus/$name" >"$log" 2>&1; then
 		tail -n 30 "$log"
-		exit 1
+		return 1
 	fi
-	echo "$(stat_of number_of_executed_units) $(stat_of average_exec_per_sec)" >>"$pieces"
+	awk -v build="$build" '/^stat::number_of_executed_units/ { n = $2 } /^Done .* runs in/ { s = $5 }
+		/ cov: / { for (i = 1; i < NF; i++) if ($i == "cov:") edges = $(i + 1) } END { print build, n + 0, s + 0, edges + 0 }' "$log" >>"$dir/counts/$name"
+}
+
+# part NAME KIND LONGEST TENTHS: until so many tenths are done
+part() {
+	local goal=$runs done build
+	[ "$2" = decodes ] || goal=$((runs / 100))
+	mkdir -p "$dir/found/$1" "$dir/grown/$1" "$dir/counts"
+	touch "$dir/counts/$1"
+	while :; do
+		build=fuzz-fast done=$(total "$1")
+		[ "$done" -lt $((goal * $4 / 10)) ] || return 0
+		[ "$(total "$1" fuzz)" -ge $((goal / 10)) ] || build=fuzz
+		piece $build "$1" "$3" $((goal * $4 / 10 - done)) || return
+	done
+}
+
+if [ "$1" = --table ]; then
+	dir=$2
+	table
+	exit
+fi
+dir=$1 runs=$2
+shift 2
+targets=$(tests/fuzz/run.sh --list) || exit 1
+[ $# = 0 ] || targets=$(grep -E "^($(IFS='|' && echo "$*")) " <<<"$targets")
+failed=0
+for ((tenths = 1; tenths <= 10; tenths++)); do
+	while read -r name kind longest; do
+		[ ! -e "$dir/$name.failed" ] || continue
+		part "$name" "$kind" "$longest" $tenths </dev/null || { failed=1; touch "$dir/$name.failed"; }
+	done <<<"$targets"
 done
-awk -v name="$name" -v edges="$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)" \
-	-v corpus="$(find "$grown" -type f | wc -l)" -v found="$(find "$found" -type f | wc -l)" '
-	{ n += $1; seconds += $1 / ($2 ? $2 : 1) }
-	END { printf "%-18s %12d %8d %6d %7d %6d\n", name, n, n / (seconds ? seconds : 1), edges, corpus, found }' "$pieces" >"$file.now"
-rm "$pieces"
-mv "$file.now" "$file"
-cat "$file"
+rm -f "$dir"/*.failed
+exit $failed

@@ -7,10 +7,8 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-targets='admin cbor coap coap_inner cose creds_filter ctl_frame cwt frame introspect iregexp join_request keying link_query
-oscore_option resources rtnl scope token_request trl uri'
-# shellcheck disable=SC2086 # names
-set -- $targets
+# shellcheck disable=SC2046 # names
+set -- $(tests/fuzz/run.sh --list | awk '$2 == "decodes" || $1 == "cose" || $1 == "rtnl" { print $1 }')
 if ! { cmake --preset msan -DGM_TESTS=ON && cmake --build build/msan -j "$(nproc)" --target "${@/#/fuzz_}"; } >build/msan.log 2>&1; then
 	tail -n 20 build/msan.log
 	exit 1
@@ -18,7 +16,7 @@ fi
 passed=0 failed=0
 for name; do
 	corpora=("tests/fuzz/corpus/$name")
-	[ ! -d "build/fuzz/grown/$name" ] || [ -z "$(ls "build/fuzz/grown/$name")" ] || corpora+=("build/fuzz/grown/$name")
+	[ ! -d "build/long/fuzz/grown/$name" ] || [ -z "$(ls "build/long/fuzz/grown/$name")" ] || corpora+=("build/long/fuzz/grown/$name")
 	if build/msan/fuzz_"$name" "${corpora[@]}" >build/msan/"$name".log 2>&1; then
 		passed=$((passed + 1))
 		printf '  ✓ %-16s %s\n' "$name" "$(tail -n 1 build/msan/"$name".log)"
