@@ -11,6 +11,9 @@
 #define PROTO_FRAGMENT 44u
 #define HOPS 64u
 #define V4_MORE_OR_OFFSET 0x3fffu
+#define ALL_ONES 0xffffu
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "headers are put together as they lie in memory");
 
 static const uint8_t type_v4[2] = {0x08, 0x00}, type_v6[2] = {0x86, 0xdd};
 
@@ -19,58 +22,76 @@ static uint32_t get16(const uint8_t *p)
 	return (uint32_t)p[0] << 8 | p[1];
 }
 
-static void put16(uint8_t *p, size_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
 /* ---- checksums: 64 bits of one's complement sum, folded at the end                              RFC 1071 */
 
-static uint64_t sum(const uint8_t *p, size_t n, uint64_t s)
-{
-	uint32_t v;
+typedef unsigned __int128 wide;
 
-	for (; n >= 4; p += 4, n -= 4) { /* in the order of memory: the sum does not mind, the fold gives it back so */
-		memcpy(&v, p, 4);
-		s += v;
+/* The last n bytes before end, fewer than eight; whole: there are eight. A copy of so many would be a call. */
+static uint64_t tail(const uint8_t *end, size_t n, bool whole)
+{
+	uint64_t v = 0;
+
+	if (whole && n) {
+		memcpy(&v, end - 8, 8);
+		return v >> (64 - 8 * n);
 	}
-	if (n) {
-		v = 0;
-		memcpy(&v, p, n);
-		s += v;
-	}
-	return s;
+	for (size_t i = 0; i < n; i++)
+		v |= (uint64_t)(end - n)[i] << 8 * i;
+	return v;
 }
 
-static void fold(uint64_t s, uint8_t to[static 2])
+/* Eight bytes a step, in the order of memory: the sum does not mind, the fold gives it back so. Most steps are taken four at a time,
+ * on two ways that do not wait for each other. */
+static uint64_t sum(const uint8_t *p, size_t n, uint64_t s)
+{
+	const uint8_t *end = p + n;
+	wide all = s + (wide)tail(end, n % 8, n >= 8), other = 0;
+	uint64_t v[4];
+
+	for (; end - p >= 32; p += 32) {
+		memcpy(v, p, 32);
+		all += (wide)v[0] + v[1];
+		other += (wide)v[2] + v[3];
+	}
+	for (; end - p >= 8; p += 8) {
+		memcpy(v, p, 8);
+		all += v[0];
+	}
+	all += other;
+	s = (uint64_t)all;
+	return (s & 0xffffffff) + (s >> 32) + (uint64_t)(all >> 64); /* 2^64 is 2^32 is 1 */
+}
+
+static uint16_t fold(uint64_t s)
 {
 	s = (s & 0xffffffff) + (s >> 32);
 	s = (s & 0xffffffff) + (s >> 32);
 	uint32_t half = (uint32_t)(s & 0xffff) + (uint32_t)(s >> 16);
 	half = (half & 0xffff) + (half >> 16);
-	const uint16_t sixteen = (uint16_t)((half & 0xffff) + (half >> 16));
-	memcpy(to, &sixteen, 2);
+	return (uint16_t)((half & 0xffff) + (half >> 16));
 }
 
-static void complement(uint64_t s, uint8_t to[static 2])
+static uint64_t halves(uint64_t v)
 {
-	fold(s, to);
-	to[0] ^= 0xff;
-	to[1] ^= 0xff;
+	return (v & 0xffffffff) + (v >> 32);
+}
+
+/* As two bytes of a header that is put together in a register. */
+static uint64_t be16(size_t v)
+{
+	return __builtin_bswap16((uint16_t)v);
+}
+
+/* What of the pseudo header stands behind the addresses. */
+static uint64_t pseudo_tail(size_t udp_len)
+{
+	return (uint64_t)PROTO_UDP << 8 | be16(udp_len) << 16;
 }
 
 /* addrs: source and destination as they lie in the IP header */
 static uint64_t pseudo(const uint8_t *addrs, size_t n, size_t udp_len)
 {
-	const uint8_t tail[4] = {0, PROTO_UDP, (uint8_t)(udp_len >> 8), (uint8_t)udp_len};
-
-	return sum(tail, sizeof(tail), sum(addrs, n, 0));
-}
-
-static bool all_ones(const uint8_t c[static 2])
-{
-	return c[0] == 0xff && c[1] == 0xff;
+	return sum(addrs, n, pseudo_tail(udp_len));
 }
 
 /* ---- reading */
@@ -94,15 +115,12 @@ static enum gm_frame_is parse_udp(const uint8_t *udp, size_t n, struct gm_frame 
 
 static enum gm_frame_is parse_v4(const uint8_t *p, size_t n, struct gm_frame *f)
 {
-	uint8_t header_sum[2];
-
 	if (n < V4 || p[0] >> 4 != 4)
 		return GM_FRAME_BAD;
 	size_t head = (size_t)(p[0] & 15) * 4, total = get16(p + 2);
 	if (head < V4 || total < head || total > n)
 		return GM_FRAME_BAD;
-	fold(sum(p, head, 0), header_sum);
-	if (!all_ones(header_sum))
+	if (fold(sum(p, head, 0)) != ALL_ONES)
 		return GM_FRAME_BAD;
 	if (p[9] != PROTO_UDP)
 		return GM_FRAME_OTHER;
@@ -149,12 +167,10 @@ bool gm_frame_udp_good(const uint8_t *p, const struct gm_frame *frame)
 	bool v4 = gm_is_v4(frame->peer.ip);
 	size_t len = frame->len + UDP;
 	uint64_t s = v4 ? pseudo(p + ETH + 12, 8, len) : pseudo(p + ETH + 8, 32, len);
-	uint8_t folded[2];
 
 	if (v4 && get16(udp + 6) == 0)
 		return true;
-	fold(sum(udp, len, s), folded);
-	return all_ones(folded);
+	return fold(sum(udp, len, s)) == ALL_ONES;
 }
 
 static uint32_t mix(const uint8_t *ip, const uint8_t *port)
@@ -184,46 +200,46 @@ uint32_t gm_frame_flow(const uint8_t *p, size_t n)
 
 /* ---- laying out */
 
+/* Headers are put together in registers, stored whole, and never read back: their parts would have to leave the core first. */
 static void lay_udp(uint8_t *udp, size_t len, uint64_t pseudo_sum, const struct gm_frame_to *to)
 {
-	put16(udp, to->local.port);
-	put16(udp + 2, to->peer.port);
-	put16(udp + 4, len);
-	put16(udp + 6, 0);
+	uint64_t head = be16(to->local.port) | be16(to->peer.port) << 16 | be16(len) << 32;
+	uint16_t check;
+
 	if (to->offload) {
-		fold(pseudo_sum, udp + 6);
-		return;
+		check = fold(pseudo_sum);
+	} else {
+		check = (uint16_t)~fold(sum(udp + UDP, len - UDP, pseudo_sum + halves(head)));
+		check = check ? check : 0xffff; /* zero says: no checksum */
 	}
-	complement(sum(udp, len, pseudo_sum), udp + 6);
-	if (get16(udp + 6) == 0) /* zero says: no checksum */
-		put16(udp + 6, 0xffff);
+	head |= (uint64_t)check << 48;
+	memcpy(udp, &head, sizeof(head));
 }
 
 static void lay_v4(uint8_t *ip, size_t udp_len, const struct gm_frame_to *to)
 {
-	memset(ip, 0, V4);
-	ip[0] = 0x45;
-	put16(ip + 2, V4 + udp_len);
-	put16(ip + 4, to->ident);
-	ip[8] = HOPS;
-	ip[9] = PROTO_UDP;
-	memcpy(ip + 12, to->local.ip + 12, 4);
-	memcpy(ip + 16, to->peer.ip + 12, 4);
+	uint64_t first = 0x45 | be16(V4 + udp_len) << 16 | be16(to->ident) << 32, second = HOPS | PROTO_UDP << 8;
+	uint32_t from, dst;
+
+	memcpy(&from, to->local.ip + 12, 4);
+	memcpy(&dst, to->peer.ip + 12, 4);
 	if (!to->offload)
-		complement(sum(ip, V4, 0), ip + 10);
-	lay_udp(ip + V4, udp_len, pseudo(ip + 12, 8, udp_len), to);
+		second |= (uint64_t)(uint16_t)~fold(halves(first) + second + from + dst) << 16;
+	second |= (uint64_t)from << 32;
+	memcpy(ip, &first, sizeof(first));
+	memcpy(ip + 8, &second, sizeof(second));
+	memcpy(ip + 16, &dst, sizeof(dst));
+	lay_udp(ip + V4, udp_len, pseudo_tail(udp_len) + from + dst, to);
 }
 
 static void lay_v6(uint8_t *ip, size_t udp_len, const struct gm_frame_to *to)
 {
-	memset(ip, 0, 8);
-	ip[0] = 0x60;
-	put16(ip + 4, udp_len);
-	ip[6] = PROTO_UDP;
-	ip[7] = HOPS;
+	uint64_t first = 0x60 | be16(udp_len) << 32 | (uint64_t)PROTO_UDP << 48 | (uint64_t)HOPS << 56;
+
+	memcpy(ip, &first, sizeof(first));
 	memcpy(ip + 8, to->local.ip, 16);
 	memcpy(ip + 24, to->peer.ip, 16);
-	lay_udp(ip + V6, udp_len, pseudo(ip + 8, 32, udp_len), to);
+	lay_udp(ip + V6, udp_len, sum(to->peer.ip, 16, sum(to->local.ip, 16, pseudo_tail(udp_len))), to);
 }
 
 unsigned gm_frame_lay(uint8_t *payload, size_t len, const struct gm_frame_to *to)

@@ -20,11 +20,18 @@ struct local {
 	uint8_t ip[16], bits;
 };
 
+struct net { /* a prefix, as two words of memory */
+	uint64_t ip[2], mask[2];
+	bool whole; /* nothing of it has a more exact route */
+};
+
 struct list { /* as the kernel told it at once */
 	struct gm_route route[2][GM_HOPS_ROUTES]; /* IPv6, IPv4; the most exact first */
+	struct net net[2][GM_HOPS_ROUTES]; /* theirs */
 	unsigned route_n[2];
 	struct local addr[GM_HOPS_ADDRS];
 	unsigned addr_n;
+	unsigned last[2]; /* the route that was taken last */
 	bool policy, full[2];
 };
 
@@ -182,6 +189,38 @@ static void leave_equals(struct gm_route *r, unsigned n)
 			r[i - 1].kernel = r[i].kernel = true;
 }
 
+static struct net net_of(const uint8_t to[static 16], unsigned bits)
+{
+	uint8_t mask[16] = {0};
+	struct net n = {.whole = true};
+
+	bits = bits < 128 ? bits : 128;
+	memset(mask, 0xff, bits / 8);
+	if (bits % 8)
+		mask[bits / 8] = (uint8_t)(0xff00u >> bits % 8);
+	memcpy(n.ip, to, 16);
+	memcpy(n.mask, mask, 16);
+	for (unsigned i = 0; i < 2; i++)
+		n.ip[i] &= n.mask[i];
+	return n;
+}
+
+static bool is_in(const uint64_t ip[static 2], const struct net *n)
+{
+	return (((ip[0] & n->mask[0]) ^ n->ip[0]) | ((ip[1] & n->mask[1]) ^ n->ip[1])) == 0;
+}
+
+static void make_nets(struct list *l, unsigned f)
+{
+	for (unsigned i = 0; i < l->route_n[f]; i++) {
+		struct net *n = &l->net[f][i];
+		*n = net_of(l->route[f][i].to, l->route[f][i].bits);
+		for (unsigned j = 0; j < i && n->whole; j++)
+			n->whole = !is_in(l->net[f][j].ip, n);
+	}
+	l->last[f] = 0;
+}
+
 void gm_hops_done(struct gm_hops *h, uint64_t now_ns)
 {
 	struct list *read = h->next;
@@ -189,6 +228,7 @@ void gm_hops_done(struct gm_hops *h, uint64_t now_ns)
 	for (unsigned f = 0; f < 2; f++) {
 		qsort(read->route[f], read->route_n[f], sizeof(read->route[f][0]), more_exact);
 		leave_equals(read->route[f], read->route_n[f]);
+		make_nets(read, f);
 	}
 	h->next = h->now;
 	h->now = read;
@@ -209,13 +249,18 @@ static bool covers(const uint8_t to[static 16], unsigned bits, const uint8_t ip[
 static const struct gm_route *route_to(const struct gm_hops *h, const uint8_t ip[static 16], uint64_t now_ns)
 {
 	bool v4 = gm_is_v4(ip);
+	uint64_t a[2];
 
 	if (h->now->policy || h->now->full[v4] || now_ns > h->read_ns + GM_HOPS_OLD_NS)
 		return NULL;
-	for (unsigned i = 0; i < h->now->route_n[v4]; i++)
-		if (covers(h->now->route[v4][i].to, h->now->route[v4][i].bits, ip))
-			return &h->now->route[v4][i];
-	return NULL;
+	memcpy(a, ip, 16);
+	unsigned i = h->now->last[v4];
+	if (i < h->now->route_n[v4] && h->now->net[v4][i].whole && is_in(a, &h->now->net[v4][i]))
+		return &h->now->route[v4][i];
+	for (i = 0; i < h->now->route_n[v4] && !is_in(a, &h->now->net[v4][i]); i++)
+		;
+	h->now->last[v4] = i;
+	return i < h->now->route_n[v4] ? &h->now->route[v4][i] : NULL;
 }
 
 static void tell_router(struct gm_hops *h, const struct gm_route *r, bool on_link)

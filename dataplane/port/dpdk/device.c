@@ -140,7 +140,7 @@ static struct rte_mempool *pool_for(const struct gm_device *d, const struct gm_p
 	uint32_t queues = d->pairs_n * (d->kernel >= 0 ? 2 : 1), guests = d->lanes_n - d->pairs_n;
 
 	return rte_pktmbuf_pool_create("gmd",
-	                               d->lanes_n * (rx_n + tx_n + 2 * BURST + CACHE) + queues * (ring + TX_RING) +
+	                               d->lanes_n * (rx_n + tx_n + 3 * BURST + CACHE) + queues * (ring + TX_RING) +
 	                                   guests * 2 * HANDOVER,
 	                               CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 }

@@ -49,6 +49,8 @@ struct dpdk_port {
 	struct held rx, tx;
 	struct rte_mbuf *in[BURST]; /* received, not yet given out */
 	unsigned in_at, in_n;
+	struct rte_mbuf *spare[BURST]; /* to be sent, not yet lent */
+	unsigned spare_n;
 
 	struct gm_udp udp[GM_LISTEN_MAX];
 	unsigned udp_n;
@@ -98,6 +100,7 @@ static void dpdk_close(struct gm_port *port)
 	struct dpdk_port *p = dpdk(port);
 
 	give_back_in(p);
+	rte_pktmbuf_free_bulk(p->spare, p->spare_n);
 	gm_lane_close(p->lane);
 	gm_netlink_close(p->netlink);
 	gm_hops_free(p->hops);
@@ -185,13 +188,21 @@ static enum gm_err dpdk_open(struct gm_port **port, const struct gm_port_config 
 
 /* ------------------------------------------------------------------ sending */
 
+/* A burst of them at a time, singly where so many are not there. NULL: none is */
+static struct rte_mbuf *take_spare(struct dpdk_port *p)
+{
+	if (!p->spare_n && rte_pktmbuf_alloc_bulk(p->device->pool, p->spare, BURST) == 0)
+		p->spare_n = BURST;
+	return p->spare_n ? p->spare[--p->spare_n] : rte_pktmbuf_alloc(p->device->pool);
+}
+
 static unsigned dpdk_tx_get(struct gm_port *port, struct gm_dgram *d, unsigned n)
 {
 	struct dpdk_port *p = dpdk(port);
 	unsigned i = 0;
 
 	for (uint32_t buf; i < n && gm_free_get(&p->tx.free, &buf); i++) {
-		struct rte_mbuf *m = rte_pktmbuf_alloc(p->device->pool);
+		struct rte_mbuf *m = take_spare(p);
 
 		if (!m) {
 			gm_free_put(&p->tx.free, buf);

@@ -239,3 +239,103 @@ Test(hops, tells_what_is_local_prefixes_too)
 	cr_expect_not(gm_hops_local(h, 3, got, &bits));
 	gm_hops_free(h);
 }
+
+/* Whether the first bits are the same, one by one. */
+static bool begins_with(const uint8_t *to, unsigned bits, const uint8_t *address)
+{
+	for (unsigned i = 0; i < bits; i++)
+		if ((to[i / 8] ^ address[i / 8]) >> (7 - i % 8) & 1)
+			return false;
+	return true;
+}
+
+Test(hops, follows_a_prefix_of_any_length)
+{
+	struct gm_addr to = ip("fd5a:a5c3:3c0f:f0ff:77:1234:8001:7ffe"), via = ip("fe80::1");
+	uint8_t got[6];
+
+	for (unsigned bits = 0; bits <= 128; bits++) {
+		struct gm_hops *h = gm_hops_new();
+		struct gm_route r = {.bits = (uint8_t)bits};
+
+		cr_assert(h);
+		memcpy(r.to, to.ip, 16);
+		memcpy(r.via, via.ip, 16);
+		gm_hops_begin(h);
+		gm_hops_route(h, &r);
+		neigh(h, "fe80::1", GM_HOP_FRESH, router);
+		gm_hops_done(h, S);
+		cr_assert(gm_hops_find(h, to.ip, S, got));
+		for (unsigned flip = 0; flip < 128; flip++) {
+			struct gm_addr other = to;
+			other.ip[flip / 8] ^= (uint8_t)(0x80u >> flip % 8);
+			cr_assert_eq(gm_hops_find(h, other.ip, S, got), begins_with(to.ip, bits, other.ip), "%u of %u", flip, bits);
+		}
+		gm_hops_free(h);
+	}
+}
+
+/* The one to take, by looking at all of them; n: none. */
+static unsigned best_of(const struct gm_route *r, unsigned n, const uint8_t *address)
+{
+	unsigned best = n;
+
+	for (unsigned i = 0; i < n; i++)
+		if (begins_with(r[i].to, r[i].bits, address) && (best == n || r[i].bits > r[best].bits))
+			best = i;
+	return best;
+}
+
+static struct gm_route some_route(uint32_t dice)
+{
+	struct gm_route r = {.bits = (uint8_t)(104 + (dice >> 8) % 25)};
+
+	memcpy(r.to, ip("10.0.0.0").ip, 16);
+	r.to[13] = (uint8_t)((dice >> 20) % 2 * 128); /* few values, so that many lie in each other */
+	r.to[15] = (uint8_t)((dice >> 24) % 4 * 64);
+	for (unsigned bit = r.bits; bit < 128; bit++)
+		r.to[bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
+	return r;
+}
+
+Test(hops, takes_the_most_exact_route_whatever_it_took_before)
+{
+	uint32_t dice = 12345;
+
+	for (unsigned round = 0; round < 20; round++) {
+		struct gm_hops *h = gm_hops_new();
+		struct gm_route routes[40];
+		unsigned n = 0;
+
+		cr_assert(h);
+		gm_hops_begin(h);
+		for (unsigned i = 0; i < 40; i++) {
+			const struct gm_route r = some_route(dice = dice * 1664525u + 1013904223u);
+			unsigned same = 0;
+			while (same < n && (routes[same].bits != r.bits || memcmp(routes[same].to, r.to, 16) != 0))
+				same++;
+			if (same < n)
+				continue;
+			struct gm_addr via = ip("10.255.0.1");
+			via.ip[15] = (uint8_t)n;
+			routes[n] = r;
+			memcpy(routes[n].via, via.ip, 16);
+			gm_hops_route(h, &routes[n]);
+			gm_hops_neigh(h, via.ip, GM_HOP_FRESH, (const uint8_t[6]){2, 0, 0, 0, 0, (uint8_t)n});
+			n++;
+		}
+		gm_hops_done(h, S);
+		for (unsigned i = 0; i < 2000; i++) {
+			struct gm_addr to = ip("10.0.0.0");
+			uint8_t got[6];
+			dice = dice * 1664525u + 1013904223u;
+			to.ip[13] = (uint8_t)((dice >> 20) % 3 * 64);
+			to.ip[15] = (uint8_t)((dice >> 24) % 8 * 32);
+			const unsigned best = best_of(routes, n, to.ip);
+			const bool found = gm_hops_find(h, to.ip, S, got);
+			cr_assert_eq(found, best < n, "round %u, %u", round, i);
+			cr_assert(!found || got[5] == best, "round %u, %u", round, i);
+		}
+		gm_hops_free(h);
+	}
+}
