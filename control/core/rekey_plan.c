@@ -310,12 +310,23 @@ static void note_fate(struct gm_core *c, struct gm_group *g, struct gm_member *m
 	}
 }
 
+/* They are far away, all of them. */
+static void fetch_ahead(const struct gm_core *c, const struct gm_group *g, const struct gm_ev_delivered *ev)
+{
+	for (uint32_t i = 0; i < ev->n; i++) {
+		const struct gm_member *m = gm_groups_slot(c, g, ev->item[i].slot);
+		if (m)
+			gm_ahead(m, sizeof *m);
+	}
+}
+
 void gm_plan_delivered(struct gm_turn *t, const struct gm_ev_delivered *ev)
 {
 	struct gm_group *g = gm_groups_at(t->core, ev->group);
 
 	if (!g || ev->version != g->version)
 		return;
+	fetch_ahead(t->core, g, ev);
 	for (uint32_t i = 0; i < ev->n; i++) {
 		struct gm_member *m = gm_groups_slot(t->core, g, ev->item[i].slot);
 		if (m)

@@ -31,9 +31,10 @@ static struct shard *shard_new(unsigned contexts_max)
 }
 
 /* Pages are locked as they come into use: address space alone counts against the limit, too. */
-static void use_slot(struct shard *s)
+static void use_slot(struct worker *w, struct shard *s)
 {
 	s->made++;
+	w->slots_made++;
 	while (s->locked < (size_t)s->made * sizeof(struct ctx) && s->locked < shard_bytes(s)) {
 		size_t rest = shard_bytes(s) - s->locked;
 		gm_pages_lock((uint8_t *)s->ctx + s->locked, rest < LOCK_STEP ? rest : LOCK_STEP);
@@ -43,9 +44,11 @@ static void use_slot(struct shard *s)
 
 void gm_shards_init(struct worker *w)
 {
-	for (unsigned i = 0; i < GM_SHARDS; i++)
+	for (unsigned i = 0; i < GM_SHARDS; i++) {
 		if (gm_dp_shard_owner(i, w->workers) == w->index)
 			w->shard[i] = shard_new(w->config.contexts_max);
+		w->shards_n += w->shard[i] != NULL;
+	}
 	w->next_ctx = w->index * RUN;
 }
 
@@ -65,11 +68,7 @@ void gm_shards_free(struct worker *w)
 
 size_t gm_shards_bytes(const struct worker *w)
 {
-	size_t n = 0;
-
-	for (unsigned i = 0; i < GM_SHARDS; i++)
-		n += w->shard[i] ? sizeof(struct shard) + w->shard[i]->made * sizeof(struct ctx) : 0;
-	return n;
+	return w->shards_n * sizeof(struct shard) + w->slots_made * sizeof(struct ctx);
 }
 
 static bool id_is(const struct gm_oscore_id *not_this, gm_ctx_id id)
@@ -97,7 +96,7 @@ static struct ctx *take_slot(struct worker *w, unsigned shard, const struct gm_o
 	if (s->free)
 		s->free = c->next_free;
 	else
-		use_slot(s);
+		use_slot(w, s);
 	memset(c, 0, sizeof *c);
 	c->gen = gen;
 	*id = GM_CTX_ID(shard, slot, gen);
@@ -131,7 +130,7 @@ struct ctx *gm_ctx_load(struct worker *w, gm_ctx_id id)
 	while (s->made <= slot) {
 		s->ctx[s->made].next_free = s->free;
 		s->free = s->made + 1;
-		use_slot(s);
+		use_slot(w, s);
 	}
 	uint32_t *link = &s->free;
 	while (*link && *link != slot + 1)

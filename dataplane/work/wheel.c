@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "work/wheel.h"
 
+#define LOOK_MS 1000u /* so far ahead */
+
 struct timer {
 	uint32_t next, prev; /* prev 0: head of its slot */
 	uint64_t due_ms;
@@ -32,12 +34,20 @@ uint32_t gm_wheel_add(struct gm_wheel *w, uint64_t due_ms, unsigned kind, uint32
 		return 0;
 	if (due_ms <= w->now_ms)
 		due_ms = w->now_ms + 1;
-	uint32_t *head = &w->slot[due_ms % GM_WHEEL_SLOTS];
+	uint32_t i = due_ms % GM_WHEEL_SLOTS, *head = &w->slot[i];
 	*at(w, h) = (struct timer){.next = *head, .due_ms = due_ms, .ref = ref, .kind = kind};
 	if (*head)
 		at(w, *head)->prev = h;
 	*head = h;
+	w->some[i / 64] |= UINT64_C(1) << i % 64;
 	return h;
+}
+
+static void begin_with(struct gm_wheel *w, uint32_t slot, uint32_t first)
+{
+	w->slot[slot] = first;
+	if (!first)
+		w->some[slot / 64] &= ~(UINT64_C(1) << slot % 64);
 }
 
 void gm_wheel_del(struct gm_wheel *w, uint32_t h)
@@ -48,7 +58,7 @@ void gm_wheel_del(struct gm_wheel *w, uint32_t h)
 	if (t->prev)
 		at(w, t->prev)->next = t->next;
 	else
-		w->slot[t->due_ms % GM_WHEEL_SLOTS] = t->next;
+		begin_with(w, t->due_ms % GM_WHEEL_SLOTS, t->next);
 	if (t->next)
 		at(w, t->next)->prev = t->prev;
 	gm_slab_put(&w->timers, h);
@@ -84,10 +94,14 @@ void gm_wheel_run(struct gm_wheel *w, uint64_t now_ms, void (*fire)(void *, unsi
 
 uint64_t gm_wheel_next(const struct gm_wheel *w)
 {
-	if (!w->timers.used)
-		return 1000;
-	for (uint64_t d = 1; d < 1000; d++)
-		if (w->slot[(w->now_ms + d) % GM_WHEEL_SLOTS])
-			return d;
-	return 1000;
+	for (uint64_t d = 1; d < LOOK_MS;) {
+		uint32_t i = (w->now_ms + d) % GM_WHEEL_SLOTS;
+		uint64_t some = w->some[i / 64] >> i % 64;
+		if (some) {
+			d += (unsigned)__builtin_ctzll(some);
+			return d < LOOK_MS ? d : LOOK_MS;
+		}
+		d += 64 - i % 64;
+	}
+	return LOOK_MS;
 }

@@ -9,6 +9,7 @@
 
 struct gm_wheel {
 	uint32_t slot[GM_WHEEL_SLOTS]; /* heads of lists of timers */
+	uint64_t some[GM_WHEEL_SLOTS / 64]; /* bit i: slot i is not empty */
 	struct gm_slab timers;
 	uint64_t now_ms;
 };

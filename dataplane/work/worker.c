@@ -15,7 +15,7 @@
 #define DOWN_BYTES (32u << 20)
 #define HOP_BYTES (2u << 20)
 #define TRIM_MS 10000u
-#define LATER_MAX 32u /* turns, and events in them, that core is told of together where it need not be at once */
+#define LATER_NS 5000000u /* what core need not hear of at once it hears of so much later, with all that came since */
 
 void gm_work_hist(_Atomic uint64_t *hist, uint64_t v)
 {
@@ -71,7 +71,8 @@ void gm_worker_event_done(struct worker *w, struct gm_rec *rec)
 void gm_worker_event_later(struct worker *w, struct gm_rec *rec)
 {
 	gm_ring_commit(w->up, rec->len);
-	w->later++;
+	if (!w->later_ns)
+		w->later_ns = w->now_ns + LATER_NS;
 }
 
 /* ---- a turn */
@@ -105,8 +106,16 @@ static unsigned receive(struct worker *w)
 	return all;
 }
 
-/* Wake those who have got something, once per turn. idle: the next turn may be far. */
-static void tell_others(struct worker *w, bool idle)
+/* Until core has to be woken for that; UINT64_MAX: for nothing. */
+static uint64_t later_in_ns(const struct worker *w)
+{
+	if (!w->later_ns)
+		return UINT64_MAX;
+	return w->later_ns > w->now_ns ? w->later_ns - w->now_ns : 0;
+}
+
+/* Wake those who have got something, once per turn. */
+static void tell_others(struct worker *w)
 {
 	for (unsigned i = 0; i < w->workers; i++) {
 		if (!w->hopped[i])
@@ -114,13 +123,12 @@ static void tell_others(struct worker *w, bool idle)
 		w->hopped[i] = false;
 		gm_dp_wake(w->dp, i);
 	}
-	w->later += w->later > 0;
-	if (!w->woke_core && w->later < (idle ? 1 : LATER_MAX))
+	if (!w->woke_core && later_in_ns(w) > 0)
 		return;
 	if (w->config.wake_core)
 		w->config.wake_core(w->config.wake_arg);
 	w->woke_core = false;
-	w->later = 0;
+	w->later_ns = 0;
 }
 
 static void publish_stats(struct worker *w)
@@ -215,7 +223,7 @@ bool gm_worker_turn(struct worker *w)
 	gm_timers_run(w);
 	bool busy = gm_rekey_step(w) || effects + received + hops > 0;
 	gm_box_flush(w);
-	tell_others(w, !busy);
+	tell_others(w);
 	count_turn(w, effects, received, hops);
 	return busy;
 }
@@ -223,9 +231,10 @@ bool gm_worker_turn(struct worker *w)
 uint64_t gm_worker_timeout_ns(struct worker *w)
 {
 	uint64_t ms = gm_rekey_waiting(w) || w->box.n ? 1 : gm_wheel_next(&w->wheel);
-	uint64_t lanes_ns = gm_pace_sleep_ns(w);
+	uint64_t lanes_ns = gm_pace_sleep_ns(w), later_ns = later_in_ns(w), ns = ms * 1000000;
 
-	return ms * 1000000 < lanes_ns ? ms * 1000000 : lanes_ns;
+	ns = lanes_ns < ns ? lanes_ns : ns;
+	return later_ns < ns ? later_ns : ns;
 }
 
 static bool something_waits(struct worker *w)

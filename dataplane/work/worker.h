@@ -347,13 +347,15 @@ struct worker {
 	uint32_t now_us, came_us; /* of now_ns, lower bits; when what is being looked at was found, by whichever worker */
 	bool unheard; /* of a shard */
 	bool ready, woke_core, hopped[GM_WORKERS_MAX];
-	unsigned later; /* events that core need not be woken for at once, and turns since */
+	uint64_t later_ns; /* when core is woken for what it need not be told at once; 0: there is nothing */
 	uint8_t boot[16]; /* secret of this start: Echo values, hashes */
 	uint64_t random; /* what gm_worker_random() draws from, half by half */
 	uint32_t turn_random;
 
 	struct shard *shard[GM_SHARDS]; /* ours; NULL: another worker's */
 	uint32_t next_ctx; /* counts contexts that are made: RUN in a shard, then the next one */
+	unsigned shards_n;
+	size_t slots_made; /* of all of them */
 	struct gm_slab extras, members, xchs, outs;
 	struct gm_pool strings;
 	struct gm_wheel wheel;

@@ -162,7 +162,7 @@ static void count(void *arg)
 	++*(unsigned *)arg;
 }
 
-Test(walk, wakes_core_for_confirmations_only_when_nothing_else_is_to_do)
+Test(walk, wakes_core_for_confirmations_five_milliseconds_after_the_first_and_for_the_end_at_once)
 {
 	struct flow *r = before_a_rekey_of(192);
 	struct worker *w = r->dp->worker[0];
@@ -178,7 +178,12 @@ Test(walk, wakes_core_for_confirmations_only_when_nothing_else_is_to_do)
 	cr_expect(eq(u64, w->stats.rekey_confirmed, 128));
 	cr_expect(gm_dp_event(r->dp, 0) != NULL);
 	cr_expect(eq(u32, woken, 0));
-	cr_expect(not(r->worker_turn(w)));
+	gm_mem_step(r->net, 2000000);
+	r->worker_turn(w); /* all are told */
+	cr_expect(eq(u32, woken, 0), "others are to come");
+	cr_expect(eq(u64, gm_worker_timeout_ns(w), 3000000), "no longer, if none does");
+	gm_mem_step(r->net, 3000000);
+	r->worker_turn(w);
 	cr_expect(eq(u32, woken, 1));
 	flow_run(r, 3);
 	cr_expect(eq(u32, woken, 2), "at once for the end");
@@ -196,7 +201,18 @@ static void respond(struct flow *r, uint32_t id, uint16_t mid, size_t len)
 	gm_mem_send(r->net, &r->members[0].addr, &r->env.server, bytes, len);
 }
 
-Test(walk, looks_ahead_for_responses_of_any_token_and_believes_none)
+/* A request with an OSCORE option of n bytes that ends with id, len bytes of it. */
+static void request(struct flow *r, uint32_t id, uint8_t n, size_t len)
+{
+	uint8_t bytes[64] = {0x44, GM_COAP_POST, 0, 7, 1, 2, 3, 4, (uint8_t)(GM_OPT_OSCORE << 4 | n), (uint8_t)(n < 6 ? 0 : 0x08 | (n - 5))};
+
+	for (unsigned i = 0; i < 4 && n >= 4; i++)
+		bytes[8 + n - 3 + i] = (uint8_t)(id >> (24 - 8 * i));
+	bytes[9 + n] = 0xff;
+	gm_mem_send(r->net, &r->members[0].addr, &r->env.server, bytes, len);
+}
+
+Test(walk, looks_ahead_for_datagrams_of_any_context_and_believes_none)
 {
 	struct flow *r = before_a_rekey_of(3);
 	struct worker *w = r->dp->worker[0];
@@ -212,7 +228,13 @@ Test(walk, looks_ahead_for_responses_of_any_token_and_believes_none)
 	}
 	for (size_t len = 1; len < 12; len++)
 		respond(r, gm_member_at(w, 1)->ctx, 1, len);
-	worker_turns(r, 1);
+	request(r, UINT32_MAX, 4, 64);
+	for (uint8_t n = 0; n < 13; n++) { /* options of all lengths, cut anywhere */
+		request(r, gm_member_at(w, 1)->ctx, n, 64);
+		for (size_t len = 12; len < 24; len++)
+			request(r, gm_member_at(w, 1)->ctx, n, len);
+	}
+	worker_turns(r, 2);
 	cr_expect(ge(u64, w->stats.no_exchange - before, 4));
 	flow_run(r, 20);
 	expect_all_confirmed(r, 3);

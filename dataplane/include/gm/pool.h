@@ -11,15 +11,20 @@
 
 struct gm_pool {
 	struct gm_slab of[GM_POOL_CLASSES];
+	size_t bytes; /* of all of them */
 };
 
 void gm_pool_init(struct gm_pool *p);
 void gm_pool_free(struct gm_pool *p); /* wipes */
 uint32_t gm_pool_get(struct gm_pool *p, size_t n); /* zeroed; 0: n is 0 or too large, or memory is out */
 void gm_pool_put(struct gm_pool *p, uint32_t h); /* wipes; 0 does nothing */
-size_t gm_pool_bytes(const struct gm_pool *p);
 
 #define GM_POOL_INDEX 25u /* low bits of a handle: the slab's own */
+
+static inline size_t gm_pool_bytes(const struct gm_pool *p)
+{
+	return p->bytes;
+}
 
 static inline uint8_t *gm_pool_at(const struct gm_pool *p, uint32_t h) /* h 0: NULL */
 {

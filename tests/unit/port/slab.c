@@ -161,6 +161,24 @@ Test(pool, has_no_handle_for_nothing_and_for_too_much)
 	gm_pool_free(&p);
 }
 
+Test(pool, counts_the_bytes_of_all_its_slabs)
+{
+	struct gm_pool p;
+
+	gm_pool_init(&p);
+	for (size_t n = 1; n < 5000; n += 7) {
+		const uint32_t h = gm_pool_get(&p, n % 600 + 1);
+		size_t all = 0;
+		if (n % 3 == 0)
+			gm_pool_put(&p, h);
+		for (unsigned c = 0; c < GM_POOL_CLASSES; c++)
+			all += gm_slab_bytes(&p.of[c]);
+		cr_assert_eq(gm_pool_bytes(&p), all);
+	}
+	gm_pool_free(&p);
+	cr_expect_eq(gm_pool_bytes(&p), 0);
+}
+
 Test(pool, pads_strings_by_less_than_eight_bytes_up_to_256)
 {
 	for (size_t n = 1; n <= 256; n++) {
