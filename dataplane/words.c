@@ -125,6 +125,12 @@ struct gm_bytes gm_words_at(const struct gm_words *w, uint32_t h, size_t n)
 	return (struct gm_bytes){h ? (const uint8_t *)(w->at + h) : NULL, n};
 }
 
+void gm_words_ahead(const struct gm_words *w, uint32_t h, size_t n)
+{
+	for (size_t i = 0; h < w->cap && i < (n + 7) / 8 && i < w->cap - h; i += 8)
+		__builtin_prefetch(&w->at[h + i]);
+}
+
 bool gm_words_read(const struct gm_words *w, uint32_t h, size_t n, uint64_t *to)
 {
 	if (h > w->cap || (n + 7) / 8 > w->cap - h)

@@ -400,22 +400,38 @@ static void on_plain(struct worker *w, struct opening *o)
 		plain_error(w, o, GM_E_NOT_FOUND);
 }
 
-/* The context that a response names by its token; 0: it names none. */
-static gm_ctx_id named(const struct gm_dgram *d)
+/* A request whose first option is OSCORE, without a kid context: its kid is the last of the value.       RFC 8613 §6.1 */
+static gm_ctx_id named_by_kid(const struct gm_dgram *d)
 {
-	return d->len >= 12 && (d->data[0] & 0xcf) == (1 << 6 | 8) && d->data[1] >> 5 == 2 ? be32(d->data + 4) : 0;
+	const unsigned at = 4u + (d->data[0] & 15), n = d->len > at + 1 ? d->data[at] & 15 : 0;
+
+	if (n < 6 || n > 12 || d->data[at] >> 4 != GM_OPT_OSCORE || d->len <= at + 1 + n || (d->data[at + 1] & 0x18) != 0x08)
+		return 0;
+	return be32(d->data + at + 1 + n - 4);
 }
 
-/* What is far away is fetched for all before the first is looked at: contexts, then what of ours was in flight for them. */
+/* The context that a datagram seems to name, a response by its token; 0: none. Nothing is believed of it. */
+static gm_ctx_id named(const struct gm_dgram *d)
+{
+	if (d->len < 12 || d->data[0] >> 6 != 1)
+		return 0;
+	if (d->data[1] >> 5 == 2)
+		return (d->data[0] & 15) == 8 ? be32(d->data + 4) : 0;
+	return d->data[1] >> 5 == 0 ? named_by_kid(d) : 0;
+}
+
+/* What is far away is fetched for all before the first is looked at: contexts, then the mirrors of their members and what of ours
+ * was in flight for them. */
 void gm_check_ahead(struct worker *w, const struct gm_dgram *d, unsigned n)
 {
+	gm_ctx_id id[BURST];
 	struct ctx *c;
 
 	for (unsigned i = 0; i < n; i++)
-		if (named(&d[i]))
-			gm_ctx_ahead(w, named(&d[i]));
+		if ((id[i] = named(&d[i])))
+			gm_ctx_ahead(w, id[i]);
 	for (unsigned i = 0; i < n; i++) {
-		if (!named(&d[i]) || !(c = gm_ctx_at(w, named(&d[i]))))
+		if (!id[i] || !(c = gm_ctx_at(w, id[i])))
 			continue;
 		if (c->out)
 			gm_ahead(gm_out_at(w, c->out), sizeof(struct out));
@@ -976,6 +992,7 @@ static void open_batch(struct worker *w)
 	if (n) {
 		uint64_t good = gm_aead_open_many(w->open_job, n);
 		gm_work_hist(w->stats.hist_open, n);
+		gm_read_ahead(w, n, good);
 		for (unsigned i = 0; i < n; i++)
 			opened(w, &w->opening[w->openings_at + i], w->open_job[i].text_len, good >> i & 1);
 	}

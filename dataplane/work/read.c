@@ -11,37 +11,58 @@ static struct member *reader(struct worker *w, const struct ctx *c, const struct
 	return *g ? gm_member_of(w, c, (*g)->view.index, NULL) : NULL;
 }
 
-static void answer(struct worker *w, struct ctx *c, const struct xch *x, const struct gm_out *out, bool repeat)
+static void answer(struct worker *w, struct ctx *c, const struct xch *x, struct gm_bytes body, bool repeat)
 {
 	struct answer a = {
 		.code = GM_COAP(2, 5),
 		.format = GM_CF_GROUPCOMM,
 		.own_piv = repeat,
-		.payload = gm_out_result(out),
+		.payload = body,
 	};
 
 	gm_answer(w, c, x, &a);
 	COUNT(w, reads_local);
 }
 
+static struct gm_bytes encode_keys(struct worker *w, const struct group *g, struct gm_bytes sid, uint8_t *to, size_t cap)
+{
+	struct gm_keying keying = gm_view_keying(w, g, sid);
+	struct gm_out out = gm_out(to, cap);
+
+	gm_keying_encode(&out, &keying, (struct gm_bytes){0}, (struct gm_bytes){0});
+	return out.err ? (struct gm_bytes){0} : gm_out_result(&out);
+}
+
+/* The same bytes for all members, until the group changes or the second is over. */
+static struct gm_bytes keys_of_group(struct worker *w, const struct group *g)
+{
+	struct kept_keys *k = &w->kept_keys;
+
+	if (!k->n || k->group != g->view.index || k->wall_s != w->wall_s) {
+		k->n = encode_keys(w, g, (struct gm_bytes){0}, k->bytes, sizeof k->bytes).n;
+		k->group = g->view.index;
+		k->wall_s = w->wall_s;
+	}
+	return (struct gm_bytes){k->bytes, k->n};
+}
+
 static bool read_keys(struct worker *w, struct ctx *c, const struct xch *x, const struct gm_coap *m, enum gm_res res, bool repeat)
 {
 	struct group *g;
 	struct member *member = reader(w, c, m, &g);
+	uint8_t own[512];
 
 	if (!member)
 		return false;
 	if (res == GM_RES_NODE && !gm_bytes_eq(m->path[3], (struct gm_bytes){(uint8_t *)member->node, member->node_n}))
 		return false;
-	struct gm_bytes sid = {res == GM_RES_NODE && member->sid_n ? member->sid : NULL, member->sid_n};
-	struct gm_keying keying = gm_view_keying(w, g, sid);
-	uint8_t body[512];
-	struct gm_out out = gm_out(body, sizeof body);
-	gm_keying_encode(&out, &keying, (struct gm_bytes){0}, (struct gm_bytes){0});
-	if (out.err)
+	struct gm_bytes sid = {member->sid_n ? member->sid : NULL, member->sid_n};
+	struct gm_bytes body = res == GM_RES_NODE ? encode_keys(w, g, sid, own, sizeof own) : keys_of_group(w, g);
+	if (!body.n)
 		return false;
-	answer(w, c, x, &out, repeat);
-	gm_wipe(body, sizeof body);
+	answer(w, c, x, body, repeat);
+	if (res == GM_RES_NODE)
+		gm_wipe(own, body.n);
 	return true;
 }
 
@@ -83,8 +104,34 @@ static bool read_creds(struct worker *w, struct ctx *c, const struct xch *x, con
 		gm_nothing_encode(&out);
 	if (out.err)
 		return false;
-	answer(w, c, x, &out, repeat);
+	answer(w, c, x, gm_out_result(&out), repeat);
 	return true;
+}
+
+/* What a FETCH seems to ask for: the Sender ID that its filter ends with, if that names one, and the member's own. How many */
+static unsigned seems_to_ask(const struct worker *w, const struct opening *o, size_t n, struct gm_roster_ask ask[static 2])
+{
+	const struct ctx *c = n > 4 && o->text[0] == GM_COAP_FETCH ? gm_ctx_at(w, o->ctx) : NULL;
+	const struct member *m = c && c->members ? gm_member_at(w, c->members) : NULL;
+
+	if (!m || !m->sid_n || (o->text[n - 1 - m->sid_n] != (0x40 | m->sid_n)))
+		return 0;
+	ask[0] = (struct gm_roster_ask){m->group, {m->sid, m->sid_n}};
+	ask[1] = (struct gm_roster_ask){m->group, {o->text + n - m->sid_n, m->sid_n}};
+	return 2;
+}
+
+void gm_read_ahead(struct worker *w, unsigned n, uint64_t good)
+{
+	const struct opening *o = &w->opening[w->openings_at];
+	struct gm_roster_ask ask[2 * BURST];
+	unsigned asks = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		if (good >> i & 1 && !o[i].out)
+			asks += seems_to_ask(w, &o[i], w->open_job[i].text_len, &ask[asks]);
+	if (asks)
+		gm_roster_ahead(w->dp->roster, ask, asks);
 }
 
 bool gm_read_here(struct worker *w, struct ctx *c, const struct xch *x, const struct gm_coap *m, enum gm_res res, bool repeat)

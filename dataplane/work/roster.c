@@ -241,6 +241,30 @@ void gm_roster_put(struct gm_roster *r, const struct gm_roster_entry *e)
 
 /* ---- workers */
 
+/* A step for all, then the next: each waits for the one before it. */
+void gm_roster_ahead(const struct gm_roster *r, const struct gm_roster_ask *ask, unsigned n)
+{
+	uint64_t key[GM_ROSTER_AHEAD];
+	uint32_t at[GM_ROSTER_AHEAD];
+	const struct gm_words *words = LOAD(r->words);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!key_of(ask[i].group, ask[i].sid, &key[i]))
+			key[i] = 0;
+		at[i] = bucket_of(key[i], LOAD(r->buckets));
+		__builtin_prefetch(&r->bucket[at[i]]);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		at[i] = LOAD(r->bucket[at[i]]);
+		__builtin_prefetch(&r->entry[at[i]]);
+	}
+	for (unsigned i = 0; i < n && words; i++) {
+		const uint64_t what = at[i] ? LOAD(r->entry[at[i]].what) : 0;
+		if (what && KEY_OF(what) == key[i] && CRED_N(what) != CORES)
+			gm_words_ahead(words, CRED(LOAD(r->entry[at[i]].where)), CRED_N(what));
+	}
+}
+
 static bool had(const struct gm_roster_found *f, struct gm_bytes sid)
 {
 	for (unsigned i = 0; i < f->n; i++)

@@ -40,6 +40,14 @@ void gm_roster_put(struct gm_roster *r, const struct gm_roster_entry *e);
 void gm_roster_remove(struct gm_roster *r, uint32_t group, struct gm_bytes sid);
 
 /* ---- any thread */
+#define GM_ROSTER_AHEAD 128u
+struct gm_roster_ask {
+	uint32_t group;
+	struct gm_bytes sid;
+};
+/* These will be looked for soon, GM_ROSTER_AHEAD at most; they may be anything. */
+void gm_roster_ahead(const struct gm_roster *r, const struct gm_roster_ask *ask, unsigned n);
+
 struct gm_roster_found {
 	unsigned n;
 	size_t used;                           /* words of text */

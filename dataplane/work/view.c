@@ -118,6 +118,7 @@ void gm_view_keys(struct worker *w)
 
 void gm_view_group(struct worker *w, const struct gm_eff_group *e)
 {
+	gm_wipe(&w->kept_keys, sizeof w->kept_keys);
 	if (e->remove) {
 		remove_group(w, e->view.index);
 		return;

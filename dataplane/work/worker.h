@@ -209,6 +209,13 @@ struct out { /* a confirmable message of ours in flight */
 	uint8_t nonce[4]; /* second half of our token */
 };
 
+struct kept_keys { /* what the last GET of a group was answered with; secret */
+	uint32_t group;
+	int64_t wall_s; /* what is left of the keys' life is in it */
+	size_t n;       /* 0: nothing */
+	uint8_t bytes[512];
+};
+
 #define NO_LANE UINT16_MAX
 struct pace { /* the pacer */
 	_Atomic uint32_t rate; /* for all, over all workers; set by the core thread. 0: no limit */
@@ -363,6 +370,7 @@ struct worker {
 	uint32_t groups_cap, groups_made;
 	uint32_t *names; /* open addressing: group index + 1 */
 	uint32_t keys_of[BURST], keys_n; /* groups whose key pair is still to be made */
+	struct kept_keys kept_keys;
 	uint32_t names_cap, names_n, names_moved; /* moved: grows with each group that comes or goes */
 	struct as as[64];
 	struct link *as_links[LINKS_MAX]; /* those that are ours; NULL: none */
@@ -592,6 +600,7 @@ uint32_t gm_worker_admit(struct worker *w, enum work what, const void *who, size
 uint32_t gm_worker_later(struct worker *w); /* Max-Age of any other 5.03 of ours: spread, too */
 
 /* ---- read.c: what is answered without core */
+void gm_read_ahead(struct worker *w, unsigned n, uint64_t good); /* n openings from openings_at on are next */
 /* false: core has to decide */
 bool gm_read_here(struct worker *w, struct ctx *c, const struct xch *x, const struct gm_coap *m, enum gm_res res, bool repeat);
 

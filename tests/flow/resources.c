@@ -312,6 +312,34 @@ Test(observations, outlive_a_restart)
 	flow_free(r);
 }
 
+/* What is kept of an answer is that group's, of that version, and of that second. */
+Test(keys, read_in_two_groups_in_turn_and_after_a_rekey_are_those_of_the_group_now)
+{
+	struct flow *r = flow_new_as(1, NULL, "EdDSA");
+	struct worker *w = r->dp->worker[0];
+	struct gm_member *a = flow_member_in(r, 0, REQ, false), *b = flow_member_in(r, flow_group(r, GM_BACKWARD_OFF), REQ, false);
+	const unsigned poll = GM_PLAN(GM_OP_GROUP);
+
+	cr_assert(flow_do(r, a, JOIN) && flow_do(r, b, JOIN));
+	const uint64_t before = w->stats.reads_local;
+	for (unsigned i = 0; i < 3; i++)
+		cr_expect(flow_do(r, b, poll) && flow_do(r, a, poll));
+	r->mute = true;
+	cr_assert(flow_rekey(r, true) == GM_E_OK);
+	flow_run(r, 3);
+	r->mute = false;
+	cr_expect(flow_do(r, a, poll) && flow_do(r, b, poll));
+	cr_expect(eq(u64, a->has_next ? a->next.version : a->keys.version, 1), "the new ones");
+	cr_assert(flow_do(r, a, poll));
+	w->kept_keys.wall_s--;
+	memset(w->kept_keys.bytes, 0x18, w->kept_keys.n); /* of another second: not looked at */
+	cr_expect(flow_do(r, a, poll));
+	cr_expect(eq(u64, w->stats.reads_local - before, 10));
+	cr_expect(memcmp(a->keys.ms, b->keys.ms, sizeof a->keys.ms) != 0);
+	cr_expect(eq(u32, r->failures, 0), "%s", r->failure);
+	flow_free(r);
+}
+
 Test(observation, of_the_node_gets_the_keys_where_the_group_is_not_observed)
 {
 	struct flow *r = flow_new(1, NULL);

@@ -98,7 +98,8 @@ static void *reader(void *arg)
 	struct gm_roster_found f;
 
 	while (!atomic_load(&over)) {
-		uint8_t bytes[64];
+		uint8_t bytes[64], ahead[ASKED][2];
+		struct gm_roster_ask ask[ASKED];
 		struct gm_out o = gm_out(bytes, sizeof bytes);
 		struct gm_list ids;
 		struct gm_roster_group at = {GROUP, GEN, atomic_load(&version)};
@@ -106,8 +107,12 @@ static void *reader(void *arg)
 		gm_cbor_put_array(&o, ASKED);
 		for (uint32_t i = 0; i < ASKED; i++) {
 			uint32_t sid = (first + i) % SIDS;
-			gm_cbor_put_bstr(&o, (uint8_t[]){(uint8_t)(sid >> 8), (uint8_t)sid}, 2);
+			ahead[i][0] = (uint8_t)(sid >> 8);
+			ahead[i][1] = (uint8_t)sid;
+			gm_cbor_put_bstr(&o, ahead[i], 2);
+			ask[i] = (struct gm_roster_ask){GROUP, {ahead[i], 2}};
 		}
+		gm_roster_ahead(roster, ask, ASKED);
 		if (!gm_list_decode(gm_out_result(&o), GM_CBOR_BSTR, &ids))
 			abort();
 		if (!gm_roster_find(roster, &at, (struct gm_bytes){NULL, 0}, ids, &f))

@@ -23,6 +23,7 @@ size_t gm_words_bytes(const struct gm_words *w);              /* used so far */
 struct gm_bytes gm_words_at(const struct gm_words *w, uint32_t h, size_t n);
 
 /* ---- any thread: n bytes, in whole words; false: nothing can be there */
+void gm_words_ahead(const struct gm_words *w, uint32_t h, size_t n); /* they will be read soon; any h */
 GM_NODISCARD bool gm_words_read(const struct gm_words *w, uint32_t h, size_t n, uint64_t *to);
 
 #endif

@@ -247,6 +247,28 @@ Test(roster, costs_no_more_than_24_bytes_beside_the_credential)
 	done(r);
 }
 
+Test(roster, looks_ahead_for_anything_and_finds_the_same_after)
+{
+	struct gm_roster *empty = gm_roster_new(16), *r = roster(1000);
+	struct gm_roster_ask ask[GM_ROSTER_AHEAD];
+	static const uint8_t long_sid[9];
+	struct gm_roster_found f;
+	uint8_t sid[GM_ROSTER_AHEAD][2], one[2];
+
+	for (uint32_t i = 0; i < GM_ROSTER_AHEAD; i++)
+		ask[i] = (struct gm_roster_ask){i % 5 == 4 ? UINT32_MAX : i % (GROUPS + 2), {sid_of(i * 7, sid[i]).p, 2}};
+	ask[1].sid.n = 0;
+	ask[2].sid = (struct gm_bytes){long_sid, 9};
+	gm_roster_ahead(empty, ask, GM_ROSTER_AHEAD); /* nobody has written yet, not even where credentials lie */
+	for (uint32_t s = 0; s < 100; s++)
+		put(r, 0, sid_of(s, one), cred_of(0, s, s), 2);
+	gm_roster_ahead(r, ask, GM_ROSTER_AHEAD);
+	for (uint32_t s = 0; s < 100; s++)
+		cr_assert(find(r, 0, sid_of(s, one), &f) && f.n == 1 && gm_bytes_eq(f.row[0].cred, cred_of(0, s, s)));
+	gm_roster_free(empty);
+	done(r);
+}
+
 /* ---- where credentials lie */
 
 Test(words, that_were_dropped_keep_their_bytes_until_all_is_settled)
