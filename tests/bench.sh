@@ -17,7 +17,7 @@ run() {
 		import json, sys
 		bench, port, members, path = sys.argv[1:]
 		numbers = ('seconds per_s floor_seconds ratio ratio_min ratio_max p50_us p99_us rss_per_member generator '
-		           'worker_us floor_us foreign').split()
+		           'worker_us floor_us foreign machine').split()
 		rows = [json.loads(line) for line in open(path, encoding='utf-8')]
 		names = {'read': ['read-keys', 'read-cred'], 'storm': ['storm', 'storm-echo']}.get(bench, [bench])
 		assert [row['bench'] for row in rows] == names, rows

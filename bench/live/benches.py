@@ -9,6 +9,7 @@ from floor import Floor, cpu
 from rig import Cost, Failed, Rig, joining
 
 GENERATOR_MAX = 0.9  # a generator busier than that was perhaps what was measured
+MACHINE_MIN = 0.85   # a machine that changes by more changes what is measured
 PACED = 500          # joins a second of those who come one by one
 PACED_N = 1000
 LOSS = 5             # percent, each way, where a plot of a rekey is asked for
@@ -35,7 +36,11 @@ class Runs:
         ratios = [s / f for s, f in zip(seconds, floors)]
         generator = [a['generator'] for a in self.answers]
         middle = statistics.median
+        looks = [c.hashes for c in self.costs] + [f['hashes'] for f in self.floors]
+        machine = min(looks) / max(looks)
         faults = floor_of.faults(self.floors)
+        if machine < MACHINE_MIN:
+            faults.append('the machine did at one time %.0f %% of what it did at another' % (100 * machine))
         if max(generator) > GENERATOR_MAX:
             faults.append('generator busy for %.0f %% of the time' % (100 * max(generator)))
         return {
@@ -52,7 +57,14 @@ class Runs:
             'cpu_ratio': middle((c.worker + c.core) / f['cpu_seconds'] for c, f in zip(self.costs, self.floors)),
             'floor_port': self.floors[0]['port'], 'floor_window': self.floors[0]['window'],
             'floor_peer': middle(f['peer'] for f in self.floors),
-            'foreign': max(c.foreign for c in self.costs), 'void': faults, **self.more}
+            'foreign': max(c.foreign for c in self.costs), 'machine': machine, 'void': faults, **self.more}
+
+    def last(self):
+        """What is said of the run that was added last."""
+        answer, floor, cost = self.answers[-1], self.floors[-1], self.costs[-1]
+        return '%.3f s, floor %.3f s; CPU us a member: worker %.2f, core %.2f, floor %.2f; %.0f and %.0f hashes a second' % (
+            answer['seconds'], floor['seconds'], *(1e6 * s / self.members for s in (cost.worker, cost.core, floor['cpu_seconds'])),
+            cost.hashes, floor['hashes'])
 
 
 def mean(answer, way):
@@ -110,7 +122,7 @@ def rekey(args, note):
                 with Cost(rig) as cost:
                     answer = rig.load.ask(rekey_command(rig))
                 runs.add(answer, floor.measure(), cost, confirm_all(rig, args.members, answer))
-                note('rekey', i, answer['seconds'])
+                note('rekey', i, runs.last())
             runs.more['rss_files'] = rig.memory()[1]
             yield runs.row(lambda a: a['rekey'], rig.per_member, floor)
         if not args.smoke:
@@ -183,7 +195,7 @@ def join(args, note):
                 rig.load.ask('verify')
                 floor = floor or floor_for(args, 'serve', answer)
                 runs.add(answer, floor.measure(), cost, rig.group('g1')['members'])
-                note('join', i, answer['seconds'])
+                note('join', i, runs.last())
         if runs.confirmed != args.members:
             raise Failed('%d of %d members are in' % (runs.confirmed, args.members))
         runs.more['rss_files'] = after[1]
@@ -289,7 +301,7 @@ def read(args, note):
                     if kind not in floors:
                         floors[kind] = floor_for(args, 'serve', answer)
                     kinds[kind].add(answer, floors[kind].measure(), cost, answer['done'])
-                    note(kind, i, answer['seconds'])
+                    note(kind, i, kinds[kind].last())
             for kind, runs in kinds.items():
                 yield runs.row(lambda a, op=READS[kind][1]: a['ms'][op], rig.per_member, floors[kind])
         finally:

@@ -37,8 +37,8 @@ def rounded(value):
     return round(value, 6) if isinstance(value, float) else value
 
 
-def note(what, i, seconds):
-    print('  %s, run %d: %.3f s' % (what, i + 1, seconds), file=sys.stderr)
+def note(what, i, said):
+    print('  %s, run %d: %s' % (what, i + 1, said if isinstance(said, str) else '%.3f s' % said), file=sys.stderr)
 
 
 COLUMNS = (('bench', 'bench', '%-16s'), ('members', 'members', '%7d'), ('confirmed', 'confirmed', '%9d'),
@@ -46,7 +46,7 @@ COLUMNS = (('bench', 'bench', '%-16s'), ('members', 'members', '%7d'), ('confirm
            ('ratio', 'ratio', '%6.2f'), ('min', 'ratio_min', '%6.2f'), ('max', 'ratio_max', '%6.2f'),
            ('p50 us', 'p50_us', '%8.0f'), ('p99 us', 'p99_us', '%8.0f'), ('B/member', 'rss_per_member', '%8d'),
            ('worker us', 'worker_us', '%9.2f'), ('floor us', 'floor_us', '%8.2f'), ('cpu ratio', 'cpu_ratio', '%9.2f'), ('generator', 'generator', '%9.2f'),
-           ('foreign', 'foreign', '%7.2f'))
+           ('foreign', 'foreign', '%7.2f'), ('machine', 'machine', '%7.2f'))
 
 
 def width(form):

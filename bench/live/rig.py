@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A gmd of the bench's own and gmload beside it, on loopback or with two veth pairs in namespaces; what they cost."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -222,6 +224,23 @@ def joining(members, group, **options):
     return 'join %d --group %s --post 100 --roles requester,responder --verify later%s' % (members, group, words)
 
 
+def hashes(seconds=0.02):
+    """Blocks a second that all processors hash now: what the machine gives, others on it and its host left to it."""
+    block, counts, end = bytes(1 << 16), [0] * CORES, time.monotonic() + seconds
+
+    def count(i):
+        while time.monotonic() < end:
+            hashlib.sha256(block)
+            counts[i] += 1
+
+    threads = [threading.Thread(target=count, args=(i,)) for i in range(CORES)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return max(1, sum(counts)) / seconds
+
+
 class Cost:
     """CPU seconds of gmd's threads, and of everybody, while `with` lasts. Workers are all but the first thread."""
 
@@ -259,3 +278,4 @@ class Cost:
         self.seconds = now - self.before[2]
         ours = sum(sum(of.values()) for of in used) / 1e9
         self.foreign = max(0.0, busy - self.before[1] - ours) / (self.seconds * CORES)
+        self.hashes = hashes()
