@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import random
+import select
 import shutil
 import signal
 import socket
@@ -102,8 +103,14 @@ class Load:
             raise Failed('gmload has gone')
         return json.loads(line)
 
+    def has_answered(self):
+        return bool(select.select([self.process.stdout], [], [], 0)[0])
+
     def ask(self, command, must=True):
         self.tell(command)
+        return self.checked(command, must)
+
+    def checked(self, command, must=True):
         answer = self.hear()
         if must and not answer['ok']:
             raise Failed('gmload: %s: %s' % (command, json.dumps(answer)))
@@ -124,7 +131,7 @@ class Rig:
 
     def __init__(self, port, *lines, dpdk_args=DPDK_ARGS):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix='gmd.'))
-        self.port, self.gmd, self.load, self.path = port, None, None, None
+        self.port, self.gmd, self.load, self.beside, self.path = port, None, None, None, None
         try:
             self.path = Veth() if port == 'dpdk' else Loopback()
             if port == 'dpdk':
@@ -135,11 +142,19 @@ class Rig:
             self.run('gmd', 'init', '-c', self.dir / 'gmd.conf')
             self.start()
             self.ctl('as', 'add', 'demo', '--key=%s/as.json' % self.dir)
-            self.load = Load(self.path, self.dir / 'gmload.log', '--as', str(self.dir / 'as.json'), '--port',
-                             str(free_port()), '--max', '131072')
+            self.load = self.generator(131072)
         except BaseException:
             self.close()
             raise
+
+    def generator(self, most):
+        return Load(self.path, self.dir / 'gmload.log', '--as', str(self.dir / 'as.json'), '--port', str(free_port()), '--max', str(most))
+
+    def newcomers(self):
+        """A generator of their own: what they wait for is gmd, and not that the other one gets round to them. None: there is one interface."""
+        if not self.beside and self.port != 'dpdk':
+            self.beside = self.generator(16384)
+        return self.beside
 
     def configure(self, lines):
         (self.dir / 'gmd.conf').write_text('\n'.join((
@@ -196,8 +211,9 @@ class Rig:
         return self.load.ask(joining(members, group, **options)) if members else None
 
     def close(self):
-        if self.load:
-            self.load.close()
+        for load in (self.beside, self.load):
+            if load:
+                load.close()
         if self.gmd and self.gmd.poll() is None:
             self.gmd.terminate()
             try:
