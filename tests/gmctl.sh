@@ -43,7 +43,7 @@ as_user() { # as_user GROUPS COMMAND...: nobody in these Unix groups
 }
 levels() {
 	chmod 711 "$dir" && mkdir -p "$dir/bin" && cp "$build/gmctl" "$dir/bin/" && chmod -R 755 "$dir/bin" || return
-	exits 0 as_user 1 group list && says 4 'it takes an operator, you are a viewer' as_user 1 rekey g1 &&
+	exits 0 as_user 1 group list && says 4 'it takes an operator' as_user 1 drain && exits 0 as_user 2 undrain && says 4 'it takes an operator, you are a viewer' as_user 1 rekey g1 &&
 		exits 0 as_user 2 group rekey g2 && says 4 'it takes an admin, you are an operator' as_user 2 group delete g2 --yes &&
 		exits 0 as_user 1,3 group create made && exits 0 as_user 3 group delete made --yes &&
 		says 4 'permission denied' as_user 65534 group list && grep -q 'ctl.refused verb="group delete" uid=65534 level=operator' "$dir/gmd.log" &&
@@ -111,6 +111,19 @@ says_when_some_are_late() {
 		says 0 'g1 +idle' gmctl rekey status
 	local status=$?
 	kill -CONT "$load_pid"
+	return $status
+}
+drains() { # until the rekey that runs has ended; members are served
+	local status
+	watch "$dir/events" && kill -STOP "$load_pid" && gmctl group rekey g1 && exits 0 gmctl drain --wait &&
+		[ "$(gmctl --json group show g1 | field state)" = idle ] && says 5 'newcomers +degraded +refused: gmctl undrain' gmctl health &&
+		gmctl --json status | grep -q '"newcomers":"refused"' && happened draining
+	status=$?
+	kill -CONT "$load_pid"
+	[ $status = 0 ] && ask get 5 g1 && exits 0 gmctl undrain && gmctl --json status | grep -q '"newcomers":"let in"' && happened drain-ended
+	status=$?
+	kill "$watch_pid"
+	wait "$watch_pid"
 	return $status
 }
 well_again() {
@@ -226,6 +239,7 @@ check 'each line of a file once' reads_a_file_once
 say 'Waiting'
 check '--wait waits for all members' waits_for_all
 check 'or says that some are late' says_when_some_are_late
+check 'drain --wait waits for the rekey that runs' drains
 check 'and all is well again' well_again
 say 'Watching'
 check 'events come as they happen' sees_events
