@@ -801,9 +801,9 @@ void rig_delivered(struct core_rig *r, const char *group, bool done)
 	deliver(r, group, done, GM_FATE_CONFIRMED);
 }
 
-void rig_late(struct core_rig *r, const char *group)
+void rig_late(struct core_rig *r, const char *group, bool done)
 {
-	deliver(r, group, true, GM_FATE_LATE);
+	deliver(r, group, done, GM_FATE_LATE);
 }
 
 void rig_closed(struct core_rig *r, gm_ctx_id ctx)

@@ -144,7 +144,7 @@ const void *rig_effect(const struct core_rig *r, enum gm_eff type, unsigned nth)
 unsigned rig_effects(const struct core_rig *r, enum gm_eff type);
 const struct rig_mirror *rig_mirror_of(const struct core_rig *r, gm_ctx_id ctx, const char *group);
 void rig_delivered(struct core_rig *r, const char *group, bool done); /* every worker: all confirmed */
-void rig_late(struct core_rig *r, const char *group); /* every worker has ended: nobody confirmed */
+void rig_late(struct core_rig *r, const char *group, bool done); /* every worker: nobody confirmed */
 void rig_closed(struct core_rig *r, gm_ctx_id ctx);
 struct gm_group_info rig_info(const struct core_rig *r, const char *group);
 

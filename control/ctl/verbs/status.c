@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/verbs/call.h"
 
+#include <string.h>
 #include <time.h>
+
+#include "core/device.h"
+#include "core/schedule.h"
 
 /* clang-format off */
 #define WORKER_COUNTERS(X)                                                                                             \
@@ -47,6 +51,37 @@ static void status_core(struct gm_ctl_call *call)
 #define X(name) gm_ctl_put_uint(r, #name, s.name);
 	CORE_COUNTERS(X)
 #undef X
+	gm_ctl_row(r);
+}
+
+struct schedules {
+	unsigned all, running, stopped, paused;
+};
+
+static bool count_schedule(void *arg, const struct gm_schedule_info *s)
+{
+	struct schedules *n = arg;
+
+	n->all++;
+	n->running += strcmp(s->state, "running") == 0;
+	n->stopped += strcmp(s->state, "stopped") == 0;
+	n->paused += strcmp(s->state, "paused") == 0;
+	return true;
+}
+
+static void status_schedules(struct gm_ctl_call *call)
+{
+	struct gm_ctl_reply *r = call->reply;
+	struct schedules n = {0};
+
+	if (gm_core_schedules(call->env->core, &call->txn, NULL, count_schedule, &n) != GM_E_OK)
+		n = (struct schedules){0};
+	gm_ctl_put_text(r, "what", "register");
+	gm_ctl_put_uint(r, "devices", gm_core_devices_n(call->env->core));
+	gm_ctl_put_uint(r, "schedules", n.all);
+	gm_ctl_put_uint(r, "schedules_running", n.running);
+	gm_ctl_put_uint(r, "schedules_stopped", n.stopped);
+	gm_ctl_put_uint(r, "schedules_paused", n.paused);
 	gm_ctl_row(r);
 }
 
@@ -183,6 +218,7 @@ void gm_verb_status(struct gm_ctl_call *call)
 	status_daemon(call);
 	gm_call_memory(call);
 	status_core(call);
+	status_schedules(call);
 	status_turn(call);
 	status_store(call);
 	status_rekey(call);
