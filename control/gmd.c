@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/audit.h"
 #include "core/core.h"
 #include "ctl/backup.h"
 #include "ctl/config.h"
@@ -79,6 +80,42 @@ static void publish(struct gmd *d)
 	_exit(1); /* what is committed but not told comes back at the next start */
 }
 
+/* ---- what the audit log has of gmd itself */
+
+static void audit(struct gmd *d, const char *event)
+{
+	char store[16];
+	struct gm_txn txn;
+	struct gm_audit a;
+
+	gm_turns_clocks(&d->turns);
+	gm_turns_txn(&d->turns, &txn);
+	snprintf(store, sizeof(store), "%08x", gm_store_id(d->turns.store));
+	gm_audit_begin(&a, &txn, event);
+	gm_audit_word(&a, "version", GM_VERSION);
+	gm_audit_word(&a, "store", store);
+	gm_audit_uint(&a, "audit_keep", d->config.audit_keep);
+	gm_audit_end(&a, &txn);
+	gm_wipe(&txn, sizeof(txn));
+}
+
+/* The journal is another place: a log that was written anew does not fit what stands there. */
+static void log_audit_head(const struct gmd *d)
+{
+	char hash[2 * GM_AUDIT_HASH + 1];
+	struct gm_audit_ends ends;
+
+	gm_store_audit_ends(d->turns.store, &ends);
+	for (unsigned i = 0; i < GM_AUDIT_HASH; i++)
+		snprintf(hash + 2 * i, 3, "%02x", ends.head.hash[i]);
+	gm_log(GM_LOG_INFO, "audit.head seq=%llu hash=%s", (unsigned long long)ends.head.seq, hash);
+}
+
+static void keep_audit(struct gmd *d)
+{
+	gm_store_audit_keep(d->turns.store, d->config.audit_keep ? d->turns.wall_s - d->config.audit_keep * (int64_t)86400 : 0);
+}
+
 /* ---- the turn */
 
 /* What only a burst needs goes back. */
@@ -110,6 +147,7 @@ static void turn(struct gmd *d, const struct pollfd *ctl_fds, unsigned ctl_n)
 	unsigned n = gm_turns_gather(&d->turns);
 	gm_turns_tick(&d->turns);
 	gm_ctl_server_receive(d->server, ctl_fds, ctl_n);
+	keep_audit(d);
 	commit(d, n);
 	publish(d); /* from here bytes may leave */
 	gm_log_flush();
@@ -159,13 +197,16 @@ static bool asked_to_stop(struct gmd *d)
 {
 	struct signalfd_siginfo info;
 	char why[GM_CONFIG_WHY];
+	struct gm_txn txn;
 
 	if (read(d->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return false;
 	if (info.ssi_signo != SIGHUP)
 		return true;
-	if (gm_config_reload(&d->env, NULL, NULL, why) != GM_E_OK)
+	gm_turns_txn(&d->turns, &txn);
+	if (gm_config_reload(&d->env, &txn, NULL, NULL, why) != GM_E_OK)
 		gm_log(GM_LOG_WARN, "config.kept"); /* the reason is in the line before */
+	gm_wipe(&txn, sizeof(txn));
 	return false;
 }
 
@@ -427,6 +468,7 @@ static void hand_down(struct gmd *d)
 	struct gm_txn t;
 	bool more = true;
 
+	audit(d, "started"); /* with the first of what the start writes */
 	while (more) {
 		gm_turns_clocks(&d->turns);
 		gm_turns_txn(&d->turns, &t);
@@ -543,7 +585,7 @@ static bool begin_to_serve(struct gmd *d, char why[static GM_HANDOVER_WHY])
 {
 	if (gm_store_lock(d->turns.store, d->config.state_dir, why) != GM_E_OK)
 		return failed("store", why);
-	gm_turns_clocks(&d->turns);
+	audit(d, "taken-over");
 	commit(d, 0);
 	publish(d);
 	gm_upgrade_replay(&d->upgrade);
@@ -699,12 +741,16 @@ static int run(const struct gm_config *config, const char *file, bool taking, in
 	}
 	if (ok) {
 		log_ready(d);
+		log_audit_head(d);
 		tell_service(d);
 		gm_log_hold(true);
 		loop(d);
 		gm_log_hold(false);
 		gm_service_stopping();
 		gm_log(GM_LOG_INFO, "gmd.stopping");
+		audit(d, "stopped");
+		commit(d, 0);
+		log_audit_head(d);
 	}
 	stop(d);
 	return ok ? 0 : 1;

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "core/audit.h"
 #include "core/core.h"
 #include "gm/crypto.h"
 #include "store/backup.h"
@@ -37,6 +39,14 @@ int gm_offline_init(const char *state_dir, const char *key_file)
 	return 1;
 }
 
+/* ---- the audit log: nobody is asked who they are here, so it is whoever runs this */
+
+static void audit_begin(struct gm_audit *a, struct gm_txn *txn, const char *event)
+{
+	txn->by = gm_by_user(getuid(), getpid(), "offline");
+	gm_audit_begin(a, txn, event);
+}
+
 /* ---- recovery */
 
 struct recovery {
@@ -45,6 +55,7 @@ struct recovery {
 	struct gm_changes changes;
 	struct gm_effects effects;
 	unsigned groups;
+	const char *backup; /* that the store is made of; NULL: it is the one that was there */
 };
 
 static enum gm_err load_record(void *arg, enum gm_table table, struct gm_bytes key, struct gm_bytes value)
@@ -73,8 +84,15 @@ static enum gm_err leap(struct recovery *r)
 {
 	struct gm_txn txn = {.wall_s = time(NULL), .changes = &r->changes, .effects = &r->effects};
 
+	struct gm_audit a;
+
 	r->effects.workers = 1;
 	gm_random(txn.dice, sizeof(txn.dice));
+	audit_begin(&a, &txn, r->backup ? "restored" : "recovered"); /* all memberships have ended with it */
+	if (r->backup)
+		gm_audit_word(&a, "file", r->backup);
+	gm_audit_uint(&a, "recoveries", gm_store_recoveries(r->store));
+	gm_audit_end(&a, &txn);
 	r->groups = gm_core_recover(r->core, &txn, gm_store_recoveries(r->store));
 	gm_wipe(&txn, sizeof(txn));
 	gm_changes_remove(&r->changes, GM_OWNER_SITE, GM_TABLE_META, GM_STORE_RECOVERING, strlen(GM_STORE_RECOVERING));
@@ -83,10 +101,10 @@ static enum gm_err leap(struct recovery *r)
 }
 
 /* witness: of the store as it is to be in the end */
-static int recover(const struct gm_config *config, const char *witness)
+static int recover(const struct gm_config *config, const char *witness, const char *backup)
 {
 	char why[GM_WHY] = "";
-	struct recovery r = {0};
+	struct recovery r = {.backup = backup};
 	enum gm_err err = gm_store_open(&r.store, config->state_dir, config->key_file, why);
 
 	if (err == GM_E_OK)
@@ -119,7 +137,7 @@ int gm_offline_recover(const struct gm_config *config, bool rekey_all)
 		return 2;
 	}
 	char path[2 * GM_CONFIG_PATH_MAX];
-	return recover(config, gm_witness_path(config, path));
+	return recover(config, gm_witness_path(config, path), NULL);
 }
 
 int gm_offline_restore(const struct gm_config *config, const char *backup)
@@ -134,7 +152,7 @@ int gm_offline_restore(const struct gm_config *config, const char *backup)
 	err = gm_backup_restore(config->state_dir, aside.state_dir, backup, why);
 	if (err != GM_E_OK)
 		return failed("restore", err, why);
-	int status = recover(&aside, gm_witness_path(config, path));
+	int status = recover(&aside, gm_witness_path(config, path), backup);
 	if (status == 0 && gm_backup_in_place(config->state_dir, aside.state_dir, why) != GM_E_OK)
 		status = failed("restore", GM_E_IO, why);
 	gm_backup_tidy(aside.state_dir);
@@ -144,10 +162,15 @@ int gm_offline_restore(const struct gm_config *config, const char *backup)
 int gm_offline_rotate_key(const struct gm_config *config)
 {
 	char why[GM_WHY] = "";
-	enum gm_err err;
+	struct gm_changes changes = {0};
+	struct gm_txn txn = {.wall_s = time(NULL), .changes = &changes};
+	struct gm_audit a;
 
 	umask(077);
-	err = gm_store_rotate(config->state_dir, config->key_file, why);
+	audit_begin(&a, &txn, "key-rotated");
+	gm_audit_end(&a, &txn);
+	enum gm_err err = gm_store_rotate(config->state_dir, config->key_file, &changes, why);
+	gm_changes_free(&changes);
 	if (err != GM_E_OK)
 		return failed("rotate-key", err, why);
 	printf("all records of %s are sealed under the new key in %s; older backups still need the old one\n", config->state_dir,

@@ -107,6 +107,7 @@ if [ -n "${fast:-}" ]; then
 	stage 'packages' tally tests/package.sh
 	stage 'gmctl' tally tests/gmctl.sh
 	stage 'metrics, status page' tally tests/status.sh
+	stage 'audit log' tally tests/audit.sh
 	stage 'configuration' tally tests/config.sh
 	stage 'files of rows' tally tests/sheets.sh
 	stage 'kinds of groups' tally tests/kinds.sh

@@ -2,6 +2,7 @@
 /* KG §14, GA §6.6.2, GA §6; GA is draft-ietf-ace-oscore-gm-admin-17 */
 #include "core/config_change.h"
 
+#include "core/audit.h"
 #include "gm/crypto.h"
 #include "wire/params.h"
 
@@ -12,6 +13,7 @@
 #define ECDH_SS_HKDF_256 (-27)
 #define ECDH_SS_HKDF_512 (-28)
 #define HKDF_SHA_512 7
+#define CHANGED_MAX 512u /* the names of all parameters */
 #define SHORT_SIDS_MEMBERS 100u /* as many as get Sender IDs of one byte */
 
 static struct gm_bytes text_bytes(const char *text)
@@ -435,11 +437,33 @@ static void change_params(struct gm_turn *t, struct gm_group *g, const struct gm
 		gm_plan_step(t, g, GM_REASON_OPERATOR);
 }
 
+/* Names of what changes, not values: a description may say anything. */
+static void audit(struct gm_turn *t, const struct gm_group *g, const struct gm_admin_map *m)
+{
+	char text[CHANGED_MAX], *at = text;
+	struct gm_config_room room;
+	struct gm_admin_map now;
+	struct gm_audit a;
+
+	gm_config_read(t->core, g, &room, &now);
+	for (unsigned i = 0; i < GM_ADMIN_APP_GROUPS_DIFF; i++)
+		if (has(m, i) && !gm_admin_same(&now, m, (enum gm_admin_param)i))
+			at += snprintf(at, sizeof(text) - (size_t)(at - text), "%s%s", at == text ? "" : ",", gm_admin_name((enum gm_admin_param)i));
+	if (at == text)
+		return;
+	gm_audit_begin(&a, t->txn, "group-changed");
+	gm_audit_group(&a, g);
+	gm_audit_word(&a, "changed", text);
+	gm_audit_word(&a, "active", m->active ? "yes" : "no");
+	gm_audit_end(&a, t->txn);
+}
+
 void gm_config_apply(struct gm_turn *t, struct gm_group *g, const struct gm_admin_map *m)
 {
 	struct gm_group_params params = gm_config_params(m);
 	bool algs = !same_params(&params, &g->spec.params);
 
+	audit(t, g, m);
 	set_about(t, g, m);
 	if (g->spec.active != m->active && g->members)
 		gm_plan_owe_active(t, g);

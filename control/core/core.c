@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Events in, decisions out: one table of events, one of timers, and the way back from the store. */
+#include "core/audit.h"
 #include "core/state.h"
 #include "gm/crypto.h"
 
@@ -297,7 +298,7 @@ static void moved(struct gm_turn *t, struct gm_assoc *a, const struct gm_addr *p
 	gm_record_put_assoc(t, a);
 }
 
-void gm_core_request(struct gm_turn *t, const struct gm_ev_request *ev, enum gm_waited waited)
+static void request(struct gm_turn *t, const struct gm_ev_request *ev, enum gm_waited waited)
 {
 	struct gm_assoc *a = gm_assoc_by_ctx(t->core, ev->ctx);
 	enum gm_err err = GM_E_OK;
@@ -319,7 +320,17 @@ void gm_core_request(struct gm_turn *t, const struct gm_ev_request *ev, enum gm_
 	struct gm_call call = {.ev = ev, .assoc = a, .ident = gm_ident_at(t->core, a->ident), .waited = waited};
 
 	call.held = waited == GM_WAITED_REKEY;
+	t->txn->by = gm_by_device(call.ident->as_id, gm_ident_osc_id(t->core, call.ident));
 	gm_policy_request(t, &call);
+}
+
+/* Of a Join that waited it is who sent it, and behind it again who made it go on. */
+void gm_core_request(struct gm_turn *t, const struct gm_ev_request *ev, enum gm_waited waited)
+{
+	const struct gm_by before = t->txn->by;
+
+	request(t, ev, waited);
+	t->txn->by = before;
 }
 
 static void on_token(struct gm_turn *t, const struct gm_rec *rec)
@@ -488,6 +499,7 @@ void gm_core_tick(struct gm_core *core, struct gm_txn *txn)
 	run(&t, &core->wall, txn->wall_s > 0 ? (uint64_t)txn->wall_s : 0);
 	gm_core_due(&t);
 	gm_schedules_due(&t);
+	gm_audit_refusals(&t);
 }
 
 uint64_t gm_core_next_ms(const struct gm_core *core, uint64_t mono_ms, int64_t wall_s)

@@ -32,6 +32,15 @@ void *gm_effects_last(struct gm_effects *e, unsigned worker); /* that record, ag
 void gm_effects_reset(struct gm_effects *e);
 void gm_effects_free(struct gm_effects *e);
 
+enum gm_by_kind { GM_BY_GMD, GM_BY_USER, GM_BY_DEVICE, GM_BY_AS }; /* GMD: its timers, its start, a signal */
+struct gm_by { /* who is behind it, for the audit log; made by audit.h */
+	enum gm_by_kind kind;
+	uint32_t id; /* of the user, or of the authorization server */
+	int32_t pid;
+	const char *level;
+	uint8_t osc_id_n, osc_id[32];
+};
+
 struct gm_txn {         /* one event's or command's surroundings */
 	int64_t wall_s; /* epoch seconds */
 	int32_t utc_offset_s; /* of the local clock at that time, east positive: schedules go by it */
@@ -39,6 +48,8 @@ struct gm_txn {         /* one event's or command's surroundings */
 	uint8_t dice[32];   /* seed, fresh per event */
 	uint32_t dice_used; /* draws made of it */
 	bool disk_low;      /* nothing may be added: no tokens, Joins, groups, Authorization Servers */
+	struct gm_by by;    /* all zeros: gmd itself; of a device: core sets it */
+	uint32_t entries;   /* of the audit log, made so far */
 	struct gm_changes *changes;
 	struct gm_effects *effects;
 };

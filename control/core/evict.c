@@ -317,6 +317,7 @@ enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struc
 	gm_tell_as(&t, as, false);
 	gm_trl_start(&t, as);
 	gm_core_log(core, "as.add as=%s id=%u", spec->name, as->id);
+	gm_audit_as(&t, "as-added", as);
 	return GM_E_OK;
 }
 
@@ -351,6 +352,7 @@ enum gm_err gm_core_as_remove(struct gm_core *core, struct gm_txn *txn, const ch
 		gm_record_remove_as(&t, as);
 		gm_tell_as(&t, as, true);
 		gm_core_log(core, "as.remove as=%s memberships=%u", name, *evicted);
+		gm_audit_as(&t, "as-removed", as);
 		core->count.evictions += *evicted;
 		uint32_t gone = as->id;
 		gm_trl_free(core, as);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "core/audit.h"
 #include "core/state.h"
 #include "gm/crypto.h"
 #include "wire/params.h"
@@ -268,6 +269,17 @@ static uint32_t free_index(const struct gm_core *c)
 	return i;
 }
 
+static void audit(struct gm_turn *t, const char *event, const struct gm_group *g)
+{
+	struct gm_audit a;
+
+	gm_audit_begin(&a, t->txn, event);
+	gm_audit_group(&a, g);
+	gm_audit_keys(&a, g);
+	gm_audit_uint(&a, "members", g->members);
+	gm_audit_end(&a, t->txn);
+}
+
 enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn, const struct gm_group_spec *spec)
 {
 	struct gm_turn t = {core, txn};
@@ -303,6 +315,7 @@ enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn, const
 	gm_tell_group(&t, g, false);
 	gm_plan_arm_keys(core, g);
 	gm_core_log(core, "group.create group=%s index=%u", g->spec.name, g->index);
+	audit(&t, "group-created", g);
 	return GM_E_OK;
 }
 
@@ -314,6 +327,7 @@ enum gm_err gm_core_group_delete(struct gm_core *core, struct gm_txn *txn, const
 	if (!g)
 		return GM_E_UNKNOWN;
 	gm_core_log(core, "group.delete group=%s members=%u", g->spec.name, g->members);
+	audit(&t, "group-deleted", g);
 	for (uint32_t slot = 0; slot < g->slots_n; slot++) {
 		struct gm_member *m = gm_groups_slot(core, g, slot);
 		if (m)

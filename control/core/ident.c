@@ -374,6 +374,7 @@ struct gm_bar *gm_bar_add(struct gm_core *c, struct gm_ident *ident, struct gm_b
 void gm_bar_set(struct gm_turn *t, struct gm_ident *ident, struct gm_bytes group, int64_t until)
 {
 	gm_record_put_bar(t, gm_bar_add(t->core, ident, group, until));
+	gm_audit_bar(t, ident, group, until);
 }
 
 void gm_bar_lift(struct gm_turn *t, struct gm_bar *bar)

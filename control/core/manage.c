@@ -31,6 +31,7 @@ static void refuse(const struct work *w, enum gm_err err, const char *why)
 
 	if (!why || !why[0])
 		why = info->text;
+	gm_audit_refused(w->t->core, &w->t->core->refused.administration, err);
 	gm_core_log(w->t->core, "admin.refused ctx=%08x method=%u why=\"%s\"", ev->ctx, ev->method, why);
 	if (info->ace_id >= 0)
 		gm_problem_encode(&o, info->ace_id, why);

@@ -197,6 +197,7 @@ static void refuse(struct gm_turn *t, struct gm_call *call, enum gm_err err)
 	struct gm_bytes challenge = {call->assoc->save.challenge, sizeof(call->assoc->save.challenge)};
 
 	t->core->count.joins_refused++;
+	gm_audit_refused(t->core, &t->core->refused.joins, err);
 	gm_core_log(t->core, "join.refused group=%s ctx=%08x why=\"%s\"", g->spec.name, call->assoc->save.id,
 	            gm_err_info(err)->text);
 	if (err != GM_E_BAD_JOIN) {
@@ -433,6 +434,7 @@ static void admit(struct gm_turn *t, struct gm_call *call)
 	*(again ? &t->core->count.rejoins : &t->core->count.joins_ok) += 1;
 	gm_core_log(t->core, "join.ok group=%s node=%s num=%llu again=%d%s", g->spec.name, m->node,
 	            (unsigned long long)g->version, again, gm_device_logged(t->core, m));
+	gm_audit_member(t, again ? "rejoined" : "joined", m, NULL);
 }
 
 void gm_members_join(struct gm_turn *t, struct gm_call *call)
@@ -498,6 +500,7 @@ static void renew_sid(struct gm_turn *t, struct gm_call *call)
 	sid_give_up(t, call->group, m);
 	sid_take(t, call->group, m);
 	gm_record_put_member(t, m);
+	gm_audit_member(t, "renewed", m, NULL);
 	gm_tell_member(t, m, call->assoc->save.id, false);
 	gm_tell_cred(t, m, false);
 	gm_renewal_encode(&o, (struct gm_bytes){m->sid, m->sid_n});
@@ -556,12 +559,21 @@ void gm_members_recred(struct gm_turn *t, struct gm_call *call)
 	parts.cred = gm_rec_bytes(call->ev, call->ev->join.client_cred); /* the rest stays, also clientchallenge */
 	gm_members_set_parts(t->core, m, &parts);
 	gm_record_put_member(t, m);
+	gm_audit_member(t, "credential-changed", m, NULL);
 	gm_tell_cred(t, m, false);
 	gm_reply(t, call->ev, GM_COAP(2, 4), GM_REPLY_SAVE, GM_CF_NONE, (struct gm_bytes){0});
 	gm_rejoin_came(t, call->group, call->ident);
 }
 
 /* ---- the end of a membership */
+
+static void audit_end(struct gm_turn *t, const struct gm_member *m, enum gm_err notice, enum gm_reason reason)
+{
+	static const char *const events[GM_REASON_N] = {[GM_REASON_LEAVE] = "left", [GM_REASON_EXPIRED] = "expired"};
+	const char *no_rekey = notice == GM_E_GROUP_DELETED ? "group-deleted" : "sender-id-too-long"; /* NONE has these two */
+
+	gm_audit_member(t, events[reason] ? events[reason] : "evicted", m, reason == GM_REASON_NONE ? no_rekey : gm_reason_text(reason));
+}
 
 void gm_members_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notice, enum gm_reason reason,
                        enum gm_haste haste)
@@ -575,6 +587,7 @@ void gm_members_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notic
 	gm_core_log(c, "member.remove group=%s node=%s reason=%s%s", g->spec.name, m->node, gm_reason_text(reason),
 	            gm_device_logged(c, m));
 	gm_members_handed(c, m, g->version);
+	audit_end(t, m, notice, reason);
 	sid_give_up(t, g, m);
 	gm_record_remove_member(t, m);
 	if (a && notice != GM_E_OK)

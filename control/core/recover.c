@@ -49,7 +49,9 @@ unsigned gm_core_recover(struct gm_core *core, struct gm_txn *txn, unsigned time
 		struct gm_group *g = gm_groups_at(core, i);
 		if (!g)
 			continue;
+		const uint64_t was = g->version;
 		leap(&t, g, times);
+		gm_audit_rekey(&t, g, was, "recovery");
 		gm_record_put_group(&t, g);
 		n++;
 	}

@@ -264,6 +264,7 @@ void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason)
 {
 	turn_stale_sets(t, g);
 	new_keys(t, g);
+	gm_audit_rekey(t, g, g->version - 1, gm_reason_text(reason));
 	start_walk(t, g);
 	g->last_reason = reason;
 	g->reason = GM_REASON_NONE;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Revoked tokens: what happens to their holders, and for how long they are remembered. RFC 9770 */
+#include "core/audit.h"
 #include "core/state.h"
 
 #define HASH_SHA_256 1u
@@ -165,6 +166,16 @@ static void make_room(struct gm_turn *t, uint32_t for_as)
 	gm_revoked_end(t, earliest_of(most));
 }
 
+static void audit(struct gm_turn *t, const uint8_t *hash, unsigned evicted)
+{
+	struct gm_audit a;
+
+	gm_audit_begin(&a, t->txn, "token-revoked");
+	gm_audit_hex(&a, "token", (struct gm_bytes){hash, GM_TOKEN_HASH});
+	gm_audit_uint(&a, "memberships", evicted);
+	gm_audit_end(&a, t->txn);
+}
+
 void gm_revoked_listed(struct gm_turn *t, uint32_t as_id, const uint8_t hash[static GM_TOKEN_HASH], unsigned *evicted)
 {
 	struct gm_core *c = t->core;
@@ -174,6 +185,7 @@ void gm_revoked_listed(struct gm_turn *t, uint32_t as_id, const uint8_t hash[sta
 		return;
 	int64_t exp = end_holders(t, as_id, hash, evicted);
 	c->count.evictions += *evicted;
+	audit(t, hash, *evicted);
 	gm_core_log(c, "token.revoked as=%u hash=%08x memberships=%u", as_id, gm_hash_key(hash), *evicted);
 	if (as_id != OPERATOR)
 		make_room(t, as_id);

@@ -252,6 +252,11 @@ struct gm_pending { /* contexts of one identity that wait for their first reques
 	uint32_t until_s[4]; /* on the mono clock */
 };
 
+struct gm_refusals { /* one by one they would let anybody fill the audit log */
+	uint64_t tokens, joins, administration; /* all */
+	uint64_t revoked, barred;               /* of these, for such reasons */
+};
+
 struct gm_core {
 	struct gm_core_config config;
 	uint8_t hash_key[16]; /* decides nothing but places in tables */
@@ -282,6 +287,8 @@ struct gm_core {
 	struct gm_heap wall, mono; /* seconds; milliseconds */
 	struct gm_core_status count;
 	bool draining; /* nobody new is let in */
+	struct gm_refusals refused, refused_told; /* since the start; what the audit log has of it */
+	uint64_t refused_ms; /* when it was told; 0: never */
 	uint8_t *scratch;
 	size_t scratch_cap;
 	struct {
@@ -534,6 +541,19 @@ uint64_t gm_schedules_next_ms(const struct gm_core *c); /* until they have to be
 void gm_evict_expired(struct gm_turn *t, struct gm_assoc *a);
 void gm_evict_all_of(struct gm_turn *t, struct gm_ident *ident, enum gm_err notice, enum gm_reason reason,
                      enum gm_haste haste, unsigned *evicted);
+
+/* audit.c: fields that entries share, and whole entries. reason NULL: none */
+struct gm_audit;
+void gm_audit_group(struct gm_audit *a, const struct gm_group *g);
+void gm_audit_keys(struct gm_audit *a, const struct gm_group *g);
+void gm_audit_ident(struct gm_audit *a, const struct gm_core *c, const struct gm_ident *ident);
+void gm_audit_member(struct gm_turn *t, const char *event, const struct gm_member *m, const char *reason);
+void gm_audit_token(struct gm_turn *t, const char *event, const struct gm_assoc *a);
+void gm_audit_rekey(struct gm_turn *t, const struct gm_group *g, uint64_t was, const char *reason);
+void gm_audit_bar(struct gm_turn *t, const struct gm_ident *ident, struct gm_bytes group, int64_t until);
+void gm_audit_as(struct gm_turn *t, const char *event, const struct gm_as *as);
+void gm_audit_refused(struct gm_core *c, uint64_t *of, enum gm_err err); /* of: one of c->refused */
+void gm_audit_refusals(struct gm_turn *t); /* an entry for all of them, now and then */
 
 /* record.c: stored forms. put_: into the turn's changes; load_: CORRUPT */
 void gm_record_put_as(struct gm_turn *t, const struct gm_as *as);

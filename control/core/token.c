@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tokens: what the workers could not judge, and the moment a context becomes durable. RFC 9200 §5.10.1.1, RFC 9203 §4 */
+#include "core/audit.h"
 #include "core/state.h"
 #include "gm/crypto.h"
 #include "wire/cbor.h"
@@ -476,6 +477,7 @@ static void refuse(struct gm_turn *t, const struct gm_ev_token *ev, enum gm_err 
 	e->xid = ev->xid;
 	e->err = (uint8_t)err;
 	t->core->count.tokens_refused++;
+	gm_audit_refused(t->core, &t->core->refused.tokens, err);
 	gm_core_log(t->core, "token.refused as=%u why=\"%s\"", ev->as_id, gm_err_info(err)->text);
 }
 
@@ -569,6 +571,9 @@ enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, 
 	ident->assoc = a->self;
 	gm_timer_set(&c->wall, &a->expiry, GM_TIMER_TOKEN, a->exp > 0 ? (uint64_t)a->exp : 0);
 	gm_record_put_assoc(t, a);
+	t->txn->by = gm_by_device(ident->as_id, osc_id);
+	if (!old || memcmp(old->hash, a->hash, sizeof(a->hash)) != 0) /* the same token again says nothing new, as often as it may come */
+		gm_audit_token(t, "token", a);
 	gm_tell_ctx(t, a, GM_CTX_CONFIRM);
 	if (old) {
 		move_members(t, ident, old, a);
@@ -605,6 +610,7 @@ static void refuse_update(struct gm_turn *t, const struct gm_call *call, const s
 	struct gm_out o = gm_out(body, sizeof(body));
 
 	t->core->count.tokens_refused++;
+	gm_audit_refused(t->core, &t->core->refused.tokens, err);
 	gm_core_log(t->core, "token.refused as=%u ctx=%08x why=\"%s\"", ev->as_id, call->assoc->save.id, info->text);
 	if (info->coap != GM_COAP(4, 0)) {
 		gm_reply_err(t, call->ev, err);
@@ -658,9 +664,12 @@ void gm_token_rights(struct gm_turn *t, struct gm_call *call)
 	a->exp = v.exp;
 	a->exi = ev->exi;
 	a->post = next_post(t->core); /* a context of a token posted before is not to take its place */
+	bool other = memcmp(a->hash, ev->hash, sizeof(a->hash)) != 0;
 	gm_assoc_set_hash(t->core, a, ev->hash);
 	gm_timer_set(&t->core->wall, &a->expiry, GM_TIMER_TOKEN, (uint64_t)a->exp);
 	gm_record_put_assoc(t, a);
+	if (other)
+		gm_audit_token(t, "token", a);
 	unsigned ended = end_uncovered(t, call->ident, a, GM_E_EVICTED);
 	answer_update(t, call, ev, wants_challenge);
 	t->core->count.tokens_ok++;

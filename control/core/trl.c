@@ -5,6 +5,7 @@
  * A full query, then the diff query that is observed, from the cursor where there is one. An observation gives the changes
  * since the cursor of its request, so a new one is made with a newer cursor every minute; that also shows within a minute
  * that the server has forgotten the old one. Whatever fails begins again with a full query, later and later. */
+#include "core/audit.h"
 #include "core/state.h"
 #include "gm/crypto.h"
 #include "wire/coap.h"
@@ -61,7 +62,9 @@ static void arm(struct gm_turn *t, struct gm_watch *w)
 static void carry_out(struct gm_turn *t, struct gm_watch *w)
 {
 	size_t end = w->todo_n - w->todo_at > PORTION ? w->todo_at + PORTION : w->todo_n;
+	const struct gm_by before = t->txn->by;
 
+	t->txn->by = gm_by_as(w->as_id);
 	for (; w->todo_at < end; w->todo_at++) {
 		const struct todo *d = &w->todo[w->todo_at];
 		unsigned evicted = 0;
@@ -70,6 +73,7 @@ static void carry_out(struct gm_turn *t, struct gm_watch *w)
 		else
 			gm_revoked_listed(t, w->as_id, d->hash, &evicted);
 	}
+	t->txn->by = before;
 	if (w->todo_at < w->todo_n)
 		return;
 	free(w->todo);

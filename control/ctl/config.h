@@ -36,6 +36,7 @@ struct gm_config {
 	struct gm_template templates[GM_TEMPLATES_MAX]; /* for groups to be made */
 	uint32_t stranger_rate;
 	uint32_t ack_timeout_ms, retransmit_max;
+	uint32_t audit_keep; /* days; 0: for ever */
 	enum gm_log_level log_level;
 	bool rekey_at_start;
 	bool confine; /* to the system calls that serving needs */

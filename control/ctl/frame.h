@@ -51,8 +51,9 @@ const char *gm_ctl_level_text(enum gm_ctl_level level);
 struct gm_ctl_request { /* may hold a key: wipe */
 	uint64_t id;
 	int fd; /* that came along, borrowed; -1: none */
-	enum gm_ctl_level level; /* of who asks; fd, level and uid do not travel: the server fills them in */
+	enum gm_ctl_level level; /* of who asks; fd, level, uid and pid do not travel: the server fills them in */
 	unsigned uid;
+	int pid;
 	char verb[GM_CTL_KEY_MAX + 1];
 	unsigned args_n;
 	struct gm_ctl_arg args[GM_CTL_ARGS_MAX];
@@ -71,6 +72,7 @@ struct gm_ctl_reply {
 	struct gm_ctl_buf *buf; /* frames go here */
 	uint64_t id;
 	bool done;           /* end or error was said */
+	bool refused;        /* it was an error */
 	bool watches;        /* instead: rows follow as things happen, see gm_ctl_server_tell() */
 	char group[GM_CTL_TEXT_MAX + 1]; /* then: only of this one; empty: of all */
 	bool no_members;     /* then: but who joined, left or expired */

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "core/audit.h"
+
 static struct gm_config fresh, next; /* too large for a stack */
 static char was[GM_OPTION_VALUE], is[GM_OPTION_VALUE];
 
@@ -44,12 +46,20 @@ __attribute__((format(printf, 2, 3))) static void say(const struct gm_ctl_env *e
 		gm_core_settings(env->core)->log(line);
 }
 
-static void say_change(const struct gm_ctl_env *env, const struct gm_option *o)
+static void say_change(const struct gm_ctl_env *env, struct gm_txn *txn, const struct gm_option *o)
 {
+	struct gm_audit a;
+
+	gm_audit_begin(&a, txn, "configuration-changed");
+	gm_audit_word(&a, "key", o->key);
+	gm_audit_word(&a, "was", was);
+	gm_audit_word(&a, "is", is);
+	gm_audit_end(&a, txn);
 	say(env, "config.changed key=%s was=\"%.100s\" is=%.100s", o->key, was, is);
 }
 
-static void each_difference(struct gm_ctl_env *env, bool reloads, gm_changed each, void *arg)
+/* txn NULL: it is only asked what would change */
+static void each_difference(struct gm_ctl_env *env, struct gm_txn *txn, gm_changed each, void *arg)
 {
 	const struct gm_config *now = running(env);
 
@@ -59,11 +69,11 @@ static void each_difference(struct gm_ctl_env *env, bool reloads, gm_changed eac
 			continue;
 		gm_option_value(o, now, was, sizeof(was));
 		gm_option_value(o, &fresh, is, sizeof(is));
-		enum gm_takes when = !o->live ? GM_TAKES_AT_START : reloads ? GM_TAKES_NOW : GM_TAKES_AT_RELOAD;
+		enum gm_takes when = !o->live ? GM_TAKES_AT_START : txn ? GM_TAKES_NOW : GM_TAKES_AT_RELOAD;
 		if (when == GM_TAKES_NOW) {
 			gm_option_copy(o, &next, &fresh);
-			say_change(env, o);
-		} else if (reloads) {
+			say_change(env, txn, o);
+		} else if (txn) {
 			say(env, "config.waits key=%s: takes effect at the next start", o->key);
 		}
 		if (each)
@@ -74,11 +84,11 @@ static void each_difference(struct gm_ctl_env *env, bool reloads, gm_changed eac
 enum gm_err gm_config_differences(struct gm_ctl_env *env, gm_changed each, void *arg, char why[static GM_CONFIG_WHY])
 {
 	GM_TRY(gm_config_load(&fresh, env->config_file, why));
-	each_difference(env, false, each, arg);
+	each_difference(env, NULL, each, arg);
 	return GM_E_OK;
 }
 
-enum gm_err gm_config_reload(struct gm_ctl_env *env, gm_changed each, void *arg, char why[static GM_CONFIG_WHY])
+enum gm_err gm_config_reload(struct gm_ctl_env *env, struct gm_txn *txn, gm_changed each, void *arg, char why[static GM_CONFIG_WHY])
 {
 	enum gm_err err = gm_config_load(&fresh, env->config_file, why);
 
@@ -86,7 +96,7 @@ enum gm_err gm_config_reload(struct gm_ctl_env *env, gm_changed each, void *arg,
 		say(env, "config.refused why=\"%s\"", why);
 		return err;
 	}
-	each_difference(env, true, each, arg);
+	each_difference(env, txn, each, arg);
 	*env->config = next;
 	put_in_force(env);
 	return GM_E_OK;
@@ -112,7 +122,7 @@ static enum gm_err parse_one(const struct gm_option *o, const char *value, char 
 	return GM_E_OK;
 }
 
-enum gm_err gm_config_set(struct gm_ctl_env *env, const char *key, const char *value, char why[static GM_CONFIG_WHY])
+enum gm_err gm_config_set(struct gm_ctl_env *env, struct gm_txn *txn, const char *key, const char *value, char why[static GM_CONFIG_WHY])
 {
 	const struct gm_option *o = gm_option(key);
 	const char *near = gm_option_nearest(key);
@@ -133,7 +143,7 @@ enum gm_err gm_config_set(struct gm_ctl_env *env, const char *key, const char *v
 	gm_option_value(o, &next, was, sizeof(was));
 	gm_option_value(o, &fresh, is, sizeof(is));
 	if (strcmp(was, is) != 0)
-		say_change(env, o);
+		say_change(env, txn, o);
 	gm_option_copy(o, env->config, &fresh);
 	put_in_force(env);
 	return GM_E_OK;

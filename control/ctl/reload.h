@@ -13,9 +13,9 @@ typedef void (*gm_changed)(void *arg, const struct gm_option *option, const char
 /* What differs between what runs and the file; nothing changes. USAGE, MISSING: `why` says what is wrong with the file. */
 GM_NODISCARD enum gm_err gm_config_differences(struct gm_ctl_env *env, gm_changed each, void *arg, char why[static GM_CONFIG_WHY]);
 /* Reads the file again: options that can change do so, together; others are named and stay. With a file that is wrong nothing
- * changes. */
-GM_NODISCARD enum gm_err gm_config_reload(struct gm_ctl_env *env, gm_changed each, void *arg, char why[static GM_CONFIG_WHY]);
+ * changes. txn: takes the entries for the audit log. */
+GM_NODISCARD enum gm_err gm_config_reload(struct gm_ctl_env *env, struct gm_txn *txn, gm_changed each, void *arg, char why[static GM_CONFIG_WHY]);
 /* One of those options, until the next reload or stop. USAGE: why. */
-GM_NODISCARD enum gm_err gm_config_set(struct gm_ctl_env *env, const char *key, const char *value, char why[static GM_CONFIG_WHY]);
+GM_NODISCARD enum gm_err gm_config_set(struct gm_ctl_env *env, struct gm_txn *txn, const char *key, const char *value, char why[static GM_CONFIG_WHY]);
 
 #endif

@@ -34,6 +34,7 @@ struct conn {
 	uint64_t moved_ms; /* when it came, was answered, or last took some of an answer */
 	enum gm_ctl_level level;
 	unsigned uid;
+	int pid;
 	bool watches, no_members;
 	uint64_t watch_id, lost; /* events, since it was last told so */
 	char group[GM_CTL_TEXT_MAX + 1]; /* only of this one; empty: of all */
@@ -313,7 +314,7 @@ static void say_denied(struct gm_ctl_server *server, const struct ucred *peer)
 }
 
 /* Of several groups the highest counts. */
-static enum gm_ctl_level level_of(struct gm_ctl_server *server, int fd, unsigned *uid)
+static enum gm_ctl_level level_of(struct gm_ctl_server *server, int fd, unsigned *uid, int *pid)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
@@ -321,6 +322,7 @@ static enum gm_ctl_level level_of(struct gm_ctl_server *server, int fd, unsigned
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return GM_CTL_NOBODY;
 	*uid = peer.uid;
+	*pid = peer.pid;
 	if (peer.uid == 0 || peer.uid == geteuid())
 		return GM_CTL_ADMIN;
 	for (enum gm_ctl_level level = GM_CTL_ADMIN; level > GM_CTL_NOBODY; level--) {
@@ -408,10 +410,11 @@ static void accept_one(struct gm_ctl_server *server)
 {
 	int fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	unsigned uid = 0;
+	int pid = 0;
 
 	if (fd < 0)
 		return;
-	enum gm_ctl_level level = level_of(server, fd, &uid);
+	enum gm_ctl_level level = level_of(server, fd, &uid, &pid);
 	struct conn *conn = level == GM_CTL_NOBODY ? NULL : make_room(server, level);
 	if (!conn) {
 		enum gm_err err = level == GM_CTL_NOBODY ? GM_E_DENIED : GM_E_FULL;
@@ -423,6 +426,7 @@ static void accept_one(struct gm_ctl_server *server)
 	conn->moved_ms = now_ms();
 	conn->level = level;
 	conn->uid = uid;
+	conn->pid = pid;
 }
 
 /* Of who may not pass any: a look, which leaves descriptors where they are, then no more than was looked at. 0, as at the end of
@@ -510,6 +514,7 @@ static void handle(struct gm_ctl_server *server, struct conn *conn)
 		server->request.fd = conn->passed;
 		server->request.level = conn->level;
 		server->request.uid = conn->uid;
+		server->request.pid = conn->pid;
 		server->config.handle(server->config.arg, &server->request, &server->reply);
 		if (server->reply.watches)
 			begin_watch(server, conn);

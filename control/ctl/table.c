@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/table.h"
 
+#include "core/audit.h"
 #include "ctl/verbs.h"
 #include "ctl/verbs/call.h"
 #include "gm/crypto.h"
@@ -32,6 +33,21 @@ static bool permitted(const struct gm_ctl_verb *verb, const struct gm_ctl_reques
 	return false;
 }
 
+/* A change that core has no entry for: what was commanded, without what options say, for that may be a key. */
+static void audit(struct gm_ctl_call *call, const struct gm_ctl_verb *verb)
+{
+	struct gm_ctl_spec specs[GM_CTL_SPECS_MAX];
+	unsigned n = gm_ctl_specs(verb, specs);
+	struct gm_audit a;
+
+	gm_audit_begin(&a, &call->txn, "command");
+	gm_audit_word(&a, "command", verb->name);
+	for (unsigned i = 0; i < n; i++)
+		if (specs[i].positional && specs[i].type == GM_CTL_SPEC_TEXT && gm_ctl_arg(call->request, specs[i].key))
+			gm_audit_word(&a, specs[i].key, gm_call_text(call, specs[i].key));
+	gm_audit_end(&a, &call->txn);
+}
+
 void gm_ctl_run(void *env, const struct gm_ctl_request *request, struct gm_ctl_reply *reply)
 {
 	const struct gm_ctl_verb *verb = gm_ctl_verb(request->verb);
@@ -43,9 +59,12 @@ void gm_ctl_run(void *env, const struct gm_ctl_request *request, struct gm_ctl_r
 	if (verb->change && !looks)
 		gm_call_log(request, "ctl.change", verb->name);
 	call.env->txn(call.env->arg, &call.txn);
+	call.txn.by = gm_by_user(request->uid, request->pid, gm_ctl_level_text(request->level));
 	if (looks)
 		gm_verb_preview(&call);
 	else
 		functions[verb - gm_ctl_verbs](&call);
+	if (verb->change && !looks && !reply->refused && !call.txn.entries)
+		audit(&call, verb);
 	gm_wipe(&call.txn, sizeof(call.txn));
 }

@@ -76,7 +76,8 @@ static void add(struct gm_changes *c, const struct gm_change *head, const void *
 		memcpy(change->bytes + head->key_n, value, head->value_n);
 	c->n += size;
 	c->count++;
-	supersede(c, change);
+	if (head->table != GM_TABLE_AUDIT) /* entries of a second have one key, and all of them count */
+		supersede(c, change);
 }
 
 void gm_changes_put(struct gm_changes *c, uint32_t owner, enum gm_table table, const void *key, size_t key_n,

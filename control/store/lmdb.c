@@ -43,16 +43,26 @@ static uint64_t now_us(void)
 
 /* ------------------------------------------------------------------ writing */
 
-int gm_lmdb_put(struct gm_store *s, MDB_txn *txn, uint8_t table, struct gm_bytes name, struct gm_bytes value)
+static int put(struct gm_store *s, MDB_txn *txn, uint8_t table, struct gm_bytes name, struct gm_bytes value, unsigned flags)
 {
 	MDB_val room = {.mv_size = value.n + GM_SEAL_EXTRA};
 	struct gm_db_key key;
 
 	gm_db_key(&key, table, name.p, name.n);
-	int r = mdb_put(txn, s->dbi, &key.val, &room, MDB_RESERVE);
+	int r = mdb_put(txn, s->dbi, &key.val, &room, MDB_RESERVE | flags);
 	if (r == 0)
 		gm_seal(&s->key, table, name, value, room.mv_data);
 	return r;
+}
+
+int gm_lmdb_put(struct gm_store *s, MDB_txn *txn, uint8_t table, struct gm_bytes name, struct gm_bytes value)
+{
+	return put(s, txn, table, name, value, 0);
+}
+
+int gm_lmdb_append(struct gm_store *s, MDB_txn *txn, uint8_t table, struct gm_bytes name, struct gm_bytes value)
+{
+	return put(s, txn, table, name, value, MDB_APPEND);
 }
 
 static int take_away(struct gm_store *s, MDB_txn *txn, uint8_t table, struct gm_bytes name)
@@ -69,26 +79,34 @@ struct gm_bytes gm_text_key(const char *text)
 	return (struct gm_bytes){.p = (const uint8_t *)text, .n = strlen(text)};
 }
 
-static int put_turn(struct gm_store *s, MDB_txn *txn, uint64_t turn)
+int gm_lmdb_put_turn(struct gm_store *s, MDB_txn *txn, uint64_t turn)
 {
-	uint8_t be[8];
-	struct gm_out o = gm_out(be, sizeof(be));
+	uint8_t value[8 + GM_CHAIN_MARK];
+	struct gm_out o = gm_out(value, sizeof(value));
 
-	gm_out_be(&o, turn, sizeof(be));
+	gm_out_be(&o, turn, 8);
+	gm_chain_mark_put(&o, &s->writer.now.ends.head);
 	return gm_lmdb_put(s, txn, GM_TABLE_META, gm_text_key("turn"), gm_out_result(&o));
 }
 
 static int write_all(struct gm_store *s, MDB_txn *txn, const struct gm_changes *changes, uint64_t turn)
 {
-	int r = put_turn(s, txn, turn);
+	int r = 0;
 
+	gm_chain_begin(s);
 	for (const struct gm_change *c = NULL; r == 0 && (c = gm_changes_next(changes, c));) {
+		if (c->table == GM_TABLE_AUDIT) {
+			r = gm_chain_add(s, txn, c);
+			continue;
+		}
 		struct gm_bytes name = {.p = c->bytes, .n = c->key_n},
 		                value = {.p = c->bytes + c->key_n, .n = c->value_n};
 
 		r = c->remove ? take_away(s, txn, c->table, name) : gm_lmdb_put(s, txn, c->table, name, value);
 	}
-	return r;
+	if (r == 0)
+		r = gm_chain_end(s, txn);
+	return r == 0 ? gm_lmdb_put_turn(s, txn, turn) : r;
 }
 
 static int set_map(struct gm_store *s, size_t map)
@@ -113,7 +131,7 @@ static size_t used(const struct gm_store *s)
 static int make_room(struct gm_store *s, const struct gm_changes *changes)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	size_t need = used(s) + 2 * changes->n + (changes->count + 64u) * PAGES_PER_CHANGE * page, map = s->map;
+	size_t need = used(s) + 2 * changes->n + (changes->count + 64u + GM_CHAIN_LET_GO) * PAGES_PER_CHANGE * page, map = s->map;
 
 	while (map < need)
 		map *= 2;
@@ -196,6 +214,7 @@ enum gm_commit_result gm_store_finish(struct gm_store *s)
 	if (s->failed)
 		return GM_COMMIT_FAILED;
 	s->turn = s->turn_next;
+	s->chain = s->writer.now;
 	gm_witness_say(&s->witness, s->turn);
 	count_commit(s);
 	return GM_COMMIT_DONE;
@@ -288,7 +307,13 @@ static enum gm_err read_own(void *arg, enum gm_table table, struct gm_bytes key,
 		own->store->recovering = true;
 	if (gm_bytes_is(key, "turn")) {
 		own->store->turn = gm_in_be(&in, 8);
+		if (gm_in_left(&in)) /* one of an earlier version has no audit log */
+			gm_chain_mark_take(&in, &own->store->chain.ends.head);
 		own->turn = in.err == GM_E_OK && gm_in_left(&in) == 0;
+	}
+	if (gm_bytes_is(key, GM_CHAIN_KEPT)) {
+		gm_chain_mark_take(&in, &own->store->chain.ends.kept);
+		return in.err == GM_E_OK && gm_in_left(&in) == 0 ? GM_E_OK : GM_E_CORRUPT;
 	}
 	return GM_E_OK;
 }
@@ -310,7 +335,7 @@ enum gm_err gm_lmdb_try_key(struct gm_store *s)
 	return err;
 }
 
-static enum gm_err verify(struct gm_store *s, const char *dir, char why[static GM_WHY])
+static enum gm_err verify_meta(struct gm_store *s, const char *dir, char why[static GM_WHY])
 {
 	struct own_records own = {.store = s};
 	enum gm_err err = gm_lmdb_try_key(s);
@@ -324,6 +349,13 @@ static enum gm_err verify(struct gm_store *s, const char *dir, char why[static G
 	if (err == GM_E_OK && !(own.check && own.turn))
 		err = GM_E_CORRUPT;
 	return err == GM_E_OK ? err : gm_why(why, err, "store %s is damaged: its first records do not open", dir);
+}
+
+enum gm_err gm_lmdb_verify(struct gm_store *s, const char *dir, char why[static GM_WHY])
+{
+	GM_TRY(verify_meta(s, dir, why));
+	enum gm_err err = gm_chain_open(s);
+	return err == GM_E_OK ? err : gm_why(why, err, "store %s is damaged: its audit log does not end as it did", dir);
 }
 
 bool gm_in_dir(char path[static GM_PATH], const char *dir, const char *name)
@@ -430,7 +462,8 @@ static enum gm_err open_parts(struct gm_store *s, const char *dir, const char *k
 	int r = gm_lmdb_open(s, dir, (size_t)st.st_size);
 	if (r != 0)
 		return lmdb_error(r, dir, why);
-	return verify(s, dir, why);
+	/* beside another process the log grows while it is looked at: gm_store_again() looks */
+	return beside ? verify_meta(s, dir, why) : gm_lmdb_verify(s, dir, why);
 }
 
 static enum gm_err open_store(struct gm_store **store, const char *dir, const char *key_file, bool beside, char why[static GM_WHY])
@@ -460,7 +493,7 @@ enum gm_err gm_store_open_beside(struct gm_store **store, const char *dir, const
 
 enum gm_err gm_store_again(struct gm_store *s, const char *dir, char why[static GM_WHY])
 {
-	return verify(s, dir, why);
+	return gm_lmdb_verify(s, dir, why);
 }
 
 enum gm_err gm_store_lock(struct gm_store *s, const char *dir, char why[static GM_WHY])
@@ -538,7 +571,7 @@ static int first_records(struct gm_store *s)
 	if (r == 0)
 		r = gm_lmdb_put(s, txn, GM_TABLE_META, gm_text_key("id"), (struct gm_bytes){(const uint8_t *)&id, sizeof(id)});
 	if (r == 0)
-		r = put_turn(s, txn, 0);
+		r = gm_lmdb_put_turn(s, txn, 0);
 	if (r == 0)
 		return mdb_txn_commit(txn);
 	mdb_txn_abort(txn);

@@ -6,6 +6,7 @@
 #include <lmdb.h>
 #include <stdatomic.h>
 
+#include "store/chain.h"
 #include "store/seal.h"
 #include "store/store.h"
 #include "store/witness.h"
@@ -32,6 +33,9 @@ struct gm_store { /* in pages of its own, locked where allowed and out of core d
 	bool recovering;
 	uint32_t id; /* drawn when it was made; 0: by an earlier version */
 	struct gm_witness witness;
+	struct gm_chain chain; /* the audit log, as it is durable */
+	struct gm_chain_writer writer;
+	int64_t audit_since_s; /* older blocks go; 0: none */
 	struct gm_store_stats stats;
 };
 
@@ -43,6 +47,9 @@ struct gm_db_key {
 void gm_db_key(struct gm_db_key *k, uint8_t table, const void *key, size_t n);
 struct gm_bytes gm_text_key(const char *text);
 int gm_lmdb_put(struct gm_store *s, MDB_txn *txn, uint8_t table, struct gm_bytes name, struct gm_bytes value);
+int gm_lmdb_append(struct gm_store *s, MDB_txn *txn, uint8_t table, struct gm_bytes name, struct gm_bytes value); /* behind all there is */
+int gm_lmdb_put_turn(struct gm_store *s, MDB_txn *txn, uint64_t turn); /* with the end of the audit log; then gm_chain_end() was */
+GM_NODISCARD enum gm_err gm_lmdb_verify(struct gm_store *s, const char *dir, char why[static GM_WHY]); /* reads META */
 
 /* Into s->plain; the caller wipes it. */
 GM_NODISCARD enum gm_err gm_lmdb_unseal(struct gm_store *s, const struct gm_seal_key *key, uint8_t table, struct gm_bytes name,

@@ -221,10 +221,31 @@ static enum gm_err make_new_key(struct gm_store *s, const char *dir, const char 
 	return GM_E_OK;
 }
 
-static enum gm_err rotate(struct gm_store *s, const char *dir, const char *key_file, const char *new_file,
-                          char why[static GM_WHY])
+/* In the turn that was the last one: nothing else has changed. */
+static int note(struct gm_store *s, const struct gm_changes *entries)
 {
-	struct walk all = {.table = 0, .last = GM_TABLE_N - 1, .each = reseal_here};
+	MDB_txn *txn;
+	int r = mdb_txn_begin(s->env, NULL, 0, &txn);
+
+	if (r != 0)
+		return r;
+	gm_chain_begin(s);
+	for (const struct gm_change *c = NULL; r == 0 && (c = gm_changes_next(entries, c));)
+		r = gm_chain_add(s, txn, c);
+	if (r == 0)
+		r = gm_chain_end(s, txn);
+	if (r == 0)
+		r = gm_lmdb_put_turn(s, txn, s->turn);
+	if (r == 0)
+		return mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return r;
+}
+
+static enum gm_err rotate(struct gm_store *s, const char *dir, const char *key_file, const char *new_file,
+                          const struct gm_changes *entries, char why[static GM_WHY])
+{
+	struct walk all = {.table = 0, .last = GM_TABLE_AUDIT, .each = reseal_here};
 	char data[GM_PATH];
 	struct stat st;
 
@@ -243,19 +264,25 @@ static enum gm_err rotate(struct gm_store *s, const char *dir, const char *key_f
 		return gm_why(why, GM_E_CORRUPT, "a record opens under neither %s nor %s: nothing more was changed", key_file, new_file);
 	if (r != 0)
 		return gm_why(why, GM_E_STORE, "store %s: %s", dir, mdb_strerror(r));
+	if (entries) {
+		GM_TRY(gm_lmdb_verify(s, dir, why));
+		r = note(s, entries);
+	}
+	if (r != 0)
+		return gm_why(why, GM_E_STORE, "store %s: %s", dir, mdb_strerror(r));
 	if (rename(new_file, key_file) < 0 || !gm_lmdb_sync_parent(key_file))
 		return gm_why(why, GM_E_IO, "%s: %s", key_file, strerror(errno));
 	return GM_E_OK;
 }
 
-enum gm_err gm_store_rotate(const char *dir, const char *key_file, char why[static GM_WHY])
+enum gm_err gm_store_rotate(const char *dir, const char *key_file, const struct gm_changes *entries, char why[static GM_WHY])
 {
 	struct gm_store *s = gm_lmdb_new();
 	char new_file[GM_PATH];
 
 	if (!s)
 		return gm_why(why, GM_E_NO_MEMORY, "out of memory");
-	enum gm_err err = gm_key_file_new(new_file, key_file) ? rotate(s, dir, key_file, new_file, why)
+	enum gm_err err = gm_key_file_new(new_file, key_file) ? rotate(s, dir, key_file, new_file, entries, why)
 	                                                      : gm_why(why, GM_E_IO, "the path of the key file is too long");
 	gm_store_close(s);
 	return err;

@@ -22,8 +22,11 @@ enum gm_table {
 	GM_TABLE_REVOKED, /* key: hash of a token, id u32 of the AS that has revoked it; of the operator none */
 	GM_TABLE_DEVICE, /* key: as id u32 and osc id, or zero and a credential's hash. What people call it, where it is expected */
 	GM_TABLE_SCHEDULE, /* key: name. When groups are rekeyed, and how far the latest window is */
-	GM_TABLE_N
+	GM_TABLE_N,
+	GM_TABLE_AUDIT = 255 /* behind all others, so that entries are appended. A change of it is an entry: key: its time, epoch seconds i64; value:
+	                        its text, from behind the sequence number on. It is not loaded: gm_store_audit() */
 };
+#define GM_AUDIT_MAX 1536u /* bytes of such a value */
 #define GM_KEY_MAX 48u /* all keys big endian, so that their order is the slots' order */
 
 /* Owners: who may change a record. One engine fences them as a whole, another one by one. */
@@ -102,6 +105,25 @@ uint64_t gm_store_turn(struct gm_store *store); /* the last durable turn */
 bool gm_store_low(struct gm_store *store);
 void gm_store_stats(struct gm_store *store, struct gm_store_stats *stats);
 
+/* ---- the audit log: a chain of entries, each hashed with the hash of the one before:
+ *        SHA-256(hash before | text), and before the first are 32 zero bytes                     see README.md */
+#define GM_AUDIT_HASH 32u
+struct gm_audit_mark {
+	uint64_t seq;
+	uint8_t hash[GM_AUDIT_HASH];
+};
+struct gm_audit_ends {
+	struct gm_audit_mark head, kept; /* the latest entry; the latest of those that were let go. 0: none */
+};
+/* store NULL, here and below: there are no entries */
+void gm_store_audit_ends(const struct gm_store *store, struct gm_audit_ends *ends);
+/* Entries from number `from` on, in order, as each() wants them; text and hash are good inside the call only. CORRUPT: what has
+ * to be entry *at does not open, or is not there. */
+typedef bool (*gm_audit_each)(void *arg, uint64_t seq, struct gm_bytes text, const uint8_t hash[static GM_AUDIT_HASH]);
+GM_NODISCARD enum gm_err gm_store_audit(struct gm_store *store, uint64_t from, uint64_t *at, gm_audit_each each, void *arg);
+/* Entries that are older are let go from now on, some with each turn; 0: none. */
+void gm_store_audit_keep(struct gm_store *store, int64_t since_s);
+
 /* ---- copies, and stores that went back in time */
 
 /* The whole store as it is at one moment, records sealed as they are, into fd; a data.mdb. Any thread, one at a time, while
@@ -120,7 +142,8 @@ GM_NODISCARD enum gm_err gm_store_recover(struct gm_store *store, const char *fi
 unsigned gm_store_recoveries(const struct gm_store *store); /* that file knows of, this one included */
 
 /* Every record sealed anew under the key in new_file, which is made where there is none; then new_file becomes key_file.
- * What was interrupted is taken up again by the next call, and until then the store does not open. */
-GM_NODISCARD enum gm_err gm_store_rotate(const char *dir, const char *key_file, char why[static 256]);
+ * What was interrupted is taken up again by the next call, and until then the store does not open. entries: for the audit log,
+ * written when all is done; NULL: none. */
+GM_NODISCARD enum gm_err gm_store_rotate(const char *dir, const char *key_file, const struct gm_changes *entries, char why[static 256]);
 
 #endif

@@ -23,12 +23,43 @@ static enum gm_err load(void *arg, enum gm_table table, struct gm_bytes key, str
 	return gm_core_load(arg, table, key, value);
 }
 
+struct chain {
+	uint64_t n;
+	uint8_t hash[GM_AUDIT_HASH];
+	bool broken;
+};
+
+static bool chain_entry(void *arg, uint64_t seq, struct gm_bytes text, const uint8_t hash[static GM_AUDIT_HASH])
+{
+	uint8_t bytes[GM_AUDIT_HASH + GM_AUDIT_MAX + 64];
+	struct chain *c = arg;
+
+	memcpy(bytes, c->hash, sizeof(c->hash));
+	memcpy(bytes + sizeof(c->hash), text.p, text.n);
+	gm_sha256(c->hash, bytes, sizeof(c->hash) + text.n);
+	c->broken |= seq != ++c->n || memcmp(c->hash, hash, sizeof(c->hash)) != 0;
+	return true;
+}
+
+static enum gm_err check_audit(struct gm_store *store, char why[static 256])
+{
+	struct chain c = {0};
+	uint64_t at;
+	enum gm_err err = gm_store_audit(store, 1, &at, chain_entry, &c);
+
+	if (err == GM_E_OK && !c.broken)
+		return err;
+	snprintf(why, 256, "the audit log is broken at entry %llu", (unsigned long long)at);
+	return GM_E_CORRUPT;
+}
+
 static enum gm_err open_all(struct look *l, const char *dir, const char *key, const char *witness, char why[static 256])
 {
 	const struct gm_core_config config = {.workers = 2, .contexts_max = 4096, .members_max = 4096, .groups_max = 64};
 
 	GM_TRY(gm_store_open(&l->store, dir, key, why));
 	GM_TRY(gm_store_watch(l->store, witness, why));
+	GM_TRY(check_audit(l->store, why));
 	l->core = gm_core_new(&config);
 	if (!l->core)
 		return GM_E_NO_MEMORY;

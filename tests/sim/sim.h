@@ -67,6 +67,7 @@ struct sim_store {
 	struct sim_record *record; /* sorted */
 	size_t n, cap;
 	uint64_t turn;
+	uint64_t entries, entries_fold; /* of the audit log, committed: how many, and what their texts come to */
 	struct gm_changes pending;
 	uint64_t pending_turn;
 	enum sim_store_fault fault; /* of the next commit */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "gm/crypto.h"
 #include "sim.h"
 
 enum gm_err __real_gm_store_begin(struct gm_store *store, const struct gm_changes *changes, uint64_t turn);
@@ -36,8 +37,20 @@ static size_t place(const struct sim_store *st, unsigned table, struct gm_bytes 
 	return lo;
 }
 
+static uint64_t fold(uint64_t h, struct gm_bytes text)
+{
+	for (size_t i = 0; i < text.n; i++)
+		h = (h ^ text.p[i]) * UINT64_C(0x100000001b3);
+	return h;
+}
+
 static void take(struct sim_store *st, const struct gm_change *c)
 {
+	if (c->table == GM_TABLE_AUDIT) {
+		st->entries++;
+		st->entries_fold = fold(st->entries_fold, (struct gm_bytes){c->bytes + c->key_n, c->value_n});
+		return;
+	}
 	struct gm_bytes key = {c->bytes, c->key_n};
 	size_t at = place(st, c->table, key);
 	bool there = at < st->n && order(&st->record[at], c->table, key) == 0;
@@ -184,6 +197,40 @@ static enum gm_err load(void *arg, enum gm_table table, struct gm_bytes key, str
 	return gm_core_load(s->turns.core, table, key, value);
 }
 
+struct audit {
+	struct sim *sim;
+	uint64_t n, fold;
+	uint8_t hash[GM_AUDIT_HASH];
+};
+
+/* The chain is whole, and has what was committed. */
+static bool audit_entry(void *arg, uint64_t seq, struct gm_bytes text, const uint8_t hash[static GM_AUDIT_HASH])
+{
+	struct audit *a = arg;
+	uint8_t bytes[GM_AUDIT_HASH + GM_AUDIT_MAX + 64];
+	const uint8_t *behind = memchr(text.p, ',', text.n); /* the number, which the store has written */
+
+	memcpy(bytes, a->hash, sizeof a->hash);
+	memcpy(bytes + sizeof a->hash, text.p, text.n);
+	gm_sha256(a->hash, bytes, sizeof a->hash + text.n);
+	if (seq != ++a->n || memcmp(a->hash, hash, sizeof a->hash) != 0)
+		sim_fail(a->sim, "the audit log is broken at entry %llu", (unsigned long long)seq);
+	if (behind)
+		a->fold = fold(a->fold, (struct gm_bytes){behind + 1, text.n - (size_t)(behind + 1 - text.p)});
+	return true;
+}
+
+static void check_audit(struct sim *s)
+{
+	struct audit a = {.sim = s};
+	uint64_t at;
+
+	if (gm_store_audit(s->store.lmdb, 1, &at, audit_entry, &a) != GM_E_OK)
+		sim_fail(s, "the audit log does not open at entry %llu", (unsigned long long)at);
+	if (a.n != s->store.entries || a.fold != s->store.entries_fold)
+		sim_fail(s, "the audit log has %llu entries, %llu were committed", (unsigned long long)a.n, (unsigned long long)s->store.entries);
+}
+
 static enum gm_err load_lmdb(struct sim *s)
 {
 	char key[96], why[256] = "";
@@ -197,6 +244,7 @@ static enum gm_err load_lmdb(struct sim *s)
 	if (gm_store_turn(s->store.lmdb) != s->store.turn)
 		sim_fail(s, "the store is at turn %llu, not %llu", (unsigned long long)gm_store_turn(s->store.lmdb),
 		         (unsigned long long)s->store.turn);
+	check_audit(s);
 	for (unsigned table = 0; table < GM_TABLE_N; table++)
 		GM_TRY(gm_store_scan(s->store.lmdb, (enum gm_table)table, load, s));
 	return GM_E_OK;

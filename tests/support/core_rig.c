@@ -179,6 +179,8 @@ static struct rig_record *record_at(struct core_rig *r, enum gm_table table, con
 static void commit(struct core_rig *r)
 {
 	for (const struct gm_change *c = NULL; (c = gm_changes_next(&r->changes, c));) {
+		if (entries_take(&r->entries, c))
+			continue;
 		struct rig_record *rec = record_at(r, (enum gm_table)c->table, c->bytes, c->key_n);
 		if (c->remove) {
 			if (rec) {
@@ -306,6 +308,7 @@ void rig_stop(struct core_rig *r)
 	for (size_t i = 0; i < r->records; i++)
 		free(r->record[i].value);
 	free(r->record);
+	entries_free(&r->entries);
 	free(r->effect);
 	free(r->mirror);
 	free(r->given);

@@ -6,6 +6,7 @@
 #define GM_TEST_CORE_RIG_H
 
 #include "core/core.h"
+#include "entries.h"
 
 struct rig_record {
 	enum gm_table table;
@@ -36,6 +37,7 @@ struct core_rig {
 	uint32_t next_ctx;
 	struct rig_record *record;
 	size_t records;
+	struct entries entries; /* of the audit log, since the start */
 	struct gm_rec **effect; /* of the last turn, worker after worker */
 	size_t effects_n;
 	struct rig_mirror *mirror;

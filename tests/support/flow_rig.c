@@ -19,6 +19,8 @@ static void store_apply(struct flow *r)
 
 	while ((c = gm_changes_next(&r->changes, c))) {
 		unsigned i = 0;
+		if (entries_take(&r->entries, c))
+			continue;
 		while (i < r->records_n && (r->records[i].table != c->table || r->records[i].key_n != c->key_n ||
 		                            memcmp(r->records[i].key, c->bytes, c->key_n) != 0))
 			i++;
@@ -390,6 +392,7 @@ void flow_free(struct flow *r)
 	for (unsigned i = 0; i < r->records_n; i++)
 		free(r->records[i].value);
 	free(r->records);
+	entries_free(&r->entries);
 	free(r->nonces);
 	gm_mem_net_free(r->net);
 	free(r);

@@ -5,6 +5,7 @@
 #define FLOW_RIG_H
 
 #include "core/core.h"
+#include "entries.h"
 #include "member.h"
 #include "port/mem.h"
 #include "work/worker.h"
@@ -31,6 +32,7 @@ struct flow {
 	struct gm_effects effects;
 	struct flow_record *records;
 	unsigned records_n;
+	struct entries entries; /* of the audit log, committed */
 	int64_t wall_s; /* added to the real clock's seconds by tests that let tokens expire */
 	struct gm_core_config core_config;
 	struct gm_dp_config dp_config;

@@ -86,6 +86,23 @@ struct waiting;
 struct waiting *gm_cli_wait_begin(struct session *s, const struct line *line); /* before the command */
 enum exit_code gm_cli_wait_end(struct session *s, struct waiting *w);
 
+/* ---- the audit log: audit.c reads it, audit_verify.c and audit_members.c use what it reads */
+#define GM_CLI_HASH 32u
+struct audit_entry {
+	uint64_t seq;
+	const char *text; /* JSON, with a zero byte behind it */
+	size_t n;
+	uint8_t hash[GM_CLI_HASH];
+};
+struct audit_ends { /* the latest entry, and the latest that is no longer kept; 0: none */
+	uint64_t seq, before_seq;
+	uint8_t hash[GM_CLI_HASH], before_hash[GM_CLI_HASH];
+};
+struct audit_ends gm_cli_audit_ends(struct session *s);
+typedef void (*gm_cli_entry)(void *arg, const struct audit_entry *e);
+/* group and node NULL: of any. Dies at the first whose record does not open. */
+void gm_cli_audit_read(struct session *s, uint64_t from, const char *group, const char *node, gm_cli_entry each, void *arg);
+
 /* ---- commands of their own */
 enum exit_code gm_cli_run(struct session *s, int argc, char **argv); /* any command */
 void gm_cli_backup(struct session *s, struct line *line);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "core/audit.h"
 #include "ctl/verbs/call.h"
 
 #include "ctl/backup.h"
@@ -14,6 +15,12 @@ void gm_verb_backup(struct gm_ctl_call *call)
 	if (err == GM_E_BUSY) {
 		gm_ctl_error(call->reply, err, "another backup is being made");
 		return;
+	}
+	if (err == GM_E_OK) {
+		struct gm_audit a;
+		gm_audit_begin(&a, &call->txn, "backup");
+		gm_audit_word(&a, "file", gm_call_text(call, "file"));
+		gm_audit_end(&a, &call->txn);
 	}
 	gm_call_finish(call, err, "backup", gm_call_text(call, "file"));
 }

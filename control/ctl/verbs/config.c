@@ -45,14 +45,14 @@ void gm_verb_config_reload(struct gm_ctl_call *call)
 {
 	char why[GM_CONFIG_WHY] = "";
 
-	end(call, gm_config_reload(call->env, put_change, call, why), why);
+	end(call, gm_config_reload(call->env, &call->txn, put_change, call, why), why);
 }
 
 void gm_verb_config_set(struct gm_ctl_call *call)
 {
 	char why[GM_CONFIG_WHY] = "";
 
-	end(call, gm_config_set(call->env, gm_call_text(call, "key"), gm_call_text(call, "value"), why), why);
+	end(call, gm_config_set(call->env, &call->txn, gm_call_text(call, "key"), gm_call_text(call, "value"), why), why);
 }
 
 void gm_verb_config_show(struct gm_ctl_call *call)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "core/audit.h"
 #include "ctl/config.h"
 #include "ctl/verbs/call.h"
 
@@ -46,6 +47,7 @@ static bool set_pace(struct gm_ctl_call *call)
 {
 	unsigned was = gm_dp_pace_for_all(call->env->dp);
 	uint32_t rate = was;
+	struct gm_audit a;
 
 	if (!gm_call_uint(call, "all", GM_PACE_MAX, &rate))
 		return false;
@@ -59,6 +61,10 @@ static bool set_pace(struct gm_ctl_call *call)
 	gm_dp_set_pace_for_all(call->env->dp, rate);
 	gm_call_log(call->request, "ctl.change", "pace --all");
 	gm_log(GM_LOG_INFO, "pace.set rate=%u was=%u", rate, was);
+	gm_audit_begin(&a, &call->txn, "paced");
+	gm_audit_uint(&a, "was", was);
+	gm_audit_uint(&a, "is", rate);
+	gm_audit_end(&a, &call->txn);
 	return true;
 }
 

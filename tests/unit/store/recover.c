@@ -280,7 +280,7 @@ Test(recover, a_change_of_keys_goes_on_where_it_was_interrupted)
 	close_store();
 	copy_file(key_file, old_key);
 	copy_file(data, half);
-	cr_assert_eq(gm_store_rotate(dir, key_file, why), GM_E_OK, "%s", why);
+	cr_assert_eq(gm_store_rotate(dir, key_file, NULL, why), GM_E_OK, "%s", why);
 	open_store();
 	cr_assert_eq(count(GM_TABLE_GROUP), 20u);
 	close_store();
@@ -317,7 +317,7 @@ Test(recover, a_change_of_keys_goes_on_where_it_was_interrupted)
 	mdb_env_close(env);
 
 	cr_assert_eq(gm_store_open(&store, dir, key_file, why), GM_E_STORE_KEY);
-	cr_assert_eq(gm_store_rotate(dir, key_file, why), GM_E_OK, "%s", why);
+	cr_assert_eq(gm_store_rotate(dir, key_file, NULL, why), GM_E_OK, "%s", why);
 	open_store();
 	cr_assert_eq(count(GM_TABLE_GROUP), 20u);
 	cr_assert_neq(access(new_key, F_OK), 0);
