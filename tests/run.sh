@@ -104,6 +104,7 @@ if [ -n "${fast:-}" ]; then
 	stage 'backup' tally tests/backup.sh
 	stage 'service' tally tests/service.sh
 	stage 'hand-over' tally tests/takeover.sh
+	stage 'memory images' tally tests/images/search.py
 	stage 'packages' tally tests/package.sh
 	stage 'gmctl' tally tests/gmctl.sh
 	stage 'metrics, status page' tally tests/status.sh

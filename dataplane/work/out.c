@@ -351,6 +351,7 @@ static void answer_piece(struct worker *w, struct ctx *c, const struct xch *x, c
 	gm_coap_put_payload(&out, payload.p, payload.n);
 	if (out.err == GM_E_OK)
 		send_sealed(w, c, x, a, gm_out_result(&out));
+	gm_wipe(w->plain, gm_out_len(&out)); /* keys may be in it, and the next answer may be long in coming */
 }
 
 /* Long answers are kept and fetched by blocks; the decision behind them is made once. */

@@ -142,8 +142,10 @@ static enum gm_err wrap(struct worker *w, const struct out *o, const struct memb
 	outer_of(w, &outer, &request, o, m, c);
 	if (plain.err)
 		return plain.err;
-	GM_TRY(gm_oscore_wrap(&c->keys, &outer, &request, &c->keys.sid, outer.option.piv, outer.option.piv_n,
-	                      gm_out_result(&plain), &out, &b->scratch[b->jobs_n], &b->job[b->jobs_n]));
+	enum gm_err err = gm_oscore_wrap(&c->keys, &outer, &request, &c->keys.sid, outer.option.piv, outer.option.piv_n,
+	                                 gm_out_result(&plain), &out, &b->scratch[b->jobs_n], &b->job[b->jobs_n]);
+	gm_wipe(w->plain, gm_out_len(&plain));
+	GM_TRY(err);
 	d->len = (uint16_t)gm_out_len(&out);
 	b->of[b->n - 1].job = true;
 	b->jobs_n++;

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs the fuzz targets until each has had its executions: of those that only decode so many, of those with cryptography or state a
 # hundredth. A tenth of them runs with ASan and UBSan, first and for all targets; the rest without, as inputs of coverage that the
-# sanitizers' corpus begins. Rounds of a tenth each go over all targets; pieces take two minutes at most, and an interrupted run goes on
-# with the piece it was in. tests/fuzz/run.sh --build makes both builds.
+# sanitizers' corpus begins. Rounds of a thousandth each go over all targets, so that none waits for the others; pieces take two minutes at
+# most, and an interrupted run goes on with the piece it was in. tests/fuzz/run.sh --build makes both builds.
 #
 #   tests/fuzz/executions.sh DIR EXECUTIONS [NAME...]     corpora in DIR/grown, what is found in DIR/found, counts in DIR/counts
 #   tests/fuzz/executions.sh --table DIR                  what was done so far
@@ -38,7 +38,7 @@ piece() {
 		/ cov: / { for (i = 1; i < NF; i++) if ($i == "cov:") edges = $(i + 1) } END { print build, n + 0, s + 0, edges + 0 }' "$log" >>"$dir/counts/$name"
 }
 
-# part NAME KIND LONGEST TENTHS: until so many tenths are done
+# part NAME KIND LONGEST ROUND: until so many thousandths are done
 part() {
 	local goal=$runs done build
 	[ "$2" = decodes ] || goal=$((runs / 100))
@@ -46,9 +46,9 @@ part() {
 	touch "$dir/counts/$1"
 	while :; do
 		build=fuzz-fast done=$(total "$1")
-		[ "$done" -lt $((goal * $4 / 10)) ] || return 0
+		[ "$done" -lt $((goal * $4 / 1000)) ] || return 0
 		[ "$(total "$1" fuzz)" -ge $((goal / 10)) ] || build=fuzz
-		piece $build "$1" "$3" $((goal * $4 / 10 - done)) || return
+		piece $build "$1" "$3" $((goal * $4 / 1000 - done)) || return
 	done
 }
 
@@ -62,10 +62,10 @@ shift 2
 targets=$(tests/fuzz/run.sh --list) || exit 1
 [ $# = 0 ] || targets=$(grep -E "^($(IFS='|' && echo "$*")) " <<<"$targets")
 failed=0
-for ((tenths = 1; tenths <= 10; tenths++)); do
+for ((round = 1; round <= 1000; round++)); do
 	while read -r name kind longest; do
 		[ ! -e "$dir/$name.failed" ] || continue
-		part "$name" "$kind" "$longest" $tenths </dev/null || { failed=1; touch "$dir/$name.failed"; }
+		part "$name" "$kind" "$longest" $round </dev/null || { failed=1; touch "$dir/$name.failed"; }
 	done <<<"$targets"
 done
 rm -f "$dir"/*.failed

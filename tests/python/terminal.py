@@ -203,4 +203,5 @@ def main():
     globals()['check_' + name]([program, '-s', socket], home, *rest)
 
 
-main()
+if __name__ == '__main__':
+    main()
