@@ -172,7 +172,7 @@ static int as_nobody(bool open_mode)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 104;
 }
 
-Test(handover, is_for_our_own_user_alone)
+Test(handover, is_for_our_own_user_alone, .timeout = 20)
 {
 	struct stat st;
 
@@ -184,7 +184,7 @@ Test(handover, is_for_our_own_user_alone)
 	cr_expect_eq(as_nobody(true), 1, "and by who it is");
 }
 
-Test(handover, is_not_begun_with_a_listener_of_another_user)
+Test(handover, is_not_begun_with_a_listener_of_another_user, .timeout = 20)
 {
 	int ready[2], status;
 	char c;
