@@ -51,7 +51,7 @@ Test(handlers, count_each_token_and_each_join_once)
 	cr_expect(eq(u64, timed(r, GM_HANDLER_TOKEN, &us), MEMBERS));
 	cr_expect(eq(u64, timed(r, GM_HANDLER_JOIN, &us), MEMBERS));
 	cr_expect(eq(u64, r->dp->worker[0]->stats.tokens[GM_E_OK] + r->dp->worker[1]->stats.tokens[GM_E_OK], MEMBERS));
-	cr_expect(gt(u64, r->dp->worker[0]->stats.leases, 0));
+	cr_expect(ge(u64, r->dp->worker[0]->stats.leases, 1));
 	flow_free(r);
 }
 
