@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "groups.h"
 #include "trial.h"
 #include "ed25519/tables.h"
-
-#define GROUP 8u /* jobs that cost a variant with lanes as much as one */
 
 /* fastest first; the last one is usable everywhere */
 static const struct gm_ed25519_variant *const variants[] = {
@@ -38,15 +37,9 @@ void gm_ed25519_use(const struct gm_ed25519_variant *variant)
 		gm_ed25519_pick();
 }
 
-/* Of n jobs those that lanes do: all but a last group of fewer than least, which libsodium has done sooner. */
-static unsigned in_lanes(unsigned n, unsigned least)
-{
-	return n % GROUP < least ? n - n % GROUP : n;
-}
-
 uint64_t gm_ed25519_verify_by(const struct gm_ed25519_variant *v, const struct gm_ed25519_job *jobs, unsigned n)
 {
-	const unsigned first = in_lanes(n, v->least.verify);
+	const unsigned first = gm_in_lanes(n, v->least.verify);
 	uint64_t good = first > 0 ? v->verify(jobs, first) : 0;
 
 	if (first < n)
@@ -61,7 +54,7 @@ uint64_t gm_ed25519_verify(const struct gm_ed25519_job *jobs, unsigned n)
 
 void gm_ed25519_sign(const struct gm_ed25519_sign_job *jobs, unsigned n)
 {
-	const unsigned first = in_lanes(n, chosen->least.sign);
+	const unsigned first = gm_in_lanes(n, chosen->least.sign);
 
 	if (first > 0)
 		chosen->sign(jobs, first);
@@ -71,7 +64,7 @@ void gm_ed25519_sign(const struct gm_ed25519_sign_job *jobs, unsigned n)
 
 void gm_ed25519_public_many(const struct gm_ed25519_public_job *jobs, unsigned n)
 {
-	const unsigned first = in_lanes(n, chosen->least.sign);
+	const unsigned first = gm_in_lanes(n, chosen->least.sign);
 
 	if (first > 0)
 		chosen->public(jobs, first);
@@ -86,7 +79,7 @@ unsigned gm_ed25519_verify_batch(uint64_t *good, const struct gm_ed25519_batch *
 
 uint64_t gm_ed25519_points_from_keys(const struct gm_ed25519_point_job *jobs, unsigned n)
 {
-	const unsigned first = in_lanes(n, chosen->least.verify);
+	const unsigned first = gm_in_lanes(n, chosen->least.verify);
 	uint64_t good = first > 0 ? chosen->points(jobs, first) : 0;
 
 	if (first < n)

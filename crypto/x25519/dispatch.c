@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "groups.h"
 #include "trial.h"
-
-#define GROUP 8u /* jobs that cost a variant with lanes as much as one */
 
 /* fastest first; the last one is usable everywhere */
 static const struct gm_x25519_variant *const variants[] = {
@@ -23,15 +22,9 @@ void gm_x25519_pick(void)
 	chosen = variants[i];
 }
 
-/* Of n jobs those that lanes do: all but a last group of fewer than least, which libsodium has done sooner. */
-static unsigned in_lanes(unsigned n, unsigned least)
-{
-	return n % GROUP < least ? n - n % GROUP : n;
-}
-
 uint64_t gm_x25519_agree_by(const struct gm_x25519_variant *v, const struct gm_x25519_job *jobs, unsigned n)
 {
-	const unsigned first = in_lanes(n, v->least);
+	const unsigned first = gm_in_lanes(n, v->least);
 	uint64_t good = first > 0 ? v->agree(jobs, first) : 0;
 
 	if (first < n)
@@ -41,7 +34,7 @@ uint64_t gm_x25519_agree_by(const struct gm_x25519_variant *v, const struct gm_x
 
 uint64_t gm_x25519_map_by(const struct gm_x25519_variant *v, const struct gm_x25519_map_job *jobs, unsigned n)
 {
-	const unsigned first = in_lanes(n, v->least);
+	const unsigned first = gm_in_lanes(n, v->least);
 	uint64_t good = first > 0 ? v->map(jobs, first) : 0;
 
 	if (first < n)

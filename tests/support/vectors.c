@@ -81,3 +81,13 @@ size_t gm_vectors_get(uint8_t *out, size_t cap, const json_t *object, const char
 		give_up(key, "no such string");
 	return gm_hex(out, cap, hex);
 }
+
+bool gm_vectors_have_flag(const json_t *test, const char *name)
+{
+	const json_t *flags = json_object_get(test, "flags");
+
+	for (size_t i = 0; i < json_array_size(flags); i++)
+		if (strcmp(json_string_value(json_array_get(flags, i)), name) == 0)
+			return true;
+	return false;
+}

@@ -12,6 +12,7 @@
 #ifndef GM_VECTORS_H
 #define GM_VECTORS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,5 +31,8 @@ size_t gm_hex(uint8_t *out, size_t cap, const char *hex);
 
 /* The hex string object[key], decoded. */
 size_t gm_vectors_get(uint8_t *out, size_t cap, const json_t *object, const char *key);
+
+/* Is it among the "flags" of the test? */
+bool gm_vectors_have_flag(const json_t *test, const char *name);
 
 #endif

@@ -122,16 +122,6 @@ Test(ed25519, decides_as_wycheproof)
 
 /* Does the file of CCTV have this signature as one whose A and R differ from an ordinary one in small order alone? The
  * strict rule of other files refuses these, ours has the cofactor. */
-static bool has_flag(const json_t *test, const char *name)
-{
-	json_t *flag;
-	size_t i;
-
-	json_array_foreach(json_object_get(test, "flags"), i,
-	                   flag) if (!strcmp(json_string_value(flag), name)) return true;
-	return false;
-}
-
 static bool good_but_for_the_cofactor(const json_t *cctv, const uint8_t sig[static GM_ED25519_SIG], const uint8_t *msg,
                                       size_t msg_len)
 {
@@ -145,9 +135,9 @@ static bool good_but_for_the_cofactor(const json_t *cctv, const uint8_t sig[stat
 
 		gm_vectors_get(own, sizeof(own), test, "sig");
 		if (!memcmp(own, sig, sizeof(own)) && strlen(text) == msg_len && !memcmp(text, msg, msg_len))
-			return has_flag(test, "low_order_residue") && !has_flag(test, "low_order_A") &&
-			       !has_flag(test, "low_order_R") && !has_flag(test, "non_canonical_A") &&
-			       !has_flag(test, "non_canonical_R");
+			return gm_vectors_have_flag(test, "low_order_residue") && !gm_vectors_have_flag(test, "low_order_A") &&
+			       !gm_vectors_have_flag(test, "low_order_R") && !gm_vectors_have_flag(test, "non_canonical_A") &&
+			       !gm_vectors_have_flag(test, "non_canonical_R");
 	}
 	return false;
 }
@@ -221,10 +211,10 @@ Test(ed25519, accepts_106_of_the_cctv_cases_63_of_them_by_the_cofactor_alone)
 		gm_vectors_get(r.sig, sizeof(r.sig), test, "sig");
 		r.msg_len = strlen(msg);
 		memcpy(r.msg, msg, r.msg_len);
-		r.good = !has_flag(test, "low_order_A") && !has_flag(test, "low_order_R") &&
-		         !has_flag(test, "non_canonical_A") && !has_flag(test, "non_canonical_R");
+		r.good = !gm_vectors_have_flag(test, "low_order_A") && !gm_vectors_have_flag(test, "low_order_R") &&
+		         !gm_vectors_have_flag(test, "non_canonical_A") && !gm_vectors_have_flag(test, "non_canonical_R");
 		good += r.good;
-		residue += r.good && has_flag(test, "low_order_residue");
+		residue += r.good && gm_vectors_have_flag(test, "low_order_residue");
 		cr_expect_eq(verify(&r), r.good, "number %zu", i);
 	}
 	json_decref(file);

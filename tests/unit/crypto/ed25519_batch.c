@@ -5,25 +5,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sodium.h>
-#include "ed25519/ed25519.h"
+#include "ed25519_variants.h"
 #include "vectors.h"
 
 #define MOST GM_ED25519_BATCH_MAX
 
-/* What the equation makes of it is looked at in these; the first one has none. */
-static const struct gm_ed25519_variant *const variants[] = {
-    &gm_ed25519_sodium,
-    &gm_ed25519_plain,
-#ifdef __x86_64__
-    &gm_ed25519_emulated,
-    &gm_ed25519_avx512,
-    &gm_ed25519_ifma,
-#endif
-};
-
-#define EACH_VARIANT(v)                                                                                                \
-	for (unsigned v##_i = 0; v##_i < sizeof(variants) / sizeof(variants[0]); v##_i++)                              \
-		for (const struct gm_ed25519_variant *v = variants[v##_i]; v && v->usable(); v = NULL)
 #define EACH_EQUATION(v) EACH_VARIANT(v) if (v->batch)
 
 /* What is not made for speed does a part of what takes long; with sanitizers everything does, and on a part of the rows. */

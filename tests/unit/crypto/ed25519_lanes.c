@@ -6,23 +6,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sodium.h>
-#include "ed25519/ed25519.h"
+#include "ed25519_variants.h"
 #include "seats.h"
 #include "vectors.h"
-
-static const struct gm_ed25519_variant *const variants[] = {
-    &gm_ed25519_sodium,
-    &gm_ed25519_plain,
-#ifdef __x86_64__
-    &gm_ed25519_emulated,
-    &gm_ed25519_avx512,
-    &gm_ed25519_ifma,
-#endif
-};
-
-#define EACH_VARIANT(v)                                                                                                \
-	for (unsigned v##_i = 0; v##_i < sizeof(variants) / sizeof(variants[0]); v##_i++)                              \
-		for (const struct gm_ed25519_variant *v = variants[v##_i]; v && v->usable(); v = NULL)
 
 static void start(void)
 {
