@@ -11,6 +11,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 # name, usual size, of what
 runs='differential 10000000 jobs
+ccm 10000000 jobs
 trace 5 secrets
 timing 20000 measurements
 emulated 2000 jobs
@@ -45,14 +46,15 @@ note() {
 	} >>tests/long.md
 }
 
-# Pieces of 100,000 jobs of each kind, each with its own seed; a piece that is there is not computed again. Slow variants get a
-# part of the jobs: how many is in the lines.
-run_differential() {
-	local piece=100000 pieces=$(($1 / 100000)) dir=$state/differential-$1 seed
+# differential TITLE JOBS [OPTION...]: pieces of 100,000 jobs of each kind, each with its own seed; a piece that is there is not
+# computed again. Slow variants get a part of the jobs: how many is in the lines.
+differential() {
+	local title=$1 piece=100000 pieces=$(($2 / 100000)) dir=$state/$name-$2 seed
+	shift 2
 	mkdir -p "$dir"
 	for ((seed = 1; seed <= pieces; seed++)); do
 		[ ! -e "$dir/$seed" ] || continue
-		nice "$build/differential" --jobs $piece --curves $piece --seed $seed >"$dir/now" || { cat "$dir/now"; return 1; }
+		nice "$build/differential" --jobs $piece --curves $piece --seed $seed "$@" >"$dir/now" || { cat "$dir/now"; return 1; }
 		mv "$dir/now" "$dir/$seed"
 	done
 	# shellcheck disable=SC2046 # numbers
@@ -61,8 +63,10 @@ run_differential() {
 		END { for (i = 1; i <= n; i++) { k = order[i]
 			printf "%s %9d cases %9d accepted %9d rejected %d wrong\n", k, c[k], a[k], r[k], w[k] } }' >"$dir/sum"
 	cat "$dir/sum"
-	note "differential: $1 jobs of each kind" "$dir/sum" && rm -r "$dir"
+	note "$title" "$dir/sum" && rm -r "$dir"
 }
+run_differential() { differential "differential: $1 jobs of each kind" "$1"; }
+run_ccm() { differential "differential: $1 jobs of AES-CCM alone" "$1" --only ccm_seal,ccm_open; }
 
 # Pieces of 100 seeds, as many at a time as there are processors. A seed that fails is named, with the command that shows it.
 run_sim() {

@@ -184,6 +184,29 @@ static void in_lanes(struct gm_dice *d, const struct drawn *some, unsigned n, st
 	}
 }
 
+/* In other lanes, and half of the good ones with a bit turned over somewhere; in a bad one it might be the bit that made it bad */
+static void in_lanes_again(const struct drawn *some, unsigned n, struct tally *tally)
+{
+	static struct drawn other[64];
+	unsigned order[64];
+
+	diff_shuffle(order, n);
+	for (unsigned i = 0; i < n; i++) {
+		struct drawn *j = &other[i];
+		uint8_t *const at[] = {j->pub, j->sig, j->msg};
+		const unsigned part = gm_roll(&diff_other, 6);
+
+		memcpy(j, &some[order[i]], sizeof(*j));
+		const size_t len[] = {32, 64, j->msg_len};
+
+		if (j->good && part < 3 && len[part] > 0) {
+			flip_a_bit(&diff_other, at[part], len[part]);
+			j->good = false;
+		}
+	}
+	in_lanes(&diff_other, other, n, tally);
+}
+
 /* ---- as one equation */
 
 static struct list {
@@ -290,6 +313,8 @@ static unsigned batch(struct gm_dice *d, unsigned long left, struct tally *tally
 	for (unsigned at = 0, some; at < n; at += some) {
 		some = diff_n(d, n - at);
 		in_lanes(d, drawn + at, some, tally);
+		for (unsigned k = 0; k < diff_again; k++)
+			in_lanes_again(drawn + at, some, tally);
 	}
 	know_points(d, n);
 	list_fill(d, n, few[gm_roll(d, 4)]);
@@ -297,6 +322,10 @@ static unsigned batch(struct gm_dice *d, unsigned long left, struct tally *tally
 	if (gm_roll(d, 2)) {
 		list_fill(d, n, n);
 		as_one(d, tally);
+	}
+	for (unsigned k = 0; k < diff_again; k += 3) {
+		list_fill(&diff_other, n, few[gm_roll(&diff_other, 4)]);
+		as_one(&diff_other, tally);
 	}
 	return n;
 }

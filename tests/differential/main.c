@@ -2,11 +2,12 @@
 /* Random and damaged jobs for every variant of every batch that this processor can run, against libsodium and OpenSSL;
  * buffers end or begin at closed pages.
  *
- *	differential [--jobs N] [--curves N] [--seed N] [--only KIND] [--variants NAME,NAME...]
+ *	differential [--jobs N] [--curves N] [--again N] [--seed N] [--only KIND,KIND...] [--variants NAME,NAME...]
  *
  * N jobs of each kind, of those with points of a curve as many as --curves says, or a tenth. A line for each door and
- * variant: cases, accepted, rejected, wrong; variants that are slow get a part of the jobs, which their lines tell. Exit 0:
- * nothing was wrong. The same seed draws the same jobs. */
+ * variant: cases, accepted, rejected, wrong; variants that are slow get a part of the jobs, which their lines tell. The library
+ * takes most of the time, so fast variants get jobs with curves --again so often: in other lanes, or damaged. Exit 0: nothing
+ * was wrong. The same seed draws the same jobs. */
 #include "differential/rig.h"
 
 #include <stdio.h>
@@ -16,6 +17,9 @@ static const struct kind *const kinds[] = {
     &diff_ed25519_verify, &diff_ed25519_sign, &diff_ed25519_public, &diff_x25519,
     &diff_map,            &diff_ccm_seal,     &diff_ccm_open,       &diff_hkdf,
 };
+
+unsigned diff_again;
+struct gm_dice diff_other = {.seed = {'a', 'g', 'a', 'i', 'n'}};
 
 /* The row of a door's variant, or the end */
 static struct tally *find_row(struct tally *tally, const char *door, const char *variant)
@@ -47,20 +51,23 @@ uint8_t *diff_room(struct gm_dice *d, struct gm_guard *g, size_t len)
 
 void diff_fill(struct gm_dice *d, void *to, size_t len)
 {
-	static uint8_t pool[1 << 16];
-	static size_t at = sizeof(pool);
+	static struct pool {
+		uint8_t bytes[1 << 16];
+		size_t used;
+	} pools[2];
+	struct pool *p = &pools[d == &diff_other];
+	const size_t size = sizeof(p->bytes);
 	uint8_t *out = to;
 
-	for (size_t some; len > 0; len -= some, out += some, at += some) {
-		if (at == sizeof(pool)) {
+	for (size_t some; len > 0; len -= some, out += some, p->used = (p->used + some) % size) {
+		if (p->used == 0) {
 			uint8_t seed[32];
 
 			gm_roll_bytes(d, seed, sizeof(seed));
-			gm_random_from(pool, sizeof(pool), seed);
-			at = 0;
+			gm_random_from(p->bytes, size, seed);
 		}
-		some = len < sizeof(pool) - at ? len : sizeof(pool) - at;
-		memcpy(out, pool + at, some);
+		some = len < size - p->used ? len : size - p->used;
+		memcpy(out, p->bytes + p->used, some);
 	}
 }
 
@@ -79,23 +86,35 @@ unsigned diff_n(struct gm_dice *d, unsigned long left)
 	return n < left ? n : (unsigned)left;
 }
 
-static const char *variants; /* these alone, with commas between them; NULL: all */
+static const char *variants, *only; /* these alone, with commas between them; NULL: all */
 
-static bool wanted(const char *variant)
+static bool wanted(const char *names, const char *name)
 {
-	const size_t len = strlen(variant);
+	const size_t len = strlen(name);
 
-	for (const char *p = variants; p; p = strchr(p, ','), p = p ? p + 1 : p)
-		if (strncmp(p, variant, len) == 0 && (p[len] == ',' || p[len] == 0))
+	for (const char *p = names; p; p = strchr(p, ','), p = p ? p + 1 : p)
+		if (strncmp(p, name, len) == 0 && (p[len] == ',' || p[len] == 0))
 			return true;
-	return !variants;
+	return !names;
 }
 
 bool diff_turn(struct gm_dice *d, struct tally *tally, const char *door, const char *variant, unsigned one_of)
 {
-	const bool turn = gm_roll(d, one_of) == 0;
+	const bool again = d == &diff_other, turn = again ? one_of == 1 : gm_roll(d, one_of) == 0;
 
-	return wanted(variant) && (turn || find_row(tally, door, variant)->cases == 0);
+	return wanted(variants, variant) && (turn || find_row(tally, door, variant)->cases == 0);
+}
+
+void diff_shuffle(unsigned *order, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		order[i] = i;
+	for (unsigned i = n; i > 1; i--) {
+		const unsigned k = gm_roll(&diff_other, i), last = order[i - 1];
+
+		order[i - 1] = order[k];
+		order[k] = last;
+	}
 }
 
 static unsigned long run(const struct kind *kind, unsigned long jobs, uint32_t seed)
@@ -120,13 +139,14 @@ static unsigned long run(const struct kind *kind, unsigned long jobs, uint32_t s
 int main(int argc, char **argv)
 {
 	unsigned long jobs = 100000, curves = 0, seed = 1, wrong = 0;
-	const char *only = NULL;
 
 	for (int i = 1; i + 1 < argc; i += 2) {
 		if (strcmp(argv[i], "--jobs") == 0)
 			jobs = strtoul(argv[i + 1], NULL, 10);
 		else if (strcmp(argv[i], "--curves") == 0)
 			curves = strtoul(argv[i + 1], NULL, 10);
+		else if (strcmp(argv[i], "--again") == 0)
+			diff_again = (unsigned)strtoul(argv[i + 1], NULL, 10);
 		else if (strcmp(argv[i], "--seed") == 0)
 			seed = strtoul(argv[i + 1], NULL, 10);
 		else if (strcmp(argv[i], "--only") == 0)
@@ -137,7 +157,7 @@ int main(int argc, char **argv)
 	if (!gm_crypto_init())
 		return 2;
 	for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++)
-		if (!only || strcmp(only, kinds[k]->name) == 0)
+		if (wanted(only, kinds[k]->name))
 			wrong += run(kinds[k], kinds[k]->curve ? (curves ? curves : jobs / 10) : jobs, (uint32_t)seed);
 	return wrong != 0;
 }

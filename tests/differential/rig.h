@@ -42,6 +42,14 @@ unsigned diff_n(struct gm_dice *d, unsigned long left);
 /* Whether a variant takes part: slow ones do in one of so many batches, and as long as they have had none. */
 bool diff_turn(struct gm_dice *d, struct tally *tally, const char *door, const char *variant, unsigned one_of);
 
+/* How often the jobs of a batch come again, to variants of which one_of is 1: in another order, so that each is in another
+ * lane next to others, and changed where the answer to what was changed is known. These dice are for that alone: what is
+ * drawn, and who takes part, does not depend on it. */
+extern unsigned diff_again;
+extern struct gm_dice diff_other;
+/* Numbers below n in any order, by these */
+void diff_shuffle(unsigned *order, unsigned n);
+
 /* n answers of one variant: got and expected have a bit for each; same says that what was written is right, too */
 void diff_count(struct tally *tally, const char *door, const char *variant, unsigned n, uint64_t got, uint64_t expected,
                 bool same);

@@ -50,35 +50,103 @@ static uint8_t *draw_pub(struct gm_dice *d, struct gm_guard *g)
 	return pub;
 }
 
+/* One call of a door, and what libsodium says of its jobs */
+struct call {
+	const char *door;
+	unsigned n;
+	uint64_t (*by)(const struct gm_x25519_variant *v, const struct call *c);
+	struct gm_x25519_job agree[64];
+	struct gm_x25519_map_job map[64];
+	uint8_t *pub[64], *out[64], *expected[64];
+	uint64_t good;
+};
+
+static void answer(struct call *c, unsigned i, bool good)
+{
+	c->expected[i] = expected[i];
+	if (good)
+		c->good |= UINT64_C(1) << i;
+	else
+		memset(expected[i], 0, 32);
+}
+
+static void ask(const struct gm_x25519_variant *v, const struct call *c, struct tally *tally)
+{
+	bool same = true;
+	uint64_t got;
+
+	for (unsigned i = 0; i < c->n; i++)
+		memset(c->out[i], 0xa5, 32);
+	got = c->by(v, c);
+	for (unsigned i = 0; i < c->n; i++)
+		same &= memcmp(c->out[i], c->expected[i], 32) == 0;
+	diff_count(tally, c->door, v->name, c->n, got, c->good, same);
+}
+
+/* In other lanes, and the top bit of some keys turned over: X25519 does not look at it, and it is the sign of x, which u does not
+ * depend on. */
+static struct call in_other_order(const struct call *c)
+{
+	struct call other = *c;
+	unsigned order[64];
+
+	diff_shuffle(order, c->n);
+	other.good = 0;
+	for (unsigned i = 0; i < c->n; i++) {
+		const unsigned k = order[i];
+
+		other.agree[i] = c->agree[k];
+		other.map[i] = c->map[k];
+		other.out[i] = c->out[k];
+		other.expected[i] = c->expected[k];
+		other.good |= (c->good >> k & 1) << i;
+		c->pub[k][31] ^= (uint8_t)(gm_roll(&diff_other, 2) << 7);
+	}
+	return other;
+}
+
+/* Each variant on the same jobs */
+static void compare(struct gm_dice *d, const struct call *c, struct tally *tally)
+{
+	for (unsigned w = 0; w < sizeof(ways) / sizeof(ways[0]); w++)
+		if (diff_turn(d, tally, c->door, ways[w].does->name, ways[w].one_of) && ways[w].does->usable())
+			ask(ways[w].does, c, tally);
+}
+
+static unsigned compare_again(struct gm_dice *d, const struct call *c, struct tally *tally)
+{
+	compare(d, c, tally);
+	for (unsigned k = 0; k < diff_again; k++) {
+		const struct call other = in_other_order(c);
+
+		compare(&diff_other, &other, tally);
+	}
+	return c->n;
+}
+
+static uint64_t agree_by(const struct gm_x25519_variant *v, const struct call *c)
+{
+	return v->agree(c->agree, c->n);
+}
+
+static uint64_t map_by(const struct gm_x25519_variant *v, const struct call *c)
+{
+	return v->map(c->map, c->n);
+}
+
 static unsigned batch_agree(struct gm_dice *d, unsigned long left, struct tally *tally)
 {
-	const unsigned n = diff_n(d, left);
-	struct gm_x25519_job jobs[64];
-	uint64_t good = 0;
+	struct call c = {.door = "x25519", .by = agree_by, .n = diff_n(d, left)};
 
-	for (unsigned i = 0; i < n; i++) {
-		jobs[i] = (struct gm_x25519_job){diff_bytes(d, &buffers[i].priv, 32), draw_pub(d, &buffers[i].pub),
-		                                 diff_room(d, &buffers[i].out, 32)};
-		if (crypto_scalarmult_curve25519(expected[i], jobs[i].priv, jobs[i].pub) == 0)
-			good |= UINT64_C(1) << i;
-		else
-			memset(expected[i], 0, 32);
-	}
-	for (unsigned w = 0; w < sizeof(ways) / sizeof(ways[0]); w++) {
-		const struct gm_x25519_variant *v = ways[w].does;
-		bool same = true;
-		uint64_t got;
+	for (unsigned i = 0; i < c.n; i++) {
+		struct gm_x25519_job *j = &c.agree[i];
 
-		if (!diff_turn(d, tally, "x25519", v->name, ways[w].one_of) || !v->usable())
-			continue;
-		for (unsigned i = 0; i < n; i++)
-			memset(jobs[i].out, 0xa5, 32);
-		got = v->agree(jobs, n);
-		for (unsigned i = 0; i < n; i++)
-			same &= memcmp(jobs[i].out, expected[i], 32) == 0;
-		diff_count(tally, "x25519", v->name, n, got, good, same);
+		j->priv = diff_bytes(d, &buffers[i].priv, 32);
+		j->pub = c.pub[i] = draw_pub(d, &buffers[i].pub);
+		j->out = c.out[i] = diff_room(d, &buffers[i].out, 32);
+		answer(&c, i, crypto_scalarmult_curve25519(expected[i], j->priv, j->pub) == 0);
 	}
-	return n;
+	return compare_again(d, &c, tally);
 }
 
 /* Of eight four are keys, two random bytes, which are no point or one of another order; one is a key to which a point of
@@ -107,32 +175,16 @@ static uint8_t *draw_key(struct gm_dice *d, struct gm_guard *g)
 
 static unsigned batch_map(struct gm_dice *d, unsigned long left, struct tally *tally)
 {
-	const unsigned n = diff_n(d, left);
-	struct gm_x25519_map_job jobs[64];
-	uint64_t good = 0;
+	struct call c = {.door = "ed25519_to_x25519", .by = map_by, .n = diff_n(d, left)};
 
-	for (unsigned i = 0; i < n; i++) {
-		jobs[i] = (struct gm_x25519_map_job){draw_key(d, &buffers[i].pub), diff_room(d, &buffers[i].out, 32)};
-		if (crypto_sign_ed25519_pk_to_curve25519(expected[i], jobs[i].pub) == 0)
-			good |= UINT64_C(1) << i;
-		else
-			memset(expected[i], 0, 32);
-	}
-	for (unsigned w = 0; w < sizeof(ways) / sizeof(ways[0]); w++) {
-		const struct gm_x25519_variant *v = ways[w].does;
-		bool same = true;
-		uint64_t got;
+	for (unsigned i = 0; i < c.n; i++) {
+		struct gm_x25519_map_job *j = &c.map[i];
 
-		if (!diff_turn(d, tally, "ed25519_to_x25519", v->name, ways[w].one_of) || !v->usable())
-			continue;
-		for (unsigned i = 0; i < n; i++)
-			memset(jobs[i].out, 0xa5, 32);
-		got = v->map(jobs, n);
-		for (unsigned i = 0; i < n; i++)
-			same &= memcmp(jobs[i].out, expected[i], 32) == 0;
-		diff_count(tally, "ed25519_to_x25519", v->name, n, got, good, same);
+		j->pub = c.pub[i] = draw_key(d, &buffers[i].pub);
+		j->out = c.out[i] = diff_room(d, &buffers[i].out, 32);
+		answer(&c, i, crypto_sign_ed25519_pk_to_curve25519(expected[i], j->pub) == 0);
 	}
-	return n;
+	return compare_again(d, &c, tally);
 }
 
 const struct kind diff_x25519 = {"x25519", true, batch_agree};

@@ -3,7 +3,7 @@
  * two samples, after the slowest tenth is cut off (Reparaz, Balasch, Verbauwhede, "Dude, is my code constant time?").
  * |t| above 10 means that it does; beside it the t of two samples of one and the same secret, which is noise.
  *
- *	timing [MEASUREMENTS]
+ *	timing [MEASUREMENTS [VARIANT]]
  */
 #include "emulated.h"
 #include "ed25519/ed25519.h"
@@ -159,9 +159,12 @@ static double measure(void (*call)(const void *), const void *v, unsigned n, boo
 }
 
 static unsigned leaks;
+static const char *only; /* this variant, if any */
 
 static void check(const char *what, const char *name, void (*call)(const void *), const void *v, unsigned n)
 {
+	if (only && strcmp(name, only) != 0)
+		return;
 	const double t = measure(call, v, n, false), noise = measure(call, v, n, true);
 
 	printf("%-16s %-14s %9u calls  t = %6.2f, of one secret %6.2f%s\n", what, name, n, t, noise,
@@ -183,20 +186,21 @@ static void leaky(const void *v)
 int main(int argc, char **argv)
 {
 	const unsigned n = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 20000;
-	static const struct gm_ed25519_variant *const ed25519[] = {&gm_ed25519_sodium, &gm_ed25519_emulated, &gm_ed25519_ifma};
-	static const struct gm_x25519_variant *const x25519[] = {&gm_x25519_sodium, &gm_x25519_emulated, &gm_x25519_ifma};
+	static const struct gm_ed25519_variant *const ed25519[] = {&gm_ed25519_sodium, &gm_ed25519_avx512, &gm_ed25519_emulated, &gm_ed25519_ifma};
+	static const struct gm_x25519_variant *const x25519[] = {&gm_x25519_sodium, &gm_x25519_avx512, &gm_x25519_emulated, &gm_x25519_ifma};
 	double seen;
 
+	only = argc > 2 ? argv[2] : NULL;
 	if (!gm_crypto_init())
 		return 2;
 	seen = measure(leaky, NULL, n, false);
 	printf("a loop as long as a secret byte: t = %.0f\n", seen);
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < 4; i++)
 		if (ed25519[i]->usable()) {
 			check("ed25519 sign", ed25519[i]->name, sign, ed25519[i], n);
 			check("ed25519 keygen", ed25519[i]->name, keygen, ed25519[i], n);
 		}
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < 4; i++)
 		if (x25519[i]->usable())
 			check("x25519", x25519[i]->name, agree, x25519[i], n);
 	for (unsigned i = 0; gm_ccm_variants[i]; i++)
