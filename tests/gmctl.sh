@@ -78,7 +78,7 @@ every_verb_is_json() {
 		rows = [json.loads(line) for line in ask('--json', 'help').splitlines()]
 		args = {'group create': ['g-json'], 'group set': ['g-json', '--description', 'x'], 'member show': ['g1', node],
 		        'as show': ['demo'], 'member list': ['g1'], 'group delete': ['g-json', '--yes'], 'top': ['--once'],
-		        'config check': [conf], 'config set': ['log_level', 'info'], 'config keys': [], 'audit export': [conf + '.log'], 'template show': ['t1'],
+		        'config check': [conf], 'config set': ['log_level', 'info'], 'config keys': [], 'audit export': [conf + '.log'], 'audit members': ['g1'], 'template show': ['t1'],
 		        'device set': ['as:1:00', '--name', 'J', '--groups', 'g9'], 'device show': ['j'], 'device remove': ['j'],
 		        'schedule set': ['s', '--groups', 'none*'], **{'schedule ' + do: ['s'] for do in ('show', 'run-now', 'pause', 'resume', 'remove')}}
 		skip = {'watch', 'import', 'member evict', 'device evict', 'as add', 'as remove', 'token revoke', 'backup', 'restore', 'recover', 'rotate-key'}
