@@ -68,6 +68,12 @@ complete() { # every file of ours has a place in a package: programs, pages, uni
 	for file in man8/gmd.8 man5/gmd.conf.5 man1/gmctl.1 man1/gmload.1 man1/gmas.1; do [ -s "$new/usr/share/man/$file.gz" ] || return; done
 	[ -s "$new/etc/gmd/gmd.conf" ] && [ -s "$new/usr/lib/systemd/system/gmd.service" ]
 }
+status_package() { # beside the others where it was built: it comes whole, runs, and goes without a trace
+	local deb
+	deb=$(cd "$new/tmp/packages" && ls gmd-status_*.deb) && inside dpkg --no-triggers -i "/tmp/packages/$deb" && inside gmd-status --version &&
+		[ -s "$new/usr/share/man/man8/gmd-status.8.gz" ] && [ -s "$new/usr/lib/systemd/system/gmd-status.service" ] &&
+		[ -s "$new/usr/share/gmd/grafana/gmd.json" ] && [ -s "$new/usr/share/gmd/prometheus/gmd.rules.yml" ] && inside dpkg --no-triggers --purge gmd-status
+}
 owned() { [ "$(inside stat -c '%U %a' /etc/gmd/store.key /var/lib/gmd | paste -sd ' ')" = 'gmd 600 gmd 700' ]; }
 of_unit() { sed -n "s/^$1=//p" "$new/usr/lib/systemd/system/gmd.service"; }
 as_unit() { # shellcheck disable=SC2046,SC2086 # words
@@ -115,6 +121,11 @@ in_namespace() {
 	must 'gmd and gmd-tools are installed' install_packages
 	check 'all their files are there' complete
 	check "the store and its key are gmd's alone" owned
+	if [ "$how" = clean ] || ! ls "$dir"/packages/gmd-status_*.deb >/dev/null 2>&1; then
+		skip 'gmd-status: not built, or a new Debian, which has not what it needs'
+	else
+		check 'gmd-status is installed, runs, and goes' status_package
+	fi
 	check 'the handbook: configured' follow 'First group in five minutes' 1
 	if check 'gmd starts as the unit starts it' start_as_unit; then
 		check 'the handbook: a first group, a rekey, an eviction' follow 'First group in five minutes' 2 3
