@@ -83,7 +83,7 @@ Test(wheel, says_when_the_next_may_be_due_as_a_list_of_all_would)
 			run_until(m.now_ms + dice(dice(20) == 0 ? 6000 : 40));
 		cr_assert(eq(u64, gm_wheel_next(&m.wheel), next_of_all()), "round %u", i);
 	}
-	cr_expect(gt(u32, m.fired, 50));
+	cr_expect(ge(u32, m.fired, 51));
 	for (uint32_t i = 0; i < TIMERS; i++)
 		if (m.due_ms[i])
 			stop(i);
