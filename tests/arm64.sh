@@ -31,7 +31,8 @@ fi
 command -v cmake >/dev/null && command -v ninja >/dev/null || skip 'no cmake, or no ninja'
 
 packages='libc6 libc6-dev linux-libc-dev libcrypt1 libgcc-s1 libgcc-12-dev libsodium23 libsodium-dev libssl3 libssl-dev
-          libjansson4 libjansson-dev liburing2 liburing-dev liblmdb0 liblmdb-dev libcyaml1 libcyaml-dev libyaml-0-2 libyaml-dev'
+          libjansson4 libjansson-dev liburing2 liburing-dev liblmdb0 liblmdb-dev libcyaml1 libcyaml-dev libyaml-0-2 libyaml-dev
+          libedit2 libedit-dev libbsd0 libmd0 libtinfo6 libncurses-dev libsystemd0 libsystemd-dev'
 
 # Lists of their own, so that the system's stay as they are.
 fetch() {

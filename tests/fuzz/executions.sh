@@ -41,7 +41,7 @@ piece() {
 # part NAME KIND LONGEST ROUND: until so many thousandths are done
 part() {
 	local goal=$runs done build
-	[ "$2" = decodes ] || goal=$((runs / 100))
+	[ "$2" = decodes ] || [ "$2" = peer ] || goal=$((runs / 100))
 	mkdir -p "$dir/found/$1" "$dir/grown/$1" "$dir/counts"
 	touch "$dir/counts/$1"
 	while :; do
@@ -62,6 +62,7 @@ shift 2
 targets=$(tests/fuzz/run.sh --list) || exit 1
 [ $# = 0 ] || targets=$(grep -E "^($(IFS='|' && echo "$*")) " <<<"$targets")
 failed=0
+rm -f "$dir"/*.failed
 for ((round = 1; round <= 1000; round++)); do
 	while read -r name kind longest; do
 		[ ! -e "$dir/$name.failed" ] || continue

@@ -7,8 +7,9 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
+targets=$(tests/fuzz/run.sh --list) || exit 1
 # shellcheck disable=SC2046 # names
-set -- $(tests/fuzz/run.sh --list | awk '$2 == "decodes" || $1 == "cose" || $1 == "rtnl" { print $1 }')
+set -- $(awk '$2 == "decodes" || $1 == "cose" || $1 == "rtnl" { print $1 }' <<<"$targets")
 if ! { cmake --preset msan -DGM_TESTS=ON && cmake --build build/msan -j "$(nproc)" --target "${@/#/fuzz_}"; } >build/msan.log 2>&1; then
 	tail -n 20 build/msan.log
 	exit 1

@@ -36,13 +36,15 @@ case $seconds in
 	exit
 	;;
 --build)
+	targets=$(list) || exit 1
 	# shellcheck disable=SC2046 # names
-	build "$1" $(list | cut -d ' ' -f 1)
+	build "$1" $(cut -d ' ' -f 1 <<<"$targets")
 	exit
 	;;
 esac
+targets=$(list) || exit 1
 # shellcheck disable=SC2046
-[ $# != 0 ] || set -- $(list | cut -d ' ' -f 1)
+[ $# != 0 ] || set -- $(cut -d ' ' -f 1 <<<"$targets")
 build fuzz "$@" || exit 1
 [ "$seconds" != 0 ] || exit 0
 status=0
