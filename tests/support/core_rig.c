@@ -240,13 +240,10 @@ void rig_pass(struct core_rig *r, uint64_t ms)
 
 static void hand_down(struct core_rig *r)
 {
-	bool more = true;
-
-	while (more) {
-		rig_turn(r);
-		more = gm_core_loaded(r->core, &r->txn);
-		rig_turn_end(r);
-	}
+	rig_turn(r); /* all portions, so that their effects are seen together */
+	while (gm_core_loaded(r->core, &r->txn))
+		continue;
+	rig_turn_end(r);
 }
 
 static int by_key(const void *a, const void *b)
