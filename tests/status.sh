@@ -73,7 +73,8 @@ serves() {
 }
 serves_open() { gets 200 /metrics -H 'Accept: application/openmetrics-text; version=1.0.0' && grep -q '^Content-Type: application/openmetrics-text' "$dir/head" && oracle "$dir/body" open; }
 reads_only() {
-	gets 405 / -X POST -d x && grep -q '^Allow: GET, HEAD' "$dir/head" && gets 405 /metrics -X DELETE && gets 200 / -I && ! grep -q '<html' "$dir/body"
+	gets 200 /health -X GET -d "$(printf '%09000d' 0)" && grep -q '"state"' "$dir/body" &&
+		gets 405 / -X POST -d x && grep -q '^Allow: GET, HEAD' "$dir/head" && gets 405 /metrics -X DELETE && gets 200 / -I && ! grep -q '<html' "$dir/body"
 }
 only_under_its_names() {
 	local host
@@ -82,7 +83,7 @@ only_under_its_names() {
 	done
 	gets 200 / -H "Host: LOCALHOST:$web" && gets 200 / -H 'Host: [::1]' && gets 200 / -H 'Host: proxy.example' && gets 403 / -H 'Host: proxy.example.org'
 }
-bounded() { # more connections than it takes say nothing, and it goes on; a head beyond bounds is refused
+bounded() { # more connections than it takes say nothing, or a byte now and then, and it goes on; a head beyond bounds is refused
 	/usr/bin/python3 - "$web" <<-'END' || return
 		import socket, sys
 		quiet = []
@@ -92,6 +93,21 @@ bounded() { # more connections than it takes say nothing, and it goes on; a head
 		    quiet.append(s)
 		for s in quiet:
 		    s.close()
+		slow = []
+		for i in range(80): # every place is taken by a head that never ends, while somebody asks
+		    s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+		    s.sendall(b'GET / HTTP/1.1\r\nHost: localhost\r\nX: ')
+		    slow.append(s)
+		    for s in slow[-32:]:
+		        try:
+		            s.sendall(b'x')
+		        except ConnectionError:
+		            pass
+		    if i >= 40 and i % 10 == 0:
+		        s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+		        s.settimeout(4)
+		        s.sendall(b'GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n')
+		        assert s.recv(12) == b'HTTP/1.1 200'
 		s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
 		s.settimeout(5)
 		s.sendall(b'GET / HTTP/1.1\r\nHost: localhost\r\nX: ' + b'x' * 40000 + b'\r\n\r\n')

@@ -4,10 +4,10 @@
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "status/status.h"
 
-#define CONNECTIONS_MAX 32u
 #define CONNECTION_BYTES (16u << 10)
 #define IDLE_S 10u
 
@@ -151,16 +151,75 @@ static enum MHD_Result send_body(struct MHD_Connection *c, const struct body *b)
 	return done;
 }
 
-/* Called when the head has come; whatever body a request has is not read. */
+/* ---- places. An idle connection is closed after a while, but one that trickles is not idle: where all are taken, the one that has
+ * been longest at the same (its head, its answer, waiting for the next) makes room for a newcomer. */
+
+static void moves(struct served *s, struct MHD_Connection *c)
+{
+	struct place *place = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+
+	if (place)
+		place->since = ++s->moves;
+}
+
+static void make_room(struct served *s)
+{
+	struct place *oldest = NULL;
+	unsigned n = 0;
+
+	for (struct place *p = s->places; p < s->places + PLACES; p++) {
+		if (!p->since || p->goes)
+			continue;
+		n++;
+		if (!oldest || p->since < oldest->since)
+			oldest = p;
+	}
+	if (n < CONNECTIONS_MAX)
+		return;
+	oldest->goes = true;
+	shutdown(oldest->fd, SHUT_RDWR); /* it is closed as if it had gone */
+}
+
+static void take(struct served *s, struct MHD_Connection *c, void **place)
+{
+	for (struct place *p = s->places; p < s->places + PLACES; p++) {
+		if (p->since)
+			continue;
+		*p = (struct place){.fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd, .since = ++s->moves};
+		*place = p;
+		return;
+	}
+}
+
+static void came_or_went(void *arg, struct MHD_Connection *c, void **place, enum MHD_ConnectionNotificationCode what)
+{
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		make_room(arg);
+		take(arg, c, place);
+	} else if (*place) {
+		((struct place *)*place)->since = 0;
+	}
+}
+
+static void answered(void *arg, struct MHD_Connection *c, void **seen, enum MHD_RequestTerminationCode how)
+{
+	(void)seen, (void)how;
+	moves(arg, c);
+}
+
+/* Called when the head has come, for pieces of a body, which nobody reads, and at its end. */
 static enum MHD_Result handle(void *arg, struct MHD_Connection *c, const char *path, const char *method, const char *version,
                               const char *upload, size_t *upload_n, void **seen)
 {
 	(void)version, (void)upload;
-	if (!*seen && reads_only(method)) { /* libmicrohttpd takes an answer to these at the second call only */
-		*seen = arg;
-		return MHD_YES;
-	}
+	bool first = !*seen, more = *upload_n > 0;
+
+	*seen = arg;
 	*upload_n = 0;
+	if (first)
+		moves(arg, c);
+	if ((first || more) && reads_only(method)) /* libmicrohttpd takes an answer to these at the end of all only */
+		return MHD_YES;
 	struct body b = answer(arg, c, path, method);
 	return send_body(c, &b);
 }
@@ -170,6 +229,7 @@ struct MHD_Daemon *http_start(struct served *served, const struct sockaddr *addr
 	const unsigned six = addr->sa_family == AF_INET6 ? MHD_USE_IPv6 : 0;
 
 	return MHD_start_daemon(MHD_USE_EPOLL | six, 0, NULL, NULL, handle, served, MHD_OPTION_SOCK_ADDR, addr, MHD_OPTION_CONNECTION_LIMIT,
-	                        CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-	                        (size_t)CONNECTION_BYTES, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+	                        PLACES, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+	                        (size_t)CONNECTION_BYTES, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_NOTIFY_CONNECTION, came_or_went,
+	                        served, MHD_OPTION_NOTIFY_COMPLETED, answered, served, MHD_OPTION_END);
 }

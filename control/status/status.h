@@ -65,11 +65,19 @@ const char *status_policy(void); /* Content-Security-Policy: what is in the page
 
 /* ---- http.c */
 #define HOSTS_MAX 16u
+#define CONNECTIONS_MAX 32u
+#define PLACES (2 * CONNECTIONS_MAX) /* of connections, with those that are being closed: at its own limit libmicrohttpd may pause for a second */
 struct served {
 	struct look look;
 	struct events *events;
 	const char *host[HOSTS_MAX]; /* names under which it may be asked, but for those of loopback */
 	unsigned hosts_n;
+	struct place { /* of a connection */
+		int fd;
+		bool goes; /* is being closed */
+		uint64_t since; /* count of what moved when it came, its head was whole, its answer sent; 0: nobody's */
+	} places[PLACES];
+	uint64_t moves;
 };
 bool host_permitted(const struct served *served, const char *host);
 struct MHD_Daemon;
