@@ -496,6 +496,7 @@ static bool open_control(struct gmd *d)
 						               [GM_CTL_ADMIN] = d->config.control_group},
 						    .listener = d->upgrade.control,
 						    .handle = gm_ctl_run,
+						    .gone = gm_ctl_gone,
 						    .arg = &d->env};
 	char why[256] = "";
 

@@ -51,7 +51,8 @@ const char *gm_ctl_level_text(enum gm_ctl_level level);
 struct gm_ctl_request { /* may hold a key: wipe */
 	uint64_t id;
 	int fd; /* that came along, borrowed; -1: none */
-	enum gm_ctl_level level; /* of who asks; fd, level, uid and pid do not travel: the server fills them in */
+	uint64_t conn; /* number of the connection; no two have the same */
+	enum gm_ctl_level level; /* of who asks; fd, conn, level, uid and pid do not travel: the server fills them in */
 	unsigned uid;
 	int pid;
 	char verb[GM_CTL_KEY_MAX + 1];

@@ -262,6 +262,8 @@ static void conn_close(struct gm_ctl_server *server, struct conn *conn)
 		hang_up(server, conn->fd);
 	gm_ctl_buf_free(&conn->in);
 	gm_ctl_buf_free(&conn->out);
+	if (server->config.gone)
+		server->config.gone(server->config.arg, conn->since);
 	*conn = (struct conn){.fd = -1, .passed = -1};
 }
 
@@ -512,6 +514,7 @@ static void handle(struct gm_ctl_server *server, struct conn *conn)
 	} else {
 		gm_ctl_reply_init(&server->reply, &conn->out, server->request.id);
 		server->request.fd = conn->passed;
+		server->request.conn = conn->since;
 		server->request.level = conn->level;
 		server->request.uid = conn->uid;
 		server->request.pid = conn->pid;

@@ -26,6 +26,7 @@ struct gm_ctl_server_config {
 	const char *groups[GM_CTL_LEVELS]; /* Unix groups whose members have a level; NULL or empty: none. Root and our own uid have all */
 	/* Has to end the reply: gm_ctl_end(), gm_ctl_error(), or reply->watches. request is wiped afterwards. */
 	void (*handle)(void *arg, const struct gm_ctl_request *request, struct gm_ctl_reply *reply);
+	void (*gone)(void *arg, uint64_t conn); /* that connection is closed; NULL: nobody wants to know */
 	void *arg;
 	int listener; /* a predecessor's, at that path; 0: there is none */
 	unsigned patience_ms; /* with who does not read an answer; 0: 10 s */

@@ -68,3 +68,9 @@ void gm_ctl_run(void *env, const struct gm_ctl_request *request, struct gm_ctl_r
 		audit(&call, verb);
 	gm_wipe(&call.txn, sizeof(call.txn));
 }
+
+void gm_ctl_gone(void *env, uint64_t conn)
+{
+	(void)env;
+	gm_import_forget(conn);
+}

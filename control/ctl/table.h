@@ -34,6 +34,7 @@ struct gm_ctl_env { /* borrowed */
 
 /* The handler for a gm_ctl_server: env is a struct gm_ctl_env. Always ends the reply. */
 void gm_ctl_run(void *env, const struct gm_ctl_request *request, struct gm_ctl_reply *reply);
+void gm_ctl_gone(void *env, uint64_t conn); /* likewise its gone: what a connection left half done is forgotten */
 
 /* The lower end of the bucket that holds the q-th part (0..1] of all counted; 0: nothing counted. */
 uint64_t gm_hist_quantile(const uint64_t hist[static GM_HIST], double q);

@@ -22,6 +22,7 @@ struct gm_ctl_call { /* one command */
 #undef GM_VERB
 #undef GM_LOCAL
 void gm_import_look(struct gm_ctl_call *call); /* rows of a file on their way, and what would become of them */
+void gm_import_forget(uint64_t conn); /* rows that came over this connection */
 void gm_verb_preview(struct gm_ctl_call *call); /* of one that asks: what would become of it, and nothing changes */
 
 /* ---- arguments; false: said what is wrong. What is absent is the empty text, false, or leaves *to alone. */

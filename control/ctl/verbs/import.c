@@ -19,9 +19,10 @@
 #define IDLE_MS 10000u /* a file of which nothing came for so long makes room for the next */
 #define SHOWN_MAX 200u /* rows of an answer; of more only the number is told */
 
-static struct { /* one file at a time */
-	uint64_t number;
-	unsigned uid, rows;
+static struct { /* one file at a time, of one connection */
+	uint64_t number, conn;
+	enum gm_ctl_level level;
+	unsigned rows;
 	uint64_t since_ms;
 	struct gm_ctl_buf bytes; /* rows */
 } staged;
@@ -37,6 +38,12 @@ static void forget(void)
 	gm_ctl_buf_free(&staged.bytes);
 	staged.number = 0;
 	staged.rows = 0;
+}
+
+void gm_import_forget(uint64_t conn)
+{
+	if (staged.number && staged.conn == conn)
+		forget();
 }
 
 static bool read_head(struct gm_ctl_call *call, struct gm_in *in, struct head *head)
@@ -59,6 +66,12 @@ static bool read_head(struct gm_ctl_call *call, struct gm_in *in, struct head *h
 	return true;
 }
 
+/* Whoever may do more does not wait for who may do less. */
+static bool is_taken(const struct gm_ctl_call *call)
+{
+	return staged.number && call->request->level <= staged.level && call->txn.mono_ms < staged.since_ms + IDLE_MS;
+}
+
 /* Rows that came are kept with those before them. false: said why. */
 static bool stage(struct gm_ctl_call *call, struct head *head)
 {
@@ -68,8 +81,8 @@ static bool stage(struct gm_ctl_call *call, struct head *head)
 
 	if (!read_head(call, &in, head))
 		return false;
-	bool ours = staged.number == head->number && staged.uid == call->request->uid;
-	if (staged.number && !ours && call->txn.mono_ms < staged.since_ms + IDLE_MS) {
+	bool ours = staged.number == head->number && staged.conn == call->request->conn;
+	if (!ours && is_taken(call)) {
 		gm_ctl_error(call->reply, GM_E_BUSY, "another file is being imported: try again in a moment");
 		return false;
 	}
@@ -91,7 +104,8 @@ static bool stage(struct gm_ctl_call *call, struct head *head)
 		return false;
 	}
 	staged.number = head->number;
-	staged.uid = call->request->uid;
+	staged.conn = call->request->conn;
+	staged.level = call->request->level;
 	staged.rows += n;
 	staged.since_ms = call->txn.mono_ms;
 	return true;

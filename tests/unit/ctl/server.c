@@ -17,6 +17,7 @@
 static char dir[] = "/tmp/gm-ctl-XXXXXX", path[64], why[256];
 static struct gm_ctl_server *server;
 static unsigned handled;
+static uint64_t asked_over, gone_n, gone_last; /* numbers of connections */
 static struct gm_ctl_buf got;
 
 /* Answers with as many rows of 1,000 bytes as the verb says. */
@@ -26,6 +27,7 @@ static void handle(void *arg, const struct gm_ctl_request *request, struct gm_ct
 
 	(void)arg;
 	handled++;
+	asked_over = request->conn;
 	for (int n = atoi(request->verb); n > 0; n--) {
 		gm_ctl_put_bytes(reply, "filler", filler, sizeof(filler));
 		gm_ctl_row(reply);
@@ -33,9 +35,16 @@ static void handle(void *arg, const struct gm_ctl_request *request, struct gm_ct
 	gm_ctl_end(reply);
 }
 
+static void note_gone(void *arg, uint64_t conn)
+{
+	(void)arg;
+	gone_n++;
+	gone_last = conn;
+}
+
 static enum gm_err open_server(struct gm_ctl_server **to)
 {
-	const struct gm_ctl_server_config config = {.path = path, .handle = handle};
+	const struct gm_ctl_server_config config = {.path = path, .handle = handle, .gone = note_gone};
 	return gm_ctl_server_open(to, &config, why);
 }
 
@@ -133,6 +142,27 @@ Test(server, answers_only_when_flushed)
 	cr_expect(hear(fd));
 	cr_expect_eq(first_answer().kind, GM_CTL_END);
 	close(fd);
+}
+
+Test(server, tells_which_connection_asked_and_that_it_has_gone)
+{
+	int other = dial(), fd;
+
+	turn();
+	fd = dial();
+	turn();
+	say(other, "0");
+	turns(2);
+	const uint64_t first = asked_over;
+	say(fd, "0");
+	turns(2);
+	cr_expect_neq(asked_over, first);
+	cr_expect_eq(gone_n, 0);
+	close(fd);
+	turns(2);
+	cr_expect_eq(gone_n, 1);
+	cr_expect_eq(gone_last, asked_over);
+	close(other);
 }
 
 Test(server, lets_the_owner_and_its_group_at_the_socket_and_nobody_else)

@@ -523,9 +523,11 @@ static void file_row(unsigned line, unsigned columns, const char *const *cells)
 #define ROLE(line, ...) file_row(line, 4, (const char *const[]){__VA_ARGS__, NULL})
 #define GROUP(line, ...) file_row(line, 15, (const char *const[]){__VA_ARGS__, NULL})
 
+static uint64_t conn;
+
 static const char *file_send(bool preview)
 {
-	request = (struct gm_ctl_request){.id = 5, .level = level, .verb = "import", .body = gm_out_result(&file.o)};
+	request = (struct gm_ctl_request){.id = 5, .level = level, .conn = conn, .verb = "import", .body = gm_out_result(&file.o)};
 	add("file=f.csv");
 	if (preview)
 		add("preview!");
@@ -673,6 +675,37 @@ Test(table, imports_a_file_that_comes_in_pieces_and_no_other_meanwhile)
 	file.o = gm_out(file.bytes, sizeof(file.bytes));
 	gm_cbor_put_text(&file.o, "no rows");
 	cr_expect_str_eq(file_send(false), "error usage: import: rows of a file are needed\n");
+}
+
+static const char *device_send(uint64_t over, enum gm_ctl_level as, bool whole)
+{
+	conn = over;
+	level = as;
+	file.number = over + 1;
+	file.before = 0;
+	file_begin("devices", whole);
+	DEVICE(2, "as:1:aa", "Lamp 1");
+	return file_send(!whole);
+}
+
+#define IS_BUSY "error busy: another file is being imported: try again in a moment\n"
+
+Test(table, imports_for_who_may_more_while_one_who_may_less_has_begun)
+{
+	cr_expect_str_eq(device_send(1, GM_CTL_OPERATOR, false), "end\n");
+	cr_expect_str_eq(device_send(2, GM_CTL_OPERATOR, true), IS_BUSY, "of the same level");
+	cr_expect_str_eq(device_send(3, GM_CTL_ADMIN, false), "end\n");
+	cr_expect_str_eq(device_send(1, GM_CTL_OPERATOR, true), IS_BUSY, "now it is the other one that waits");
+	cr_expect_str_eq(device_send(3, GM_CTL_ADMIN, true), "row what=devices made=1 changed=0 left_alone=0\nend\n");
+}
+
+Test(table, forgets_a_file_half_come_with_its_connection)
+{
+	cr_expect_str_eq(device_send(1, GM_CTL_OPERATOR, false), "end\n");
+	gm_ctl_gone(&env, 2);
+	cr_expect_str_eq(device_send(3, GM_CTL_OPERATOR, true), IS_BUSY, "another connection has gone");
+	gm_ctl_gone(&env, 1);
+	cr_expect_str_eq(device_send(3, GM_CTL_OPERATOR, true), "row what=devices made=1 changed=0 left_alone=0\nend\n");
 }
 
 Test(table, sets_schedules_as_people_write_them)
