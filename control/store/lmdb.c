@@ -109,6 +109,15 @@ static int write_all(struct gm_store *s, MDB_txn *txn, const struct gm_changes *
 	return r == 0 ? gm_lmdb_put_turn(s, txn, turn) : r;
 }
 
+/* A process that ended without a word keeps its place among the readers, of which there are so many only, and may keep the pages
+ * that it was reading. */
+static int forget_the_dead(struct gm_store *s)
+{
+	int dead;
+
+	return mdb_reader_check(s->env, &dead);
+}
+
 static int set_map(struct gm_store *s, size_t map)
 {
 	int r = mdb_env_set_mapsize(s->env, map);
@@ -172,6 +181,8 @@ enum gm_err gm_store_begin(struct gm_store *s, const struct gm_changes *changes,
 	int r = s->txn ? MDB_BAD_TXN : make_room(s, changes);
 
 	s->begin_us = now_us();
+	if (r == 0)
+		r = forget_the_dead(s);
 	if (r == 0)
 		r = mdb_txn_begin(s->env, NULL, 0, &s->txn);
 	if (r == 0) {
@@ -264,7 +275,8 @@ enum gm_err gm_store_scan(struct gm_store *s, enum gm_table table, gm_store_each
 	MDB_cursor *cursor;
 	MDB_txn *txn;
 
-	if (mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn) != 0)
+	s->failed = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
+	if (s->failed)
 		return GM_E_STORE;
 	if (mdb_cursor_open(txn, s->dbi, &cursor) == 0) {
 		err = scan_from(s, cursor, (uint8_t)table, each, arg);
@@ -326,7 +338,8 @@ enum gm_err gm_lmdb_try_key(struct gm_store *s)
 	MDB_val record;
 	MDB_txn *txn;
 
-	if (mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn) != 0)
+	s->failed = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
+	if (s->failed)
 		return GM_E_STORE;
 	gm_db_key(&key, GM_TABLE_META, "check", 5);
 	int r = mdb_get(txn, s->dbi, &key.val, &record);
@@ -346,6 +359,8 @@ static enum gm_err verify_meta(struct gm_store *s, const char *dir, char why[sta
 		return gm_why(why, err, "store %s was made by another version", dir);
 	if (err == GM_E_OK)
 		err = gm_store_scan(s, GM_TABLE_META, read_own, &own);
+	if (err == GM_E_STORE && s->failed) /* MDB_READERS_FULL: too many look at it at once */
+		return gm_why(why, err, "store %s: %s", dir, mdb_strerror(s->failed));
 	if (err == GM_E_OK && !(own.check && own.turn))
 		err = GM_E_CORRUPT;
 	return err == GM_E_OK ? err : gm_why(why, err, "store %s is damaged: its first records do not open", dir);
@@ -392,6 +407,8 @@ int gm_lmdb_open(struct gm_store *s, const char *dir, size_t file_bytes)
 		r = set_map(s, map);
 	if (r == 0)
 		r = mdb_env_open(s->env, dir, 0, 0600);
+	if (r == 0)
+		r = forget_the_dead(s);
 	if (r == 0)
 		r = mdb_txn_begin(s->env, NULL, 0, &txn);
 	if (r == 0)
@@ -498,7 +515,9 @@ enum gm_err gm_store_again(struct gm_store *s, const char *dir, char why[static 
 
 enum gm_err gm_store_lock(struct gm_store *s, const char *dir, char why[static GM_WHY])
 {
-	return gm_lmdb_lock(s, dir, why);
+	GM_TRY(gm_lmdb_lock(s, dir, why));
+	forget_the_dead(s); /* the predecessor */
+	return GM_E_OK;
 }
 
 uint32_t gm_store_id(const struct gm_store *s)

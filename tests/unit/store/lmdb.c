@@ -477,3 +477,91 @@ Test(store, takes_ten_thousand_changes_in_a_turn_and_counts_them)
 	cr_expect_eq(gm_store_scan(store, GM_TABLE_MEMBER, show, text), GM_E_OK);
 	cr_expect_str_eq(text, "");
 }
+
+/* ---- readers that end without a word */
+
+/* A process beside ours reads, and ends in the middle or without closing anything. */
+static enum gm_err die(void *arg, enum gm_table table, struct gm_bytes key, struct gm_bytes value)
+{
+	(void)arg, (void)table, (void)key, (void)value;
+	_exit(0);
+}
+
+static void reader_ends(gm_store_each each)
+{
+	char text[64] = "";
+	int status;
+	pid_t pid = fork();
+
+	cr_assert(pid >= 0);
+	if (pid == 0) {
+		struct gm_store *beside;
+		if (gm_store_open_beside(&beside, dir, key_file, why) != GM_E_OK)
+			_exit(1);
+		_exit(each && gm_store_scan(beside, GM_TABLE_META, each, text) != GM_E_OK);
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "one of the readers did not get to read");
+}
+
+Test(store, has_places_for_readers_however_many_ended_without_a_word)
+{
+	cr_assert_eq(open_store(), GM_E_OK);
+	for (unsigned i = 0; i < 150; i++) /* 126 places */
+		reader_ends(NULL);
+}
+
+Test(store, keeps_no_pages_for_a_reader_that_died_in_the_middle)
+{
+	uint8_t value[3000] = {0};
+	struct gm_store_stats stats;
+
+	cr_assert_eq(open_store(), GM_E_OK);
+	for (unsigned i = 0; i < 20; i++) {
+		put_u32(GM_TABLE_GROUP, i % 4, value, sizeof(value));
+		commit();
+	}
+	gm_store_stats(store, &stats);
+	size_t was = stats.used_bytes;
+	reader_ends(die);
+	for (unsigned i = 0; i < 200; i++) {
+		put_u32(GM_TABLE_GROUP, i % 4, value, sizeof(value));
+		commit();
+	}
+	gm_store_stats(store, &stats);
+	cr_assert_leq(stats.used_bytes, was + 16 * 4096, "%zu bytes, and %zu before", (size_t)stats.used_bytes, was);
+}
+
+static void read_in_all_places(int ready)
+{
+	MDB_env *env;
+	MDB_txn *txn;
+	int r = mdb_env_create(&env);
+
+	if (r == 0)
+		r = mdb_env_open(env, dir, MDB_NOTLS, 0600);
+	while (r == 0)
+		r = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+	if (write(ready, r == MDB_READERS_FULL ? "r" : "?", 1) == 1)
+		pause();
+	_exit(0);
+}
+
+Test(store, does_not_call_itself_damaged_when_too_many_read_it)
+{
+	char ready = 0;
+	int ends[2];
+
+	cr_assert_eq(pipe(ends), 0);
+	pid_t pid = fork();
+	if (pid == 0)
+		read_in_all_places(ends[1]);
+	cr_assert_eq(read(ends[0], &ready, 1), 1);
+	cr_expect_eq(ready, 'r');
+	cr_expect_eq(gm_store_open_beside(&store, dir, key_file, why), GM_E_STORE);
+	cr_expect_not_null(strstr(why, "MDB_READERS_FULL"), "%s", why);
+	cr_expect_null(strstr(why, "damaged"), "%s", why);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	cr_assert_eq(gm_store_open_beside(&store, dir, key_file, why), GM_E_OK, "%s", why);
+}
