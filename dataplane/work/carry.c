@@ -11,14 +11,17 @@
 #include "work/worker.h"
 
 #define PARK_MAX (8u << 20)      /* bytes that wait, in a worker: more is lost, and comes again */
+#define STRANGERS_MAX (1u << 20) /* of them, of requests that nothing protects */
 #define PARK_STEP (256u << 10)
+#define LOOK_MAX 256u            /* of them looked at in a turn */
 #define REPEATS_MS 45000u        /* MAX_TRANSMIT_SPAN: till then a repeat is sent        RFC 7252 §4.8.2 */
 #define HALTED_NS 100000
 #define RECORD_MAX 4096u
 
 struct parked {
 	struct gm_addr peer, local;
-	uint32_t n, waits;
+	uint32_t n;
+	bool waits, stranger;
 	uint8_t data[];
 };
 
@@ -65,31 +68,81 @@ void gm_park(struct worker *w, uint32_t place)
 {
 	if (place)
 		parked_at(&w->park, place - 1)->waits = true;
+	else
+		COUNT(w, park_drop);
+}
+
+/* Whoever sends these has shown nothing yet: they leave room for members. */
+void gm_park_stranger(struct worker *w, uint32_t place)
+{
+	struct park *p = &w->park;
+	struct parked *d = place ? parked_at(p, place - 1) : NULL;
+
+	if (!d || p->strangers + parked_size(d->n) > STRANGERS_MAX) {
+		COUNT(w, park_drop);
+		return;
+	}
+	p->strangers += parked_size(d->n);
+	d->waits = d->stranger = true;
+}
+
+static bool from_stranger(const uint8_t *data, size_t n)
+{
+	struct gm_coap m;
+
+	return gm_coap_decode((struct gm_bytes){data, n}, &m) != GM_E_OK || (m.code != GM_COAP_EMPTY && m.code >> 5 == 0 && !m.has_oscore);
 }
 
 void gm_park_whole(struct worker *w, const uint8_t *data, size_t n, const struct gm_addr *peer, const struct gm_addr *local)
 {
-	gm_park(w, gm_park_copy(w, data, n, peer, local));
+	uint32_t place = gm_park_copy(w, data, n, peer, local);
+
+	if (from_stranger(data, n))
+		gm_park_stranger(w, place);
+	else
+		gm_park(w, place);
+	if (place && !parked_at(&w->park, place - 1)->waits)
+		w->park.n = place - 1;
 }
 
-static void look_at_parked(struct worker *w)
+/* Some in each turn, so that those who come now are not kept waiting. */
+static unsigned look_at_parked(struct worker *w)
 {
 	struct park *p = &w->park;
+	unsigned n;
 
-	for (size_t at = 0; at < p->n; at += parked_size(parked_at(p, at)->n)) {
-		const struct parked *d = parked_at(p, at);
+	for (n = 0; n < LOOK_MAX && p->looked < p->n; n++) {
+		const struct parked *d = parked_at(p, p->looked);
 		gm_check_datagram(w, d->data, d->n, &d->peer, &d->local, false);
+		p->strangers -= d->stranger ? parked_size(d->n) : 0;
+		p->looked += parked_size(d->n);
 	}
 	gm_check_finish(w);
-	free(p->bytes);
-	*p = (struct park){0};
+	if (p->looked == p->n) {
+		free(p->bytes);
+		*p = (struct park){0};
+	}
+	return n;
 }
 
-void gm_park_begin(struct worker *w)
+/* The rest waits again. */
+static void forget_looked(struct park *p)
+{
+	p->n -= p->looked;
+	if (p->looked)
+		memmove(p->bytes, p->bytes + p->looked, p->n);
+	p->waiting = p->n;
+	p->looked = 0;
+}
+
+unsigned gm_park_begin(struct worker *w)
 {
 	w->parks = atomic_load_explicit(&w->dp->park, memory_order_acquire);
 	if (!w->parks && w->park.n)
-		look_at_parked(w);
+		return look_at_parked(w);
+	if (w->parks)
+		forget_looked(&w->park);
+	return 0;
 }
 
 /* What was answered after all need not wait. */

@@ -389,7 +389,7 @@ static void on_plain(struct worker *w, struct opening *o)
 	else if (gm_links_is(m))
 		gm_links_plain(w, m, &x);
 	else if (authz && m->code == GM_COAP_POST && w->parks)
-		gm_park(w, o->parked);
+		gm_park_stranger(w, o->parked);
 	else if (authz && m->code == GM_COAP_POST)
 		gm_token_check(w, m, &x);
 	else if (authz)

@@ -205,14 +205,14 @@ uint32_t gm_worker_later(struct worker *w)
 
 bool gm_worker_turn(struct worker *w)
 {
-	unsigned effects, received = 0, hops = 0;
+	unsigned effects, looked = 0, received = 0, hops = 0;
 
 	read_clocks(w);
 	gm_admit_begin(&w->admission, w->now_ms, backlog(w));
 	gm_ring_batch(w->up);
 	effects = gm_effects_run(w);
 	if (w->ready) {
-		gm_park_begin(w);
+		looked = gm_park_begin(w);
 		received = receive(w);
 		hops = gm_check_hops(w);
 		gm_check_finish(w);
@@ -221,7 +221,7 @@ bool gm_worker_turn(struct worker *w)
 	gm_admit_end(&w->admission, received + hops ? w->ops->now_ns(w->port) - w->now_ns : 0, received >= TURN_MAX || hops >= TURN_MAX);
 	gm_shards_ask(w);
 	gm_timers_run(w);
-	bool busy = gm_rekey_step(w) || effects + received + hops > 0;
+	bool busy = gm_rekey_step(w) || effects + looked + received + hops > 0;
 	gm_box_flush(w);
 	tell_others(w);
 	count_turn(w, effects, received, hops);

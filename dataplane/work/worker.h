@@ -338,6 +338,8 @@ struct signing { /* a Join Response, or the Group Manager's credential, between 
 struct park { /* datagrams: of this turn, and before those that wait */
 	uint8_t *bytes;
 	size_t n, cap, waiting; /* waiting: bytes of those from earlier turns */
+	size_t looked;          /* bytes of those that were looked at since nothing waits any more */
+	size_t strangers;       /* bytes of requests that nothing protects */
 };
 
 struct worker {
@@ -679,10 +681,11 @@ void gm_ask(struct worker *w, const struct gm_eff_ask *e);
 bool gm_asks_can_answer(struct worker *w); /* there is room for an event to each ask that a link holds */
 
 /* ---- carry.c: to the next process */
-void gm_park_begin(struct worker *w); /* of a turn; what waited is looked at where nothing has to wait any more */
+unsigned gm_park_begin(struct worker *w); /* of a turn; of what waited some is looked at where nothing has to wait any more: how many */
 void gm_park_end(struct worker *w);
 uint32_t gm_park_copy(struct worker *w, const uint8_t *data, size_t n, const struct gm_addr *peer, const struct gm_addr *local);
-void gm_park(struct worker *w, uint32_t place); /* it waits; 0 is fine: it is lost, and its sender repeats it */
+void gm_park(struct worker *w, uint32_t place); /* it waits; 0 is fine: it is lost and counted, and its sender repeats it */
+void gm_park_stranger(struct worker *w, uint32_t place); /* the same for a request that nothing protects */
 bool gm_park_asked(const struct worker *w);     /* core waits for this worker to say so */
 void gm_park_whole(struct worker *w, const uint8_t *data, size_t n, const struct gm_addr *peer, const struct gm_addr *local);
 void gm_carry_halt(struct worker *w);           /* returns when core wants it to go on, or to stop */

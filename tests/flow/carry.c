@@ -244,3 +244,75 @@ Test(park, passes_what_waits_to_the_next_process)
 	cr_expect(eq(u32, r->reuses, 0));
 	flow_free(r);
 }
+
+/* ---- more than there is room for */
+
+static uint64_t dropped(const struct flow *r)
+{
+	return gm_dp_stats(r->dp, 0)->park_drop;
+}
+
+/* POST to /authz-info, as anybody can send it. */
+static void flood(struct flow *r, unsigned n)
+{
+	struct gm_addr from;
+	uint8_t p[1024], body[900] = {0};
+
+	gm_addr_parse(&from, "2001:db8::bad");
+	for (unsigned i = 0; i < n; i++) {
+		struct gm_out o = gm_out(p, sizeof p);
+		uint16_t last = 0;
+		from.port = (uint16_t)(1024 + i % 60000);
+		gm_coap_put_head(&o, GM_COAP_NON, GM_COAP_POST, (uint16_t)i, (const uint8_t *)"tk", 2);
+		gm_coap_put_path(&o, &last, GM_OPT_URI_PATH, "/authz-info", 11);
+		gm_coap_put_payload(&o, body, sizeof body);
+		gm_mem_send(r->net, &from, &r->env.server, p, gm_out_len(&o));
+		if (i % 64 == 63)
+			flow_turn(r);
+	}
+	flow_turn(r);
+}
+
+Test(park, keeps_room_for_members_when_strangers_post_and_counts_what_it_drops)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = flow_member(r, GM_ROLE_RESPONDER, true);
+
+	cr_assert(flow_do(r, m, JOIN));
+	gm_dp_park(r->dp, true);
+	flood(r, 3000);
+	cr_expect(le(sz, r->dp->worker[0]->park.waiting, 1u << 20));
+	cr_expect(gt(u64, dropped(r), 0));
+	park_for(r, 200);
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_LEAVE)));
+	cr_expect(eq(u64, r->env.stats.retransmitted, 0), "the datagram that waited was answered");
+	flow_run(r, 10);
+	cr_expect(eq(sz, waiting(r), 0));
+	flow_free(r);
+}
+
+Test(park, looks_at_what_waited_a_part_at_a_time)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct worker *w = r->dp->worker[0];
+
+	gm_dp_park(r->dp, true);
+	flood(r, 600);
+	gm_dp_park(r->dp, false);
+	uint64_t rx = w->stats.rx;
+	gm_worker_turn(w);
+	cr_expect(gt(u64, w->stats.rx - rx, 0));
+	cr_expect(le(u64, w->stats.rx - rx, 256));
+	gm_dp_park(r->dp, true); /* the rest waits again, and once */
+	gm_worker_turn(w);
+	size_t rest = w->park.waiting;
+	cr_expect(gt(sz, rest, 0));
+	gm_worker_turn(w);
+	cr_expect(eq(sz, w->park.waiting, rest));
+	gm_dp_park(r->dp, false);
+	while (w->park.n)
+		gm_worker_turn(w);
+	cr_expect(eq(u64, w->stats.rx - rx, 600));
+	cr_expect(eq(sz, w->park.strangers, 0));
+	flow_free(r);
+}

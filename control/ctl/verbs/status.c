@@ -10,7 +10,7 @@
 /* clang-format off */
 #define WORKER_COUNTERS(X)                                                                                             \
 	X(rx) X(tx) X(rx_bad) X(rx_stranger) X(rx_replay) X(rx_undecryptable) X(rx_repeat) X(rx_hop) X(hop_drop)       \
-	X(up_full) X(refused) X(token_ok) X(token_bad) X(stranger_challenged) X(stranger_shown) X(stranger_limited) X(proofs_limited) X(sigs_batched) X(requests) X(replies) X(reads_local) X(joins) X(echo_sent)                \
+	X(up_full) X(park_drop) X(refused) X(token_ok) X(token_bad) X(stranger_challenged) X(stranger_shown) X(stranger_limited) X(proofs_limited) X(sigs_batched) X(requests) X(replies) X(reads_local) X(joins) X(echo_sent)                \
 	X(pending_expired) X(no_exchange) X(rekey_sent) X(rekey_confirmed) X(rekey_retransmitted) X(rekey_late)        \
 	X(notices) X(notices_told) X(contexts) X(contexts_pending) X(members) X(inflight) X(bodies_bytes)              \
 	X(port_tx_failed) X(port_rx_truncated) X(port_rx_bad) X(port_rx_fragments) X(port_tx_kernel) X(port_rx_kernel)  \

@@ -509,6 +509,7 @@ struct gm_eff_datagram {
 #define GM_HIST 40u /* log2 buckets */
 struct gm_worker_stats { /* written by the worker, read by any thread */
 	_Atomic uint64_t rx, tx, rx_bad, rx_stranger, rx_replay, rx_undecryptable, rx_repeat, rx_hop, hop_drop, up_full;
+	_Atomic uint64_t park_drop;    /* of what waits during a hand-over, found no room */
 	_Atomic uint64_t refused;      /* asked to come again later, before they cost a signature: work/admit.h */
 	_Atomic uint64_t sigs_batched; /* of the signatures verified, those that were as one equation */
 	/* Posts of tokens: that got an Echo challenge instead, that came with one, that have to come later; Joins whose proof is
