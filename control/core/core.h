@@ -225,8 +225,9 @@ struct gm_as_info {
 	unsigned trl_listed;            /* hashes in it */
 	uint32_t trl_every_s;
 };
-/* The context of the device that an operator names as in gm_evict_spec, and of who holds a token; 0: nobody. */
-gm_ctx_id gm_core_device(const struct gm_core *core, const char *node);
+/* The contexts of the device that an operator names as in gm_evict_spec, several where tokens share a credential; how many. Sorted; free(*ctx) */
+unsigned gm_core_device(struct gm_core *core, const char *node, gm_ctx_id **ctx);
+/* The context of who holds a token; 0: nobody. */
 gm_ctx_id gm_core_holder(const struct gm_core *core, struct gm_bytes hash);
 /* Each stops when the callback returns false. `group` may be NULL for all. UNKNOWN: no such group. after: skip slots up
  * to and including this one (for paging), UINT32_MAX: from the start */

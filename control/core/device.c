@@ -23,6 +23,8 @@ struct gm_devices {
 	struct gm_slab all;
 	struct gm_map keys, names;
 	unsigned by_cred; /* of them: only then are credentials hashed */
+	uint32_t *marks; /* by a member's handle, made when first asked for: first bytes of its credential's SHA-256; 0: not yet looked at */
+	uint32_t marks_n;
 };
 
 struct gm_devices *gm_devices_new(void)
@@ -41,6 +43,7 @@ void gm_devices_free(struct gm_devices *d)
 	gm_slab_free(&d->all);
 	gm_map_free(&d->keys);
 	gm_map_free(&d->names);
+	free(d->marks);
 	free(d);
 }
 
@@ -454,34 +457,89 @@ const char *gm_device_logged(const struct gm_core *c, const struct gm_member *m)
 	return text;
 }
 
-/* Nothing finds a member by its credential's hash: all are looked at, some microseconds for ten of them. */
-static struct gm_ident *by_cred(const struct gm_core *c, const uint8_t hash[static GM_CRED_HASH])
-{
-	uint8_t its[GM_CRED_HASH];
+/* ---- who has a credential */
 
-	for (uint32_t i = 0; i < c->groups_n; i++) {
-		const struct gm_group *g = c->groups[i];
-		for (uint32_t slot = 0; g && slot < g->slots_n; slot++) {
-			const struct gm_member *m = gm_groups_slot(c, g, slot);
-			struct gm_bytes cred = m ? gm_members_cred(c, m) : (struct gm_bytes){0};
-			if (!cred.n)
-				continue;
-			gm_sha256(its, cred.p, cred.n);
-			if (memcmp(its, hash, sizeof(its)) == 0)
-				return gm_ident_at(c, m->ident);
-		}
-	}
-	return NULL;
+/* Hashed once, when somebody first asks, and not again while it stays: who only reads can not make core hash at will. */
+void gm_device_cred_changed(struct gm_core *c, const struct gm_member *m)
+{
+	struct gm_devices *d = c->devices;
+
+	if (m->self < d->marks_n)
+		d->marks[m->self] = 0;
 }
 
-struct gm_ident *gm_device_ident(const struct gm_core *c, const char *text)
+static uint32_t mark_of(const uint8_t hash[static GM_CRED_HASH])
+{
+	uint32_t mark = (uint32_t)hash[0] << 24 | (uint32_t)hash[1] << 16 | (uint32_t)hash[2] << 8 | hash[3];
+
+	return mark ? mark : 1;
+}
+
+static bool hash_of(const struct gm_core *c, uint32_t id, uint8_t hash[static GM_CRED_HASH])
+{
+	const struct gm_member *m = gm_slab_at(&c->members, id);
+	struct gm_bytes cred = m->self == id ? gm_members_cred(c, m) : (struct gm_bytes){0};
+
+	if (cred.n)
+		gm_sha256(hash, cred.p, cred.n);
+	return cred.n > 0;
+}
+
+static void mark_all(struct gm_core *c)
+{
+	struct gm_devices *d = c->devices;
+	uint32_t n = c->members.made + 1;
+	uint8_t hash[GM_CRED_HASH];
+
+	if (n > d->marks_n) {
+		d->marks = gm_must_alloc(d->marks, n * sizeof(*d->marks));
+		memset(d->marks + d->marks_n, 0, (n - d->marks_n) * sizeof(*d->marks));
+		d->marks_n = n;
+	}
+	for (uint32_t id = 1; id < n; id++)
+		if (!d->marks[id]) /* a free place has a mark, too: who takes it changes it */
+			d->marks[id] = hash_of(c, id, hash) ? mark_of(hash) : 1;
+}
+
+static unsigned by_cred(struct gm_core *c, const uint8_t hash[static GM_CRED_HASH], uint32_t **idents)
+{
+	const uint32_t mark = mark_of(hash);
+	uint8_t its[GM_CRED_HASH];
+	struct gm_map seen = {0};
+	unsigned n = 0, cap = 0;
+
+	mark_all(c);
+	for (uint32_t id = 1; id <= c->members.made; id++) {
+		if (c->devices->marks[id] != mark || !hash_of(c, id, its) || memcmp(its, hash, sizeof(its)) != 0)
+			continue;
+		uint32_t ident = ((const struct gm_member *)gm_slab_at(&c->members, id))->ident;
+		if (gm_map_find(&seen, ident, NULL, NULL))
+			continue;
+		gm_map_add(&seen, ident, ident);
+		if (n == cap)
+			*idents = gm_must_alloc(*idents, (cap = cap ? 2 * cap : 4) * sizeof(**idents));
+		(*idents)[n++] = ident;
+	}
+	gm_map_free(&seen);
+	return n;
+}
+
+unsigned gm_device_idents(struct gm_core *c, const char *text, uint32_t **idents)
 {
 	const struct gm_device *d = by_name(c, text);
 	struct gm_device_key key;
 
+	*idents = NULL;
 	if (d)
 		key = d->key;
 	else if (!gm_device_key_parse(text, &key))
-		return NULL;
-	return key.as_id ? gm_ident_find(c, key.as_id, (struct gm_bytes){key.id, key.id_n}) : by_cred(c, key.id);
+		return 0;
+	if (!key.as_id)
+		return by_cred(c, key.id, idents);
+	const struct gm_ident *ident = gm_ident_find(c, key.as_id, (struct gm_bytes){key.id, key.id_n});
+	if (!ident)
+		return 0;
+	*idents = gm_must_alloc(NULL, sizeof(**idents));
+	**idents = ident->self;
+	return 1;
 }

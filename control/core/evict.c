@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memberships that end against the member's will. */
+#include <stdlib.h>
+
 #include "core/state.h"
 #include "gm/crypto.h"
 
@@ -42,9 +44,9 @@ void gm_evict_expired(struct gm_turn *t, struct gm_assoc *a)
 	struct gm_ident *ident = gm_ident_at(t->core, a->ident);
 	unsigned n = 0;
 
-	t->core->count.expiries++;
 	if (ident->assoc == a->self)
 		gm_evict_all_of(t, ident, GM_E_TOKEN_EXPIRED, GM_REASON_EXPIRED, GM_HASTE_WINDOW, &n);
+	t->core->count.expiries += n;
 	gm_core_log(t->core, "token.expired ctx=%08x memberships=%u", a->save.id, n);
 	gm_assoc_close(t, a);
 }
@@ -81,32 +83,64 @@ static struct gm_ident *device_by_node(const struct gm_core *c, const char *text
 	return m ? gm_ident_at(c, m->ident) : NULL;
 }
 
-static struct gm_ident *device_of(const struct gm_core *c, const char *text)
+/* Identities of a device: as many as the tokens that one credential came with. free(*idents) */
+static unsigned device_of(struct gm_core *c, const char *text, uint32_t **idents)
 {
-	return strchr(text, '/') ? device_by_node(c, text) : gm_device_ident(c, text);
-}
+	const struct gm_ident *ident = strchr(text, '/') ? device_by_node(c, text) : NULL;
 
-gm_ctx_id gm_core_device(const struct gm_core *core, const char *node)
-{
-	const struct gm_ident *ident = device_of(core, node);
-	const struct gm_assoc *a = ident ? gm_assoc_at(core, ident->assoc) : NULL;
-
-	return a ? a->save.id : 0;
-}
-
-static enum gm_err evict_device(struct gm_turn *t, const struct gm_evict_spec *spec, unsigned *evicted)
-{
-	struct gm_ident *ident = device_of(t->core, spec->node);
-
+	if (!strchr(text, '/'))
+		return gm_device_idents(c, text, idents);
+	*idents = NULL;
 	if (!ident)
-		return GM_E_UNKNOWN;
-	if (!spec->allow_return)
-		bar_scope(t, ident);
+		return 0;
+	*idents = gm_must_alloc(NULL, sizeof(**idents));
+	**idents = ident->self;
+	return 1;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	const gm_ctx_id *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+unsigned gm_core_device(struct gm_core *core, const char *node, gm_ctx_id **ctx)
+{
+	uint32_t *idents;
+	unsigned n = device_of(core, node, &idents), known = 0;
+
+	*ctx = n ? gm_must_alloc(NULL, n * sizeof(**ctx)) : NULL;
+	for (unsigned i = 0; i < n; i++) {
+		const struct gm_assoc *a = gm_assoc_at(core, gm_ident_at(core, idents[i])->assoc);
+		if (a)
+			(*ctx)[known++] = a->save.id;
+	}
+	free(idents);
+	if (known)
+		qsort(*ctx, known, sizeof(**ctx), by_number);
+	return known;
+}
+
+static void evict_ident(struct gm_turn *t, const struct gm_evict_spec *spec, struct gm_ident *ident, unsigned *evicted)
+{
 	gm_evict_all_of(t, ident, GM_E_EVICTED, spec->compromised ? GM_REASON_COMPROMISE : GM_REASON_EVICTED,
 	                spec->compromised ? GM_HASTE_SUPERSEDE : GM_HASTE_NOW, evicted);
 	close_if_useless(t, ident);
 	gm_ident_tidy(t->core, ident);
-	return GM_E_OK;
+}
+
+static enum gm_err evict_device(struct gm_turn *t, const struct gm_evict_spec *spec, unsigned *evicted)
+{
+	uint32_t *idents;
+	unsigned n = device_of(t->core, spec->node, &idents);
+
+	for (unsigned i = 0; i < n && !spec->allow_return; i++)
+		bar_scope(t, gm_ident_at(t->core, idents[i]));
+	for (unsigned i = 0; i < n; i++)
+		evict_ident(t, spec, gm_ident_at(t->core, idents[i]), evicted);
+	free(idents);
+	return n ? GM_E_OK : GM_E_UNKNOWN;
 }
 
 static enum gm_err evict_node(struct gm_turn *t, const struct gm_evict_spec *spec, unsigned *evicted)

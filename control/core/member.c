@@ -53,6 +53,7 @@ static void set_cred(struct gm_core *c, struct gm_member *m, struct gm_bytes cre
 	m->cred = gm_words_put(c->words, cred);
 	m->cred_n = (uint16_t)cred.n;
 	gm_words_drop(c->words, old, old_n);
+	gm_device_cred_changed(c, m);
 }
 
 /* The new parts may lie in the old text. */

@@ -14,6 +14,7 @@
 #define STARTS_MAX 64u   /* groups in one look */
 #define LOOKS_MAX 4096u  /* groups that are passed over in one look */
 #define OUTCOME_MAX 128u
+#define CLOCK_STEP_S 60 /* the clock may be put back by so much and nothing is thought wrong */
 
 enum run { WAITING, RUNNING, STOPPED }; /* stored: do not renumber */
 
@@ -251,12 +252,18 @@ static bool is_its(const struct schedule *s, const struct gm_group *g)
 	return g && gm_schedule_names(s->spec.groups, g->spec.name);
 }
 
-static void count(const struct gm_core *c, const struct schedule *s, unsigned *done, unsigned *left)
+/* Since the window opened; by a clock that has been put back since it does not count. */
+static bool has_new_keys(const struct schedule *s, const struct gm_group *g, int64_t now)
+{
+	return g->last_rekey >= s->opened && g->last_rekey <= now + CLOCK_STEP_S;
+}
+
+static void count(const struct gm_core *c, const struct schedule *s, int64_t now, unsigned *done, unsigned *left)
 {
 	*done = *left = 0;
 	for (uint32_t i = 0; i < c->groups_n; i++)
 		if (is_its(s, c->groups[i]))
-			++*(c->groups[i]->last_rekey >= s->opened ? done : left);
+			++*(has_new_keys(s, c->groups[i], now) ? done : left);
 }
 
 static void begin(struct gm_turn *t, struct schedule *s, int64_t opened)
@@ -271,7 +278,7 @@ static void begin(struct gm_turn *t, struct schedule *s, int64_t opened)
 	s->look_ms = 0;
 	s->outcome[0] = '\0';
 	put(t, s);
-	count(t->core, s, &done, &left);
+	count(t->core, s, t->txn->wall_s, &done, &left);
 	gm_core_log(t->core, "schedule.open schedule=%s groups=%u", s->spec.name, left);
 }
 
@@ -279,10 +286,10 @@ static void end(struct gm_turn *t, struct schedule *s)
 {
 	unsigned done, left;
 
-	count(t->core, s, &done, &left);
+	count(t->core, s, t->txn->wall_s, &done, &left);
 	for (unsigned i = 0; i < s->flying_n; i++) { /* whose turn has come gets them */
 		const struct gm_group *g = gm_groups_at(t->core, s->flying[i].index);
-		left -= g && left && g->gen == s->flying[i].gen && g->last_rekey < s->opened;
+		left -= g && left && g->gen == s->flying[i].gen && !has_new_keys(s, g, t->txn->wall_s);
 	}
 	if (left)
 		snprintf(s->outcome, sizeof(s->outcome), "the window ended, %u groups wait for the next one", left);
@@ -299,7 +306,7 @@ static void stop(struct gm_turn *t, struct schedule *s, const struct gm_group *g
 {
 	unsigned done, left;
 
-	count(t->core, s, &done, &left);
+	count(t->core, s, t->txn->wall_s, &done, &left);
 	snprintf(s->outcome, sizeof(s->outcome), "stopped: %u of %u members of %.64s are late", g->late, members, g->spec.name);
 	s->run = STOPPED;
 	s->flying_n = 0;
@@ -322,7 +329,7 @@ static bool look_at_flying(struct gm_turn *t, struct schedule *s)
 		const struct gm_group *g = gm_groups_at(t->core, s->flying[i].index);
 		if (!g || g->gen != s->flying[i].gen)
 			continue;
-		bool its_own = g->last_rekey >= s->opened; /* else it is still to come, and who is late is so from before */
+		bool its_own = has_new_keys(s, g, t->txn->wall_s); /* else it is still to come, and who is late is so from before */
 		if (its_own && too_many_late(s, g, &members)) {
 			stop(t, s, g, members);
 			return false;
@@ -346,7 +353,7 @@ static struct gm_group *next_group(struct gm_turn *t, struct schedule *s, unsign
 		struct gm_group *g = t->core->groups[s->cursor];
 		if (!is_its(s, g))
 			continue;
-		if (g->last_rekey < s->opened)
+		if (!has_new_keys(s, g, t->txn->wall_s))
 			return g;
 		if (g->distributing && g->started_ms >= s->resumed_ms)
 			fly(s, g); /* since before a stop of gmd */
@@ -395,10 +402,30 @@ static void go_on(struct gm_turn *t, struct schedule *s)
 		end(t, s);
 }
 
+/* What a clock that ran ahead has left here would keep the schedule silent until that time comes. */
+static void heed_clock_put_back(struct gm_turn *t, struct schedule *s)
+{
+	int64_t latest = latest_day(&s->spec, local_of(t->txn));
+	bool ahead = s->run != WAITING && s->opened > t->txn->wall_s + CLOCK_STEP_S;
+
+	if (!ahead && s->day <= latest + 1)
+		return;
+	if (ahead) {
+		s->run = WAITING;
+		s->opened = 0;
+		s->flying_n = 0;
+		snprintf(s->outcome, sizeof(s->outcome), "ended, the clock was put back");
+	}
+	s->day = s->day > latest ? latest : s->day;
+	put(t, s);
+	gm_core_log(t->core, "schedule.clock schedule=%s window=%s: the clock was put back", s->spec.name, ahead ? "ended" : "none");
+}
+
 static void look(struct gm_turn *t, struct schedule *s)
 {
 	int64_t day, opened, now = t->txn->wall_s;
 
+	heed_clock_put_back(t, s);
 	if (s->run != WAITING && now >= s->opened + (int64_t)s->spec.window_s) {
 		if (s->run == RUNNING)
 			end(t, s);
@@ -457,8 +484,7 @@ enum gm_err gm_core_schedule_set(struct gm_core *core, struct gm_txn *txn, const
 	}
 	s->spec = *spec;
 	s->cursor = 0;
-	int64_t passed = latest_day(spec, local_of(txn));
-	s->day = passed > s->day ? passed : s->day;
+	s->day = latest_day(spec, local_of(txn));
 	put(&t, s);
 	gm_core_log(core, "schedule.set schedule=%s", spec->name);
 	return GM_E_OK;
@@ -527,7 +553,7 @@ enum gm_err gm_core_schedule_resume(struct gm_core *core, struct gm_txn *txn, co
 	return GM_E_OK;
 }
 
-static struct gm_schedule_info info_of(const struct gm_core *c, const struct gm_txn *txn, const struct schedule *s)
+static struct gm_schedule_info info_of(const struct gm_txn *txn, const struct schedule *s)
 {
 	static const char *const states[] = {[WAITING] = "waiting", [RUNNING] = "running", [STOPPED] = "stopped"};
 	struct gm_schedule_info info = {.spec = &s->spec,
@@ -538,8 +564,17 @@ static struct gm_schedule_info info_of(const struct gm_core *c, const struct gm_
 	                                .next = next_window(s, txn),
 	                                .flying = s->flying_n};
 
-	count(c, s, &info.done, &info.left);
 	return info;
+}
+
+bool gm_core_schedule_count(const struct gm_core *core, const struct gm_txn *txn, const char *name, unsigned *done, unsigned *left)
+{
+	const struct schedule *s = named(core, name);
+
+	*done = *left = 0;
+	if (s)
+		count(core, s, txn->wall_s, done, left);
+	return s != NULL;
 }
 
 enum gm_err gm_core_schedules(const struct gm_core *core, const struct gm_txn *txn, const char *name,
@@ -551,7 +586,7 @@ enum gm_err gm_core_schedules(const struct gm_core *core, const struct gm_txn *t
 		struct schedule *s = core->schedules->at[i];
 		if (name && strcmp(name, s->spec.name) != 0)
 			continue;
-		struct gm_schedule_info info = info_of(core, txn, s);
+		struct gm_schedule_info info = info_of(txn, s);
 		if (!each(arg, &info))
 			break;
 	}

@@ -33,7 +33,6 @@ struct gm_schedule_info {
 	const char *state;   /* "waiting", "running", "paused" by hand, "stopped" because too many were late */
 	const char *outcome; /* of the latest window, so far; empty: there was none */
 	int64_t opened, ends, next; /* epoch seconds; 0: never */
-	unsigned done, left;        /* groups since it opened: with new keys; still to get them */
 	unsigned flying;            /* on their way */
 };
 
@@ -49,6 +48,8 @@ GM_NODISCARD enum gm_err gm_core_schedule_resume(struct gm_core *core, struct gm
 /* name NULL: all; stops when each() returns false. UNKNOWN */
 GM_NODISCARD enum gm_err gm_core_schedules(const struct gm_core *core, const struct gm_txn *txn, const char *name,
                                            bool (*each)(void *arg, const struct gm_schedule_info *info), void *arg);
+/* Its groups since its window opened: with new keys; still to get them. Looks at all groups. false: no such schedule */
+bool gm_core_schedule_count(const struct gm_core *core, const struct gm_txn *txn, const char *name, unsigned *done, unsigned *left);
 
 bool gm_schedule_names(const char *patterns, const char *group); /* does one of the patterns name it? */
 

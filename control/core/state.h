@@ -526,7 +526,9 @@ void gm_rejoin_due(struct gm_turn *t, struct gm_group *g); /* all came, or its t
 struct gm_devices *gm_devices_new(void);
 void gm_devices_free(struct gm_devices *d);
 enum gm_err gm_device_load(struct gm_core *c, struct gm_bytes key, struct gm_bytes value);
-struct gm_ident *gm_device_ident(const struct gm_core *c, const char *text); /* "as:...", "cred:...", a name; NULL: nobody known */
+/* "as:...", "cred:...", a name: all whom it means, each once; 0: nobody known. free(*idents) */
+unsigned gm_device_idents(struct gm_core *c, const char *text, uint32_t **idents);
+void gm_device_cred_changed(struct gm_core *c, const struct gm_member *m); /* or is a new one's */
 /* " name=\"...\"" for the end of a line of the log; empty: it has none. Good until the next call. */
 const char *gm_device_logged(const struct gm_core *c, const struct gm_member *m);
 

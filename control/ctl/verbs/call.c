@@ -2,6 +2,7 @@
 #include "ctl/verbs/call.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "ctl/log.h"
 
@@ -118,4 +119,16 @@ struct gm_core_status gm_call_core(const struct gm_ctl_call *call)
 
 	gm_core_status(call->env->core, &s);
 	return s;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	const gm_ctx_id *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+bool gm_call_one_of(const gm_ctx_id *ctx, unsigned n, gm_ctx_id id)
+{
+	return n && bsearch(&id, ctx, n, sizeof(*ctx), by_number) != NULL;
 }

@@ -46,6 +46,8 @@ bool gm_call_next_row(struct gm_ctl_call *call, uint32_t number); /* false: the 
 void gm_call_end_page(struct gm_ctl_call *call);
 bool gm_call_skipped(const struct gm_ctl_call *call, uint32_t number);
 
+bool gm_call_one_of(const gm_ctx_id *ctx, unsigned n, gm_ctx_id id); /* of gm_core_device() */
+
 uint64_t gm_call_look(const _Atomic uint64_t *counter);
 struct gm_core_status gm_call_core(const struct gm_ctl_call *call);
 void gm_call_memory(struct gm_ctl_call *call); /* a row of status */

@@ -9,7 +9,8 @@
 struct toll {
 	const struct gm_ctl_env *env;
 	const char *node, *as; /* who goes: this node, ... */
-	gm_ctx_id ctx;         /* ... whoever has this context */
+	const gm_ctx_id *ctx;  /* ... whoever has one of these contexts */
+	unsigned ctx_n;
 	const char *group;     /* of the rows counted now */
 	unsigned staying, going;
 	unsigned evicts, groups, rekeys;
@@ -22,7 +23,7 @@ static bool goes(const struct toll *t, const struct gm_member_info *m)
 {
 	if (t->node)
 		return strcmp(t->node, m->node) == 0;
-	return t->as ? strcmp(t->as, m->as) == 0 : m->ctx == t->ctx;
+	return t->as ? strcmp(t->as, m->as) == 0 : gm_call_one_of(t->ctx, t->ctx_n, m->ctx);
 }
 
 static bool count_network(void *arg, const struct gm_member_info *m)
@@ -147,12 +148,15 @@ static void member(struct gm_ctl_call *call)
 static void device(struct gm_ctl_call *call)
 {
 	const char *name = gm_call_text(call, "device");
-	struct toll t = {.ctx = gm_core_device(call->env->core, name)};
+	gm_ctx_id *ctx;
+	struct toll t = {.ctx_n = gm_core_device(call->env->core, name, &ctx)};
 
-	if (t.ctx)
+	t.ctx = ctx;
+	if (t.ctx_n)
 		look(call, &t, NULL);
 	else
 		gm_call_refuse(call, GM_E_UNKNOWN, "device", name);
+	free(ctx);
 }
 
 static void server(struct gm_ctl_call *call)
@@ -165,9 +169,10 @@ static void server(struct gm_ctl_call *call)
 static void token(struct gm_ctl_call *call)
 {
 	const struct gm_ctl_arg *hash = gm_ctl_arg(call->request, "hash");
-	struct toll t = {.ctx = gm_core_holder(call->env->core, (struct gm_bytes){(const uint8_t *)hash->text, hash->n})};
+	gm_ctx_id holder = gm_core_holder(call->env->core, (struct gm_bytes){(const uint8_t *)hash->text, hash->n});
+	struct toll t = {.ctx = &holder, .ctx_n = 1};
 
-	if (t.ctx) {
+	if (holder) {
 		look(call, &t, NULL);
 	} else {
 		t.env = call->env;

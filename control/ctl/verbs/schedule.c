@@ -219,14 +219,17 @@ void gm_verb_schedule_list(struct gm_ctl_call *call)
 
 static bool show_schedule(void *arg, const struct gm_schedule_info *s)
 {
-	struct gm_ctl_reply *r = ((struct gm_ctl_call *)arg)->reply;
+	const struct gm_ctl_call *call = arg;
+	struct gm_ctl_reply *r = call->reply;
+	unsigned done, left;
 
+	gm_core_schedule_count(call->env->core, &call->txn, s->spec->name, &done, &left);
 	put_schedule(r, s);
 	gm_ctl_put_uint(r, "at_once", s->spec->at_once);
 	gm_ctl_put_int(r, "opened_at", s->opened);
 	gm_ctl_put_int(r, "window_ends_at", s->ends);
-	gm_ctl_put_uint(r, "done", s->done);
-	gm_ctl_put_uint(r, "left", s->left);
+	gm_ctl_put_uint(r, "done", done);
+	gm_ctl_put_uint(r, "left", left);
 	gm_ctl_put_uint(r, "on_their_way", s->flying);
 	gm_ctl_put_text(r, "outcome", s->outcome);
 	gm_ctl_row(r);

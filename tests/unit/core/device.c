@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "core/device.h"
 #include "core_rig.h"
@@ -135,6 +136,17 @@ static void by_cred(const char *cred, char key[static GM_DEVICE_KEY_TEXT])
 	gm_device_key_text(&k, key);
 }
 
+static gm_ctx_id ctx_of(const char *device) /* 0: not one */
+{
+	gm_ctx_id *ctx, only = 0;
+	unsigned n = gm_core_device(rig.core, device, &ctx);
+
+	if (n == 1)
+		only = *ctx;
+	free(ctx);
+	return only;
+}
+
 Test(device, names_members_by_their_token_else_by_their_credential)
 {
 	struct rig_client a = rig_member(&rig, 1, "g1", REQ), b = rig_client(2, "g2", REQ);
@@ -150,10 +162,10 @@ Test(device, names_members_by_their_token_else_by_their_credential)
 	set(key, "Lamp 2");
 	cr_expect_str_eq(name_in("g1"), "Lamp 1");
 	cr_expect_str_eq(name_in("g2"), "Lamp 2");
-	cr_expect_eq(gm_core_device(rig.core, "lamp-1"), a.ctx);
-	cr_expect_eq(gm_core_device(rig.core, "lamp-2"), b.ctx);
-	cr_expect_eq(gm_core_device(rig.core, key), b.ctx);
-	cr_expect_eq(gm_core_device(rig.core, "lamp-3"), 0);
+	cr_expect_eq(ctx_of("lamp-1"), a.ctx);
+	cr_expect_eq(ctx_of("lamp-2"), b.ctx);
+	cr_expect_eq(ctx_of(key), b.ctx);
+	cr_expect_eq(ctx_of("lamp-3"), 0);
 	rig_restart(&rig);
 	cr_expect_str_eq(name_in("g2"), "Lamp 2", "it is durable");
 }
@@ -173,6 +185,78 @@ Test(device, is_evicted_by_its_name)
 	cr_expect_eq(n, 1);
 	cr_expect_eq(rig_info(&rig, "g1").members, 0);
 	cr_expect_str_eq(name_of("lamp-1"), "Lamp 1", "the register keeps it");
+}
+
+static struct rig_client with_cred(unsigned n, const char *group, const char *cred)
+{
+	struct rig_client c = rig_client(n, group, REQ);
+	struct rig_join j = {.group = group, .roles = REQ, .cred = cred};
+
+	cr_assert_eq(rig_token(&rig, &c), GM_E_OK);
+	cr_assert_eq(rig_join(&rig, &c, &j).code, GM_COAP(2, 1));
+	return c;
+}
+
+static unsigned contexts(const char *device)
+{
+	gm_ctx_id *ctx;
+	unsigned n = gm_core_device(rig.core, device, &ctx);
+
+	for (unsigned i = 1; i < n; i++)
+		cr_expect_lt(ctx[i - 1], ctx[i]);
+	free(ctx);
+	return n;
+}
+
+Test(device, that_is_evicted_by_its_credential_is_out_and_barred_under_each_of_its_tokens)
+{
+	struct rig_client a = with_cred(1, "g1", "shared"), b = with_cred(2, "g2", "shared");
+	const struct rig_join j1 = {.group = "g1", .roles = REQ, .cred = "shared"}, j2 = {.group = "g2", .roles = REQ, .cred = "shared"};
+	struct gm_core_status s;
+	char key[GM_DEVICE_KEY_TEXT];
+	unsigned n = 0;
+
+	with_cred(3, "g2", "its own");
+	by_cred("shared", key);
+	const struct gm_evict_spec evict = {.node = key};
+	cr_expect_eq(contexts(key), 2);
+	rig_turn(&rig);
+	cr_expect_eq(gm_core_evict(rig.core, &rig.txn, &evict, &n), GM_E_OK);
+	rig_turn_end(&rig);
+	cr_expect_eq(n, 2);
+	cr_expect_eq(rig_info(&rig, "g1").members, 0);
+	cr_expect_eq(rig_info(&rig, "g2").members, 1, "the other stays");
+	gm_core_status(rig.core, &s);
+	cr_expect_eq(s.bars, 2);
+	cr_expect_neq(rig_join(&rig, &a, &j1).code, GM_COAP(2, 1));
+	cr_expect_neq(rig_join(&rig, &b, &j2).code, GM_COAP(2, 1));
+	cr_expect_eq(contexts(key), 0);
+}
+
+Test(device, is_found_by_the_credential_that_it_has_now)
+{
+	char first[GM_DEVICE_KEY_TEXT], second[GM_DEVICE_KEY_TEXT];
+	struct rig_client a = with_cred(1, "g1", "first");
+	const struct rig_join again = {.group = "g1", .roles = REQ, .cred = "second"};
+
+	by_cred("first", first);
+	by_cred("second", second);
+	cr_expect_eq(ctx_of(first), a.ctx);
+	cr_expect_eq(ctx_of(second), 0);
+	rig_join(&rig, &a, &again);
+	rig_pass(&rig, 10000); /* a rejoin may wait for new keys */
+	cr_expect_eq(ctx_of(first), 0);
+	cr_expect_eq(ctx_of(second), a.ctx);
+	const struct gm_evict_spec evict = {.node = second, .allow_return = true};
+	unsigned n;
+	rig_turn(&rig);
+	cr_expect_eq(gm_core_evict(rig.core, &rig.txn, &evict, &n), GM_E_OK);
+	rig_turn_end(&rig);
+	cr_expect_eq(ctx_of(second), 0);
+	struct rig_client b = with_cred(2, "g1", "first"); /* in its place */
+	cr_expect_eq(ctx_of(first), b.ctx);
+	rig_restart(&rig);
+	cr_expect_eq(ctx_of(first), b.ctx, "read from the store");
 }
 
 Test(device, that_is_registered_may_not_join_for_that)

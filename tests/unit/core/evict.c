@@ -419,3 +419,16 @@ Test(evict, bars_outlive_that_their_group_is_made_again)
 	struct rig_client c = rig_client(1, "g3", REQ);
 	cr_expect_eq(rig_token(&rig, &c), GM_E_OK, "no other group is hit");
 }
+
+Test(evict, counts_each_membership_that_a_token_ends_with)
+{
+	struct rig_client c = device(1);
+	struct gm_core_status s;
+
+	rig.mono_ms += 86400000;
+	rig.wall_s = c.exp;
+	rig_pass(&rig, 0);
+	gm_core_status(rig.core, &s);
+	cr_expect_eq(s.members, 0u);
+	cr_expect_eq(s.expiries, 2u);
+}

@@ -165,6 +165,16 @@ static struct gm_schedule_info info(void)
 	return i;
 }
 
+static unsigned left(void)
+{
+	unsigned done, n = 0;
+
+	rig_turn(&rig);
+	cr_assert(gm_core_schedule_count(rig.core, &rig.txn, "night", &done, &n));
+	rig_turn_end(&rig);
+	return n;
+}
+
 Test(schedule, rekeys_each_group_once_when_its_window_opens)
 {
 	groups(3, 2);
@@ -254,7 +264,7 @@ Test(schedule, ends_with_its_window_and_the_rest_goes_on_next_time)
 	cr_expect_eq(rekeyed(5), 2);
 	cr_expect_str_eq(info().state, "waiting");
 	cr_expect_str_eq(info().outcome, "the window ended, 3 groups wait for the next one");
-	cr_expect_eq(info().left, 3);
+	cr_expect_eq(left(), 3);
 	rig_delivered(&rig, "f2", true);
 	night.at_once = 16;
 	cr_assert_eq(set(), GM_E_OK);
@@ -482,6 +492,59 @@ Test(schedule, has_a_window_of_real_seconds_while_the_clock_changes)
 	pass_s(2);
 	cr_expect_str_eq(info().state, "waiting");
 	cr_expect_eq(info().opened, utc("2024-10-26 23:30:00"));
+}
+
+/* ---- a clock that is wrong */
+
+/* A turn with the wall clock elsewhere. */
+static void look_at(const char *text)
+{
+	rig.wall_s = utc(text);
+	rig_turn(&rig);
+	gm_core_tick(rig.core, &rig.txn);
+	rig_turn_end(&rig);
+}
+
+Test(schedule, works_the_next_night_though_the_clock_was_ten_years_ahead_for_two_seconds)
+{
+	groups(2, 0);
+	cr_assert_eq(set(), GM_E_OK);
+	pass_s(10);
+	int64_t now = rig.wall_s;
+	look_at("2033-11-15 01:00:10");
+	look_at("2033-11-15 01:00:11");
+	cr_assert_eq(rekeyed(2), 2, "so it was: a window opened");
+	rig.wall_s = now;
+	pass_s(2);
+	cr_expect_str_eq(info().state, "waiting");
+	cr_expect_eq(info().next, utc("2023-11-15 01:00:00"));
+	rig_restart(&rig);
+	pass_to("2023-11-15 01:00:01");
+	cr_expect_eq(rekeyed(2), 4);
+	pass_s(10);
+	cr_expect_str_eq(info().outcome, "all done");
+}
+
+Test(schedule, that_is_set_anew_forgets_what_a_wrong_clock_has_left)
+{
+	groups(1, 0);
+	int64_t now = rig.wall_s;
+	rig.wall_s = utc("2033-11-15 00:00:00");
+	cr_assert_eq(set(), GM_E_OK);
+	rig.wall_s = now;
+	cr_assert_eq(set(), GM_E_OK);
+	cr_expect_eq(info().next, utc("2023-11-15 01:00:00"));
+}
+
+Test(schedule, goes_on_in_its_window_when_the_clock_is_put_back_by_seconds)
+{
+	groups(2, 1);
+	night.at_once = 1;
+	cr_assert_eq(set(), GM_E_OK);
+	pass_to("2023-11-15 01:00:00");
+	look_at("2023-11-15 00:59:50");
+	cr_expect_str_eq(info().state, "running");
+	cr_expect_eq(rekeyed(2), 1);
 }
 
 /* ---- what can be said */
