@@ -131,17 +131,20 @@ static void move_slots(struct admission *a)
 	a->slot_now = now;
 }
 
-/* What was done in a while shows what can be done at least. */
+/* What was done in a while shows what can be done at least, if there was more to do throughout: else it is what was asked for. */
 static void look_back(struct admission *a)
 {
 	const uint64_t ms = a->now_ms - a->since_ms;
 
-	if (ms < SHOWN_MS)
+	if (a->busy && ms < SHOWN_MS)
 		return;
-	const uint64_t rate = a->served * 1000ull / ms;
-	a->shown -= (a->shown + FADES - 1) / FADES;
-	if (rate > a->shown)
-		a->shown = (uint32_t)rate;
+	if (a->busy) {
+		const uint64_t rate = a->served * 1000ull / ms;
+		a->shown -= (a->shown + FADES - 1) / FADES;
+		if (rate > a->shown)
+			a->shown = (uint32_t)rate;
+	}
+	a->busy = true;
 	a->served = 0;
 	a->since_ms = a->now_ms;
 }
@@ -196,6 +199,7 @@ void gm_admit_end(struct admission *a, uint64_t took_ns, bool full)
 	else if (units < MEASURED_FROM && a->pressed && a->unit_ns)
 		a->unit_ns = (uint32_t)(((LEARN - 1) * (uint64_t)a->unit_ns + UNIT_NS) / LEARN);
 	press(a, full);
+	a->busy &= full || a->pressed;
 }
 
 unsigned gm_admit_core(struct admission *a, uint64_t now_ms, uint64_t taken, uint64_t waiting)

@@ -39,7 +39,8 @@ struct admission {
 	uint32_t unit_ns;   /* what a unit has cost lately; 0: not measured */
 	uint32_t served;    /* units taken on since: */
 	uint64_t since_ms;
-	uint32_t shown;     /* units a second: so many have been taken on lately, at best */
+	bool busy;          /* every turn since left something behind, or the worker was pressed */
+	uint32_t shown;     /* units a second: so many were taken on when there was more to do, at best */
 	uint32_t second;    /* of the clock; those before are done with */
 	uint32_t due[ADMIT_SECONDS];   /* clients that were told to come in each second */
 	uint32_t due_n;                /* all of them */

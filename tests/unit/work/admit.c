@@ -210,6 +210,29 @@ Test(admit, fills_the_next_seconds_with_what_it_has_seen_to_be_served)
 		cr_expect_eq(told[i], 0, "%u in second %u", told[i], i);
 }
 
+Test(admit, what_was_asked_for_in_a_calm_time_is_not_what_can_be_served)
+{
+	enum { CALM_S = 10, REFUSED = 2000, SPREAD_S = 7 };
+
+	for (unsigned joins = 10; joins <= 20; joins++) { /* a second */
+		const uint64_t step = SECOND / joins;
+		uint64_t ms = 5 * SECOND;
+		a = (struct admission){.unit_ns = UNIT_NS};
+		dice = 7;
+		for (uint32_t i = 0; i < CALM_S * joins; i++, ms += step) {
+			begin(ms);
+			cr_assert_eq(ask(WORK_TOKEN, i) + ask(WORK_JOIN, i), 0);
+			gm_admit_end(&a, 3 * UNIT_NS, false);
+		}
+		for (uint32_t i = 0; i < REFUSED; i++) { /* then core stands still */
+			gm_admit_begin(&a, ms + i * SECOND / REFUSED, ADMIT_EIGHTHS);
+			uint32_t s = ask(WORK_TOKEN, 100000 + i);
+			cr_assert(s == ADMIT_SILENT || (s >= ADMIT_SOONEST_S && s <= SPREAD_S), "%u joins a second, the %u-th: %u s", joins, i, s);
+			gm_admit_end(&a, UNIT_NS / 8, false);
+		}
+	}
+}
+
 /* ---- a storm, on a clock of its own: all come at once, and again when they are told; a few newcomers come all the while */
 
 enum {
