@@ -382,7 +382,7 @@ static enum gm_files_result close_files(const struct gmd *d)
 	const struct gm_files_rule rules[] = {
 	    {d->config.state_dir, GM_FILES_WRITE, false},
 	    {gm_witness_path(&d->config, witness), GM_FILES_WRITE, false},
-	    {d->config.key_file, GM_FILES_READ, false}, /* by one that takes over, which opens the store later */
+	    {d->upgrade.turns ? d->config.key_file : "", GM_FILES_READ, false}, /* by one that takes over: start_anew() opens the store again */
 	    {d->config.control_socket, GM_FILES_WRITE, true},
 	    {d->config_file, GM_FILES_READ, true},
 	    {"/etc/group", GM_FILES_READ, false},

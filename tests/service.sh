@@ -31,11 +31,12 @@ confined() { # no new privileges, and a filter in each thread
 	done
 }
 no_core() { grep -q '^Max core file size *0 *0 ' /proc/"$gmd_pid"/limits; }
-# Its configuration is read by its directory; another file cannot be, even by root, wherever a link leads.
-reads_only_its_own() {
-	mv "$dir/gmd.conf" "$dir/gmd.conf.kept" && ln -s /etc/passwd "$dir/gmd.conf" && ! gmctl config diff >"$dir/refused" 2>&1
-	mv -f "$dir/gmd.conf.kept" "$dir/gmd.conf" && grep -q 'Permission denied' "$dir/refused" && gmctl config diff
+# Its configuration is read by its directory; another file cannot be, even by root, wherever a link leads, nor its key any more.
+refuses_to_read() {
+	mv "$dir/gmd.conf" "$dir/gmd.conf.kept" && ln -s "$1" "$dir/gmd.conf" && ! gmctl config diff >"$dir/refused" 2>&1
+	mv -f "$dir/gmd.conf.kept" "$dir/gmd.conf" && grep -q 'Permission denied' "$dir/refused"
 }
+reads_only_its_own() { refuses_to_read /etc/passwd && refuses_to_read "$away/store.key" && gmctl config diff; }
 # exposure MOST: of the unit in $dir/unit, with the drop-ins that lie there
 exposure() {
 	systemd-analyze security --offline=true "$dir/unit/gmd.service" | sed -n 's/.*exposure level.*: \([0-9.]*\) .*/\1/p' |
@@ -56,6 +57,8 @@ choose_ports port load_port
 say "gmd as a service, on 127.0.0.1:$port"
 programs
 write_config 2
+away=$(mktemp -d) # the key, in no directory that gmd may read
+sed -i "s|^\( *key_file:\).*|\1 $away/store.key|" "$dir/gmd.conf"
 must 'somebody listens to what gmd tells' listen_to_gmd
 must 'gmd runs' found
 check 'it says that it serves' until_true 5 told READY=1
@@ -72,6 +75,7 @@ else
 fi
 check 'it leaves no core' no_core
 check 'it stops in order' stop_gmd
+mv "$away/store.key" "$dir/" && rmdir "$away" && sed -i "s|^\( *key_file:\).*|\1 $dir/store.key|" "$dir/gmd.conf"
 check 'and has said so' until_true 5 told STOPPING=1
 unset NOTIFY_SOCKET WATCHDOG_USEC
 say 'As a user without any capability'
