@@ -514,6 +514,23 @@ static bool open_control(struct gmd *d)
 	return err == GM_E_OK ? true : failed("control_socket", why);
 }
 
+static void say_left(void *arg, const struct gm_option *option, const char *was, const char *is, enum gm_takes when)
+{
+	(void)arg;
+	if (when == GM_TAKES_AT_RELOAD)
+		gm_log(GM_LOG_WARN, "handover.leaves key=%s running=\"%.100s\" file=\"%.100s\"", option->key, was, is);
+}
+
+/* The next one goes by the file: what was set by gmctl alone ends here. */
+static void say_what_ends(void *arg)
+{
+	struct gmd *d = arg;
+	char why[GM_CONFIG_WHY];
+
+	if (gm_config_differences(&d->env, say_left, d, why) != GM_E_OK)
+		gm_log(GM_LOG_WARN, "handover.leaves reason=\"%s\"", why);
+}
+
 /* Without it gmd serves, too. */
 static void open_handover(struct gmd *d)
 {
@@ -522,7 +539,7 @@ static void open_handover(struct gmd *d)
 	char why[GM_HANDOVER_WHY];
 
 	gm_upgrade_end(u);
-	*u = (struct gm_upgrade){.turns = &d->turns, .config = &d->config, .signal_fd = d->signal_fd, .turn = turn_alone, .arg = d};
+	*u = (struct gm_upgrade){.turns = &d->turns, .config = &d->config, .signal_fd = d->signal_fd, .turn = turn_alone, .leaves = say_what_ends, .arg = d};
 	u->control = gm_ctl_server_listener(d->server);
 	if (gm_handover_listen(&u->line, d->config.control_socket, passed, why) != GM_E_OK)
 		gm_log(GM_LOG_WARN, "handover.off reason=\"%s\"", why);
@@ -819,7 +836,7 @@ static int do_upgrade(const struct gm_config *config, const struct line *line)
 	}
 	close(ends[1]);
 	if (child < 0 || waitpid(child, &status, 0) != child || status != 0 || read(ends[0], &ready, 1) != 1) {
-		fprintf(stderr, "gmd: nothing was handed over; the log says why\n");
+		fprintf(stderr, "gmd: no new process serves; whether the one before goes on, and why, the log says\n");
 		return 1;
 	}
 	return 0;

@@ -233,6 +233,7 @@ static void give(struct gm_upgrade *u)
 	pid_t pid = u->line.pid;
 
 	gm_log(GM_LOG_INFO, "handover.begin pid=%d", pid);
+	u->leaves(u->arg);
 	if (hand_over(u, why) == GM_E_OK) {
 		at("old-bye");
 		gm_service_is_now(pid);

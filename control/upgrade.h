@@ -38,6 +38,7 @@ struct gm_upgrade {
 	int signal_fd; /* old process: a signal ends a hand-over */
 	/* old process: one turn without operators; last: nobody is kept waiting behind it. How many events. */
 	unsigned (*turn)(void *arg, bool last);
+	void (*leaves)(void *arg); /* old process: says what the new one does not take along */
 	void *arg;
 	bool backs_up; /* old process: a copy of the store is being made, which would be cut short */
 	int file;

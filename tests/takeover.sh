@@ -124,6 +124,7 @@ other_ways() {
 	check 'nor with DPDK' refused "DPDK's queues cannot be handed over" again "$dir/gmd4.conf"
 	check 'drained, it lets nobody in' eval 'gmctl drain --wait && gmctl --json status | grep -q "\"newcomers\":\"refused\""'
 	check 'and the next one does' eval 'upgraded && gmctl --json status | grep -q "\"newcomers\":\"let in\"" && ask rejoin 5'
+	check 'what gmctl alone has set ends, and is named' eval 'gmctl pace --all 7777 && gmctl config set changes_per_minute 99 && upgraded && grep -q "handover.leaves key=pace running=\"*7777" "$dir/gmd.log" && grep -q "handover.leaves key=changes_per_minute running=\"*99" "$dir/gmd.log"'
 }
 
 settings=('rekey_window_ms: 0' 'changes_per_minute: 0' 'stranger_rate: 0' "pace: $((members / 6))")
