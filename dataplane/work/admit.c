@@ -18,7 +18,8 @@
 #define ANSWERED 64u /* refusals in a turn that are answered anyway */
 #define TAG UINT32_C(0xffff0000)
 #define TOLD UINT32_C(0x8000)
-#define TOLD_SECONDS UINT32_C(0x7fff)
+#define TOLD_SLOT 13u /* above the second: the part of it */
+#define TOLD_SECONDS UINT32_C(0x1fff)
 #define KEPT_S 120u /* so long a promise holds */
 #define AGED 64u    /* places a second that are looked through for those that are past */
 
@@ -78,16 +79,20 @@ static uint32_t *place_of(struct admission *a, uint32_t client)
 
 static void forget(struct admission *a, uint32_t *told, int32_t in)
 {
-	uint32_t *due = &a->due[(a->second + (uint32_t)in) % ADMIT_SECONDS];
+	const uint32_t second = a->second + (uint32_t)in;
+	uint32_t *due = &a->due[second % ADMIT_SECONDS];
+	uint32_t *slot = &a->slot[(second * ADMIT_SLOTS + (*told >> TOLD_SLOT) % ADMIT_SLOTS) % ADMIT_SLOTS_N];
 
 	if (in >= 0 && *due > 0) {
 		(*due)--;
 		a->due_n--;
 	}
+	if (in >= 0 && *slot > 0)
+		(*slot)--;
 	*told = 0;
 }
 
-/* So many seconds have passed. What is past is taken out before its 15 bits are those of a second to come, nine hours later. */
+/* So many seconds have passed. What is past is taken out before its 13 bits are those of a second to come, two hours later. */
 static void age(struct admission *a, uint32_t passed)
 {
 	const bool all = passed > KEPT_S + ADMIT_LATEST_S;
@@ -266,7 +271,7 @@ static uint32_t tell(struct admission *a, enum work what, uint32_t client, bool 
 	a->due[(a->second + in) % ADMIT_SECONDS]++;
 	a->slot[slot_in(a, in)]++;
 	a->due_n++;
-	*told = tag_of(client) | TOLD | ((a->second + in) & TOLD_SECONDS);
+	*told = tag_of(client) | TOLD | a->slot_now % ADMIT_SLOTS << TOLD_SLOT | ((a->second + in) & TOLD_SECONDS);
 	return in;
 }
 
