@@ -297,14 +297,14 @@ void gm_audit_refused(struct gm_core *c, uint64_t *of, enum gm_err err)
 	c->refused.barred += err == GM_E_TOKEN_BARRED || err == GM_E_BARRED;
 }
 
-void gm_audit_refusals(struct gm_turn *t)
+void gm_audit_refusals(struct gm_turn *t, bool at_once)
 {
 	struct gm_core *c = t->core;
 	const struct gm_refusals *now = &c->refused, *told = &c->refused_told;
 	uint64_t ms = t->txn->mono_ms;
 	struct gm_audit a;
 
-	if ((c->refused_ms && ms < c->refused_ms + REFUSALS_MS) || memcmp(now, told, sizeof(*now)) == 0)
+	if ((!at_once && c->refused_ms && ms < c->refused_ms + REFUSALS_MS) || memcmp(now, told, sizeof(*now)) == 0)
 		return;
 	gm_audit_begin(&a, t->txn, "refused");
 	gm_audit_uint(&a, "tokens", now->tokens - told->tokens);

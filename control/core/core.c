@@ -499,7 +499,12 @@ void gm_core_tick(struct gm_core *core, struct gm_txn *txn)
 	run(&t, &core->wall, txn->wall_s > 0 ? (uint64_t)txn->wall_s : 0);
 	gm_core_due(&t);
 	gm_schedules_due(&t);
-	gm_audit_refusals(&t);
+	gm_audit_refusals(&t, false);
+}
+
+void gm_core_ending(struct gm_core *core, struct gm_txn *txn)
+{
+	gm_audit_refusals(&(struct gm_turn){core, txn}, true);
 }
 
 uint64_t gm_core_next_ms(const struct gm_core *core, uint64_t mono_ms, int64_t wall_s)

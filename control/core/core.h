@@ -63,7 +63,7 @@ struct gm_core_config {
 	uint32_t rekey_window_ms, rekey_deadline_ms;    /* 1,000 and 5,000 */
 	uint32_t distribution_max_ms;                   /* 30,000 */
 	bool rekey_at_start;                            /* each group that has members, after gm_core_loaded() */
-	uint32_t changes_per_minute;                    /* joins, leaves, renewals of one client; 0: no limit */
+	uint32_t changes_per_minute;                    /* joins, leaves, renewals, other tokens of one client; 0: no limit */
 	char audience[128];
 	char uri[128]; /* "coap://" and authority, for URIs told to administrators; empty: paths */
 	void (*log)(const char *line); /* one line per decision, logfmt, no secrets; NULL: silent */
@@ -119,6 +119,8 @@ uint64_t gm_core_next_ms(const struct gm_core *core, uint64_t mono_ms, int64_t w
 
 /* Whoever core keeps waiting is told to come again, with 5.03: the process ends, or somebody else goes on. */
 void gm_core_release(struct gm_core *core, struct gm_txn *txn);
+/* What is only counted so far goes into the audit log: the process ends. */
+void gm_core_ending(struct gm_core *core, struct gm_txn *txn);
 /* Nobody new: tokens and Joins get 5.03 until it is off again, reads are served, rekeys go on. */
 void gm_core_drain(struct gm_core *core, bool on);
 bool gm_core_drains(const struct gm_core *core);

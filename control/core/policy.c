@@ -114,18 +114,26 @@ static bool format_fits(const struct gm_ev_request *ev, const struct row *row)
 
 /* Changes of one client cost everybody a rekey: each takes its share of a minute, a minute's worth may come at once.
  *                                                                                              RFC 9594 §10.2 */
-static bool too_often(const struct gm_turn *t, struct gm_call *call, const struct row *row)
+bool gm_policy_spend(const struct gm_turn *t, struct gm_ident *ident)
 {
 	uint32_t rate = t->core->config.changes_per_minute;
-	uint64_t now = t->txn->mono_ms, *until = &call->ident->spent_until_ms;
+	uint64_t now = t->txn->mono_ms, *until = &ident->spent_until_ms;
 
-	if (!rate || call->waited || (row->method != POST && row->method != DELETE) || call->ev->res == GM_RES_AUTHZ_INFO)
-		return false;
+	if (!rate)
+		return true;
 	*until = *until > now ? *until : now;
 	if (*until - now > 60000u - 60000u / rate)
-		return true;
+		return false;
 	*until += 60000u / rate;
-	return false;
+	return true;
+}
+
+/* Of tokens token.c knows which are changes. */
+static bool too_often(const struct gm_turn *t, struct gm_call *call, const struct row *row)
+{
+	bool change = row->method == POST || row->method == DELETE;
+
+	return change && !call->waited && call->ev->res != GM_RES_AUTHZ_INFO && !gm_policy_spend(t, call->ident);
 }
 
 /* What adds has to wait for room; what is there is served, changed and taken away out of what the store has kept back. */

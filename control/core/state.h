@@ -396,6 +396,7 @@ struct gm_call { /* a request on its way through the checks */
 };
 typedef void (*gm_handler)(struct gm_turn *t, struct gm_call *call);
 void gm_policy_request(struct gm_turn *t, struct gm_call *call); /* C4 to C7, then the handler */
+bool gm_policy_spend(const struct gm_turn *t, struct gm_ident *ident); /* one change; false: its minute has no more */
 bool gm_roles_may_join(uint32_t roles);
 
 /* manage.c */
@@ -555,7 +556,7 @@ void gm_audit_rekey(struct gm_turn *t, const struct gm_group *g, uint64_t was, c
 void gm_audit_bar(struct gm_turn *t, const struct gm_ident *ident, struct gm_bytes group, int64_t until);
 void gm_audit_as(struct gm_turn *t, const char *event, const struct gm_as *as);
 void gm_audit_refused(struct gm_core *c, uint64_t *of, enum gm_err err); /* of: one of c->refused */
-void gm_audit_refusals(struct gm_turn *t); /* an entry for all of them, now and then */
+void gm_audit_refusals(struct gm_turn *t, bool at_once); /* an entry for all of them, now and then */
 
 /* record.c: stored forms. put_: into the turn's changes; load_: CORRUPT */
 void gm_record_put_as(struct gm_turn *t, const struct gm_as *as);

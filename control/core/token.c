@@ -541,6 +541,22 @@ static unsigned end_uncovered(struct gm_turn *t, struct gm_ident *ident, const s
 	return n;
 }
 
+static bool same_token(const struct gm_assoc *a, const uint8_t hash[static GM_TOKEN_HASH])
+{
+	return a && memcmp(a->hash, hash, sizeof(a->hash)) == 0;
+}
+
+/* Another token adds an entry to the audit log: it needs room on the disk, and behind the first is a change like others. a: of the
+ * token that is in use, NULL: none */
+static enum gm_err admit_hash(struct gm_turn *t, const struct gm_assoc *a, const uint8_t hash[static GM_TOKEN_HASH])
+{
+	if (same_token(a, hash))
+		return GM_E_OK;
+	if (t->txn->disk_low)
+		return GM_E_DISK_FULL;
+	return !a || gm_policy_spend(t, gm_ident_at(t->core, a->ident)) ? GM_E_OK : GM_E_TOO_OFTEN;
+}
+
 enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, struct gm_assoc **out)
 {
 	struct gm_core *c = t->core;
@@ -557,6 +573,7 @@ enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, 
 		return GM_E_UNAUTHORIZED; /* of a token posted earlier than the one that is in use */
 	if (c->assocs.used >= c->config.contexts_max)
 		return GM_E_FULL;
+	GM_TRY(admit_hash(t, now, confirm->hash));
 	struct gm_assoc *gone = gm_assoc_in_place(c, confirm->save.id);
 	if (gone)
 		gm_assoc_drop(t, gone);
@@ -572,7 +589,7 @@ enum gm_err gm_token_confirm(struct gm_turn *t, const struct gm_ev_request *ev, 
 	gm_timer_set(&c->wall, &a->expiry, GM_TIMER_TOKEN, a->exp > 0 ? (uint64_t)a->exp : 0);
 	gm_record_put_assoc(t, a);
 	t->txn->by = gm_by_device(ident->as_id, osc_id);
-	if (!old || memcmp(old->hash, a->hash, sizeof(a->hash)) != 0) /* the same token again says nothing new, as often as it may come */
+	if (!same_token(old, a->hash)) /* the same token again says nothing new, as often as it may come */
 		gm_audit_token(t, "token", a);
 	gm_tell_ctx(t, a, GM_CTX_CONFIRM);
 	if (old) {
@@ -645,13 +662,13 @@ void gm_token_rights(struct gm_turn *t, struct gm_call *call)
 	struct gm_assoc *a = call->assoc;
 	struct gm_bytes scope = gm_rec_bytes(ev, ev->scope);
 	struct verdict v = {0};
-	enum gm_err err;
+	enum gm_err err = call->waited ? GM_E_OK : admit_hash(t, a, ev->hash);
 
-	if (ev->reference.off) {
+	if (err == GM_E_OK && ev->reference.off) {
 		err = gm_introspect_begin(t, &call->ev->rec);
 		if (err == GM_E_OK)
 			return;
-	} else {
+	} else if (err == GM_E_OK) {
 		err = judge_update(t, call, ev, &v);
 	}
 	if (err != GM_E_OK) {
@@ -664,7 +681,7 @@ void gm_token_rights(struct gm_turn *t, struct gm_call *call)
 	a->exp = v.exp;
 	a->exi = ev->exi;
 	a->post = next_post(t->core); /* a context of a token posted before is not to take its place */
-	bool other = memcmp(a->hash, ev->hash, sizeof(a->hash)) != 0;
+	bool other = !same_token(a, ev->hash);
 	gm_assoc_set_hash(t->core, a, ev->hash);
 	gm_timer_set(&t->core->wall, &a->expiry, GM_TIMER_TOKEN, (uint64_t)a->exp);
 	gm_record_put_assoc(t, a);

@@ -119,6 +119,27 @@ Test(audit_core, refusals_are_told_together_once_an_hour)
 	HAS(2u, "refused", NULL);
 }
 
+Test(audit_core, refusals_that_are_only_counted_are_told_at_the_end)
+{
+	struct rig_client c = rig_client(1, "g1", REQ);
+	struct rig_join j = {.group = "g1", .roles = REQ, .cred = "c", .pop = GM_E_BAD_POP};
+
+	rig_pass(&rig, 1000);
+	cr_assert_eq(rig_token(&rig, &c), GM_E_OK);
+	rig_join(&rig, &c, &j);
+	rig_pass(&rig, 1000);
+	HAS(1u, "refused", "\"joins\":1,");
+	rig_join(&rig, &c, &j);
+	rig_join(&rig, &c, &j);
+	for (unsigned i = 0; i < 2; i++) {
+		rig_turn(&rig);
+		gm_core_ending(rig.core, &rig.txn);
+		rig_turn_end(&rig);
+	}
+	HAS(1u, "refused", "\"by\":\"gmd\",\"tokens\":0,\"joins\":2,");
+	HAS(2u, "refused", NULL);
+}
+
 Test(audit_core, who_leaves_leaves_an_entry_and_the_rekey_tells_versions_and_cause)
 {
 	struct rig_client c = rig_member(&rig, 1, "g1", REQ);
@@ -198,6 +219,56 @@ Test(audit_core, the_same_token_posted_again_says_nothing_new)
 	cr_assert_eq(rig_token(&rig, &c), GM_E_OK);
 	ask(&c, 1, GM_RES_GROUP, NULL);
 	HAS(2u, "token", NULL);
+}
+
+static uint8_t update(struct rig_client *c, uint8_t hash)
+{
+	struct rig_token token = rig_token_of(c);
+
+	c->token = hash;
+	return rig_token_update(&rig, c, &token).code;
+}
+
+static uint8_t post_and_use(struct rig_client *c, uint8_t hash)
+{
+	c->token = hash;
+	cr_assert_eq(rig_token(&rig, c), GM_E_OK);
+	return ask(c, 1, GM_RES_GROUP, NULL).code;
+}
+
+Test(audit_core, one_client_cannot_fill_it_with_two_tokens)
+{
+	struct rig_client c;
+
+	rig.core->config.changes_per_minute = 4;
+	c = rig_member(&rig, 1, "g1", REQ); /* one of the four */
+	for (unsigned i = 0; i < 40; i++)
+		cr_expect_eq(update(&c, 1 + i % 2), i < 3 ? GM_COAP(2, 1) : i % 2 ? GM_COAP(5, 3) : GM_COAP(2, 1), "%u", i);
+	HAS(4u, "token", NULL);
+	cr_expect_eq(post_and_use(&c, 3), GM_COAP(5, 3), "nor in the other way");
+	HAS(4u, "token", NULL);
+	rig_pass(&rig, 60000);
+	cr_expect_eq(post_and_use(&c, 3), GM_COAP(2, 5));
+	HAS(5u, "token", NULL);
+	HAS(1u, "refused", "\"tokens\":19,");
+}
+
+Test(audit_core, no_other_token_has_an_entry_while_the_disk_is_full)
+{
+	struct rig_client c = rig_member(&rig, 1, "g1", REQ), late = rig_client(2, "g1", REQ);
+
+	c.token = 5;
+	cr_assert_eq(update(&c, 5), GM_COAP(2, 1));
+	cr_assert_eq(rig_token(&rig, &late), GM_E_OK);
+	unsigned before = entries_of(&rig.entries, "token", NULL);
+	rig.disk_low = true;
+	cr_expect_eq(update(&c, 6), GM_COAP(5, 3));
+	cr_expect_eq(update(&c, 5), GM_COAP(2, 1), "the one in use");
+	cr_expect_eq(ask(&late, 1, GM_RES_GROUP, NULL).code, GM_COAP(5, 3));
+	HAS(before, "token", NULL);
+	rig.disk_low = false;
+	cr_expect_eq(update(&c, 6), GM_COAP(2, 1));
+	HAS(before + 1, "token", NULL);
 }
 
 Test(audit_core, a_new_sender_id_is_told)
