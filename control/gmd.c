@@ -32,6 +32,7 @@
 #include "host/files.h"
 #include "host/service.h"
 #include "offline.h"
+#include "store/age.h"
 #include "store/store.h"
 #include "turns.h"
 #include "upgrade.h"
@@ -47,6 +48,7 @@ struct gmd {
 	struct gm_ctl_server *server;
 	struct gm_ctl_env env;
 	struct gm_upgrade upgrade;
+	struct gm_age audit_age;
 	int tell_fd; /* who waits to hear that it serves; 0: nobody */
 	uint64_t trimmed_ms, lap_us;
 	int wake_fd, signal_fd;
@@ -99,6 +101,16 @@ static void audit(struct gmd *d, const char *event)
 	gm_wipe(&txn, sizeof(txn));
 }
 
+static void audit_refusals(struct gmd *d)
+{
+	struct gm_txn txn;
+
+	gm_turns_clocks(&d->turns);
+	gm_turns_txn(&d->turns, &txn);
+	gm_core_ending(d->turns.core, &txn);
+	gm_wipe(&txn, sizeof(txn));
+}
+
 /* The journal is another place: a log that was written anew does not fit what stands there. */
 static void log_audit_head(const struct gmd *d)
 {
@@ -113,7 +125,9 @@ static void log_audit_head(const struct gmd *d)
 
 static void keep_audit(struct gmd *d)
 {
-	gm_store_audit_keep(d->turns.store, d->config.audit_keep ? d->turns.wall_s - d->config.audit_keep * (int64_t)86400 : 0);
+	const struct gm_turns *t = &d->turns;
+
+	gm_store_audit_keep(t->store, gm_age_since(&d->audit_age, t->wall_s, t->mono_ms, d->config.audit_keep, gm_store_audit_oldest(t->store)));
 }
 
 /* ---- the turn */
@@ -174,6 +188,7 @@ static unsigned turn_alone(void *arg, bool last)
 	if (last) {
 		gm_turns_txn(&d->turns, &txn);
 		gm_core_release(d->turns.core, &txn);
+		gm_core_ending(d->turns.core, &txn); /* the next one counts from 0 */
 		gm_wipe(&txn, sizeof(txn));
 	}
 	commit(d, n);
@@ -766,6 +781,7 @@ static int run(const struct gm_config *config, const char *file, bool taking, in
 		gm_log_hold(false);
 		gm_service_stopping();
 		gm_log(GM_LOG_INFO, "gmd.stopping");
+		audit_refusals(d);
 		audit(d, "stopped");
 		commit(d, 0);
 		log_audit_head(d);

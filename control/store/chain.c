@@ -99,7 +99,7 @@ static struct gm_bytes number(uint8_t be[static 8], uint64_t seq)
 void gm_chain_begin(struct gm_store *s)
 {
 	s->writer.now = s->chain;
-	s->writer.n = 0;
+	s->writer.n = s->writer.bytes = 0;
 }
 
 static int flush(struct gm_store *s, MDB_txn *txn)
@@ -115,6 +115,7 @@ static int flush(struct gm_store *s, MDB_txn *txn)
 	if (w->now.oldest_s == INT64_MAX)
 		w->now.oldest_s = w->at_s;
 	struct gm_bytes value = {.p = w->block, .n = w->n};
+	w->bytes += w->n + GM_SEAL_EXTRA;
 	w->n = 0;
 	return gm_lmdb_append(s, txn, GM_TABLE_AUDIT, number(be, w->first), value);
 }
@@ -151,7 +152,13 @@ int gm_chain_add(struct gm_store *s, MDB_txn *txn, const struct gm_change *c)
 }
 _Static_assert(HEAD + 2 + 32 + GM_AUDIT_MAX + GM_AUDIT_HASH <= GM_CHAIN_BLOCK, "the longest entry finds room in a block of its own");
 
-/* The oldest blocks, as long as they are too old. One that does not open stays, and those behind it: it is gm_store_audit() that tells. */
+/* Where the disk has no room the log does not grow: what a turn adds takes the place of the oldest, however young. */
+static bool makes_room(const struct gm_store *s, size_t gone)
+{
+	return s->low && gone < s->writer.bytes;
+}
+
+/* The oldest blocks, as long as they are too old, or their room is needed by this turn's, which stay. One that does not open stays, and those behind it: it is gm_store_audit() that tells. */
 static int let_go(struct gm_store *s, MDB_txn *txn, MDB_cursor *cursor)
 {
 	struct gm_chain *now = &s->writer.now;
@@ -159,15 +166,19 @@ static int let_go(struct gm_store *s, MDB_txn *txn, MDB_cursor *cursor)
 	struct gm_out o = gm_out(mark, sizeof(mark));
 	MDB_val key = {.mv_data = &table, .mv_size = 1}, record;
 	struct block b;
+	size_t gone = 0;
 	int r = mdb_cursor_get(cursor, &key, &record, MDB_SET_RANGE);
 
-	for (unsigned n = 0; r == 0 && n < GM_CHAIN_LET_GO; n++) {
+	for (unsigned n = 0; r == 0 && (n < GM_CHAIN_LET_GO || makes_room(s, gone)); n++) {
 		struct gm_audit_mark last = {0};
 		bool good = is_block(&key) && block_open(s, &b, &key, &record) == GM_E_OK;
 		now->oldest_s = good ? b.at_s : INT64_MAX;
-		if (!good || b.at_s >= s->audit_since_s || !block_last(&b, &last))
+		if (!good || (b.at_s >= s->audit_since_s && !makes_room(s, gone)) || !block_last(&b, &last))
+			break;
+		if (b.at_s >= s->audit_since_s && last.seq > s->chain.ends.head.seq)
 			break;
 		now->ends.kept = last;
+		gone += record.mv_size;
 		r = mdb_cursor_del(cursor, 0);
 		if (r == 0)
 			r = mdb_cursor_get(cursor, &key, &record, MDB_NEXT);
@@ -183,7 +194,7 @@ int gm_chain_end(struct gm_store *s, MDB_txn *txn)
 	MDB_cursor *cursor;
 	int r = flush(s, txn);
 
-	if (r != 0 || s->writer.now.oldest_s >= s->audit_since_s)
+	if (r != 0 || (s->writer.now.oldest_s >= s->audit_since_s && !makes_room(s, 0)))
 		return r;
 	r = mdb_cursor_open(txn, s->dbi, &cursor);
 	if (r != 0)
@@ -191,6 +202,11 @@ int gm_chain_end(struct gm_store *s, MDB_txn *txn)
 	r = let_go(s, txn, cursor);
 	mdb_cursor_close(cursor);
 	return r;
+}
+
+int64_t gm_store_audit_oldest(const struct gm_store *s)
+{
+	return s ? s->chain.oldest_s : INT64_MAX;
 }
 
 void gm_store_audit_keep(struct gm_store *s, int64_t since_s)

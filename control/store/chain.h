@@ -24,6 +24,7 @@ struct gm_chain_writer { /* of one turn */
 	uint64_t first;
 	int64_t at_s;
 	size_t n; /* 0: no block is begun */
+	size_t bytes; /* of blocks that were written */
 	uint8_t block[GM_CHAIN_BLOCK];
 };
 

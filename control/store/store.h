@@ -121,8 +121,9 @@ void gm_store_audit_ends(const struct gm_store *store, struct gm_audit_ends *end
  * to be entry *at does not open, or is not there. */
 typedef bool (*gm_audit_each)(void *arg, uint64_t seq, struct gm_bytes text, const uint8_t hash[static GM_AUDIT_HASH]);
 GM_NODISCARD enum gm_err gm_store_audit(struct gm_store *store, uint64_t from, uint64_t *at, gm_audit_each each, void *arg);
-/* Entries that are older are let go from now on, some with each turn; 0: none. */
+/* Entries that are older are let go from now on, some with each turn; 0: none. While the disk is full the oldest make room for new ones. */
 void gm_store_audit_keep(struct gm_store *store, int64_t since_s);
+int64_t gm_store_audit_oldest(const struct gm_store *store); /* about when the oldest that is kept was made; INT64_MAX: there is none */
 
 /* ---- copies, and stores that went back in time */
 

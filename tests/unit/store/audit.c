@@ -305,6 +305,43 @@ Test(audit, many_old_entries_go_in_steps)
 	cr_expect(s.n == 2 && !s.broken);
 }
 
+Test(audit, while_the_disk_is_full_young_entries_make_room_and_it_does_not_grow)
+{
+	struct gm_audit_ends ends;
+	struct seen s;
+
+	commit_some(200);
+	store->low = true;
+	commit_some(50);
+	cr_assert_eq(look(&s), GM_E_OK);
+	cr_expect(s.n >= 100 && s.n <= 200 && !s.broken, "%llu entries", (unsigned long long)s.n);
+	for (unsigned i = 0; i < 400; i++) /* in few blocks: they need more than LET_GO of the others */
+		add(2000, "\"at\":2000,\"event\":\"of one turn\"}");
+	commit();
+	cr_assert_eq(look(&s), GM_E_OK);
+	cr_expect(s.n >= 400 && s.n < 410 && !s.broken, "%llu entries", (unsigned long long)s.n);
+	store->low = false;
+	commit_some(5);
+	gm_store_audit_ends(store, &ends);
+	cr_expect_eq(ends.head.seq - ends.kept.seq, s.n + 5);
+	cr_assert_eq(reopen(), GM_E_OK, "%s", why);
+	cr_assert_eq(look(&s), GM_E_OK);
+}
+
+Test(audit, the_entries_of_a_turn_stay_while_the_disk_is_full)
+{
+	struct seen s;
+
+	store->low = true;
+	commit_some(3);
+	for (unsigned i = 0; i < 100; i++)
+		add(2000, "\"at\":2000,\"event\":\"of one turn\"}");
+	commit();
+	cr_assert_eq(look(&s), GM_E_OK);
+	cr_expect(s.n == 100 && !s.broken, "%llu entries", (unsigned long long)s.n);
+	cr_assert_eq(reopen(), GM_E_OK, "%s", why);
+}
+
 Test(audit, a_store_of_an_earlier_version_begins_one)
 {
 	uint8_t be[8] = {0};
