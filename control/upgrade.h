@@ -40,7 +40,6 @@ struct gm_upgrade {
 	unsigned (*turn)(void *arg, bool last);
 	void (*leaves)(void *arg); /* old process: says what the new one does not take along */
 	void *arg;
-	bool backs_up; /* old process: a copy of the store is being made, which would be cut short */
 	int file;
 	/* new process: */
 	int sockets[GM_WORKERS_MAX][8];

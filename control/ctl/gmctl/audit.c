@@ -137,6 +137,8 @@ static void put_words(FILE *to, const struct audit_entry *e)
 			char *text = gm_cli_text((struct gm_bytes){(const uint8_t *)json_string_value(value), json_string_length(value)});
 			fprintf(to, " %s=%s", key, text);
 			free(text);
+		} else if (json_is_boolean(value)) {
+			fprintf(to, " %s=%s", key, json_is_true(value) ? "true" : "false");
 		} else {
 			fprintf(to, " %s=%lld", key, (long long)json_integer_value(value));
 		}

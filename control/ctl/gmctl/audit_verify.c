@@ -51,6 +51,9 @@ static void chain_end(const struct session *s, const struct chain *c, const stru
 {
 	if (c->next <= ends->seq)
 		gm_cli_die(EXIT_FAILED, "entry %llu is missing: there were %llu", (unsigned long long)c->next, (unsigned long long)ends->seq);
+	if (!c->found && c->first > 1)
+		gm_cli_die(EXIT_FAILED, "no entry has the hash that was noted, of those that are kept: it is older than entry %llu, or entries are missing at the end, or all were written anew",
+		           (unsigned long long)c->first - 1);
 	if (!c->found)
 		gm_cli_die(EXIT_FAILED, "no entry has the hash that was noted: entries are missing at the end, or all were written anew");
 	char *hash = gm_cli_hex((struct gm_bytes){c->hash, GM_CLI_HASH});
