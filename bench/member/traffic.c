@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "traffic.h"
 
-#define TRIES_PER_PAIR 50u
+#define TRIES_FOR_PEERS 25u
 
 bool gm_end_with(struct gm_end *end, const struct gm_fleet *f, const struct gm_member *m, const struct gm_member_keys *k,
                  struct gm_bytes gid)
@@ -155,13 +155,24 @@ struct lot {
 	void *arg;
 };
 
+static bool fits(const struct lot *l, const struct gm_member *m, uint8_t role)
+{
+	return m->group == l->group && m->state == GM_MEMBER_IN && m->roles & role && m->has_keys && m->keys.version == l->version;
+}
+
+/* Rather one that asked for credentials, but the group may be a few of many members. NULL: there is none. */
 static struct gm_member *pick(const struct lot *l, uint8_t role, const struct gm_member *other)
 {
-	for (unsigned i = 0; i < TRIES_PER_PAIR && l->f->members_n; i++) {
-		struct gm_member *m = &l->f->members[l->draw(l->arg, l->f->members_n)];
-		bool knows = m->peers_n || i >= TRIES_PER_PAIR / 2; /* rather one that asked for credentials */
-		if (m != other && knows && m->group == l->group && m->state == GM_MEMBER_IN && m->roles & role &&
-		    m->has_keys && m->keys.version == l->version)
+	uint32_t n = l->f->members_n, from = n ? l->draw(l->arg, n) : 0;
+
+	for (unsigned i = 0; i < TRIES_FOR_PEERS && n; i++) {
+		struct gm_member *m = &l->f->members[l->draw(l->arg, n)];
+		if (m != other && m->peers_n && fits(l, m, role))
+			return m;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		struct gm_member *m = &l->f->members[(from + i) % n];
+		if (m != other && fits(l, m, role))
 			return m;
 	}
 	return NULL;
