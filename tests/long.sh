@@ -18,7 +18,6 @@ emulated 2000 jobs
 arm64 20000 jobs
 sim 10000 seeds
 kill9 1000 rounds
-handover 10 rounds
 powercut 5000 images
 faults 40 pieces
 pages 1000000 cycles
@@ -122,8 +121,6 @@ once() {
 }
 run_powercut() { pieces "powercut: $1 images" "$1" 500 piece_powercut; }
 run_faults() { whole=$1 pieces 'faults: every write, sync, file, mapping and allocation' "$1" 1 piece_faults; }
-# shellcheck disable=SC2016 # bash expands it
-run_handover() { GM_BUILD=$build once "handover: both killed at each step, $1 rounds" bash -c 'for ((i = 0; i < $1; i++)); do tests/takeover.sh --faults || exit; done' - "$1"; }
 run_pages() { GM_CYCLES=$1 once "pages: $1 members come and go" "$build/test_unit_store_lmdb" --filter 'store/uses_free_pages*' --verbose; }
 run_kill9() { pieces "kill9: $1 rounds" "$1" 50 piece_kill9; }
 run_trace() { once "trace: $1 secrets" "$build/trace" "$1"; }

@@ -125,6 +125,7 @@ if [ -n "${fast:-}" ]; then
 	stage 'disk full' tally tests/disk/full.py
 	stage 'kill -9' tally tests/crash/kill9.sh "${ROUNDS:-10}"
 	stage 'kill -9, no lease' tally tests/crash/kill9.sh --show-broken
+	stage 'kill -9 of hand-over' tally tests/takeover.sh --faults
 fi
 if [ -n "${dev:-}" ]; then
 	export GM_BUILD=$PWD/build/dev
