@@ -43,11 +43,14 @@ static bool chain_entry(void *arg, uint64_t seq, struct gm_bytes text, const uin
 
 static enum gm_err check_audit(struct gm_store *store, char why[static 256])
 {
-	struct chain c = {0};
+	struct gm_audit_ends ends;
 	uint64_t at;
-	enum gm_err err = gm_store_audit(store, 1, &at, chain_entry, &c);
 
-	if (err == GM_E_OK && !c.broken)
+	gm_store_audit_ends(store, &ends);
+	struct chain c = {.n = ends.kept.seq}; /* on a full disk the oldest make room */
+	memcpy(c.hash, ends.kept.hash, sizeof(c.hash));
+	enum gm_err err = gm_store_audit(store, c.n + 1, &at, chain_entry, &c);
+	if (err == GM_E_OK && !c.broken && c.n == ends.head.seq)
 		return err;
 	snprintf(why, 256, "the audit log is broken at entry %llu", (unsigned long long)at);
 	return GM_E_CORRUPT;
