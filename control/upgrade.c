@@ -22,10 +22,10 @@
 #define PUBLISH_NS 100000
 #define BUFFER (64u << 10)
 
-/* Test builds die here where they are told to. */
+/* gmd_faults dies here where it is told to. */
 static void at(const char *place)
 {
-#ifdef GM_TEST_BUILD
+#ifdef GM_FAULTS
 	const char *die = getenv("GM_DIE_AT");
 
 	if (die && strcmp(die, place) == 0)

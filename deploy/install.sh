@@ -15,7 +15,7 @@ dpdk='libdpdk-dev dpdk libbpf-dev clang-14 llvm-14 iproute2 iputils-ping'
 case ${1:-all} in
 build) wanted=$build optional= ;;
 dpdk) wanted="$build $dpdk" optional= ;;
-all) wanted="$build $tests" optional=$dpdk ;;
+all) wanted="$build $tests" optional="$dpdk lld" ;;
 *) echo "usage: deploy/install.sh [build|dpdk|all]" >&2; exit 2 ;;
 esac
 
@@ -61,5 +61,5 @@ missing=$optional
 if install || { quietly apt-get update -q && install; }; then
 	echo "installed:$missing"
 else
-	echo "not installed, so gmd is built without the DPDK port:$missing" >&2
+	echo "not installed:$missing (gmd is built without the DPDK port where its packages are missing)" >&2
 fi

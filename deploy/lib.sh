@@ -71,6 +71,9 @@ programs() {
 	build=$(realpath "$build")
 }
 
+# From here on gmd is one that can be told to fail.
+build_faults() { cmake --build "$build" -j "$(nproc)" --target gmd_faults && gmd=$build/gmd_faults; }
+
 # ---- a directory, a port
 
 begin() {

@@ -172,11 +172,6 @@ hand_overs() {
 
 steps_new=(connected welcome prepared ready frozen loaded carried told bye)
 steps_old=(ready frozen loaded halted carried taken bye)
-build_faults() {
-	[ -z "${GM_FAULTS:-}" ] || { gmd=$GM_FAULTS; return; }
-	cmake -S "$root" -B "$root/build/broken" -G Ninja -DGM_TEST_BUILD=ON -DGM_TESTS=OFF &&
-		cmake --build "$root/build/broken" -j "$(nproc)" --target gmd && gmd=$root/build/broken/gmd
-}
 serves() { ask poll && ask get "$members"; }
 # The new one dies: the old one has not noticed, or all is over and a start is that after any crash.
 new_dies() {
@@ -203,7 +198,7 @@ old_dies() {
 faults() {
 	local step next=("${steps_old[@]:1}" none)
 	begin_run
-	must 'a test build of gmd' build_faults
+	must 'a gmd with faults on request' build_faults
 	say "kill -9 at each step of a hand-over, $members members on 127.0.0.1:$port"
 	must 'gmd runs' found
 	must 'two groups' eval 'gmctl group create g1 && gmctl group create g2'

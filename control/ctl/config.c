@@ -85,7 +85,7 @@ static const cyaml_schema_field_t fields[] = {
 	CYAML_FIELD_SEQUENCE("listen", OPTIONAL, struct raw, listen, &listen_entry, 1, LISTEN_N_MAX),
 	CYAML_FIELD_SEQUENCE("pace_prefixes", OPTIONAL, struct raw, pace_prefixes, &prefix_entry, 0, GM_PREFIXES_MAX),
 	CYAML_FIELD_SEQUENCE("templates", OPTIONAL, struct raw, templates, &template_entry, 0, GM_TEMPLATES_MAX),
-#ifdef GM_TEST_BUILD
+#ifdef GM_FAULTS
 	CYAML_FIELD_BOOL_PTR("test_no_lease", OPTIONAL, struct raw, test_no_lease),
 #endif
 	CYAML_FIELD_END,

@@ -40,7 +40,7 @@ struct gm_config {
 	enum gm_log_level log_level;
 	bool rekey_at_start;
 	bool confine; /* to the system calls that serving needs */
-	bool test_no_lease; /* test builds only */
+	bool test_no_lease; /* gmd_faults only */
 };
 
 /* Read and check. MISSING: the file cannot be read; USAGE: something in it is wrong. `why` gets one line for the

@@ -116,19 +116,13 @@ crash_and_rekey() {
 	must "$what: captured" stop_capture
 }
 
-build_broken() {
-	cmake -S "$root" -B "$root/build/broken" -G Ninja -DGM_TEST_BUILD=ON -DGM_TESTS=OFF &&
-		cmake --build "$root/build/broken" -j "$(nproc)" --target gmd
-}
-
 notices() { ! nonces && [ "$(field reuses <"$dir/check.log")" -gt 0 ]; }
 
 show_broken() {
 	begin_run
 	say "A gmd without leases of sequence numbers, on 127.0.0.1:$port"
 	programs
-	must 'a test build of gmd' build_broken
-	gmd=$root/build/broken/gmd
+	must 'a gmd with faults on request' build_faults
 	write_config 2 'rekey_window_ms: 0' 'test_no_lease: false'
 	crash_and_rekey 'with leases'
 	check 'with leases no nonce protected two messages' nonces

@@ -569,7 +569,7 @@ struct gm_dp_config {
 	/* Sockets of a predecessor, of each worker one for each address, -1: to be opened. They are gm_dp_start's from then on, and not
 	 * received from before GM_EFF_READY. NULL: all are opened, and nobody else may have the addresses. */
 	const int (*sockets)[8];
-	bool no_lease;         /* test builds only: sequence numbers start anew after a restart; shows that the nonce checker sees it */
+	bool no_lease;         /* gmd_faults only: sequence numbers start anew after a restart; shows that the nonce checker sees it */
 	void (*wake_core)(void *arg); /* called by workers when an event waits; any thread */
 	void *wake_arg;
 };
