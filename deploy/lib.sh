@@ -5,7 +5,7 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 passed=0 failed=0 skipped=0
 # shellcheck disable=SC2034 # some are for those who source this
-dir="" build="" port="" load_port="" as_port="" gmd_pid="" load_pid="" as_pid="" capture_pid=""
+dir="" build="" port="" load_port="" as_port="" gmd_pid="" load_pid="" as_pid="" capture_pid="" captured=""
 
 # ---- checks: one line each, counted
 
@@ -140,7 +140,7 @@ gmctl() { "$build/gmctl" --socket "$dir/gmd.sock" "$@"; }
 start_gmd() {
 	"${gmd:-$build/gmd}" run --config "$dir/gmd.conf" >>"$dir/gmd.log" 2>&1 7>&- 8<&- &
 	gmd_pid=$!
-	if ! until_true 30 started || gone "$gmd_pid"; then
+	if ! until_true 60 started || gone "$gmd_pid"; then
 		say 'gmd does not start'
 		return 1
 	fi
@@ -148,12 +148,12 @@ start_gmd() {
 
 started() { gone "$gmd_pid" || gmctl status; }
 
-# The kernel lets go of what an io_uring held, the UDP port too, a moment after the process is gone.
+# The kernel lets go of what an io_uring held, the UDP port too, a moment after the process is gone: a start waits 3 seconds for that.
 kill_gmd() {
 	kill -9 "$gmd_pid" 2>/dev/null
 	wait "$gmd_pid" 2>/dev/null
 	gmd_pid=""
-	until_true 10 port_free "$port"
+	until_true 60 port_free "$port"
 }
 
 stop_gmd() {
@@ -161,6 +161,7 @@ stop_gmd() {
 	kill "$gmd_pid" && wait "$gmd_pid"
 	status=$?
 	gmd_pid=""
+	until_true 60 port_free "$port"
 	return $status
 }
 
@@ -214,14 +215,21 @@ can_capture() {
 
 # start_capture FILE: pcap of UDP on the port, both directions
 start_capture() {
-	dumpcap -q -P -i lo -B 64 -f "udp port $port" -w "$1" >"$dir/capture.log" 2>&1 &
+	captured=$1
+	dumpcap -q -P -i lo -B 64 -f "udp port $port" -w "$captured" >"$dir/capture.log" 2>&1 &
 	capture_pid=$!
-	until_true 10 test -s "$1"
+	until_true 60 test -s "$captured"
+}
+
+# What dumpcap has not written when it is told to stop is lost: so a datagram that is no CoAP goes last.
+mark='the capture is complete up to here'
+marked() {
+	grep -qaF "$mark" "$captured" || { printf '\0%s' "$mark" >"/dev/udp/127.0.0.1/$port"; return 1; }
 }
 
 # Fails when the kernel dropped packets.
 stop_capture() {
-	sleep 1 # what is in the kernel's buffer
+	until_true 60 marked || return
 	kill -INT "$capture_pid" && wait "$capture_pid"
 	capture_pid=""
 	tail -n 1 "$dir/capture.log"
