@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs, builds and runs everything. Full logs in build/logs/. The last line counts; exit 0 only if nothing failed.
 #
-#   tests/run.sh            MEMBERS=300 ROUNDS=10 tests/run.sh
+#   tests/run.sh            MEMBERS=300 ROUNDS=10 LANES=3 tests/run.sh; LANES: how many of those that mostly wait run at a time
 # shellcheck disable=SC2317 # functions are called by name
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
 logs=$PWD/build/logs
 passed=0 failed=0 skipped=0
+lanes=${LANES:-3} waiting=()
 rm -rf "$logs"
 mkdir -p "$logs"
 
@@ -17,11 +18,11 @@ count() {
 	passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
 }
 
-# stage NAME HOW COMMAND...: runs it into its log; HOW says what to count in there: one ctest unittest tally mass
-stage() {
+# run NAME HOW COMMAND...: into its log, with its line and what failed in .said and its numbers in .count beside it.
+# HOW says what to count in the log: one ctest unittest tally mass
+run() {
 	local name=$1 how=$2 log=$logs/${1// /-}.log begun=$SECONDS status numbers
 	shift 2
-	printf '%-24s ' "$name"
 	"$@" >"$log" 2>&1 </dev/null
 	status=$?
 	numbers=$("count_$how" "$log" $status)
@@ -31,17 +32,50 @@ stage() {
 	0\ *) ;;
 	*\ *\ 0\ *) numbers="${numbers%% *} 1 ${numbers##* }" ;;
 	esac
+	{
+		# shellcheck disable=SC2086 # three numbers
+		printf '%-26s %4d passed, %d failed, %d skipped %6d s\n' "$name" $numbers $((SECONDS - begun))
+		case $numbers in
+		*\ 0\ *) ;;
+		*) echo "---- end of ${log#"$PWD"/}" && "show_$how" "$log" && echo '----' ;;
+		esac
+	} >"$log.said"
+	echo "$numbers" >"$log.count"
+}
+
+# tell NAME: what run found; fails if anything failed
+tell() {
+	local log=$logs/${1// /-}.log numbers
+	numbers=$(cat "$log.count")
+	cat "$log.said"
 	# shellcheck disable=SC2086 # three numbers
 	count $numbers
-	# shellcheck disable=SC2086
-	printf '%4d passed, %d failed, %d skipped %6d s\n' $numbers $((SECONDS - begun))
-	case $numbers in
-	*\ 0\ *) return 0 ;;
-	esac
-	echo "---- end of ${log#"$PWD"/}"
-	"show_$how" "$log"
-	echo '----'
-	return 1
+	case $numbers in *\ 0\ *) ;; *) return 1 ;; esac
+}
+
+# stage NAME HOW COMMAND...: runs it and tells
+stage() {
+	run "$@"
+	tell "$1"
+}
+
+# beside NAME HOW COMMAND...: likewise, with others at the same time: these wait for clocks and networks most of the time.
+# They are told in the order in which they were begun.
+beside() {
+	while [ "$(jobs -rp | wc -l)" -ge "$lanes" ]; do wait -n; done
+	tell_done
+	run "$@" &
+	waiting+=("$1")
+}
+tell_done() {
+	while [ "${#waiting[@]}" != 0 ] && [ -e "$logs/${waiting[0]// /-}.log.count" ]; do
+		tell "${waiting[0]}"
+		waiting=("${waiting[@]:1}")
+	done
+}
+gather() {
+	wait
+	tell_done
 }
 
 count_one() { [ "$2" != 0 ] || echo '1 0 0'; }
@@ -77,7 +111,9 @@ finish() {
 }
 
 compile() {
-	cmake --preset "$1" -DGM_TESTS=ON && cmake --build "build/$1" -j "$(nproc)"
+	local preset=$1
+	shift
+	cmake --preset "$preset" -DGM_TESTS=ON && cmake --build "build/$preset" -j "$(nproc)" --target all "$@"
 }
 suite() {
 	CRITERION_VERBOSITY_LEVEL=1 ctest --test-dir "build/$1" --output-on-failure -j 2 --timeout 300
@@ -87,54 +123,56 @@ suite() {
 no_leaks() { ! grep -A 12 'ERROR: LeakSanitizer' build/dev/Testing/Temporary/LastTest.log; }
 
 stage 'install' one deploy/install.sh all || finish
-stage 'build gcc' one compile fast && fast=yes
+stage 'build gcc' one compile fast gmd_faults && fast=yes
 stage 'build sanitizers' one compile dev && dev=yes
 stage 'build clang' one compile clang
 
 export ASAN_OPTIONS=abort_on_error=0:detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
 [ -z "${fast:-}" ] || stage 'tests' ctest suite fast
 [ -z "${dev:-}" ] || { stage 'tests sanitizers' ctest suite dev; stage 'leaks in tests' one no_leaks; }
-if [ -n "${fast:-}" ]; then
-	export GM_BUILD=$PWD/build/fast
-	stage 'python' unittest /usr/bin/python3 -m unittest discover -v tests/python
-	stage 'interop' tally tests/interop.sh
-	stage 'interface' tally tests/python/interface.py
-	stage 'long answers' tally tests/python/many.py --members "${MANY:-500}"
-	stage 'revoked tokens' tally tests/revoked.sh
-	stage 'backup' tally tests/backup.sh
-	stage 'service' tally tests/service.sh
-	stage 'hand-over' tally tests/takeover.sh
-	stage 'memory images' tally tests/images/search.py
-	stage 'packages' tally tests/package.sh
-	stage 'gmctl' tally tests/gmctl.sh
-	stage 'metrics, status page' tally tests/status.sh
-	stage 'audit log' tally tests/audit.sh
-	stage 'configuration' tally tests/config.sh
-	stage 'files of rows' tally tests/sheets.sh
-	stage 'kinds of groups' tally tests/kinds.sh
-	stage 'quickstart' tally deploy/quickstart.sh "${MEMBERS:-300}"
-	stage 'quickstart, plain sockets' tally env PORT=mmsg deploy/quickstart.sh 100
-	stage 'ports without rights' tally tests/ports.sh
-	stage 'dpdk' tally tests/dpdk.sh "${DPDK_MEMBERS:-30}"
-	stage 'benches' tally tests/bench.sh
-	stage 'simulation' tally build/fast/sim --seeds 1-200
-	stage 'simulation, broken' tally tests/sim/broken.sh
-	stage 'power cuts' tally tests/disk/power.py --seconds 0.3
-	stage 'power cuts, no sync' tally tests/disk/power.py --seconds 0.1 --show-broken
-	stage 'disk and memory fail' mass tests/disk/faults.py --sample 24
-	stage 'disk full' tally tests/disk/full.py
-	stage 'kill -9' tally tests/crash/kill9.sh "${ROUNDS:-10}"
-	stage 'kill -9, no lease' tally tests/crash/kill9.sh --show-broken
-	stage 'kill -9 of hand-over' tally tests/takeover.sh --faults
-fi
+# The longest first.
 if [ -n "${dev:-}" ]; then
 	export GM_BUILD=$PWD/build/dev
-	stage 'revoked tokens sanitizers' tally tests/revoked.sh
-	stage 'quickstart sanitizers' tally deploy/quickstart.sh 60
-	stage 'kinds sanitizers' tally tests/kinds.sh es256-sha512 ctr signature-only pairwise-x25519 pairwise-p521 x5chain
-	stage 'simulation sanitizers' tally build/dev/sim --seeds 201-230
-	stage 'attack sanitizers' mass /usr/bin/python3 tests/attack/attack.py --seconds 10
+	beside 'attack sanitizers' mass /usr/bin/python3 tests/attack/attack.py --seconds 10
+	beside 'revoked tokens sanitizers' tally tests/revoked.sh
+	beside 'quickstart sanitizers' tally deploy/quickstart.sh 60
+	beside 'kinds sanitizers' tally tests/kinds.sh es256-sha512 ctr signature-only pairwise-x25519 pairwise-p521 x5chain
+	beside 'simulation sanitizers' tally build/dev/sim --seeds 201-230
 fi
+if [ -n "${fast:-}" ]; then
+	export GM_BUILD=$PWD/build/fast
+	beside 'python' unittest /usr/bin/python3 -m unittest discover -v tests/python
+	beside 'kill -9' tally tests/crash/kill9.sh "${ROUNDS:-10}"
+	beside 'interop' tally tests/interop.sh
+	beside 'interface' tally tests/python/interface.py
+	beside 'long answers' tally tests/python/many.py --members "${MANY:-500}"
+	beside 'revoked tokens' tally tests/revoked.sh
+	beside 'backup' tally tests/backup.sh
+	beside 'service' tally tests/service.sh
+	beside 'hand-over' tally tests/takeover.sh
+	beside 'memory images' tally tests/images/search.py
+	beside 'packages' tally tests/package.sh
+	beside 'gmctl' tally tests/gmctl.sh
+	beside 'metrics, status page' tally tests/status.sh
+	beside 'audit log' tally tests/audit.sh
+	beside 'configuration' tally tests/config.sh
+	beside 'files of rows' tally tests/sheets.sh
+	beside 'kinds of groups' tally tests/kinds.sh
+	beside 'quickstart' tally deploy/quickstart.sh "${MEMBERS:-300}"
+	beside 'quickstart, plain sockets' tally env PORT=mmsg deploy/quickstart.sh 100
+	beside 'ports without rights' tally tests/ports.sh
+	beside 'dpdk' tally tests/dpdk.sh "${DPDK_MEMBERS:-30}"
+	beside 'benches' tally tests/bench.sh
+	beside 'simulation' tally build/fast/sim --seeds 1-200
+	beside 'simulation, broken' tally tests/sim/broken.sh
+	beside 'power cuts' tally tests/disk/power.py --seconds 0.3
+	beside 'power cuts, no sync' tally tests/disk/power.py --seconds 0.1 --show-broken
+	beside 'disk and memory fail' mass tests/disk/faults.py --sample 24
+	beside 'disk full' tally tests/disk/full.py
+	beside 'kill -9, no lease' tally tests/crash/kill9.sh --show-broken
+	beside 'kill -9 of hand-over' tally tests/takeover.sh --faults
+fi
+gather
 stage 'requirements' tally tests/requirements.py --ctest build/fast/Testing/Temporary/LastTest.log --python "$logs/python.log" \
 	--script "interop.sh=$logs/interop.log" --script "kinds.sh=$logs/kinds-of-groups.log" \
 	--script "disk/power.py=$logs/power-cuts.log" --script "disk/power.py=$logs/power-cuts,-no-sync.log" --script "disk/full.py=$logs/disk-full.log" \
