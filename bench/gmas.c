@@ -88,7 +88,7 @@ static bool scope_of(struct gm_out *out, const struct options *o)
 	for (unsigned i = 0; i < o->groups_n; i++) {
 		char name[65];
 		const char *eq = strchr(o->groups[i], '=');
-		uint32_t roles = eq ? gm_roles_parse(eq + 1) : 0;
+		uint32_t roles = eq ? gm_askey_roles(eq + 1) : 0;
 		if (!roles || eq == o->groups[i] || eq - o->groups[i] > 64)
 			return false;
 		snprintf(name, sizeof(name), "%.*s", (int)(eq - o->groups[i]), o->groups[i]);

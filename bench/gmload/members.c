@@ -7,7 +7,7 @@
 
 static uint8_t mixed_roles(const char *mix, uint32_t i)
 {
-	uint32_t bits = strcmp(mix, "mix") != 0 ? gm_roles_parse(mix) : 0;
+	uint32_t bits = strcmp(mix, "mix") != 0 ? gm_askey_roles(mix) : 0;
 	if (bits)
 		return (uint8_t)bits;
 	uint32_t at = i * 7 % 20;

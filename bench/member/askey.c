@@ -281,7 +281,7 @@ uint32_t gm_permissions_parse(const char *text)
 	return bits ? bits | 1 : 0;
 }
 
-uint32_t gm_roles_parse(const char *text)
+uint32_t gm_askey_roles(const char *text)
 {
 	static const struct word roles[] = {
 	    {"requester", GM_ROLE_REQUESTER},

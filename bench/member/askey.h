@@ -53,6 +53,6 @@ void gm_scope_put_admin(struct gm_out *out, const char *pattern, uint32_t permis
 /* "list,create,read,write,delete" to bits, list always among them; 0: not understood */
 uint32_t gm_permissions_parse(const char *text);
 /* "requester,responder" to bits; 0: not understood */
-uint32_t gm_roles_parse(const char *text);
+uint32_t gm_askey_roles(const char *text);
 
 #endif

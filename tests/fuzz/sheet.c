@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files of groups, devices and roles: rows, which come through the socket as they were and out of a spreadsheet's CSV, too, or a line that
- * says where and what is wrong. */
+ * says where and what is wrong. What a row means is the same when it is written again. */
 #include "insist.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "ctl/csv.h"
+#include "ctl/expect.h"
+#include "ctl/settings.h"
 #include "ctl/sheet.h"
 
 static void same_rows(const struct gm_sheet_row *a, const struct gm_sheet_row *b, unsigned columns)
@@ -52,12 +54,87 @@ static void through_csv(enum gm_sheet sheet, const struct gm_sheet_row *row)
 		insist(strcmp(record.cells[i].text, row->cell[i] ? row->cell[i] : "") == 0);
 }
 
+static void place(const char *text)
+{
+	struct gm_device_spec spec = {0}, again = {0};
+	char why[GM_EXPECT_WHY], first[GM_EXPECT_TEXT], second[GM_EXPECT_TEXT];
+
+	if (!gm_expect_parse(text, &spec, why))
+		return;
+	insist(gm_expect_parse(gm_expect_text(&spec, first), &again, why));
+	insist(strcmp(first, gm_expect_text(&again, second)) == 0);
+}
+
+static void roles(const char *text)
+{
+	char why[GM_EXPECT_WHY], again[GM_ROLES_TEXT];
+	uint32_t first, second;
+
+	if (!gm_roles_parse(text, strlen(text), &first, why) || !first)
+		return;
+	gm_roles_text(first, '+', again);
+	insist(gm_roles_parse(again, strlen(again), &second, why) && first == second);
+}
+
+static void whose(const char *text)
+{
+	struct gm_device_key key, again;
+	char first[GM_DEVICE_KEY_TEXT], second[GM_DEVICE_KEY_TEXT];
+
+	(void)gm_device_name_fault(text);
+	if (!gm_device_key_parse(text, &key))
+		return;
+	insist(gm_device_key_parse(gm_device_key_text(&key, first), &again));
+	insist(strcmp(first, gm_device_key_text(&again, second)) == 0);
+}
+
+static bool put_settings(struct gm_group_spec *spec, const char *const *cells)
+{
+	char why[GM_SETTING_WHY];
+
+	*spec = gm_settings_begin();
+	for (unsigned i = 0; i < GM_SETTINGS_N; i++)
+		if (cells[i] && cells[i][0] && !gm_setting_put(spec, (enum gm_setting)i, cells[i], why))
+			return false;
+	return gm_settings_done(spec, why);
+}
+
+static void settings(const char *const *cells)
+{
+	char texts[2][GM_SETTINGS_N][GM_SETTING_MAX + 1];
+	const char *again[GM_SETTINGS_N];
+	struct gm_group_spec spec;
+
+	if (!put_settings(&spec, cells))
+		return;
+	for (unsigned i = 0; i < GM_SETTINGS_N; i++)
+		again[i] = gm_setting_text(&spec, (enum gm_setting)i, texts[0][i]);
+	insist(put_settings(&spec, again));
+	for (unsigned i = 0; i < GM_SETTINGS_N; i++)
+		insist(strcmp(again[i], gm_setting_text(&spec, (enum gm_setting)i, texts[1][i])) == 0);
+}
+
+static void means_the_same(enum gm_sheet sheet, const struct gm_sheet_row *row)
+{
+	if (sheet == GM_SHEET_GROUPS) {
+		settings(row->cell + 2); /* behind group and template */
+		return;
+	}
+	if (row->cell[0])
+		whose(row->cell[0]);
+	if (sheet == GM_SHEET_DEVICES && row->cell[2])
+		place(row->cell[2]);
+	if (sheet == GM_SHEET_ROLES && row->cell[3])
+		roles(row->cell[3]);
+}
+
 static bool each(void *arg, enum gm_sheet sheet, const struct gm_sheet_row *row)
 {
 	++*(unsigned *)arg;
 	insist(row->line >= 1);
 	through_the_socket(sheet, row);
 	through_csv(sheet, row);
+	means_the_same(sheet, row);
 	return true;
 }
 

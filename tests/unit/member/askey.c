@@ -91,8 +91,8 @@ Test(askey, comes_back_from_its_file_which_only_the_owner_can_read)
 
 Test(askey, understands_lists_of_roles)
 {
-	cr_assert_eq(gm_roles_parse("requester,responder"), 6);
-	cr_assert_eq(gm_roles_parse("monitor"), 8);
-	cr_assert_eq(gm_roles_parse("monitor,king"), 0);
-	cr_assert_eq(gm_roles_parse(""), 0);
+	cr_assert_eq(gm_askey_roles("requester,responder"), 6);
+	cr_assert_eq(gm_askey_roles("monitor"), 8);
+	cr_assert_eq(gm_askey_roles("monitor,king"), 0);
+	cr_assert_eq(gm_askey_roles(""), 0);
 }
