@@ -210,6 +210,39 @@ completes_names() {
 		"complete_$1" group create x --backward '' | grep -qx window
 }
 
+# ---- the store, and what leaves the site
+
+opens_every_record() { # as many members and contexts as core has, and leases, of which no page has all
+	gmctl --json store verify >"$dir/said" && [ "$(grep '"table":"members"' "$dir/said" | field records)" = "$(gmctl --json status | grep '"core"' | field members)" ] &&
+		[ "$(grep '"table":"contexts"' "$dir/said" | field records)" = "$(gmctl --json token list | wc -l)" ] && [ "$(grep '"table":"leases"' "$dir/said" | field records)" = 256 ] && ! grep -v '"broken":0' "$dir/said"
+}
+lists_tokens() { # by that hash its holder is out
+	local row members
+	members=$(members_of g1)
+	gmctl --json token list >"$dir/tokens" && ask join 1 --groups g1 && row=$(gmctl --json token list | grep -vxFf "$dir/tokens") &&
+		[ "$(wc -l <<<"$row")" = 1 ] && grep -q '"as":"demo","memberships":1,"groups":"g1"' <<<"$row" && [ "$(members_of g1)" = $((members + 1)) ] &&
+		exits 0 gmctl token revoke "$(field hash <<<"$row")" --yes && [ "$(members_of g1)" = "$members" ] &&
+		! gmctl --json token list | grep -q "$(field hash <<<"$row")"
+}
+bundles() { # nothing that is a name, an address, a path or a hash is left, and each object is there still
+	gmctl device set "$(gmctl --json token list | field device)" --name 'Lamp 7' >/dev/null
+	exits 0 gmctl support-bundle "$dir/bundle" && exits 1 gmctl support-bundle "$dir/bundle" && exits 0 gmctl support-bundle --anon "$dir/anon" &&
+		/usr/bin/python3 - "$dir" "$(node_of g1)" <<-'END'
+			import json, re, sys
+			where, node = sys.argv[1:]
+			whole, anon = ([json.loads(line) for line in open(where + '/' + name)] for name in ('bundle', 'anon'))
+			parts = {row['of'] for row in whole}
+			assert parts == {row['of'] for row in anon} >= {'machine', 'status', 'metrics', 'config show', 'group settings', 'audit'}, parts
+			text = open(where + '/bundle').read()
+			assert 'g1' in text and node in text and where in text and 'demo' in text
+			text = re.sub(r'"of":"[^"]*"', '', open(where + '/anon').read())
+			for secret in ('g1', 'g2', 'demo', node, where, 'gm.example', '127.0.', 'uid:', 'Lamp', '"t1"'):
+			    assert secret not in text, text[text.index(secret) - 80:][:160]
+			assert not re.findall('"[0-9a-f]{12,}"', text)
+			assert any(row.get('event') == 'joined' and row['group'].startswith('name-') for row in anon)
+		END
+}
+
 begin
 choose_ports port load_port
 say "gmctl at a gmd on 127.0.0.1:$port"
@@ -236,6 +269,10 @@ check 'tables are cut at terminals only' cut_never_in_pipes
 check 'and there they fit' terminal fits group list
 check 'commands come line by line' reads_lines
 check 'each line of a file once' reads_a_file_once
+say 'The store'
+check 'every record opens, and there are as many as core has' opens_every_record
+check 'tokens are listed by the hash that revokes them' lists_tokens
+check 'a bundle for who helps says what there is, and with --anon no name of it' bundles
 say 'Waiting'
 check '--wait waits for all members' waits_for_all
 check 'or says that some are late' says_when_some_are_late

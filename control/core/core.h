@@ -227,6 +227,19 @@ struct gm_as_info {
 	unsigned trl_listed;            /* hashes in it */
 	uint32_t trl_every_s;
 };
+#define GM_TOKEN_GROUPS 128u
+struct gm_token_info { /* that was used; one of a context that is ending is not shown */
+	const char *as;
+	uint32_t place; /* for paging */
+	uint32_t as_id;
+	uint8_t osc_id_n, osc_id[32];
+	const uint8_t *hash; /* GM_TOKEN_HASH bytes, by which it is revoked */
+	struct gm_addr peer;
+	int64_t exp;
+	unsigned memberships; /* of its holder */
+	uint32_t member;      /* one of them: gm_member_info's id; 0: there is none */
+	char groups[GM_TOKEN_GROUPS]; /* their names, as many as fit */
+};
 /* The contexts of the device that an operator names as in gm_evict_spec, several where tokens share a credential; how many. Sorted; free(*ctx) */
 unsigned gm_core_device(struct gm_core *core, const char *node, gm_ctx_id **ctx);
 /* The context of who holds a token; 0: nobody. */
@@ -238,6 +251,7 @@ GM_NODISCARD enum gm_err gm_core_groups(const struct gm_core *core, const char *
 GM_NODISCARD enum gm_err gm_core_members(const struct gm_core *core, const char *group, const char *node,
                                          uint32_t after, bool (*each)(void *arg, const struct gm_member_info *info),
                                          void *arg);
+void gm_core_tokens(const struct gm_core *core, uint32_t after, bool (*each)(void *arg, const struct gm_token_info *info), void *arg);
 #define GM_CRED_HASH 32u
 /* SHA-256 of the member's credential, inside the callback that was shown it. false: it has none, as a monitor. */
 bool gm_core_cred_hash(const struct gm_core *core, const struct gm_member_info *info, uint8_t hash[static GM_CRED_HASH]);

@@ -3,6 +3,8 @@
 #include "core/config_change.h"
 #include "gm/crypto.h"
 
+#include <stdio.h>
+
 static struct gm_group *named(const struct gm_core *c, const char *name)
 {
 	return gm_groups_find(c, (struct gm_bytes){(const uint8_t *)name, strlen(name)});
@@ -186,6 +188,58 @@ enum gm_err gm_core_ases(const struct gm_core *core, bool (*each)(void *arg, con
 			break;
 	}
 	return GM_E_OK;
+}
+
+/* ---- tokens */
+
+static void add_groups(const struct gm_core *c, const struct gm_ident *ident, struct gm_token_info *info)
+{
+	size_t at = 0;
+
+	for (uint32_t id = ident->members; id; id = ((const struct gm_member *)gm_slab_at(&c->members, id))->next) {
+		const struct gm_member *m = gm_slab_at(&c->members, id);
+		const char *name = gm_groups_at(c, m->group)->spec.name;
+		info->memberships++;
+		if (at + strlen(name) + 2 < sizeof(info->groups))
+			at += (size_t)snprintf(info->groups + at, sizeof(info->groups) - at, "%s%s", at ? " " : "", name);
+	}
+}
+
+static struct gm_token_info token_info(const struct gm_core *c, const struct gm_assoc *a, uint32_t place)
+{
+	const struct gm_ident *ident = gm_ident_at(c, a->ident);
+	const struct gm_as *as = gm_as_find(c, ident->as_id);
+	struct gm_token_info info = {.as = as ? as->spec.name : "",
+	                             .place = place,
+	                             .as_id = ident->as_id,
+	                             .osc_id_n = ident->osc_id_n,
+	                             .hash = a->hash,
+	                             .peer = a->save.peer,
+	                             .exp = a->exp,
+	                             .member = ident->members};
+
+	memcpy(info.osc_id, gm_ident_osc_id(c, ident).p, ident->osc_id_n);
+	add_groups(c, ident, &info);
+	return info;
+}
+
+#define SLOTS 65536u /* of a shard */
+
+void gm_core_tokens(const struct gm_core *c, uint32_t after, bool (*each)(void *arg, const struct gm_token_info *info), void *arg)
+{
+	uint32_t place = after == UINT32_MAX ? 0 : after + 1;
+
+	for (; place / SLOTS < GM_SHARDS; place = (place / SLOTS + 1) * SLOTS) {
+		const uint32_t shard = place / SLOTS;
+		for (uint32_t slot = place % SLOTS; slot < c->ctx_cap[shard] && slot < SLOTS; slot++) {
+			const struct gm_assoc *a = gm_assoc_at(c, c->ctx[shard][slot]);
+			if (!a || a->closing)
+				continue;
+			struct gm_token_info info = token_info(c, a, shard * SLOTS + slot);
+			if (!each(arg, &info))
+				return;
+		}
+	}
 }
 
 /* ---- memory */

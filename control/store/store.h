@@ -94,6 +94,12 @@ void gm_store_close(struct gm_store *store);
  * each(). CORRUPT where a seal does not open: nothing is skipped silently. */
 typedef enum gm_err (*gm_store_each)(void *arg, enum gm_table table, struct gm_bytes key, struct gm_bytes value);
 GM_NODISCARD enum gm_err gm_store_scan(struct gm_store *store, enum gm_table table, gm_store_each each, void *arg);
+/* Whether each record opens: `most` of those behind the one with key `after` (n 0: from the first on), audit log and all. A key is the table's
+ * number and the record's own key. *more: there are others behind the last. CORRUPT: what lies behind the last cannot be read at all. */
+#define GM_STORE_KEY_MAX (1u + GM_KEY_MAX)
+typedef void (*gm_store_looked)(void *arg, struct gm_bytes key, size_t size, bool opens);
+GM_NODISCARD enum gm_err gm_store_look(struct gm_store *store, struct gm_bytes after, unsigned most, gm_store_looked each, void *arg,
+                                       bool *more);
 
 /* Write all changes and the turn number in one transaction, durable when finish returns DONE. */
 GM_NODISCARD enum gm_err gm_store_begin(struct gm_store *store, const struct gm_changes *changes, uint64_t turn);

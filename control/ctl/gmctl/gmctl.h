@@ -3,6 +3,7 @@
 #ifndef GM_GMCTL_H
 #define GM_GMCTL_H
 
+#include <jansson.h>
 #include <stdio.h>
 
 #include "ctl/verbs.h"
@@ -77,6 +78,7 @@ int gm_cli_width_of(const char *s); /* in characters, UTF-8 */
 void gm_cli_cut(const char *text, int width, FILE *to); /* with an ellipsis where it is longer; width 0: whole */
 void gm_cli_table(const struct rows *rows);
 void gm_cli_sheets(const struct rows *rows);
+json_t *gm_cli_object(struct gm_bytes pairs); /* dies where they are none */
 void gm_cli_json(void *arg, struct gm_bytes pairs); /* a gm_cli_row: one object, one line */
 
 /* ---- around a command */
@@ -108,6 +110,7 @@ enum exit_code gm_cli_run(struct session *s, int argc, char **argv); /* any comm
 void gm_cli_backup(struct session *s, struct line *line);
 enum exit_code gm_cli_import(struct session *s, struct line *line);
 void gm_cli_metrics(struct session *s, struct line *line);
+enum exit_code gm_cli_verify(struct session *s, struct line *line);
 enum exit_code gm_cli_watch(struct session *s, struct line *line);
 enum exit_code gm_cli_shell(struct session *s);
 /* What the last of the words could become, one a line. */

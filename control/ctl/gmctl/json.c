@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/gmctl/gmctl.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -33,19 +32,28 @@ static json_t *json_cell(struct gm_in *in)
 	}
 }
 
-void gm_cli_json(void *arg, struct gm_bytes pairs)
+json_t *gm_cli_object(struct gm_bytes pairs)
 {
 	struct gm_in in = gm_in_bytes(pairs);
 	json_t *object = gm_cli_need(json_object());
 
-	(void)arg;
 	for (uint64_t n = gm_cbor_map(&in); n && in.err == GM_E_OK; n--) {
 		char *key = gm_cli_text(gm_cbor_tstr(&in));
 		json_object_set_new(object, key, json_cell(&in));
 		free(key);
 	}
-	if (in.err != GM_E_OK || json_dumpf(object, stdout, JSON_COMPACT) != 0)
+	if (in.err != GM_E_OK)
 		gm_cli_die(EXIT_FAILED, "gmd's answer cannot be read");
+	return object;
+}
+
+void gm_cli_json(void *arg, struct gm_bytes pairs)
+{
+	json_t *object = gm_cli_object(pairs);
+
+	(void)arg;
+	if (json_dumpf(object, stdout, JSON_COMPACT) != 0)
+		gm_cli_die(EXIT_FAILED, "nobody reads");
 	putchar('\n');
 	fflush(stdout); /* whoever reads gets whole lines, and at once */
 	json_decref(object);

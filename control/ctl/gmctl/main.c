@@ -133,6 +133,8 @@ static enum exit_code remote(struct session *s, struct line *line)
 		gm_cli_metrics(s, line);
 		return EXIT_DONE;
 	}
+	if (strcmp(line->verb->name, "store verify") == 0)
+		return gm_cli_verify(s, line);
 	if (line->verb->show == GM_CTL_STREAM)
 		return gm_cli_watch(s, line);
 	if (!gm_cli_agreed(s, line)) {

@@ -469,6 +469,68 @@ static unsigned kept(void)
 	return s.revoked;
 }
 
+struct listed {
+	unsigned n, memberships;
+	uint32_t last;
+	uint8_t hash[GM_TOKEN_HASH];
+	char groups[GM_TOKEN_GROUPS], as[64];
+};
+
+static bool one_listed(void *arg, const struct gm_token_info *t)
+{
+	struct listed *l = arg;
+
+	l->n++;
+	l->last = t->place;
+	l->memberships = t->memberships;
+	memcpy(l->hash, t->hash, sizeof(l->hash));
+	snprintf(l->groups, sizeof(l->groups), "%s", t->groups);
+	snprintf(l->as, sizeof(l->as), "%s", t->as);
+	return false;
+}
+
+/* One at a time, as pages of one row. */
+static unsigned all_listed(struct listed *last)
+{
+	unsigned n = 0;
+
+	*last = (struct listed){.last = UINT32_MAX};
+	for (;;) {
+		const unsigned before = last->n;
+		gm_core_tokens(rig.core, last->last, one_listed, last);
+		if (last->n == before)
+			return n;
+		n++;
+	}
+}
+
+Test(revoked, token_is_not_listed_any_more_and_was_by_the_hash_that_revoked_it)
+{
+	struct gm_group_spec spec = rig_group_spec("g2");
+	struct rig_client both = rig_client(1, "g1", REQ);
+	struct rig_join first = {.group = "g1", .roles = REQ, .cred = "one"}, second = {.group = "g2", .roles = REQ, .cred = "two"};
+	struct listed l;
+
+	cr_assert_eq(rig_group(&rig, &spec), GM_E_OK);
+	rig_scope_add(&both, "g2", REQ);
+	cr_assert_eq(rig_token(&rig, &both), GM_E_OK);
+	cr_expect_eq(all_listed(&l), 0u, "it was posted, and not used");
+	cr_assert_eq(rig_join(&rig, &both, &first).type, GM_EFF_JOINED);
+	cr_assert_eq(rig_join(&rig, &both, &second).type, GM_EFF_JOINED);
+	cr_expect_eq(all_listed(&l), 1u);
+	cr_expect_eq(l.memberships, 2u);
+	cr_expect_str_eq(l.groups, "g2 g1");
+	cr_expect_str_eq(l.as, "as1");
+	cr_expect_eq(memcmp(l.hash, rig_hash(&both).p, sizeof(l.hash)), 0);
+	for (unsigned n = 2; n < 9; n++)
+		rig_member(&rig, n, "g1", REQ);
+	cr_expect_eq(all_listed(&l), 8u);
+	cr_expect_eq(revoke(&both), 2u);
+	cr_expect_eq(all_listed(&l), 7u);
+	rig_restart(&rig);
+	cr_expect_eq(all_listed(&l), 7u);
+}
+
 Test(revoked, token_ends_the_membership_and_is_refused_until_it_would_have_ended)
 {
 	struct rig_client c = rig_member(&rig, 1, "g1", REQ), other = rig_member(&rig, 2, "g1", REQ);

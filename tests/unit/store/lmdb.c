@@ -352,6 +352,66 @@ Test(store, notices_a_record_in_another_ones_place)
 	cr_expect_eq(gm_store_scan(store, GM_TABLE_AS + 1, show, text), GM_E_CORRUPT);
 }
 
+struct looked {
+	unsigned records, broken;
+	uint8_t last[GM_STORE_KEY_MAX];
+	size_t last_n;
+	char text[512]; /* keys of those that do not open, in hex */
+};
+
+static void look(void *arg, struct gm_bytes key, size_t size, bool opens)
+{
+	struct looked *l = arg;
+
+	cr_expect_geq(size, GM_BOX_NONCE + GM_BOX_TAG + 5u);
+	l->records++;
+	memcpy(l->last, key.p, l->last_n = key.n);
+	if (opens)
+		return;
+	l->broken++;
+	for (size_t i = 0; i < key.n; i++)
+		sprintf(l->text + strlen(l->text), "%02x", key.p[i]);
+	strcat(l->text, " ");
+}
+
+/* Page by page, as gmctl asks for it. */
+static struct looked look_through(unsigned most)
+{
+	struct looked l = {0};
+	bool more = true;
+
+	while (more)
+		cr_assert_eq(gm_store_look(store, (struct gm_bytes){l.last, l.last_n}, most, look, &l, &more), GM_E_OK);
+	return l;
+}
+
+Test(store, names_each_record_that_does_not_open_whatever_the_size_of_a_page)
+{
+	static const uint8_t second[5] = {GM_TABLE_AS, 0, 0, 0, 2}, audit[2] = {GM_TABLE_AUDIT, 9};
+
+	cr_assert_eq(open_store(), GM_E_OK);
+	for (uint32_t i = 1; i < 8; i++)
+		put_u32(GM_TABLE_AS, i, "value", 5);
+	put_u32(GM_TABLE_MEMBER, 7, "other", 5);
+	commit();
+	const struct looked whole = look_through(1000);
+	cr_expect(whole.broken == 0 && whole.records >= 8 + 3, "%u", whole.records);
+	tamper(second, sizeof(second), copy_to_next);
+	flip_at = 40;
+	tamper((const uint8_t[]){GM_TABLE_MEMBER, 0, 0, 0, 7}, 5, flip);
+	cr_assert_eq(open_store(), GM_E_OK);
+	for (unsigned most = 1; most < 16; most++) {
+		struct looked l = look_through(most);
+		cr_expect_eq(l.records, whole.records);
+		cr_expect_str_eq(l.text, "0100000003 0300000007 ");
+		cr_expect_eq(l.broken, 2);
+	}
+	struct looked l = {0};
+	bool more;
+	cr_expect_eq(gm_store_look(store, (struct gm_bytes){audit, sizeof(audit)}, 9, look, &l, &more), GM_E_OK);
+	cr_expect(l.records == 0 && !more, "nothing lies behind the last");
+}
+
 Test(store, says_so_when_its_first_records_are_damaged)
 {
 	flip_at = 40;

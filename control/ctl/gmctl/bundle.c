@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What somebody who helps from afar wants to see: rows of commands that anybody may look at, an object a line. There are no secrets in what
+ * gmd says. With --anon a text stays where it is one of few by what it stands under; every other one becomes a number, the same one
+ * wherever it occurs. */
+#include "ctl/gmctl/gmctl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ctl/options.h"
+
+#define ENTRIES 200u /* of the audit log */
+
+static struct {
+	FILE *to;
+	bool anon;
+	const char *part;
+	json_t *names; /* text to its number */
+} bundle;
+
+/* Words of ours, and numbers that travel as text. What may hold a name, an address or an identifier is not here. */
+static const struct {
+	const char *part; /* NULL: any */
+	const char *keys[24];
+} kept[] = {
+	{NULL, {"what", "state", "version", "key", "reason", "alg"}},
+	{"machine", {"kernel", "machine"}},
+	{"status", {"call", "queue", "newcomers", "secrets"}},
+	{"store status", {"disk"}},
+	{"config show", {"changes"}},
+	{"config diff", {"takes"}},
+	{"as list", {"trl"}},
+	{"pace", {"rate", "rate_now"}},
+	{"schedule list", {"local_time", "days", "window", "pause_late"}},
+	{"group settings",
+         {"max_members", "max_stale_sets", "backward", "rekey_every", "key_lifetime", "modes", "sign_alg", "hkdf", "gp_enc_alg", "ecdh_curve", "cred_fmt", "active"}},
+	{"metrics", {"metric", "resource", "method", "code", "result", "outcome", "cause", "worker", "part", "buckets"}},
+	{"audit", {"event", "level", "command"}},
+};
+
+static bool is_kept(const char *key)
+{
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		if (kept[i].part && strcmp(kept[i].part, bundle.part) != 0)
+			continue;
+		for (const char *const *k = kept[i].keys; *k; k++)
+			if (strcmp(*k, key) == 0)
+				return true;
+	}
+	return false;
+}
+
+/* A value of the configuration that is one of a few words, a number or a switch. */
+static bool is_plain_value(const char *key, const char *option)
+{
+	static const char *const values[] = {"value", "was", "is", "running", "file"};
+	const struct gm_option *o = option ? gm_option(option) : NULL;
+
+	for (size_t i = 0; o && i < sizeof(values) / sizeof(values[0]); i++)
+		if (strcmp(values[i], key) == 0)
+			return o->kind != GM_OPTION_TEXT && o->kind != GM_OPTION_LIST;
+	return false;
+}
+
+static json_t *number_of(const char *text)
+{
+	json_t *known = json_object_get(bundle.names, text);
+	json_int_t number = known ? json_integer_value(known) : (json_int_t)json_object_size(bundle.names) + 1;
+
+	if (!known)
+		json_object_set_new(bundle.names, text, json_integer(number));
+	return json_sprintf("name-%lld", (long long)number);
+}
+
+static void hide(json_t *object)
+{
+	const char *option = json_string_value(json_object_get(object, "key"));
+	const char *key;
+	json_t *v;
+
+	json_object_foreach(object, key, v) {
+		const char *text = json_string_value(v);
+		if (text && text[0] && !is_plain_value(key, option) && !is_kept(key))
+			json_object_set_new(object, key, gm_cli_need(number_of(text)));
+	}
+}
+
+static void put(json_t *object)
+{
+	if (bundle.anon)
+		hide(object);
+	fprintf(bundle.to, "{\"of\":\"%s\",", bundle.part);
+	char *text = gm_cli_need(json_dumps(object, JSON_COMPACT));
+	fputs(text + 1, bundle.to);
+	fputc('\n', bundle.to);
+	free(text);
+	json_decref(object);
+}
+
+static void put_row(void *arg, struct gm_bytes pairs)
+{
+	(void)arg;
+	put(gm_cli_object(pairs));
+}
+
+static void put_entry(void *arg, const struct audit_entry *e)
+{
+	json_t *object = json_loads(e->text, 0, NULL);
+
+	(void)arg;
+	if (json_is_object(object))
+		put(object);
+	else
+		json_decref(object);
+}
+
+/* ---- the parts */
+
+static void put_machine(void)
+{
+	struct utsname u;
+
+	bundle.part = "machine";
+	uname(&u);
+	put(gm_cli_need(json_pack("{ss ss ss sI sI sI}", "version", GM_VERSION, "kernel", u.release, "machine", u.machine, "processors",
+	                          (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "memory_bytes",
+	                          (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE), "at", (json_int_t)time(NULL))));
+}
+
+static void put_entries(struct session *s)
+{
+	struct audit_ends ends = gm_cli_audit_ends(s);
+
+	bundle.part = "audit";
+	gm_cli_audit_read(s, ends.seq < ENTRIES ? 1 : ends.seq - ENTRIES + 1, NULL, NULL, put_entry, NULL);
+}
+
+static void put_settings(struct session *s)
+{
+	struct gm_ctl_request *request = gm_cli_need(calloc(1, sizeof(*request)));
+
+	bundle.part = "group settings";
+	request->fd = -1;
+	strcpy(request->verb, "group list");
+	gm_cli_add(request, "settings", GM_CTL_BOOL)->u = 1;
+	gm_cli_ask(s, request, put_row, NULL);
+	free(request);
+}
+
+static const char *const verbs[] = {"status",      "health",      "config show", "config diff",   "store status",  "group list",
+                                    "rekey status", "as list",     "pace",        "schedule list", "template list", "metrics"};
+
+static void put_all(struct session *s)
+{
+	put_machine();
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		bundle.part = verbs[i];
+		gm_cli_simple(s, verbs[i], NULL, NULL, put_row, NULL);
+	}
+	put_settings(s);
+	put_entries(s);
+}
+
+static const char *unfinished; /* file that is not whole; leaves with us */
+
+static void give_up(void)
+{
+	if (unfinished)
+		unlink(unfinished);
+}
+
+enum exit_code gm_cli_do_support_bundle(struct session *s, struct line *line)
+{
+	const struct gm_ctl_arg *file = gm_ctl_arg(&line->request, "file");
+	const bool named = file && strcmp(file->text, "-") != 0;
+
+	gm_cli_connect(s); /* before there is a file */
+	bundle.to = named ? fopen(file->text, "wxe") : stdout;
+	if (!bundle.to)
+		gm_cli_die(EXIT_FAILED, "%s: %s", file->text, strerror(errno));
+	unfinished = named ? file->text : NULL;
+	atexit(give_up);
+	bundle.anon = gm_ctl_arg(&line->request, "anon") != NULL;
+	bundle.names = gm_cli_need(json_object());
+	put_all(s);
+	json_decref(bundle.names);
+	if (fflush(bundle.to) != 0 || ferror(bundle.to) || (named && fclose(bundle.to) != 0))
+		gm_cli_die(EXIT_FAILED, "writing: %s", strerror(errno));
+	unfinished = NULL;
+	return EXIT_DONE;
+}
