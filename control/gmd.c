@@ -603,6 +603,7 @@ static bool load_last_turn(struct gmd *d, char why[static GM_HANDOVER_WHY])
 {
 	if (!gm_upgrade_freeze(&d->upgrade, why))
 		return failed("takeover", why);
+	lap(d);
 	if (!watch_store(d, gm_store_again(d->turns.store, d->config.state_dir, why), why))
 		return false;
 	if (gm_store_id(d->turns.store) != d->upgrade.store || d->turns.turn != d->upgrade.last_turn)
@@ -622,6 +623,7 @@ static bool begin_to_serve(struct gmd *d, char why[static GM_HANDOVER_WHY])
 	commit(d, 0);
 	publish(d);
 	gm_upgrade_replay(&d->upgrade);
+	d->turns.stats.handover_ms = d->turns.stats.open_ms + d->turns.stats.load_ms + d->turns.stats.down_ms + lap(d) + 1; /* rounded up */
 	return true;
 }
 
@@ -649,8 +651,8 @@ static bool take_over(struct gmd *d)
 	if (taken && !(taken = gm_upgrade_take(u, why)))
 		failed("takeover", why);
 	if (taken && begin_to_serve(d, why)) {
-		gm_log(GM_LOG_INFO, "takeover.done turn=%llu contexts=%u held=%u datagrams=%u", (unsigned long long)u->last_turn, u->contexts,
-		       u->held, u->datagrams);
+		gm_log(GM_LOG_INFO, "takeover.done turn=%llu contexts=%u held=%u datagrams=%u ms=%u", (unsigned long long)u->last_turn, u->contexts,
+		       u->held, u->datagrams, d->turns.stats.handover_ms);
 		return true;
 	}
 	if (!taken && gm_upgrade_alone(u))

@@ -46,11 +46,15 @@ traffic() { # 20 joins, rekeys that all confirm
 	ask join 20 --groups g1,g2 --roles mix && gmctl rekey g1 --wait >/dev/null && gmctl rekey g2 --wait >/dev/null
 }
 counted() { # as gmload did
+	local entries
+	entries=$(gmctl --json audit head | field seq)
 	metrics_now && oracle "$dir/metrics.txt" values 'gmd_members:20' 'gmd_groups:2' 'gmd_tokens_total result=ok:20' 'gmd_joins_total result=ok:20' \
 		'gmd_requests_total resource=authz-info method=POST code=2.01:20' 'gmd_group_members group=g1:10' 'gmd_group_late:0' \
 		"gmd_rekey_outcomes_total outcome=confirmed:$(gmctl --json status | grep '"rekey"' | field confirmed)" 'gmd_rekey_outcomes_total outcome=late:0' \
 		"gmd_rekeys_total:$(gmctl --json status | grep '"core"' | field rekeys)" 'gmd_request_seconds_count resource=group method=POST:+20' \
-		'gmd_requests_total resource=group method=POST code=2.01:20' 'gmd_workers:2' 'gmd_store_free_bytes:+1' 'gmd_leases_total:+1'
+		'gmd_requests_total resource=group method=POST code=2.01:20' 'gmd_workers:2' 'gmd_store_free_bytes:+1' 'gmd_leases_total:+1' \
+		"gmd_audit_entries_total:+$entries" 'gmd_schedule_state schedule=night state=waiting:1' 'gmd_schedule_next_timestamp_seconds:+1.7e9' \
+		'gmd_start_seconds part=load:+0' 'gmd_handover_seconds:0' 'gmd_draining:0'
 }
 manual_is_made() { # the table in gmd-metrics(7) is what the program has
 	diff <(sed -n '/^\.\\" BEGIN/,/^\.\\" END/p' "$root/deploy/man/gmd-metrics.7" | sed '1d;$d') <(gmctl metrics names --manual)
@@ -184,7 +188,7 @@ if [ "${1:-}" = --pictures ]; then
 fi
 write_config 2 'rekey_window_ms: 200' 'control_viewers: daemon'
 must 'gmd runs' found
-must 'two groups' eval 'gmctl group create g1 && gmctl group create g2'
+must 'two groups, a schedule for none' eval 'gmctl group create g1 && gmctl group create g2 && gmctl schedule set night --groups none'
 start_load
 must '20 members join and are rekeyed' traffic
 check 'metrics count what gmload counted' counted

@@ -53,6 +53,7 @@ rekeyed_meanwhile() {
 	version=$(version_of g1)
 	gmctl rekey g1 && take_over && ask await-rekey g1 $((version + 1)) --timeout 60 && nobody_noticed
 }
+timed() { gmctl metrics | awk '$1 == "gmd_handover_seconds" { print; good = $2 > 0 && $2 < 60 } END { exit !good }'; }
 in_the_middle() { grep -q 'takeover.done .*held=[1-9]' "$dir/gmd.log"; }
 
 # ---- other ways
@@ -150,6 +151,7 @@ hand_overs() {
 	check 'a rekey of all, and a hand-over in the middle' rekeyed_meanwhile
 	check 'the rekey went on where it was' in_the_middle
 	check 'and all have confirmed' until_true 20 all_confirmed g1
+	check 'how long changes waited is a metric' timed
 	tell churn "$((1 + $1 / 2))" --window 16
 	for ((number = 1; number <= $1; number++)); do check "hand-over $number, while members come, go and read" round || break; done
 	check 'every request was answered' hear && say "      $answer"

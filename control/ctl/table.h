@@ -16,6 +16,7 @@ struct gm_turn_stats { /* kept by the turn loop */
 	uint64_t backlog_bytes;           /* effects that a worker's ring had no room for */
 	/* of the start, in ms: the store opened, read into core, workers and ports, the state handed down to them */
 	uint32_t open_ms, load_ms, network_ms, down_ms;
+	uint32_t handover_ms; /* what changed something waited so long, when this process took over; 0: it did not */
 };
 
 struct gm_ctl_env { /* borrowed */

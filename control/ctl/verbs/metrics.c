@@ -5,6 +5,8 @@
 #include <sys/statvfs.h>
 #include <time.h>
 
+#include "core/device.h"
+#include "core/schedule.h"
 #include "ctl/verbs/call.h"
 #include "gm/pages.h"
 
@@ -203,12 +205,68 @@ static void states(struct gm_ctl_call *call, const char *name)
 	}
 }
 
-/* ---- authorization servers */
+/* ---- schedules, authorization servers */
 
 struct naming {
 	struct gm_ctl_call *call;
 	const char *name;
 };
+
+/* In microseconds, as all times travel; there may be none. */
+static uint64_t timestamp(int64_t s)
+{
+	return s > 0 && s < INT64_MAX / 1000000 ? (uint64_t)s * 1000000 : 0;
+}
+
+static bool put_schedule_state(void *arg, const struct gm_schedule_info *s)
+{
+	const struct naming *n = arg;
+
+	begin(n->call, n->name, "schedule", s->spec->name);
+	gm_ctl_put_text(n->call->reply, "state", s->state);
+	gm_ctl_put_uint(n->call->reply, "value", 1);
+	gm_ctl_row(n->call->reply);
+	return true;
+}
+
+static bool put_schedule_opened(void *arg, const struct gm_schedule_info *s)
+{
+	const struct naming *n = arg;
+
+	put(n->call, n->name, "schedule", s->spec->name, timestamp(s->opened));
+	return true;
+}
+
+static bool put_schedule_next(void *arg, const struct gm_schedule_info *s)
+{
+	const struct naming *n = arg;
+
+	put(n->call, n->name, "schedule", s->spec->name, timestamp(s->next));
+	return true;
+}
+
+static void each_schedule(struct gm_ctl_call *call, const char *name, bool (*row)(void *arg, const struct gm_schedule_info *s))
+{
+	struct naming n = {call, name};
+
+	if (gm_core_schedules(call->env->core, &call->txn, NULL, row, &n) != GM_E_OK)
+		return; /* there is none */
+}
+
+static void schedule_states(struct gm_ctl_call *call, const char *name)
+{
+	each_schedule(call, name, put_schedule_state);
+}
+
+static void schedules_opened(struct gm_ctl_call *call, const char *name)
+{
+	each_schedule(call, name, put_schedule_opened);
+}
+
+static void schedules_next(struct gm_ctl_call *call, const char *name)
+{
+	each_schedule(call, name, put_schedule_next);
+}
 
 static bool put_as_requests(void *arg, const struct gm_as_info *as)
 {
@@ -260,6 +318,18 @@ static void build(struct gm_ctl_call *call, const char *name)
 	put(call, name, "version", GM_VERSION, 1);
 }
 
+static void start(struct gm_ctl_call *call, const char *name)
+{
+	const struct gm_turn_stats *t = call->env->turn;
+
+	if (!t)
+		return;
+	put(call, name, "part", "open", (uint64_t)t->open_ms * 1000);
+	put(call, name, "part", "load", (uint64_t)t->load_ms * 1000);
+	put(call, name, "part", "network", (uint64_t)t->network_ms * 1000);
+	put(call, name, "part", "down", (uint64_t)t->down_ms * 1000);
+}
+
 static void core_cpu(struct gm_ctl_call *call, const char *name)
 {
 	struct timespec t;
@@ -284,11 +354,13 @@ void gm_verb_metrics(struct gm_ctl_call *call)
 	const struct gm_core_status core = gm_call_core(call);
 	const struct gm_turn_stats *turn = env->turn ? env->turn : &none;
 	struct gm_store_stats store = {0};
+	struct gm_audit_ends audit;
 	uint64_t hist[GM_HIST];
 
 	choose_groups(call);
 	if (env->store)
 		gm_store_stats(env->store, &store);
+	gm_store_audit_ends(env->store, &audit);
 #define GM_DAEMON(name, v) put(call, #name, "", "", (uint64_t)(v));
 #define GM_CORE(name, label, is, field) put(call, #name, label, is, core.field);
 #define GM_TURN(name, label, is, field) put(call, #name, label, is, turn->field);

@@ -761,7 +761,29 @@ Test(table, has_metrics_of_each_group_and_of_what_is_counted)
 	SAYS("row metric=gmd_group_state group=g1 state=idle value=1\n");
 	SAYS("row metric=gmd_groups_not_shown value=0\n");
 	SAYS("row metric=gmd_commit_seconds sum=0 buckets=\n");
+	SAYS("row metric=gmd_draining value=0\n");
+	SAYS("row metric=gmd_audit_kept_entries value=0\n");
+	SAYS_NOT("gmd_schedule_state");
 	SAYS("\nend\n");
+}
+
+Test(table, has_metrics_of_schedules_and_of_a_drain)
+{
+	RUN("schedule set", "schedule=night");
+	RUN("schedule pause", "schedule=night");
+	RUN("drain");
+	level = GM_CTL_VIEWER;
+	RUN("metrics");
+	SAYS("row metric=gmd_schedule_state schedule=night state=paused value=1\n");
+	SAYS("row metric=gmd_schedule_opened_timestamp_seconds schedule=night value=0\n");
+	SAYS("row metric=gmd_draining value=1\n");
+	level = GM_CTL_ADMIN;
+	RUN("undrain");
+	RUN("schedule resume", "schedule=night");
+	RUN("metrics");
+	SAYS("state=waiting value=1\n");
+	SAYS("row metric=gmd_schedule_next_timestamp_seconds schedule=night value=18000"); /* microseconds since 1970 */
+	SAYS("row metric=gmd_draining value=0\n");
 }
 
 Test(table, shows_metrics_of_256_groups_and_first_of_those_that_are_rekeyed)
