@@ -31,6 +31,7 @@ install(FILES ${deploy}/systemd/gmd.tmpfiles DESTINATION lib/tmpfiles.d RENAME g
 install(FILES ${deploy}/completion/gmctl.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME gmctl COMPONENT gmd)
 install(FILES ${deploy}/completion/_gmctl DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions COMPONENT gmd)
 install(FILES ${deploy}/example.conf DESTINATION /etc/gmd RENAME gmd.conf COMPONENT gmd) # where gmd looks, whatever the prefix
+install(FILES ${deploy}/handbook.md ${deploy}/first-group.txt ${deploy}/status.png DESTINATION ${doc}/gmd COMPONENT gmd)
 gm_install_doc(gmd gmd)
 
 install(TARGETS gmload gmas DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT tools)

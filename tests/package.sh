@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # The Debian packages: made by cpack, installed, started as the unit would, the handbook followed to a first group, purged, nothing is left.
 #
-#   tests/package.sh [clean]   in this machine's own root below an overlay; clean: in a new one that debootstrap makes
+#   tests/package.sh [clean]       in this machine's own root below an overlay; clean: in a new one that debootstrap makes
+#   tests/package.sh record FILE   two terminals of tmux in which the handbook's first chapter is typed word for word: deploy/first-group.txt
 #
 # As root, with namespaces of its own for mounts, network and processes; all that it changes is in a tmpfs that ends with it.
 # KEEP=1 keeps the directory, GM_BUILD=DIR uses programs built already.
@@ -66,7 +67,7 @@ complete() { # every file of ours has a place in a package: programs, pages, uni
 	local file
 	for file in gmd gmctl gmload gmas; do [ -x "$new/usr/bin/$file" ] || return; done
 	for file in man8/gmd.8 man5/gmd.conf.5 man1/gmctl.1 man1/gmload.1 man1/gmas.1; do [ -s "$new/usr/share/man/$file.gz" ] || return; done
-	[ -s "$new/etc/gmd/gmd.conf" ] && [ -s "$new/usr/lib/systemd/system/gmd.service" ]
+	[ -s "$new/usr/share/doc/gmd/handbook.md" ] && [ -s "$new/etc/gmd/gmd.conf" ] && [ -s "$new/usr/lib/systemd/system/gmd.service" ]
 }
 status_package() { # beside the others where it was built: it comes whole, runs, and goes without a trace
 	local deb
@@ -85,17 +86,34 @@ start_as_unit() {
 	gmd_pid=$!
 	until_true 20 inside gmctl status
 }
-# The commands in a chapter of the handbook, block by block, as they stand there, but for where backups go; what systemd does is done above.
+# The lines in a chapter of the handbook, block by block, as they stand there.
+lines() { # lines CHAPTER BLOCK; an empty BLOCK: of all
+	awk -v chapter="## $1" -v want="$2" '/^## /{ on = $0 == chapter } !on { next }
+		/^    / { if (!in_block) n++; in_block = 1; if (!want || n == want) print substr($0, 5); next } { in_block = 0 }' "$root/deploy/handbook.md"
+}
+# But for where backups go; what systemd does is done above.
 commands() { # commands CHAPTER BLOCK
 	# shellcheck disable=SC2016 # the handbook's own
-	awk -v chapter="## $1" -v want="$2" '/^## /{ on = $0 == chapter } !on { next }
-		/^    / { if (!in_block) n++; in_block = 1; if (n == want && !/systemctl/) print substr($0, 5); next } { in_block = 0 }' "$root/deploy/handbook.md" |
-		sed 's|/srv/backup|/tmp/backup|; s|$(date +%F)|2026-01-31|'
+	lines "$1" "$2" | sed '/systemctl/d; s|/srv/backup|/tmp/backup|; s|$(date +%F)|2026-01-31|'
 }
 follow() { # follow CHAPTER BLOCK...
 	local chapter=$1 block
 	shift
 	inside sh -exc "cd /tmp; $(for block; do commands "$chapter" "$block"; done)"
+}
+first='First group in five minutes'
+joined() { grep -q '"command":"join".*"ok":true' "$dir/load.log"; }
+devices() { # what the handbook has in a second terminal goes on
+	inside sh -c "cd /tmp; exec $(commands "$first" 3)" >"$dir/load.log" 2>&1 &
+	load_pid=$!
+	until_true 30 joined
+}
+devices_end() { kill "$load_pid" && wait "$load_pid" 2>/dev/null; load_pid=""; }
+recorded() { # what was typed for the recording is what the handbook says
+	local line
+	while IFS= read -r line; do
+		grep -qF -- "# $line" "$root/deploy/first-group.txt" || { echo "$line"; return 1; }
+	done < <(lines "$first" '')
 }
 backed_up() { inside install -d -m 700 /tmp/backup && follow 'Backup and restore' 1 && [ "$(inside stat -c '%U %a' /tmp/backup/gmd-2026-01-31)" = 'root 600' ]; }
 restored() { # the group, without its members
@@ -106,6 +124,56 @@ stop_as_unit() { inside sh -c 'kill $(pidof gmd)' && wait "$gmd_pid"; }
 nothing_left() { inventory >"$dir/after" && diff "$dir/before" "$dir/after"; }
 again() { install_packages && inside test -e /var/lib/gmd/data.mdb; }
 removed_not_purged() { inside dpkg --no-triggers --remove gmd && inside test -s /etc/gmd/store.key && inside test -s /var/lib/gmd/data.mdb; }
+
+# ---- the recording
+
+terminal() { tmux -L "gmd-record-$$" -f /dev/null "$@"; }
+prompts() { [ "$(wc -l <"$new/tmp/prompts.$1")" -gt "$2" ]; }
+open_terminal() { # open_terminal first|second: a shell that says into a file how often it has asked
+	local how=(new-session -d -s gmd -x 100 -y 40)
+	[ "$1" = first ] || how=(new-window -d -t gmd:)
+	: >"$new/tmp/prompts.$1"
+	terminal "${how[@]}" -n "$1" "exec chroot $new /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=screen LC_ALL=C.UTF-8 PS1='# ' \
+PROMPT_COMMAND='echo >>/tmp/prompts.$1' sh -c 'cd /tmp && exec bash --norc --noprofile'" && until_true 20 prompts "$1" 0
+}
+type_line() { # type_line first|second TEXT
+	terminal send-keys -t "gmd:$1" -l -- "$2" && terminal send-keys -t "gmd:$1" Enter
+}
+typed=0
+type_block() { # in the first one; the next line when it asks again
+	local line
+	while IFS= read -r line; do
+		if [[ $line == systemctl* ]]; then
+			start_as_unit || return
+			line="# $line  (there is no systemd in here: what the unit starts was started)"
+		fi
+		type_line first "$line" && typed=$((typed + 1)) && until_true 60 prompts first "$typed" || return
+	done < <(lines "$first" "$1")
+}
+screen() { terminal capture-pane -p -J -S - -t "gmd:$1" | sed 's/ *$//'; }
+shows() { screen "$1" | grep -q -- "$2"; }
+asks_again() { [ "$(screen first | grep . | tail -n 1)" = '#' ]; }
+follow_in_terminals() {
+	unset TMUX
+	open_terminal first && open_terminal second && type_block 1 && type_block 2 && type_line second "$(lines "$first" 3)" &&
+		until_true 60 shows second '"command":"join"' && type_block 4 && type_block 5 && until_true 10 asks_again
+}
+save_recording() { # save_recording FILE
+	{
+		printf -- '---- the first terminal\n\n' && screen first && printf -- '\n---- the second terminal\n\n' && screen second
+	} | grep -v '^#$' | cat -s | sed '${/^$/d}' >"$1"
+}
+record_in_namespace() {
+	new=$dir/new
+	mkdir "$new"
+	must 'an overlay over this root' overlay_root
+	must 'what the kernel gives' kernel_files
+	must 'gmd and gmd-tools are installed' install_packages
+	check 'the handbook is followed in two terminals' follow_in_terminals
+	save_recording "$1"
+	terminal kill-server
+	check 'gmd stops in order' stop_as_unit
+}
 
 in_namespace() {
 	new=$dir/new
@@ -126,10 +194,13 @@ in_namespace() {
 	else
 		check 'gmd-status is installed, runs, and goes' status_package
 	fi
-	check 'the handbook: configured' follow 'First group in five minutes' 1
+	check 'the handbook: configured' follow "$first" 1
 	if check 'gmd starts as the unit starts it' start_as_unit; then
-		check 'the handbook: a first group, a rekey, an eviction' follow 'First group in five minutes' 2 3
+		check 'the handbook: a first group' follow "$first" 2
+		check 'the handbook: three devices join' devices
+		check 'the handbook: they are there, are rekeyed, one is put out' follow "$first" 4 5
 		check 'two of three members are left' two_members
+		devices_end
 		check 'the handbook: a backup' backed_up
 		check 'gmd stops in order' stop_as_unit
 		check 'the handbook: restored, and it serves' restored
@@ -141,25 +212,27 @@ in_namespace() {
 	check 'nothing is left' nothing_left
 }
 
-how=${1:-overlay}
+how=${1:-overlay} to=${2:-}
 if [ -n "${GM_PACKAGE_DIR:-}" ]; then # the part in namespaces
 	dir=$GM_PACKAGE_DIR
 	mount --make-rprivate /
-	in_namespace
+	if [ "$how" = record ]; then record_in_namespace "$to"; else in_namespace; fi
 	tally
 	[ "$failed" = 0 ]
 	exit
 fi
+[ "$how" != record ] || to=$(realpath -m "${to:?FILE}")
 begin
 say "Debian packages, in $([ "$how" = clean ] && echo 'a new Debian' || echo "this machine's root, below an overlay")"
 programs_all
+[ "$how" = record ] || check 'the recording is of the handbook as it is' recorded
 must 'cpack makes the packages' make_packages
 say "      $(cd "$dir/packages" && ls ./*.deb | sed 's|./||' | paste -sd ' ')"
 if [ "$(id -u)" != 0 ] || ! unshare --mount --net true 2>/dev/null; then
 	skip 'installing: needs root and namespaces'
 else
 	[ "$how" != clean ] || must 'debootstrap makes a Debian' make_debian
-	GM_PACKAGE_DIR=$dir unshare --mount --net --pid --fork --kill-child "$self" "$how" | tee "$dir/in.log"
+	GM_PACKAGE_DIR=$dir unshare --mount --net --pid --fork --kill-child "$self" "$how" "$to" | tee "$dir/in.log"
 	read -r p _ f _ s _ <<<"$(tail -n 1 "$dir/in.log" | tr -d ,)"
 	passed=$((passed + ${p:-0})) failed=$((failed + ${f:-1})) skipped=$((skipped + ${s:-0}))
 fi

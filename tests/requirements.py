@@ -17,7 +17,7 @@ import re
 import sys
 
 TESTS = pathlib.Path(__file__).resolve().parent
-SPANS = ((1, 12), (20, 44), (50, 85), (90, 113), (120, 145), (150, 170), (180, 188))
+SPANS = ((1, 12), (20, 44), (50, 85), (90, 113), (120, 145), (150, 170), (180, 188), (190, 198))
 IDS = ['R-%03d' % n for first, last in SPANS for n in range(first, last + 1)]
 BUGS = ['B-%02d' % n for n in range(1, 29)]
 LEVELS = {'M': 'MUST', 'S': 'SHOULD', 'Y': 'MAY', 'D': 'decision'}
