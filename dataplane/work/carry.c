@@ -286,6 +286,7 @@ static bool carry_ctx(struct carrying *to, const struct worker *w, const struct 
 	e->window_top = c->window.top;
 	e->window_seen = c->window.seen;
 	e->has_last = c->has_last;
+	e->last_acked = c->last_acked;
 	e->last_mid = c->last_mid;
 	e->last_age_ms = w->now_ms - c->last_ms;
 	e->last_piv_n = c->last_piv_n;
@@ -384,6 +385,7 @@ void gm_carry_ctx(struct worker *w, const struct gm_eff_carry *e)
 	c->window = (struct gm_oscore_window){.top = e->window_top, .seen = e->window_seen};
 	c->next_mid = e->next_mid;
 	c->has_last = e->has_last;
+	c->last_acked = e->last_acked;
 	c->last_mid = e->last_mid;
 	c->last_ms = e->last_age_ms < w->now_ms ? w->now_ms - e->last_age_ms : 0;
 	c->last_piv_n = e->last_piv_n;

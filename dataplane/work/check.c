@@ -282,6 +282,10 @@ static bool seen_before(struct worker *w, const struct ctx *c, const struct open
 		saved_again(w, c, o);
 		return false;
 	}
+	if (c->last_acked) { /* what followed that is sent again till it is acknowledged */
+		gm_send_empty(w, &o->peer, &o->local, GM_COAP_ACK, o->outer.mid);
+		return false;
+	}
 	return true;
 }
 
@@ -801,6 +805,7 @@ static bool accept(struct worker *w, struct ctx *c, const struct opening *o, con
 	}
 	gm_ctx_forget_answer(w, c);
 	c->has_last = o->outer.type == GM_COAP_CON;
+	c->last_acked = false;
 	c->last_mid = o->outer.mid;
 	c->last_ms = w->now_ms;
 	c->last_piv_n = o->option.piv_n;
@@ -917,6 +922,7 @@ static void put_back(struct worker *w, const struct opening *o, struct ctx *c, c
 	c->need_echo = before->need_echo;
 	c->window = before->window;
 	c->has_last = before->has_last;
+	c->last_acked = before->last_acked;
 	c->last_mid = before->last_mid;
 	c->last_ms = before->last_ms;
 	c->last_piv_n = before->last_piv_n;

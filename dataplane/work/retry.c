@@ -208,6 +208,9 @@ static void xch_due(struct worker *w, uint32_t xid)
 		return;
 	x->timer = 0;
 	x->acked = true;
+	struct ctx *c = gm_ctx_at(w, x->ctx);
+	if (c && c->has_last && c->last_mid == x->mid)
+		c->last_acked = true;
 	gm_send_empty(w, &x->peer, &x->local, GM_COAP_ACK, x->mid);
 }
 

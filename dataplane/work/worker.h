@@ -64,6 +64,7 @@ struct ctx { /* an association with a client; secret */
 	bool has_last : 1;
 	bool in_lane : 1;   /* it has a place with the pacer */
 	bool moved : 1;     /* core does not know peer yet */
+	bool last_acked : 1; /* the last CON, by an empty ACK: its answer is a message of its own */
 	uint8_t last_piv_n, last_piv[GM_OSCORE_PIV_MAX];
 	uint8_t n_s[8];
 	uint16_t last_mid, next_mid;

@@ -117,6 +117,29 @@ Test(carry, has_the_answer_to_a_repeat)
 	flow_free(r);
 }
 
+Test(carry, has_the_empty_ack_of_an_answer_that_came_apart)
+{
+	struct flow *r = flow_new(1, NULL);
+	uint16_t g = flow_group(r, GM_BACKWARD_WINDOW);
+	struct gm_member *first = flow_member_in(r, g, GM_ROLE_RESPONDER, true), *m = flow_member_in(r, g, GM_ROLE_RESPONDER, true);
+	unsigned acked = 0, answered = 0;
+
+	cr_assert(flow_do(r, first, JOIN));
+	cr_assert(flow_do(r, m, JOIN));
+	flow_run(r, 100);
+	pass(r, 2);
+	flow_turn(r);
+	for (unsigned i = 0; i < carried.n; i++) {
+		const struct gm_eff_carry *e = (const void *)record(i);
+		const struct ctx *c = e->rec.type == GM_EFF_CARRY ? ctx_of(r, e->ctx) : NULL;
+		acked += c && c->last_acked && !c->saved;
+		answered += c && c->saved && !c->last_acked;
+	}
+	cr_expect(eq(u32, acked, 1));
+	cr_expect(eq(u32, answered, 1));
+	flow_free(r);
+}
+
 Test(carry, leaves_alone_what_does_not_fit)
 {
 	struct flow *r = flow_new(1, NULL);

@@ -486,7 +486,7 @@ struct gm_eff_carry {
 	uint16_t last_mid; /* of its last CON, which came so long ago: */
 	uint64_t last_age_ms;
 	uint64_t window_top, window_seen;
-	uint8_t has_last, last_piv_n, last_piv[5], zero;
+	uint8_t has_last, last_piv_n, last_piv[5], last_acked; /* by an empty ACK */
 	struct gm_addr peer, local;
 	struct gm_slice saved; /* sealed bytes of the answer to that, while a repeat may still come */
 };
