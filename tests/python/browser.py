@@ -33,7 +33,10 @@ class Browser:
         os.close(to_child)
         os.close(from_child)
         self.number, self.buffer, self.errors, self.session = 0, b'', [], None
-        page = next(t for t in self.call('Target.getTargets')['targetInfos'] if t['type'] == 'page')
+        pages, end = [], time.monotonic() + 60
+        while not pages and time.monotonic() < end:  # it may not have made its first one yet
+            pages = [t for t in self.call('Target.getTargets')['targetInfos'] if t['type'] == 'page']
+        page = pages[0]
         self.session = self.call('Target.attachToTarget', targetId=page['targetId'], flatten=True)['sessionId']
         for domain in ('Page', 'Runtime', 'Log'):
             self.call(domain + '.enable')
@@ -86,6 +89,13 @@ class Browser:
             if time.monotonic() > end:
                 raise TimeoutError(script)
             time.sleep(0.05)
+
+    def complaints(self, text, seconds=60):
+        """What the console complained about with these words, once there is such."""
+        end = time.monotonic() + seconds
+        while not any(text in e for e in self.errors) and time.monotonic() < end:
+            self.run('0')
+        return [e for e in self.errors if text in e]
 
     def key(self, name, code, text=''):
         for kind in ('keyDown', 'keyUp'):

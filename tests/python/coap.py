@@ -171,6 +171,7 @@ class Endpoint:
         self.log = []
         self._pending = {}
         self._answers = {}
+        self._ending = set()
         self._seen = {}
 
     def close(self):
@@ -198,6 +199,8 @@ class Endpoint:
         message.token = message.token or os.urandom(4)
         key = peer, message.token
         self._answers[key] = None
+        if message.uint(OBSERVE) == 1:
+            self._ending.add(key)
         self.send(message, peer)
         try:
             if not self.pump(timeout, lambda: self._answers[key] is not None):
@@ -207,6 +210,7 @@ class Endpoint:
             return self._answers[key]
         finally:
             del self._answers[key]
+            self._ending.discard(key)
             self._pending = {k: v for k, v in self._pending.items() if (k[0], v[4]) != key}
 
     def pump(self, timeout, until=None):
@@ -264,7 +268,8 @@ class Endpoint:
             self._send(Message(type=ACK if known else RST, mid=message.mid).encode(), peer)
         if self._duplicate(message, peer):
             return
-        if key in self._answers and self._answers[key] is None:
+        crossing = key in self._ending and message.get(OBSERVE) is not None  # a notification: the end has the same token
+        if key in self._answers and self._answers[key] is None and not crossing:
             self._answers[key] = message
         elif key in self.observers:
             self.observers[key](message)

@@ -76,7 +76,7 @@ class Daemon:
         with open(self.dir / 'gmd.log', 'a', encoding='utf-8') as log:
             self.process = subprocess.Popen([BUILD / 'gmd', 'run', '--config', self.dir / 'gmd.conf'], stdout=log,
                                             stderr=log)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while time.monotonic() < end and self.process.poll() is None:
             try:
                 self.ctl('status')
@@ -88,11 +88,17 @@ class Daemon:
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
-        time.sleep(0.2)
+        end = time.monotonic() + 60
+        while self.port_is_held() and time.monotonic() < end:  # what an io_uring held goes a moment after the process
+            time.sleep(0.02)
+
+    def port_is_held(self):
+        tables = (pathlib.Path('/proc/net/' + name) for name in ('udp', 'udp6'))
+        return any(':%04X ' % self.port in table.read_text(encoding='ascii') for table in tables if table.exists())
 
     def stop(self):
         self.process.terminate()
-        code = self.process.wait(30)
+        code = self.process.wait(120)
         log = (self.dir / 'gmd.log').read_text()
         self.folder.cleanup()
         assert code == 0, log

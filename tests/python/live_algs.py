@@ -17,6 +17,7 @@ import time
 
 import ace
 import coap
+from daemon import free_port
 from live import Scene
 from member import CheckFailed, Member, emit_json
 from oscore import OscoreError
@@ -80,15 +81,17 @@ class Daemon:
         self.call('gmctl', '-s', self.folder + '/sock', *words)
 
     def wait(self):
-        for _ in range(200):
-            if os.path.exists(self.folder + '/sock'):
+        end = time.monotonic() + 60
+        while time.monotonic() < end and self.process.poll() is None:
+            if subprocess.run([self.build + '/gmctl', '-s', self.folder + '/sock', 'status'], capture_output=True,
+                              check=False).returncode == 0:
                 return
             time.sleep(0.05)
         raise OSError('gmd does not start')
 
     def end(self):
         self.process.terminate()
-        return self.process.wait(20)
+        return self.process.wait(120)
 
 
 def live(daemon, gm, name):
@@ -130,7 +133,7 @@ def run(daemon, gm, name):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--build', default=os.environ.get('GM_BUILD', 'build/fast'))
-    parser.add_argument('--port', type=int, default=20000 + os.getpid() % 12000)
+    parser.add_argument('--port', type=int, default=free_port())
     every = [*ROWS, *OSC_ROWS, 'osc-refused']
     parser.add_argument('rows', nargs='*', metavar='ROW', help=', '.join(every))
     args = parser.parse_args(argv)

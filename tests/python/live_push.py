@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 import ace
+from daemon import free_port
 from live import Scene
 from live_algs import WRONG, Daemon
 from member import check, emit_json
@@ -64,7 +65,7 @@ class PushScene(Scene):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--build', default=os.environ.get('GM_BUILD', 'build/fast'))
-    parser.add_argument('--port', type=int, default=20000 + os.getpid() % 12000)
+    parser.add_argument('--port', type=int, default=free_port())
     args = parser.parse_args(argv)
     fault = None
     with tempfile.TemporaryDirectory() as folder:

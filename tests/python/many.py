@@ -52,7 +52,7 @@ class Load:
 
     def stop(self):
         self.process.stdin.close()
-        code = self.process.wait(60)
+        code = self.process.wait(120)
         self.log.close()
         check(code == 0, 'a check of gmload failed')
 
@@ -232,7 +232,7 @@ class Scene:
         self.load.ask('leave', 1, GROUP)
         newcomer = self.reader()
         self.load.ask('recred', 1, GROUP)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while self.readers[0].number() == version and time.monotonic() < end:
             time.sleep(0.05)
         after_version = self.version()

@@ -6,7 +6,8 @@
 
 Steps, done in order:
     join rejoin get-group get-node num active policies creds kdc-cred stale:VERSION renew register leave
-    replay  repeat  bad-proof  wait-rekey[:COUNT[:SECONDS]]  serve:SECONDS  expect-evicted[:SECONDS]
+    replay  repeat  bad-proof  wait-rekey[:COUNT[:SECONDS]]  expect-evicted[:SECONDS]
+    serve:SECONDS  serve-until:FILE    (till that file is there)
     ping-group:IP:PORT[:TEXT]  ping-pairwise:IP:PORT:SID[:TEXT]    (SID in hex, or * for the only responder)
     call:METHOD:PATH:CODE[:ERROR[:HEX[:FORMAT]]]     any protected request, with the code and error id to expect
     verif-data  verify:CAPTURE     a signature verifier (token with --roles verifier, no join)
@@ -532,20 +533,25 @@ class Member:
         self.emit(step='replay')
 
     def repeat(self):
-        """The last request again, byte for byte: the same bytes come back, or the same under a fresh Partial IV."""
+        """The last request again, byte for byte: the same bytes come back, or the same under a fresh Partial IV. Where the
+        answer took its time, that is the empty ACK ahead of it."""
         log = self.endpoint.log
-        data = next(d for way, peer, d in reversed(log) if way == 'out' and peer == self.gm and d[1] != coap.EMPTY)
-        before = next(d for way, peer, d in log if way == 'in' and peer == self.gm and d[2:4] == data[2:4])
-        start = len(log)
+        data = next(d for way, peer, d in reversed(log) if way == 'out' and peer == self.gm and 0 < d[1] < 32)
+
+        def answers(since):
+            return [d for way, peer, d in log[since:] if way == 'in' and peer == self.gm and d[0] >> 4 & 3 == coap.ACK
+                    and d[2:4] == data[2:4]]
+
+        before, start = answers(0)[0], len(log)
         self.endpoint.sock.sendto(data, self.gm)
-        self.pump(5.0, lambda: len(log) > start)
-        check(len(log) > start, 'no answer to a repeated request')
-        after, first = coap.Message.decode(log[start][2]), coap.Message.decode(before)
-        if log[start][2] != before:
+        check(self.pump(30.0, lambda: answers(start)), 'no answer to a repeated request')
+        again = answers(start)[0]
+        after, first = coap.Message.decode(again), coap.Message.decode(before)
+        if again != before:
             check(decode_option(after.get(coap.OSCORE)).piv is not None, 'other bytes under the nonce of the request')
             same = [self.context.unprotect_response(m, self._last)[0] for m in (after, first)]
             check(same[0].code == same[1].code, 'a repeat was answered differently')
-        self.emit(step='repeat', same_bytes=log[start][2] == before)
+        self.emit(step='repeat', same_bytes=again == before)
 
     # A signature verifier, which is no member (requirements 7.8).
 
@@ -652,6 +658,11 @@ def do_step(member, text):
         member.wait_rekey(int(args[0]) if args else 1, float(args[1]) if len(args) > 1 else 30.0)
     elif name == 'serve':
         member.pump(float(args[0]))
+    elif name == 'serve-until':
+        end = time.monotonic() + 300
+        while not os.path.exists(args[0]):
+            check(time.monotonic() < end, 'nobody made ' + args[0])
+            member.pump(0.05)
     elif name == 'expect-evicted':
         check(member.pump(float(args[0]) if args else 30.0, lambda: member.evicted), 'no notice of an eviction')
     elif name == 'verify':

@@ -36,7 +36,7 @@ def check(url, program, socket, hostile):
     expect(late, 'nobody is late')
     browser.until('document.querySelectorAll("#late tr").length === %d' % len(late))
     expect(browser.run('[...document.querySelectorAll("#late tr")].map(r => r.children[1].textContent)') == [m['node'] for m in late], 'others are late')
-    expect(browser.run('document.getElementById("state").className') == 'degraded', 'health is not told')
+    browser.until('document.getElementById("state").className === "degraded"')
     # lives: a group that is made appears without a reload, and the event that tells of it
     gmctl(program, socket, 'group', 'create', 'appears')
     browser.until('[...document.querySelectorAll("#groups td.name")].some(c => c.textContent === "appears")')
@@ -52,7 +52,7 @@ def check(url, program, socket, hostile):
     # nothing else may run: the policy refuses what is not in the page
     browser.run('document.body.append(Object.assign(document.createElement("script"), {textContent: "window.owned = 1"})), 0')
     expect(not browser.run('window.owned'), 'a script that is not ours ran')
-    refused = [e for e in browser.errors if 'Content Security Policy' in e]
+    refused = browser.complaints('Content Security Policy')
     expect(len(refused) == 1 and len(browser.errors) == 1, browser.errors)
     # a phone
     browser.size(390, 800, True)

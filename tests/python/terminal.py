@@ -15,7 +15,7 @@ import sys
 import termios
 import time
 
-PATIENCE = 30  # seconds for something that comes at once
+PATIENCE = 120  # seconds for something that comes at once
 LEAVE = b'\x1b[?1049l'
 
 

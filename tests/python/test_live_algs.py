@@ -14,7 +14,7 @@ PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'live_algs.py
 class LiveAlgs(unittest.TestCase):
 
     def test_members_of_every_kind_of_group_live_and_understand_each_other(self):
-        run = subprocess.run([sys.executable, PROGRAM, '--build', BUILD], capture_output=True, text=True, timeout=600,
+        run = subprocess.run([sys.executable, PROGRAM, '--build', BUILD], capture_output=True, text=True, timeout=1800,
                              check=False)
         self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
 

@@ -18,7 +18,7 @@ AS_KEY = {'kid': b'as', 'alg': 'AES-CCM-16-64-128', 'key': bytes(range(16)), 'is
 def join_group(test, gm, delivery='control'):
     """A member that has joined; `lines` holds what it reports."""
     lines = []
-    m = member.Member(gm.addr, 'g1', delivery=delivery, emit=lambda **f: lines.append(f), timeout=5.0)
+    m = member.Member(gm.addr, 'g1', delivery=delivery, emit=lambda **f: lines.append(f), timeout=30.0)
     m.lines = lines
     test.addCleanup(m.endpoint.close)
     m.mint(AS_KEY)
@@ -58,14 +58,14 @@ class MemberAgainstFakeGm(unittest.TestCase):
         gm = self.start()
         a, b = join_group(self, gm), join_group(self, gm)
         stop = threading.Event()
-        server = threading.Thread(target=lambda: b.endpoint.pump(20.0, stop.is_set), daemon=True)
+        server = threading.Thread(target=lambda: b.endpoint.pump(120.0, stop.is_set), daemon=True)
         server.start()
         a.ping(b.addr)
         a.ping(b.addr, b.sid)
         stop.set()
         a.endpoint.send(coap.Message(type=coap.NON), b.addr)
-        server.join(5.0)
-        verifier = member.Member(gm.addr, 'g1', 16, emit=lambda **f: None, timeout=5.0)
+        server.join(60.0)
+        verifier = member.Member(gm.addr, 'g1', 16, emit=lambda **f: None, timeout=30.0)
         self.addCleanup(verifier.endpoint.close)
         verifier.mint(AS_KEY)
         verifier.authz_info()
@@ -139,7 +139,7 @@ class MemberAgainstFakeGm(unittest.TestCase):
                 gm = self.start(kind=kind)
                 a, b = join_group(self, gm), join_group(self, gm)
                 stop = threading.Event()
-                server = threading.Thread(target=lambda: b.endpoint.pump(20.0, stop.is_set), daemon=True)
+                server = threading.Thread(target=lambda: b.endpoint.pump(120.0, stop.is_set), daemon=True)
                 server.start()
                 for mode in modes:
                     sid = b.sid if mode == 'pairwise' else None
@@ -147,7 +147,7 @@ class MemberAgainstFakeGm(unittest.TestCase):
                     self.assertEqual(a.ping(b.addr, sid, b'hello'), b.sid)
                 stop.set()
                 a.endpoint.send(coap.Message(type=coap.NON), b.addr)
-                server.join(5.0)
+                server.join(60.0)
                 served = [(line['mode'], line['payload']) for line in b.lines if line['step'] == 'served']
                 self.assertEqual(served, [(mode, text) for mode in modes for text in (b'pong', b'hello')])
 
@@ -182,16 +182,41 @@ class Endpoints(unittest.TestCase):
 
         server.on_request = later
         stop = threading.Event()
-        thread = threading.Thread(target=lambda: server.pump(10.0, stop.is_set), daemon=True)
+        thread = threading.Thread(target=lambda: server.pump(120.0, stop.is_set), daemon=True)
         thread.start()
         request = coap.Message(coap.GET, coap.path_options('/a'))
-        self.assertEqual(client.request(request, server.addr, 5.0).payload, b'late')
+        self.assertEqual(client.request(request, server.addr, 60.0).payload, b'late')
         client.sock.sendto(request.encode(), server.addr)
         client.pump(0.2)
         self.assertEqual(len(served), 1)
         stop.set()
         client.send(coap.Message(type=coap.NON), server.addr)
-        thread.join(5.0)
+        thread.join(60.0)
+
+    def test_a_notification_that_crosses_the_end_of_its_observation_is_no_answer_to_that(self):
+        client, server = coap.Endpoint(), coap.Endpoint()
+        self.addCleanup(client.close)
+        self.addCleanup(server.close)
+        number, token, told = coap.uint_bytes(7), b'observe', []
+
+        def observed(message, peer):
+            if message.uint(coap.OBSERVE) == 0:
+                return coap.Message(coap.code('2.05'), [(coap.OBSERVE, number)], b'first')
+            server.send(coap.Message(coap.code('2.05'), [(coap.OBSERVE, number)], b'crossing', token=token), peer)
+            return coap.Message(coap.code('2.05'), [], b'end')
+
+        server.on_request = observed
+        stop = threading.Event()
+        thread = threading.Thread(target=lambda: server.pump(60.0, stop.is_set), daemon=True)
+        thread.start()
+        client.observers[server.addr, token] = told.append
+        for observe, payload in ((b'', b'first'), (b'\x01', b'end')):
+            request = coap.Message(coap.GET, [(coap.OBSERVE, observe)], token=token)
+            self.assertEqual(client.request(request, server.addr, 60.0).payload, payload)
+        self.assertEqual([m.payload for m in told], [b'crossing'])
+        stop.set()
+        client.send(coap.Message(type=coap.NON), server.addr)
+        thread.join(60.0)
 
     def test_malformed_messages_are_refused(self):
         for text in ('', '40', '80010000', '49010000', '4001000011', '40010000ff', '40010000f0', '4000000001',
