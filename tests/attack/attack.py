@@ -30,13 +30,19 @@ CONFIG = ('workers: 2', 'contexts_max: 16384', 'members_max: 2000', 'ack_timeout
           'rekey_window_ms: 100', 'rekey_deadline_ms: 300')
 
 
+class Patient(Client):
+    """Is always answered, on a busy machine too."""
+
+    patience = 60.0
+
+
 class Honest(threading.Thread):
     """A member of a group nobody attacks reads on and on; newcomers post tokens, join the busy group and leave."""
 
     def __init__(self, server, tally):
         super().__init__(daemon=True)
         self.server, self.tally, self.running, self.rounds = server, tally, True, 0
-        self.client = Client(server).enter([('quiet', 6)])
+        self.client = Patient(server).enter([('quiet', 6)])
         answer = self.client.join('quiet')
         self.check(answer, '2.01', 'joins')
         self.state = self.snapshot()
@@ -64,7 +70,7 @@ class Honest(threading.Thread):
         self.tally.check(reply[9] == 0, 'the version of the quiet group stays')
         self.check(client.ask(coap.GET, base + '/num'), '2.05', 'reads num')
         if self.rounds % 10 == 1:
-            newcomer = Client(self.server).enter([('busy', 6)])
+            newcomer = Patient(self.server).enter([('busy', 6)])
             self.check(newcomer.join('busy'), '2.01', 'comes to the busy group')
             left = newcomer.ask(coap.DELETE, '/ace-group/busy/nodes/%s' % newcomer.node)
             self.check(left, '2.02', 'leaves the busy group')
@@ -72,7 +78,7 @@ class Honest(threading.Thread):
 
     def end(self):
         self.running = False
-        self.join(30)
+        self.join(120)
         self.tally.check(self.snapshot() == self.state, 'the honest member is what it was',
                          (self.state, self.snapshot()))
         self.tally.check(self.rounds > 3, 'the honest member worked', self.rounds)
@@ -120,7 +126,7 @@ def the_log_is_clean(server, tally, clients):
 
 
 def counters_are_plausible(attack):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not _counters(attack, time.monotonic() > end):
         time.sleep(0.5)
 

@@ -106,7 +106,7 @@ def all_of_it(attack):
 
 def lengths(attack, path):
     for length in (0, 1 << 20, (1 << 20) + 1, 1 << 31, (1 << 32) - 1):
-        connection = Control(path, 1.0)
+        connection = Control(path, 60.0 if length > 1 << 20 else 1.0)
         connection.sock.sendall(struct.pack('>I', length) + b'\xa0' * 10)
         rows = connection.answer()
         if length > 1 << 20:

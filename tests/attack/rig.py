@@ -87,7 +87,7 @@ class Server:
 
     def run(self, program, *args):
         return subprocess.run([os.path.join(self.build, program), *args], check=True, capture_output=True,
-                              timeout=30).stdout.decode()
+                              timeout=120).stdout.decode()
 
     def ctl(self, *args):
         """Rows of a command, as gmctl --json prints them."""
@@ -99,7 +99,7 @@ class Server:
         with open(self.log_path, 'ab') as log:
             self.process = subprocess.Popen([os.path.join(self.build, 'gmd'), 'run', '-c', self.path('conf')],
                                             stdout=log, stderr=log, env=env)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             try:
                 self.ctl('status')
@@ -116,7 +116,7 @@ class Server:
         """Exit code of an orderly end."""
         self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(30)
+            return self.process.wait(120)
         except subprocess.TimeoutExpired:
             self.process.kill()
             return 'does not stop'
@@ -162,7 +162,7 @@ class WipedKey(Exception):
 class Client:
     """An ACE client that does what the attack wants, on a socket of its own. `sent` holds its datagrams."""
 
-    mid = 0
+    mid, patience = 0, 5.0
 
     def __init__(self, server, host=HOST):
         self.server, self.sock, self.sent = server, udp_socket(host), []
@@ -175,8 +175,9 @@ class Client:
         self.sent.append(data)
         self.sock.sendto(data, self.server.addr)
 
-    def exchange(self, message, timeout=5.0):
+    def exchange(self, message, timeout=None):
         """The response to a message, or None."""
+        timeout = timeout or self.patience
         Client.mid = Client.mid + 1 & 0xffff
         message.mid, message.token = message.mid or Client.mid, message.token or os.urandom(4)
         data = message.encode()
@@ -291,7 +292,7 @@ class Client:
 class Control:
     """A raw connection to the control socket."""
 
-    def __init__(self, path, timeout=3.0):
+    def __init__(self, path, timeout=60.0):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(timeout)
         self.sock.connect(path)

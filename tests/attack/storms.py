@@ -86,7 +86,7 @@ def operator_against_members(attack, seconds=8.0):
                 tolerant(server, 'member', 'evict', group[0], dice.choice(rows)['node'], '--yes',
                          *(['--allow-return'] if what < 6 else []))
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     print('               answers: %s' % dict(sorted(codes.items())))
     odd = {k: v for k, v in codes.items() if k not in FINE}
     attack.tally.check(not odd or set(odd) == {'no answer'} and odd['no answer'] < 20,
@@ -125,7 +125,7 @@ def endless_rejoins(attack, count=700):
     third, fourth, fifth = (attack.client([('tight', 6)]) for _ in range(3))
     for client in (third, fourth):
         answer = client.join('tight')
-        for _ in range(20):
+        for _ in range(300):
             if error_of(answer)[0] != '5.03':
                 break
             time.sleep(0.2)

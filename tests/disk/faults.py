@@ -80,7 +80,7 @@ class Place:
         if fault or counts:
             env.update(LD_PRELOAD=PRELOAD, **({'GM_FAULT': fault} if fault else {}),
                        **({'GM_FAULT_COUNTS': self.path('counts')} if counts else {}))
-        done = subprocess.run([os.path.join(BUILD, name), *args], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20, check=False)
+        done = subprocess.run([os.path.join(BUILD, name), *args], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False)
         return done.returncode, done.stdout
 
     def counts(self):
@@ -89,7 +89,7 @@ class Place:
 
     def state(self):
         done = subprocess.run([os.path.join(BUILD, 'store_state')], input='%s/state %s/key %s/state/witness\n' % ((self.dir,) * 3),
-                              capture_output=True, text=True, timeout=60, check=False)
+                              capture_output=True, text=True, timeout=120, check=False)
         state = power.State(done.stdout.splitlines())
         if done.returncode:
             state.bad = 'the start ends with status %d: %s' % (done.returncode, done.stderr[-300:])
@@ -157,7 +157,7 @@ class Daemon:
         with open(place.path('log'), 'wb') as log:
             self.process = subprocess.Popen([os.path.join(BUILD, 'gmd'), 'run', '-c', place.path('conf')], stdout=log, stderr=log, env=env)
         self.control = None
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while self.alive() and not self.control and time.monotonic() < end:
             try:
                 self.control = rig.Control(place.path('sock'))
@@ -190,7 +190,7 @@ class Daemon:
     def stop(self):
         if self.alive():
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(120)
 
 
 class Member(rig.Client):

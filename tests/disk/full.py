@@ -11,7 +11,7 @@ import sys
 import time
 
 import faults
-from faults import Daemon, Member, Place, ace, coap
+from faults import Daemon, Member, Place, ace, coap, rig
 
 MIB = 1 << 20
 
@@ -30,8 +30,15 @@ def code_of(answer):
     return coap.dotted(answer.code) if answer is not None else 'no answer'
 
 
+class Patient(Member):
+    """This gmd does not end: on a busy machine an answer takes its time."""
+
+    def exchange(self, message, timeout=60.0):
+        return rig.Client.exchange(self, message, timeout) if self.gmd.alive() else None
+
+
 def newcomer(gmd, place):
-    member = Member(gmd)
+    member = Patient(gmd)
     return member, member.post(ace.mint(place.as_key, member.claims([('g1', 6)])))
 
 
@@ -98,8 +105,11 @@ def run(tally, place):
         kept(tally, gmd)
         check(code_of(waiting.join('g1')) in ('5.03', '4.01'), 'a Join is refused with 5.03 still')
         os.unlink(filler)
-        time.sleep(1.5)
+        end = time.monotonic() + 60  # it looks for room once a second
         member, answer = newcomer(gmd, place)
+        while code_of(answer) == '5.03' and time.monotonic() < end:
+            time.sleep(0.2)
+            member, answer = newcomer(gmd, place)
         check(code_of(answer) == '2.01' and code_of(member.join('g1')) == '2.01', 'with room again newcomers join')
         place.members, place.groups = {first.node: True, member.node: True}, {'g1'}
         check(gmd.stop() == 0, 'gmd stops in order')
@@ -111,7 +121,7 @@ def run(tally, place):
 
 def kept(tally, gmd):
     """Until the store asks for more room and there is none; what it has kept back is enough for that."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     n = 0
     while time.monotonic() < end and gmd.alive() and gmd.ask('group create', group='more%d' % n):
         n += 1

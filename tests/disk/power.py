@@ -40,9 +40,15 @@ GROUPS = ('g1', 'g2')
 # ---- the recording
 
 def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind((HOST, 0))
-        return sock.getsockname()[1]
+    """Below those that the kernel gives to others in the meantime."""
+    while True:
+        port = random.randint(20000, 31999)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            try:
+                sock.bind((HOST, port))
+                return port
+            except OSError:
+                pass
 
 
 class Site:
@@ -91,7 +97,7 @@ class Site:
     def start(self):
         with open(self.path('gmd.log'), 'ab') as log:
             self.gmd = subprocess.Popen([os.path.join(BUILD, 'gmd'), 'run', '-c', self.path('conf')], stdout=log, stderr=log, env=self.env)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while subprocess.run([os.path.join(BUILD, 'gmctl'), '-s', self.path('sock'), 'status'], capture_output=True, check=False).returncode:
             if time.monotonic() > end or self.gmd.poll() is not None:
                 raise RuntimeError('gmd does not start')
@@ -143,9 +149,9 @@ class Site:
 
     def close(self):
         self.load.stdin.close()
-        self.load.wait(60)
+        self.load.wait(120)
         self.gmd.send_signal(signal.SIGTERM)
-        status = self.gmd.wait(60)
+        status = self.gmd.wait(120)
         self.acks.close()
         return status
 

@@ -88,7 +88,7 @@ def image_of_status(daemon):
     process = subprocess.Popen([BUILD / 'gmd-status', '-s', daemon.dir / 'gmd.sock', '-l', '127.0.0.1:%d' % port],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             try:
                 for path in ('/', '/metrics'):
@@ -169,8 +169,14 @@ def gone_from_gmd(daemon, secrets):
     check(not left, 'still there: %s' % ', '.join('%s %s in %s' % (*name, ['%s at %#x' % (a, at) for a, at in places[name]]) for name in left))
 
 
-def lost(before, after):
-    return {name: secret for name, secret in before.items() if secret not in after.values()}
+def lost(daemon, before):
+    """What the store has no more, once there is such: some ends wait for confirmations."""
+    end, gone = time.monotonic() + 60, {}
+    while not gone and time.monotonic() < end:
+        time.sleep(0.5)
+        after = backup_secrets(daemon)
+        gone = {name: secret for name, secret in before.items() if secret not in after.values()}
+    return gone
 
 
 def no_core(daemon):
@@ -199,8 +205,7 @@ def run(checks, daemon, load):
     for what, words in ends:
         secrets = backup_secrets(daemon)
         daemon.ctl(*words)
-        time.sleep(0.5)
-        checks.check(what, gone_from_gmd, daemon, lost(secrets, backup_secrets(daemon)))
+        checks.check(what, gone_from_gmd, daemon, lost(daemon, secrets))
 
 
 def main():
