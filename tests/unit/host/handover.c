@@ -164,7 +164,7 @@ static int as_nobody(bool open_mode)
 	if (open_mode) {
 		struct pollfd fds[GM_HANDOVER_POLL];
 		unsigned n = gm_handover_poll(&old, fds);
-		cr_assert_eq(poll(fds, n, 10000), 1);
+		cr_assert_eq(poll(fds, n, 60000), 1);
 		gm_handover_accept(&old, 1);
 		cr_expect_eq(old.line, 0);
 	}
@@ -172,7 +172,7 @@ static int as_nobody(bool open_mode)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 104;
 }
 
-Test(handover, is_for_our_own_user_alone, .timeout = 20)
+Test(handover, is_for_our_own_user_alone, .timeout = 120)
 {
 	struct stat st;
 
@@ -184,7 +184,7 @@ Test(handover, is_for_our_own_user_alone, .timeout = 20)
 	cr_expect_eq(as_nobody(true), 1, "and by who it is");
 }
 
-Test(handover, is_not_begun_with_a_listener_of_another_user, .timeout = 20)
+Test(handover, is_not_begun_with_a_listener_of_another_user, .timeout = 120)
 {
 	int ready[2], status;
 	char c;

@@ -57,10 +57,10 @@ static void say(struct gm_port *port, struct gm_addr local, struct gm_addr peer,
 	cr_assert_eq(ops->tx_burst(port, &d, 1), 1);
 }
 
-/* Receive within a second at most; false: nothing came. */
+/* Receive, which takes a moment on a machine that has others to do; false: nothing came. */
 static bool hear(struct gm_port *port, struct gm_dgram *d)
 {
-	uint64_t end = ops->now_ns(port) + S;
+	uint64_t end = ops->now_ns(port) + 30ull * S;
 
 	while (ops->rx_burst(port, d, 1) == 0) {
 		if (ops->now_ns(port) > end)
@@ -250,9 +250,9 @@ SENTENCE(does_not_lose_a_wake_that_comes_before_the_wait)
 		ops->wake(a);
 		if (i & 1)
 			cr_expect_eq(ops->rx_burst(a, &d, 1), 0);
-		ops->wait(a, 10ull * S);
+		ops->wait(a, 60ull * S);
 	}
-	cr_expect_lt(ops->now_ns(a) - start, S);
+	cr_expect_lt(ops->now_ns(a) - start, 50ull * S);
 	start = ops->now_ns(a);
 	ops->wait(a, 20 * MS); /* nothing left over */
 	cr_expect_geq(ops->now_ns(a) - start, 20 * MS);
@@ -266,7 +266,7 @@ static void *wake_later(void *arg)
 	return NULL;
 }
 
-SENTENCE(wakes_from_another_thread, .timeout = 10)
+SENTENCE(wakes_from_another_thread, .timeout = 120)
 {
 	struct gm_port *a = open_port("::1", 8);
 	pthread_t t;
@@ -350,7 +350,7 @@ static void *live(void *arg)
 	return NULL;
 }
 
-SENTENCE(may_be_closed_by_another_thread_once_its_own_has_ended, .timeout = 30)
+SENTENCE(may_be_closed_by_another_thread_once_its_own_has_ended, .timeout = 120)
 {
 	struct gm_port *a = open_port("::1", 8), *b = open_port("::1", 8);
 	struct life l = {.config = {.listen = {ops->bound(b, 0)}, .listen_n = 1}};
@@ -419,7 +419,7 @@ static void ask(struct gm_port *port, struct gm_addr to, uint32_t *next, unsigne
 	cr_assert_eq(ops->tx_burst(port, d, n), n);
 }
 
-SENTENCE(loses_none_of_ten_thousand_with_a_window_of_64, .timeout = 30)
+SENTENCE(loses_none_of_ten_thousand_with_a_window_of_64, .timeout = 120)
 {
 	static uint8_t seen[PINGS];
 	struct gm_port *a = open_port("::1", 256), *b = open_port("::1", 256);
@@ -462,7 +462,7 @@ static struct gm_port *take_over(struct gm_port *from)
 	return port;
 }
 
-SENTENCE(halted_gives_out_what_came_and_leaves_the_rest_to_the_next_one, .timeout = 20)
+SENTENCE(halted_gives_out_what_came_and_leaves_the_rest_to_the_next_one, .timeout = 120)
 {
 	struct gm_port *a = open_port("127.0.0.1:0", 64), *b = open_port("127.0.0.1:0", 64), *next = take_over(b);
 	struct gm_addr none = {0}, to = ops->bound(b, 0);
@@ -501,7 +501,7 @@ SENTENCE(halted_gives_out_what_came_and_leaves_the_rest_to_the_next_one, .timeou
 	ops->close(next);
 }
 
-SENTENCE(takes_nothing_from_passed_sockets_before_it_is_asked, .timeout = 20)
+SENTENCE(takes_nothing_from_passed_sockets_before_it_is_asked, .timeout = 120)
 {
 	struct gm_port *a = open_port("127.0.0.1:0", 64), *b = open_port("127.0.0.1:0", 64), *next = take_over(b);
 	struct gm_dgram d;
@@ -516,7 +516,7 @@ SENTENCE(takes_nothing_from_passed_sockets_before_it_is_asked, .timeout = 20)
 	ops->close(b);
 }
 
-SENTENCE(resumed_goes_on_as_before, .timeout = 20)
+SENTENCE(resumed_goes_on_as_before, .timeout = 120)
 {
 	struct gm_port *a = open_port("127.0.0.1:0", 64), *b = open_port("127.0.0.1:0", 64);
 	struct gm_dgram d;

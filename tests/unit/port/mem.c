@@ -259,7 +259,7 @@ static void *echo(void *arg)
 	}
 }
 
-Test(mem, serves_a_worker_thread_and_tells_when_it_sleeps, .timeout = 30)
+Test(mem, serves_a_worker_thread_and_tells_when_it_sleeps, .timeout = 120)
 {
 	struct gm_mem_net *net = gm_mem_net_new(&(struct gm_mem_config){.faults = {.delay_ns = 1000}});
 	struct gm_port *port = attach(net, "[::1]:5683", 64);

@@ -233,12 +233,12 @@ static void hand_over(size_t cap)
 	gm_ring_free(r);
 }
 
-Test(ring, loses_and_mixes_nothing_between_two_threads, .timeout = 60)
+Test(ring, loses_and_mixes_nothing_between_two_threads, .timeout = 240)
 {
 	hand_over(CAP);
 }
 
-Test(ring, that_begins_again_loses_and_mixes_nothing_either, .timeout = 60)
+Test(ring, that_begins_again_loses_and_mixes_nothing_either, .timeout = 240)
 {
 	hand_over(BIG);
 }
