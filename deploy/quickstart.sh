@@ -30,9 +30,10 @@ make_groups() {
 start_as() {
 	"$build/gmas" serve -k "$dir/as.json" --listen "127.0.0.1:$as_port" >"$dir/gmas.log" 2>&1 &
 	as_pid=$!
-	sleep 0.2
-	! gone "$as_pid"
+	until_true 60 serves_or_gone && ! gone "$as_pid"
 }
+
+serves_or_gone() { ! port_free "$as_port" || gone "$as_pid"; }
 
 members_of() { gmctl --json group show "$1" | field members; }
 

@@ -55,7 +55,7 @@ of_one_group() { gmctl audit tail --group g1 --last 1000 >"$dir/g1" && grep -q '
 follows() {
 	"$build/gmctl" -s "$dir/gmd.sock" audit tail --last 1 --follow --group made >"$dir/followed" &
 	local pid=$!
-	until_true 10 test -s "$dir/followed" && gmctl group create made && until_true 10 grep -q 'group-created.*group=made' "$dir/followed"
+	until_true 60 test -s "$dir/followed" && gmctl group create made && until_true 60 grep -q 'group-created.*group=made' "$dir/followed"
 	local status=$?
 	kill $pid
 	wait $pid
@@ -100,13 +100,13 @@ on_the_copy() { # on_the_copy HOW ENTRY CODE PATTERN VERIFY...: what verify says
 	forged "$how" "$entry" || return
 	"$build/gmd" run -c "$dir/copy.conf" >>"$dir/copy.log" 2>&1 &
 	gmd_pid=$!
-	until_true 10 started && says "$1" "$2" gmctl audit verify "${@:3}" && record_opens "$how"
+	until_true 60 started && says "$1" "$2" gmctl audit verify "${@:3}" && record_opens "$how"
 	status=$?
-	stop_gmd || { echo 'gmd does not stop in order'; return 1; }
+	stop_gmd || { echo "gmd does not stop in order: $?"; tail -n 5 "$dir/copy.log"; return 1; }
 	return $status
 }
 cut_off() {
-	forged cut "$1" && says 1 'its audit log does not end as it did' timeout 10 "$build/gmd" run -c "$dir/copy.conf"
+	forged cut "$1" && says 1 'its audit log does not end as it did' timeout 60 "$build/gmd" run -c "$dir/copy.conf"
 }
 changed_line() { sed "s/\"event\":\"joined\"/\"event\":\"jolned\"/" "$dir/log" >"$dir/log2" && says 1 "entry $(entry_at "$dir/log") is broken" gmctl audit verify "$dir/log2"; }
 entry_at() { grep '"event":"joined"' "$1" | head -n 1 | field seq; }

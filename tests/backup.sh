@@ -18,7 +18,7 @@ refuses() {
 	[ $? = "$status" ] && grep -q "$words" "$dir/refused.txt" || { cat "$dir/refused.txt"; return 1; }
 }
 start_refused() { # WORDS
-	refuses 1 "$1" timeout 20 "$build/gmd" run -c "$dir/gmd.conf"
+	refuses 1 "$1" timeout 60 "$build/gmd" run -c "$dir/gmd.conf"
 }
 file_mode() { [ "$(stat -c %a "$1")" = 600 ]; }
 put_back() { # the store's file as it was when the backup was made, as an operator does it who knows no better

@@ -55,7 +55,7 @@ wrong_file_changes_nothing() {
 		[ "$(value pace)" = 777 ] && [ "$(value members_max)" = 10 ] && change members_max 1000
 }
 hangup() {
-	kill -HUP "$gmd_pid" && until_true 20 logged 'config.changed key=pace was="777" is=888' && [ "$(value pace)" = 888 ] &&
+	kill -HUP "$gmd_pid" && until_true 60 logged 'config.changed key=pace was="777" is=888' && [ "$(value pace)" = 888 ] &&
 		[ "$(value members_max)" = 1000 ] && logged 'config.waits key=workers'
 }
 logged() { grep -q "$1" "$dir/gmd.log"; }

@@ -103,7 +103,7 @@ wrapper() {
 # refuses DRIVERS TEXT [INTERFACE]: gmd does not start, and says TEXT
 refuses() {
 	configure 1 "$1" "${3:-}"
-	timeout 30 "$gmd" run --config "$dir/gmd.conf" >"$dir/refused" 2>&1
+	timeout 60 "$gmd" run --config "$dir/gmd.conf" >"$dir/refused" 2>&1
 	[ $? = 1 ] && grep 'gmd.start_failed at=network' "$dir/refused" | grep -F -- "$2" || { cat "$dir/refused"; false; }
 }
 
@@ -143,7 +143,7 @@ end_far() {
 
 arrives() {
 	ask await-rekey "$1" "$2" --timeout 60 || return
-	[ "$(field poll <<<"$answer")" = 0 ] && [ "$(field late <<<"$answer")" = 0 ] && until_true 20 all_in "$1"
+	[ "$(field poll <<<"$answer")" = 0 ] && [ "$(field late <<<"$answer")" = 0 ] && until_true 60 all_in "$1"
 }
 
 all_in() {
@@ -201,7 +201,7 @@ is() { local n; n=$(counter "$1" "${3:-0}"); echo "$1 $n"; [ "${n:-x}" = "$2" ];
 # Before the kernel knows who has the router's address a datagram goes by it; with the address known for ever, none.
 known_for_ever() {
 	ip -n "$near" neigh replace 10.77.0.2 lladdr "$(there cat /sys/class/net/vb/address)" nud permanent dev va &&
-		until_true 10 none_by_kernel ask get 1 g && none_by_kernel rekeyed g
+		until_true 60 none_by_kernel ask get 1 g && none_by_kernel rekeyed g
 }
 none_by_kernel() {
 	local before after
@@ -234,13 +234,13 @@ other_port_is_the_kernels() {
 	here /usr/bin/python3 -c 'if True:
 		import socket
 		s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-		s.bind(("::", 7777)); s.settimeout(10); print("ready", flush=True)
+		s.bind(("::", 7777)); s.settimeout(60); print("ready", flush=True)
 		for _ in range(2): d, a = s.recvfrom(99); s.sendto(d, a)' >"$dir/other" &
 	local other=$!
-	until_true 10 grep -q ready "$dir/other" && there /usr/bin/python3 -c 'if True:
+	until_true 60 grep -q ready "$dir/other" && there /usr/bin/python3 -c 'if True:
 		import socket
 		for to in ("::ffff:10.77.0.1", "fd77::1"):
-			s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); s.settimeout(5)
+			s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); s.settimeout(30)
 			s.sendto(b"?", (to, 7777)); s.recvfrom(9)'
 	local status=$?
 	wait $other && return $status
@@ -257,10 +257,10 @@ strange() {
 		raw.sendto(struct.pack(">4H", 4000, 5683, 2000, 0) + bytes(8), ("10.77.0.1", 5683))'
 }
 strange_is_counted() {
-	strange && until_true 5 least port_rx_fragments 2 && until_true 5 least port_rx_bad 1
+	strange && until_true 60 least port_rx_fragments 2 && until_true 60 least port_rx_bad 1
 }
 whole_again_by_kernel() {
-	strange && until_true 5 least port_rx_kernel 2 && until_true 5 least port_rx_bad 1 && is port_rx_fragments 0
+	strange && until_true 60 least port_rx_kernel 2 && until_true 60 least port_rx_bad 1 && is port_rx_fragments 0
 }
 
 # By loopback: the driver never sees these.

@@ -107,7 +107,7 @@ waits_for_all() { # three kinds of commands, and the version has moved each time
 }
 says_when_some_are_late() {
 	kill -STOP "$load_pid" # nobody acknowledges now
-	says 5 '0 confirmed, 18 late' gmctl group rekey g1 --wait && says 5 'late members +degraded +18 in 1 groups: g1' gmctl health &&
+	says 5 '0 confirmed, 17 late' gmctl group rekey g1 --wait && says 5 'late members +degraded +17 in 1 groups: g1' gmctl health &&
 		says 0 'g1 +idle' gmctl rekey status
 	local status=$?
 	kill -CONT "$load_pid"
@@ -126,8 +126,8 @@ drains() { # until the rekey that runs has ended; members are served
 	wait "$watch_pid"
 	return $status
 }
-well_again() {
-	gmctl group rekey g1 --wait && exits 0 gmctl health
+well_again() { # some may be late once more: gmd is in a hurry, and this machine may be busy
+	until_true 120 eval 'gmctl group rekey g1 --wait && gmctl health'
 }
 
 # ---- events
@@ -137,9 +137,9 @@ watch() { # watch FILE [ARGUMENT...]
 	shift
 	"$build/gmctl" -s "$dir/gmd.sock" watch "$@" >"$file" 2>&1 &
 	watch_pid=$!
-	until_true 20 grep -q watching "$file"
+	until_true 60 grep -q watching "$file"
 }
-happened() { until_true 30 grep -qE -- "$1" "$dir/events"; }
+happened() { until_true 60 grep -qE -- "$1" "$dir/events"; }
 sees_events() {
 	watch "$dir/events" --json && ask join 1 --groups g1 && happened '"event":"joined","group":"g1","node":"' &&
 		gmctl member evict g1 "$(node_of g1)" --yes --wait && happened '"event":"evicted","group":"g1","node":"[^"]+","reason":"evicted"' &&
@@ -170,7 +170,7 @@ reads_lines() {
 		printf 'version\nquit\ngroup show none\n' | exits 0 gmctl && printf 'group delete g1\n' | says 2 'without --yes' gmctl
 }
 reads_a_file_once() { # of which a child could put back what was read ahead
-	printf 'version\nversion\nversion\n' >"$dir/lines" && timeout 20 "$build/gmctl" -s "$dir/gmd.sock" <"$dir/lines" | head -n 9 >"$dir/said"
+	printf 'version\nversion\nversion\n' >"$dir/lines" && timeout 60 "$build/gmctl" -s "$dir/gmd.sock" <"$dir/lines" | head -n 9 >"$dir/said"
 	[ "$(wc -l <"$dir/said")" = 3 ]
 }
 cut_never_in_pipes() { COLUMNS=20 gmctl group list >"$dir/wide" && ! grep -q … "$dir/wide" && grep -q REKEYED-AT "$dir/wide"; }
@@ -251,7 +251,7 @@ echo leak:wcsdup >"$dir/lsan" # libedit's, of functions that are added
 export LSAN_OPTIONS=suppressions=$dir/lsan:print_suppressions=0
 own='' # Unix groups 1, 2 and 3 of every Debian
 [ "$(id -u)" != 0 ] || ! command -v setpriv >/dev/null || own=yes
-write_config 2 'pace: 20' 'pace_prefixes: [{prefix: 127.0.0.0/8, rate: 2, burst: 1000}]' 'ack_timeout_ms: 100' 'retransmit_max: 1' \
+write_config 2 'pace: 20' 'pace_prefixes: [{prefix: 127.0.0.0/8, rate: 2, burst: 1000}]' \
 	'rekey_window_ms: 0' 'rekey_deadline_ms: 0' 'templates: [{name: t1, modes: group}]' ${own:+'control_viewers: daemon' 'control_operators: bin' 'control_group: sys'}
 must 'gmd runs' found
 gmctl group create g1 >/dev/null && gmctl group create g2 >/dev/null
@@ -275,12 +275,14 @@ check 'tokens are listed by the hash that revokes them' lists_tokens
 check 'a bundle for who helps says what there is, and with --anon no name of it' bundles
 say 'Waiting'
 check '--wait waits for all members' waits_for_all
-check 'or says that some are late' says_when_some_are_late
-check 'drain --wait waits for the rekey that runs' drains
-check 'and all is well again' well_again
 say 'Watching'
 check 'events come as they happen' sees_events
+say 'Late members'
+must 'gmd starts again, and gives up soon' eval 'stop_gmd && printf "%s\n" "ack_timeout_ms: 100" "retransmit_max: 1" >>"$dir/gmd.conf" && start_gmd'
+check '--wait says that some are late' says_when_some_are_late
+check 'drain --wait waits for the rekey that runs' drains
 check 'a rekey that left members late is told' sees_late_members
+check 'and all is well again' well_again
 say 'At a terminal'
 check 'verbs and names are completed' terminal completes g1
 check 'lines are remembered' terminal remembers

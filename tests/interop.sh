@@ -26,25 +26,26 @@ python_member() {
 	say "The Python member, rekeyed by $delivery"
 	version=$(version_of g1)
 	/usr/bin/python3 "$python/member.py" --gm "127.0.0.1:$port" --as-key "$dir/as.json" --group g1 --delivery "$delivery" \
-		--keys-out "$dir/run.jsonl" join get-group get-node wait-rekey:1 creds serve:3 "ping-group:$peer_addr" \
+		--keys-out "$dir/run.jsonl" join get-group get-node wait-rekey:1:120 creds "serve-until:$dir/$delivery.asked" "ping-group:$peer_addr" \
 		"ping-pairwise:$peer_addr:$peer_sid" leave >"$dir/$delivery.log" 2>&1 &
 	member_pid=$!
-	check 'its token is accepted' until_true 20 seen authz-info "$delivery"
-	check 'it joins and verifies the proof of the Group Manager' until_true 20 seen join "$delivery"
-	check 'it reads the keys of the group and its own' until_true 20 seen get-node "$delivery"
+	check 'its token is accepted' until_true 60 seen authz-info "$delivery"
+	check 'it joins and verifies the proof of the Group Manager' until_true 60 seen join "$delivery"
+	check 'it reads the keys of the group and its own' until_true 60 seen get-node "$delivery"
 	check 'a rekey is ordered' gmctl rekey g1
-	check 'the members of gmload have the new keys' ask await-rekey g1 $((version + 1)) --timeout 30
-	check 'it has the new keys' until_true 30 seen creds "$delivery"
+	check 'the members of gmload have the new keys' ask await-rekey g1 $((version + 1)) --timeout 60
+	check 'it has the new keys' until_true 60 seen creds "$delivery"
 	check 'the members of gmload learn its credential' ask learn g1 --sample 6
 	for mode in group pairwise; do
 		check "a member of gmload asks it in $mode mode and reads the answer" ask ping g1 "$(said listen "$delivery" addr)" \
 			"$(said join "$delivery" sid)" $mode
 	done
+	touch "$dir/$delivery.asked"
 	for mode in group pairwise; do
 		check "it asks a member of gmload in $mode mode and reads the answer" \
-			until_true 20 seen ping "$delivery" ", \"mode\": \"$mode\""
+			until_true 60 seen ping "$delivery" ", \"mode\": \"$mode\""
 	done
-	check 'it leaves' until_true 20 seen leave "$delivery"
+	check 'it leaves' until_true 60 seen leave "$delivery"
 	check 'all of its own checks hold' ended_well
 }
 

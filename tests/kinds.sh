@@ -56,7 +56,7 @@ roles() { case $1 in pairwise-*) echo requester,responder ;; *) echo mix ;; esac
 rekey() {
 	local version
 	version=$(version_of "$1")
-	gmctl rekey "$1" && ask await-rekey "$1" $((version + 1)) --timeout 30
+	gmctl rekey "$1" && ask await-rekey "$1" $((version + 1)) --timeout 60
 }
 
 # A step of the Python member shows as a line of JSON.
@@ -84,9 +84,9 @@ start_python() {
 		esac
 	done
 	/usr/bin/python3 "$python/member.py" --gm "127.0.0.1:$port" --as-key "$dir/as.json" --group "$kind" \
-		join creds wait-rekey:1 "${steps[@]}" leave >"$dir/$kind.log" 2>&1 &
+		join creds wait-rekey:1:120 "${steps[@]}" leave >"$dir/$kind.log" 2>&1 &
 	member_pid=$!
-	until_true 20 seen creds
+	until_true 60 seen creds
 }
 
 ended_well() {

@@ -84,7 +84,7 @@ start_as_unit() {
 	inside install -d -o gmd -g gmd -m 755 /run/gmd && as_unit "$(of_unit ExecStartPre)" || return
 	as_unit "$(of_unit ExecStart)" >"$dir/gmd.log" 2>&1 &
 	gmd_pid=$!
-	until_true 20 inside gmctl status
+	until_true 60 inside gmctl status
 }
 # The lines in a chapter of the handbook, block by block, as they stand there.
 lines() { # lines CHAPTER BLOCK; an empty BLOCK: of all

@@ -65,7 +65,7 @@ serves() {
 	load_pid=$!
 	exec 7>"$dir/load.in" 8<"$dir/load.out"
 	{ gmctl group create "$2" && ask join "$members" --groups "$2" --roles mix --post 50 && gmctl rekey "$2" --compromised &&
-		ask await-rekey "$2" 1 --timeout 60 && [ "$(field poll <<<"$answer")" = 0 ] && until_true 20 all_in "$2"; } || status=1
+		ask await-rekey "$2" 1 --timeout 60 && [ "$(field poll <<<"$answer")" = 0 ] && until_true 60 all_in "$2"; } || status=1
 	stop_load || status=1
 	rm -f "$dir/load.in" "$dir/load.out"
 	return $status

@@ -13,7 +13,7 @@ start_gmas() {
 	"$build/gmas" serve -k "$dir/as.json" --listen "127.0.0.1:$as_port" --link "$dir/link.json" --tokens "$dir/tokens.jsonl" \
 		--revoked "$dir/revoked" "$@" >>"$dir/gmas.log" 2>&1 &
 	as_pid=$!
-	until_true 10 listens "$as_port"
+	until_true 60 listens "$as_port"
 }
 listens() { ! port_free "$1"; }
 stop_gmas() {
@@ -38,7 +38,7 @@ revoke() {
 join() {
 	local n=$1
 	shift
-	timeout 60 /usr/bin/python3 "$python/member.py" --gm "127.0.0.1:$port" --token-file "$dir/token$n.json" --group g1 join "$@" \
+	timeout 120 /usr/bin/python3 "$python/member.py" --gm "127.0.0.1:$port" --token-file "$dir/token$n.json" --group g1 join "$@" \
 		>"$dir/member$n.log" 2>&1
 }
 node_of() { grep '"step": *"join"' "$dir/member$1.log" | field node; }
@@ -49,6 +49,12 @@ refused() {
 }
 refused_where() { # N CODE WHY: the log of gmd says why
 	refused "$1" "$2" && tail -n 20 "$dir/gmd.log" | grep -q "$3"
+}
+
+# Before the whole list is read again, which is every 4 seconds; on a busy machine the log tells what it was.
+put_out_by_notification() {
+	local since=$SECONDS
+	until_true 60 is_out "$1" && { [ $((SECONDS - since)) -le 3 ] || grep -q 'trl.read .*entries=1 new=1' "$dir/gmd.log"; }
 }
 
 # lines FIRST LAST: hashes of tokens that nobody has
@@ -105,7 +111,7 @@ must 'gmd runs' eval '"$build/gmd" init -c "$dir/gmd.conf" && start_gmd'
 check 'link files that are wrong are refused, and it is said why' bad_links
 must 'gmd trusts it over the link' gmctl as add demo --key "$dir/as.json" --link "$dir/link.json" --introspect --trl --trl-every=4
 must 'a group' gmctl group create g1
-check 'the list of revoked tokens is read and observed' until_true 10 as_says trl observing
+check 'the list of revoked tokens is read and observed' until_true 60 as_says trl observing
 for n in 1 2 3 4 5 6 7; do token $n; done
 
 say 'A reference'
@@ -117,9 +123,9 @@ check 'that the server does not know is refused with 4.01' refused_where 9 4.01 
 say 'A revoked token'
 join 2 wait-rekey:1 leave &
 member_pid=$!
-check 'while another is a member' until_true 20 is_in 2
+check 'while another is a member' until_true 60 is_in 2
 check 'is named in the list of gmas' revoke 1
-check 'its holder is put out by the notification' until_true 3 is_out 1
+check 'its holder is put out by the notification' put_out_by_notification 1
 check 'the other member is given new keys' wait "$member_pid"
 member_pid=""
 check 'is refused when it comes again' refused_where 1 4.01 'token has been revoked'
@@ -129,9 +135,9 @@ check 'a member with the third token' join 3
 must 'gmas stops' stop_gmas
 check 'tokens cannot be asked about: 5.03' refused 4 5.03
 must 'gmas serves again' start_gmas
-check 'the link is made anew' until_true 90 as_says trl observing
+check 'the link is made anew' until_true 120 as_says trl observing
 check 'a token revoked then' revoke 3
-check 'puts its holder out' until_true 20 is_out 3
+check 'puts its holder out' until_true 60 is_out 3
 check 'references are known again' join 4
 
 say 'gmd is killed and starts again'
@@ -139,27 +145,27 @@ check 'a member with the fifth token' join 5
 must 'kill -9' kill_gmd
 check 'a token is revoked while it is down' revoke 5
 must 'it starts' start_gmd
-check 'the list is read again and the holder put out' until_true 20 is_out 5
+check 'the list is read again and the holder put out' until_true 60 is_out 5
 check 'the hashes from before are known still' refused_where 1 4.01 'token has been revoked'
 check 'the other member is a member still' is_in 4
 
 say 'The operator'
 check 'a member with the sixth token' join 6
 check 'takes it back by its hash' gmctl token revoke "$(hash_of 6)" --yes
-check 'and it is out' until_true 3 is_out 6
+check 'and it is out' until_true 60 is_out 6
 check 'no hash is refused with an error' eval '! gmctl token revoke 00ff 2>"$dir/bad.log" && grep -q "01 and the 32 bytes" "$dir/bad.log"'
 check 'sees how the link does' as_says trl_listed 3
 
 say 'A token that is a CWT'
 check 'in the one form that its list asks for opens the group' eval '"$build/gmas" mint -k "$dir/as.json" --group g1=requester,responder >"$dir/token10.json" && join 10'
 check 'in another form is refused' eval '"$build/gmas" mint -k "$dir/as.json" --loose --group g1=requester,responder >"$dir/token11.json" && refused 11 4.0'
-check 'is put out when its hash is listed' eval 'revoke 10 && until_true 5 is_out 10'
+check 'is put out when its hash is listed' eval 'revoke 10 && until_true 60 is_out 10'
 
 say 'A list that grows'
 check 'change by change, past what one answer tells' one_by_one
-check 'is known in full' until_true 10 as_says trl_listed 28
-check 'by more than a datagram holds at once' eval 'lines 101 400 | append && until_true 10 as_says trl_listed 328'
-check 'and every hash is kept' until_true 5 as_says revoked 329
+check 'is known in full' until_true 60 as_says trl_listed 28
+check 'by more than a datagram holds at once' eval 'lines 101 400 | append && until_true 60 as_says trl_listed 328'
+check 'and every hash is kept' until_true 60 as_says revoked 329
 
 say 'A token for an administrator'
 check 'has the scope that was asked for' eval '"$build/gmas" mint -k "$dir/as.json" --reference --admin "*=list,create" --admin "re:g[0-9]=read" |

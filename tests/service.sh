@@ -20,7 +20,7 @@ listen_to_gmd() {
 		        break
 	END
 	as_pid=$! # ended with the others
-	until_true 10 test -S "$dir/notify"
+	until_true 60 test -S "$dir/notify"
 	export NOTIFY_SOCKET=$dir/notify WATCHDOG_USEC=400000
 }
 told() { grep -q "^$1" "$dir/told.log"; }
@@ -61,8 +61,8 @@ away=$(mktemp -d) # the key, in no directory that gmd may read
 sed -i "s|^\( *key_file:\).*|\1 $away/store.key|" "$dir/gmd.conf"
 must 'somebody listens to what gmd tells' listen_to_gmd
 must 'gmd runs' found
-check 'it says that it serves' until_true 5 told READY=1
-check 'and goes on saying that it is alive' until_true 5 told WATCHDOG=1
+check 'it says that it serves' until_true 60 told READY=1
+check 'and goes on saying that it is alive' until_true 60 told WATCHDOG=1
 if "$build/gmd" --version >/dev/null && nm -D "$build/gmd" 2>/dev/null | grep -q __asan_; then
 	skip 'confined: not in builds with sanitizers'
 else
@@ -76,7 +76,7 @@ fi
 check 'it leaves no core' no_core
 check 'it stops in order' stop_gmd
 mv "$away/store.key" "$dir/" && rmdir "$away" && sed -i "s|^\( *key_file:\).*|\1 $dir/store.key|" "$dir/gmd.conf"
-check 'and has said so' until_true 5 told STOPPING=1
+check 'and has said so' until_true 60 told STOPPING=1
 unset NOTIFY_SOCKET WATCHDOG_USEC
 say 'As a user without any capability'
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
@@ -88,7 +88,7 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
 	gmctl() { "$build/gmctl" --socket "$dir/nobody/gmd.sock" "$@"; }
 	as_service "$dir/nobody/gmd" run -c "$dir/gmd.conf" >>"$dir/gmd.log" 2>&1 &
 	gmd_pid=$!
-	check 'it runs' until_true 20 gmctl status
+	check 'it runs' until_true 60 gmctl status
 	check 'and has a group' gmctl group create g1
 	start_load
 	check 'which members join' ask join 50 --groups g1

@@ -110,7 +110,7 @@ register_members() { # of three members the first is registered by its token, th
 }
 all_have_the_keys() { [ "$(gmctl --json group show f1 | field waiting)" = 0 ]; }
 reports() {
-	until_true 30 all_have_the_keys || return
+	until_true 60 all_have_the_keys || return
 	says 5 '^f1: version [0-9]+ since .*, 3 members, 0 late, 0 not yet, 112 missing, 2 unexpected' gmctl report f1 &&
 		gmctl report f1 --csv >"$dir/report.csv"
 	python <<-'END'

@@ -22,11 +22,14 @@ take_over() {
 	local old=$gmd_pid status
 	env "$@" "${gmd:-$build/gmd}" run --take-over --config "$dir/gmd.conf" >>"$dir/gmd.log" 2>&1 7>&- 8<&- &
 	gmd_pid=$!
+	until_true 120 either_gone "$old" "$gmd_pid"
+	gone "$old" || { echo 'the old process goes on'; kill "$gmd_pid"; gmd_pid=$old; return 1; }
 	wait "$old"
 	status=$?
 	[ $status = 3 ] || { echo "the old process ended with $status"; return 1; }
-	until_true 20 started && ! gone "$gmd_pid"
+	until_true 60 started && ! gone "$gmd_pid"
 }
+either_gone() { gone "$1" || gone "$2"; }
 # of the workers, all together: counters NAME
 counters() { gmctl --json status | grep '"what":"worker"' | grep -o "\"$1\":[0-9]*" | awk -F: '{ n += $2 } END { print n + 0 }'; }
 nobody_noticed() {
@@ -48,10 +51,11 @@ all_confirmed() {
 	[ "$(field state <<<"$row")" = idle ] && [ "$(field confirmed <<<"$row")" = "$(field members <<<"$row")" ] &&
 		[ "$(field late <<<"$row")" = 0 ]
 }
+some_confirmed() { [ "$(gmctl --json group show "$1" | field confirmed)" -gt 0 ]; }
 rekeyed_meanwhile() {
 	local version
 	version=$(version_of g1)
-	gmctl rekey g1 && take_over && ask await-rekey g1 $((version + 1)) --timeout 60 && nobody_noticed
+	gmctl rekey g1 && until_true 60 some_confirmed g1 && take_over && ask await-rekey g1 $((version + 1)) --timeout 60 && nobody_noticed
 }
 timed() { gmctl metrics | awk '$1 == "gmd_handover_seconds" { print; good = $2 > 0 && $2 < 60 } END { exit !good }'; }
 in_the_middle() { grep -q 'takeover.done .*held=[1-9]' "$dir/gmd.log"; }
@@ -71,7 +75,7 @@ listen_to_both() {
 		    print(pid, text.decode().replace('\n', ' '), flush=True)
 	END
 	as_pid=$!
-	until_true 10 test -S "$dir/notify"
+	until_true 60 test -S "$dir/notify"
 }
 told() { grep -q "^$1" "$dir/told.log"; }
 order() { # old says who is new, then new that it is ready, and goes on
@@ -82,12 +86,12 @@ upgraded() { # by the verb that systemctl reload runs, without the environment t
 	"$build/gmd" upgrade --config "$dir/gmd.conf" >>"$dir/gmd.log" 2>&1 7>&- 8<&- || return
 	wait "$old" 2>/dev/null
 	status=$?
-	[ $status != 127 ] || { until_true 10 gone "$old" && status=3; } # no child of ours
+	[ $status != 127 ] || { until_true 60 gone "$old" && status=3; } # no child of ours
 	gmd_pid=$(sed -n 's/.*handover.done pid=\([0-9]*\) .*/\1/p' "$dir/gmd.log" | tail -n 1)
 	[ $status = 3 ] && gmctl status >"$dir/status" && ! gone "$gmd_pid"
 }
 stop_other() { # no child of this shell
-	kill "$gmd_pid" && until_true 10 gone "$gmd_pid" && gmd_pid="" && [ ! -e "$dir/gmd.sock" ] && [ ! -e "$dir/gmd.sock.handover" ]
+	kill "$gmd_pid" && until_true 60 gone "$gmd_pid" && gmd_pid="" && [ ! -e "$dir/gmd.sock" ] && [ ! -e "$dir/gmd.sock.handover" ]
 }
 with_line() { # with_line NAME TEXT: in gmd.conf from now on
 	sed -i "/^$1:/d" "$dir/gmd.conf" && printf '%s: %s\n' "$1" "$2" >>"$dir/gmd.conf"
@@ -115,7 +119,7 @@ other_ways() {
 	unset NOTIFY_SOCKET WATCHDOG_USEC
 	old=$gmd_pid
 	check 'gmd upgrade starts the next one' upgraded
-	check 'the old one said who that is, and it reports in its place' until_true 5 order "$old" "$gmd_pid"
+	check 'the old one said who that is, and it reports in its place' until_true 60 order "$old" "$gmd_pid"
 	for workers in 3 1 2; do check "workers: $workers" eval "with_line workers $workers && upgraded && ask get 20 && nobody_noticed"; done
 	for port_name in mmsg uring; do check "port: $port_name" eval "with_line port $port_name && upgraded && ask get 20 && nobody_noticed"; done
 	check 'with another store nothing happens' other_store
@@ -150,7 +154,7 @@ hand_overs() {
 	member_pid=$!
 	check 'a rekey of all, and a hand-over in the middle' rekeyed_meanwhile
 	check 'the rekey went on where it was' in_the_middle
-	check 'and all have confirmed' until_true 20 all_confirmed g1
+	check 'and all have confirmed' until_true 60 all_confirmed g1
 	check 'how long changes waited is a metric' timed
 	tell churn "$((1 + $1 / 2))" --window 16
 	for ((number = 1; number <= $1; number++)); do check "hand-over $number, while members come, go and read" round || break; done
@@ -195,7 +199,7 @@ old_dies() {
 	gmd_pid=$!
 	wait "$old"
 	[ $? = 137 ] || { echo "the old process did not die at old-$1"; return 1; }
-	until_true 20 started && ! gone "$gmd_pid" && serves && { [ "$1" != bye ] || nobody_noticed; }
+	until_true 60 started && ! gone "$gmd_pid" && serves && { [ "$1" != bye ] || nobody_noticed; }
 }
 faults() {
 	local step next=("${steps_old[@]:1}" none)
