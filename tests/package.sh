@@ -106,7 +106,7 @@ joined() { grep -q '"command":"join".*"ok":true' "$dir/load.log"; }
 devices() { # what the handbook has in a second terminal goes on
 	inside sh -c "cd /tmp; exec $(commands "$first" 3)" >"$dir/load.log" 2>&1 &
 	load_pid=$!
-	until_true 30 joined
+	until_true 60 joined
 }
 devices_end() { kill "$load_pid" && wait "$load_pid" 2>/dev/null; load_pid=""; }
 recorded() { # what was typed for the recording is what the handbook says
@@ -134,7 +134,7 @@ open_terminal() { # open_terminal first|second: a shell that says into a file ho
 	[ "$1" = first ] || how=(new-window -d -t gmd:)
 	: >"$new/tmp/prompts.$1"
 	terminal "${how[@]}" -n "$1" "exec chroot $new /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=screen LC_ALL=C.UTF-8 PS1='# ' \
-PROMPT_COMMAND='echo >>/tmp/prompts.$1' sh -c 'cd /tmp && exec bash --norc --noprofile'" && until_true 20 prompts "$1" 0
+PROMPT_COMMAND='echo >>/tmp/prompts.$1' sh -c 'cd /tmp && exec bash --norc --noprofile'" && until_true 60 prompts "$1" 0
 }
 type_line() { # type_line first|second TEXT
 	terminal send-keys -t "gmd:$1" -l -- "$2" && terminal send-keys -t "gmd:$1" Enter
@@ -156,7 +156,7 @@ asks_again() { [ "$(screen first | grep . | tail -n 1)" = '#' ]; }
 follow_in_terminals() {
 	unset TMUX
 	open_terminal first && open_terminal second && type_block 1 && type_block 2 && type_line second "$(lines "$first" 3)" &&
-		until_true 60 shows second '"command":"join"' && type_block 4 && type_block 5 && until_true 10 asks_again
+		until_true 60 shows second '"command":"join"' && type_block 4 && type_block 5 && until_true 60 asks_again
 }
 save_recording() { # save_recording FILE
 	{
