@@ -42,13 +42,13 @@ kernel_files() {
 inside() { chroot "$new" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }
 
 # What there is but for what every installation changes: the books of dpkg and apt, logs, copies that useradd's kin make.
-# Of an overlay, what lies above.
+# systemd, which a new Debian gets with them, leaves two files. Of an overlay, what lies above.
 inventory() {
 	local at=$new
 	[ "$how" = clean ] || at=$dir/over/upper
 	(cd "$at" && find . -xdev \( -path ./var/lib/dpkg -o -path ./var/lib/apt -o -path ./var/cache -o -path ./var/log -o -path ./tmp \
 		-o -path ./run -o -path ./proc -o -path ./dev -o -path ./sys \) -prune -o ! -type d ! -path './etc/*-' ! -name .pwd.lock \
-		! -path './etc/*shadow' ! -path './etc/sub[ug]id' ! -path ./etc/passwd ! -path ./etc/group -print | sort)
+		! -path './etc/*shadow' ! -path './etc/sub[ug]id' ! -path ./etc/machine-id ! -path ./etc/mtab ! -path ./etc/passwd ! -path ./etc/group -print | sort)
 	grep -hv '^systemd-' "$new"/etc/passwd "$new"/etc/group # those of packages that ours needs stay
 }
 
