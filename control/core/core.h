@@ -121,7 +121,7 @@ uint64_t gm_core_next_ms(const struct gm_core *core, uint64_t mono_ms, int64_t w
 void gm_core_release(struct gm_core *core, struct gm_txn *txn);
 /* What is only counted so far goes into the audit log: the process ends. */
 void gm_core_ending(struct gm_core *core, struct gm_txn *txn);
-/* Nobody new: tokens and Joins get 5.03 until it is off again, reads are served, rekeys go on. */
+/* Nobody new: tokens and Joins get 5.03 until it is off again, reads are served, rekeys go on; schedules begin none. */
 void gm_core_drain(struct gm_core *core, bool on);
 bool gm_core_drains(const struct gm_core *core);
 

@@ -392,7 +392,7 @@ static void go_on(struct gm_turn *t, struct schedule *s)
 	s->look_ms = now;
 	if (!look_at_flying(t, s))
 		return;
-	for (unsigned n = 0; n < STARTS_MAX && (!s->spec.pace || s->credit > 0); n++) {
+	for (unsigned n = 0; !t->core->draining && n < STARTS_MAX && (!s->spec.pace || s->credit > 0); n++) {
 		struct gm_group *g = next_group(t, s, &looks);
 		if (!g)
 			break;
@@ -452,7 +452,7 @@ uint64_t gm_schedules_next_ms(const struct gm_core *c)
 	uint64_t ms = c->schedules->n ? 1000 : UINT64_MAX;
 
 	for (unsigned i = 0; i < c->schedules->n; i++)
-		if (c->schedules->at[i]->run == RUNNING)
+		if (c->schedules->at[i]->run == RUNNING && (!c->draining || c->schedules->at[i]->flying_n))
 			ms = STEP_MS;
 	return ms;
 }
@@ -513,7 +513,7 @@ enum gm_err gm_core_schedule_run(struct gm_core *core, struct gm_txn *txn, const
 
 	if (!s)
 		return GM_E_UNKNOWN;
-	if (s->held)
+	if (s->held || core->draining)
 		return GM_E_CONFLICT;
 	if (s->run == RUNNING)
 		return GM_E_BUSY;
@@ -553,11 +553,19 @@ enum gm_err gm_core_schedule_resume(struct gm_core *core, struct gm_txn *txn, co
 	return GM_E_OK;
 }
 
-static struct gm_schedule_info info_of(const struct gm_txn *txn, const struct schedule *s)
+static const char *state_of(const struct gm_core *c, const struct schedule *s)
 {
 	static const char *const states[] = {[WAITING] = "waiting", [RUNNING] = "running", [STOPPED] = "stopped"};
+
+	if (s->held)
+		return "paused";
+	return c->draining && s->run == RUNNING ? "drained" : states[s->run];
+}
+
+static struct gm_schedule_info info_of(const struct gm_core *c, const struct gm_txn *txn, const struct schedule *s)
+{
 	struct gm_schedule_info info = {.spec = &s->spec,
-	                                .state = s->held ? "paused" : states[s->run],
+	                                .state = state_of(c, s),
 	                                .outcome = s->outcome,
 	                                .opened = s->opened,
 	                                .ends = s->opened ? s->opened + s->spec.window_s : 0,
@@ -586,7 +594,7 @@ enum gm_err gm_core_schedules(const struct gm_core *core, const struct gm_txn *t
 		struct schedule *s = core->schedules->at[i];
 		if (name && strcmp(name, s->spec.name) != 0)
 			continue;
-		struct gm_schedule_info info = info_of(txn, s);
+		struct gm_schedule_info info = info_of(core, txn, s);
 		if (!each(arg, &info))
 			break;
 	}

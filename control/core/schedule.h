@@ -4,7 +4,8 @@
  *
  * A window opens when the local clock comes to its time, on its days, once on a day; it stays open for its length in real seconds, whatever
  * the local clock does meanwhile. A time that the local clock leaves out counts as come when the clock has passed it. A group that has got new
- * keys since the window opened, from whom ever, needs no others; so a stop in the middle repeats nothing. */
+ * keys since the window opened, from whom ever, needs no others; so a stop in the middle repeats nothing. While gmd drains no group begins: the
+ * window goes by, and what is left of it when that ends is used. */
 #ifndef GM_CORE_SCHEDULE_H
 #define GM_CORE_SCHEDULE_H
 
@@ -30,7 +31,7 @@ struct gm_schedule_spec gm_schedule_default(void); /* of a new one: all groups, 
 
 struct gm_schedule_info {
 	const struct gm_schedule_spec *spec;
-	const char *state;   /* "waiting", "running", "paused" by hand, "stopped" because too many were late */
+	const char *state;   /* "waiting", "running", "drained": open while gmd drains, "paused" by hand, "stopped" because too many were late */
 	const char *outcome; /* of the latest window, so far; empty: there was none */
 	int64_t opened, ends, next; /* epoch seconds; 0: never */
 	unsigned flying;            /* on their way */
@@ -40,7 +41,7 @@ struct gm_schedule_info {
  * USAGE; FULL; DISK_FULL */
 GM_NODISCARD enum gm_err gm_core_schedule_set(struct gm_core *core, struct gm_txn *txn, const struct gm_schedule_spec *spec);
 GM_NODISCARD enum gm_err gm_core_schedule_remove(struct gm_core *core, struct gm_txn *txn, const char *name); /* UNKNOWN */
-/* A window opens now, of the same length. UNKNOWN; BUSY: one is open; CONFLICT: paused */
+/* A window opens now, of the same length. UNKNOWN; BUSY: one is open; CONFLICT: paused, or gmd drains */
 GM_NODISCARD enum gm_err gm_core_schedule_run(struct gm_core *core, struct gm_txn *txn, const char *name);
 /* By hand: until resumed. Whether it stopped by itself or was paused, resume goes on in an open window, else waits for the next. */
 GM_NODISCARD enum gm_err gm_core_schedule_pause(struct gm_core *core, struct gm_txn *txn, const char *name);

@@ -255,7 +255,9 @@ void gm_verb_schedule_run(struct gm_ctl_call *call)
 	const char *name = gm_call_text(call, "schedule");
 	enum gm_err err = gm_core_schedule_run(call->env->core, &call->txn, name);
 
-	if (err == GM_E_CONFLICT)
+	if (err == GM_E_CONFLICT && gm_core_drains(call->env->core))
+		gm_ctl_error(call->reply, err, "schedule '%s': nothing begins while gmd drains: undrain it first", name);
+	else if (err == GM_E_CONFLICT)
 		gm_ctl_error(call->reply, err, "schedule '%s' is paused: resume it first", name);
 	else if (err == GM_E_BUSY)
 		gm_ctl_error(call->reply, err, "schedule '%s': a window is open already", name);

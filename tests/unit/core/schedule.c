@@ -350,6 +350,75 @@ Test(schedule, that_is_paused_opens_no_window_until_it_is_resumed)
 	cr_expect_eq(info().ends, utc("2023-11-15 03:00:00"));
 }
 
+static void drain(bool on)
+{
+	gm_core_drain(rig.core, on);
+}
+
+Test(schedule, whose_time_comes_while_gmd_drains_begins_with_nobody_until_that_ends)
+{
+	groups(2, 1);
+	cr_assert_eq(set(), GM_E_OK);
+	drain(true);
+	pass_to("2023-11-15 01:00:00");
+	pass_s(600);
+	cr_expect_eq(rekeyed(2), 0);
+	cr_expect_str_eq(info().state, "drained");
+	drain(false);
+	cr_expect_str_eq(info().state, "running");
+	pass_s(1);
+	cr_expect_eq(rekeyed(2), 2);
+	cr_expect_eq(info().ends, utc("2023-11-15 03:00:00"), "drained time is time");
+}
+
+Test(schedule, begins_with_no_group_more_while_gmd_drains_and_says_what_the_window_left_over)
+{
+	groups(5, 1);
+	night.at_once = 1;
+	night.window_s = 60;
+	cr_assert_eq(set(), GM_E_OK);
+	pass_to("2023-11-15 01:00:00");
+	cr_expect_eq(rekeyed(5), 1);
+	drain(true);
+	rig_delivered(&rig, "f1", true);
+	pass_s(30);
+	cr_expect_eq(rekeyed(5), 1);
+	cr_expect_eq(info().flying, 0, "who is on the way lands");
+	pass_s(31);
+	cr_expect_str_eq(info().outcome, "the window ended, 4 groups wait for the next one");
+	drain(false);
+	pass_s(600);
+	cr_expect_eq(rekeyed(5), 1, "behind its window nothing begins");
+	night.at_once = 16;
+	cr_assert_eq(set(), GM_E_OK);
+	live_to("2023-11-16 01:00:30", 5);
+	cr_expect_eq(rekeyed(5), 1 + 5);
+}
+
+Test(schedule, that_had_begun_with_all_its_groups_ends_in_order_while_gmd_drains)
+{
+	groups(2, 1);
+	cr_assert_eq(set(), GM_E_OK);
+	pass_to("2023-11-15 01:00:00");
+	cr_expect_eq(rekeyed(2), 2);
+	drain(true);
+	land(2);
+	pass_s(1);
+	cr_expect_str_eq(info().outcome, "all done");
+}
+
+Test(schedule, cannot_be_run_while_gmd_drains)
+{
+	groups(2, 1);
+	cr_assert_eq(set(), GM_E_OK);
+	drain(true);
+	cr_expect_eq(command(gm_core_schedule_run), GM_E_CONFLICT);
+	pass_s(5);
+	cr_expect_eq(rekeyed(2), 0);
+	drain(false);
+	cr_expect_eq(command(gm_core_schedule_run), GM_E_OK);
+}
+
 Test(schedule, can_be_run_at_once)
 {
 	groups(2, 1);
