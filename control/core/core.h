@@ -241,7 +241,7 @@ struct gm_token_info { /* that was used; one of a context that is ending is not 
 	char groups[GM_TOKEN_GROUPS]; /* their names, as many as fit */
 };
 /* The contexts of the device that an operator names as in gm_evict_spec, several where tokens share a credential; how many. Sorted; free(*ctx) */
-unsigned gm_core_device(struct gm_core *core, const char *node, gm_ctx_id **ctx);
+unsigned gm_core_device(const struct gm_core *core, const char *node, gm_ctx_id **ctx);
 /* The context of who holds a token; 0: nobody. */
 gm_ctx_id gm_core_holder(const struct gm_core *core, struct gm_bytes hash);
 /* Each stops when the callback returns false. `group` may be NULL for all. UNKNOWN: no such group. after: skip slots up

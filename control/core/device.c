@@ -22,9 +22,9 @@ struct gm_device {
 struct gm_devices {
 	struct gm_slab all;
 	struct gm_map keys, names;
-	unsigned by_cred; /* of them: only then are credentials hashed */
-	uint32_t *marks; /* by a member's handle, made when first asked for: first bytes of its credential's SHA-256; 0: not yet looked at */
-	uint32_t marks_n;
+	unsigned by_cred; /* of them: only then does a member's name ask for its credential's hash */
+	uint32_t *marks; /* by a member's handle: first bytes of its credential's SHA-256; 0: it has none */
+	uint32_t marks_n; /* room */
 };
 
 struct gm_devices *gm_devices_new(void)
@@ -459,15 +459,6 @@ const char *gm_device_logged(const struct gm_core *c, const struct gm_member *m)
 
 /* ---- who has a credential */
 
-/* Hashed once, when somebody first asks, and not again while it stays: who only reads can not make core hash at will. */
-void gm_device_cred_changed(struct gm_core *c, const struct gm_member *m)
-{
-	struct gm_devices *d = c->devices;
-
-	if (m->self < d->marks_n)
-		d->marks[m->self] = 0;
-}
-
 static uint32_t mark_of(const uint8_t hash[static GM_CRED_HASH])
 {
 	uint32_t mark = (uint32_t)hash[0] << 24 | (uint32_t)hash[1] << 16 | (uint32_t)hash[2] << 8 | hash[3];
@@ -475,56 +466,71 @@ static uint32_t mark_of(const uint8_t hash[static GM_CRED_HASH])
 	return mark ? mark : 1;
 }
 
-static bool hash_of(const struct gm_core *c, uint32_t id, uint8_t hash[static GM_CRED_HASH])
+static void marks_reach(struct gm_devices *d, uint32_t n)
+{
+	uint32_t cap = d->marks_n;
+
+	if (n <= cap)
+		return;
+	while (cap < n)
+		cap += cap / 8 + 1024; /* there may be a million: of room that is not used there is little */
+	d->marks = gm_must_alloc(d->marks, cap * sizeof(*d->marks));
+	memset(d->marks + d->marks_n, 0, (cap - d->marks_n) * sizeof(*d->marks));
+	d->marks_n = cap;
+}
+
+/* Hashed as it comes, beside a signature that is verified, so that no question has to wait till all are. */
+void gm_device_cred_is(struct gm_core *c, const struct gm_member *m, struct gm_bytes cred)
+{
+	struct gm_devices *d = c->devices;
+	uint8_t hash[GM_CRED_HASH];
+
+	marks_reach(d, m->self + 1);
+	if (cred.n)
+		gm_sha256(hash, cred.p, cred.n);
+	d->marks[m->self] = cred.n ? mark_of(hash) : 0;
+}
+
+size_t gm_devices_bytes(const struct gm_core *c)
+{
+	return c->devices->marks_n * sizeof(*c->devices->marks);
+}
+
+/* A free place has a mark, too: nobody is there. */
+static const struct gm_member *has_cred(const struct gm_core *c, uint32_t id, const uint8_t hash[static GM_CRED_HASH])
 {
 	const struct gm_member *m = gm_slab_at(&c->members, id);
 	struct gm_bytes cred = m->self == id ? gm_members_cred(c, m) : (struct gm_bytes){0};
-
-	if (cred.n)
-		gm_sha256(hash, cred.p, cred.n);
-	return cred.n > 0;
-}
-
-static void mark_all(struct gm_core *c)
-{
-	struct gm_devices *d = c->devices;
-	uint32_t n = c->members.made + 1;
-	uint8_t hash[GM_CRED_HASH];
-
-	if (n > d->marks_n) {
-		d->marks = gm_must_alloc(d->marks, n * sizeof(*d->marks));
-		memset(d->marks + d->marks_n, 0, (n - d->marks_n) * sizeof(*d->marks));
-		d->marks_n = n;
-	}
-	for (uint32_t id = 1; id < n; id++)
-		if (!d->marks[id]) /* a free place has a mark, too: who takes it changes it */
-			d->marks[id] = hash_of(c, id, hash) ? mark_of(hash) : 1;
-}
-
-static unsigned by_cred(struct gm_core *c, const uint8_t hash[static GM_CRED_HASH], uint32_t **idents)
-{
-	const uint32_t mark = mark_of(hash);
 	uint8_t its[GM_CRED_HASH];
+
+	if (!cred.n)
+		return NULL;
+	gm_sha256(its, cred.p, cred.n);
+	return memcmp(its, hash, sizeof(its)) == 0 ? m : NULL;
+}
+
+/* A million marks are looked through in a millisecond; credentials only where the mark is the same. */
+static unsigned by_cred(const struct gm_core *c, const uint8_t hash[static GM_CRED_HASH], uint32_t **idents)
+{
+	const struct gm_devices *d = c->devices;
+	const uint32_t mark = mark_of(hash);
 	struct gm_map seen = {0};
 	unsigned n = 0, cap = 0;
 
-	mark_all(c);
-	for (uint32_t id = 1; id <= c->members.made; id++) {
-		if (c->devices->marks[id] != mark || !hash_of(c, id, its) || memcmp(its, hash, sizeof(its)) != 0)
+	for (uint32_t id = 1; id <= c->members.made && id < d->marks_n; id++) {
+		const struct gm_member *m = d->marks[id] == mark ? has_cred(c, id, hash) : NULL;
+		if (!m || gm_map_find(&seen, m->ident, NULL, NULL))
 			continue;
-		uint32_t ident = ((const struct gm_member *)gm_slab_at(&c->members, id))->ident;
-		if (gm_map_find(&seen, ident, NULL, NULL))
-			continue;
-		gm_map_add(&seen, ident, ident);
+		gm_map_add(&seen, m->ident, m->ident);
 		if (n == cap)
 			*idents = gm_must_alloc(*idents, (cap = cap ? 2 * cap : 4) * sizeof(**idents));
-		(*idents)[n++] = ident;
+		(*idents)[n++] = m->ident;
 	}
 	gm_map_free(&seen);
 	return n;
 }
 
-unsigned gm_device_idents(struct gm_core *c, const char *text, uint32_t **idents)
+unsigned gm_device_idents(const struct gm_core *c, const char *text, uint32_t **idents)
 {
 	const struct gm_device *d = by_name(c, text);
 	struct gm_device_key key;

@@ -84,7 +84,7 @@ static struct gm_ident *device_by_node(const struct gm_core *c, const char *text
 }
 
 /* Identities of a device: as many as the tokens that one credential came with. free(*idents) */
-static unsigned device_of(struct gm_core *c, const char *text, uint32_t **idents)
+static unsigned device_of(const struct gm_core *c, const char *text, uint32_t **idents)
 {
 	const struct gm_ident *ident = strchr(text, '/') ? device_by_node(c, text) : NULL;
 
@@ -105,7 +105,7 @@ static int by_number(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-unsigned gm_core_device(struct gm_core *core, const char *node, gm_ctx_id **ctx)
+unsigned gm_core_device(const struct gm_core *core, const char *node, gm_ctx_id **ctx)
 {
 	uint32_t *idents;
 	unsigned n = device_of(core, node, &idents), known = 0;

@@ -263,7 +263,7 @@ void gm_core_memory(const struct gm_core *c, struct gm_core_memory *memory)
 	*memory = (struct gm_core_memory){
 	    .tokens = gm_slab_bytes(&c->assocs),
 	    .clients = gm_slab_bytes(&c->idents) + gm_slab_bytes(&c->bars) + gm_slab_bytes(&c->seen) + gm_slab_bytes(&c->revoked),
-	    .members = gm_slab_bytes(&c->members),
+	    .members = gm_slab_bytes(&c->members) + gm_devices_bytes(c),
 	    .texts = gm_pool_bytes(&c->texts) + gm_words_bytes(c->words),
 	    .maps = map_bytes(&c->ident_map) + map_bytes(&c->name_map) + map_bytes(&c->seen_map) +
 	            map_bytes(&c->revoked_map) + map_bytes(&c->hash_map),

@@ -50,10 +50,10 @@ static void set_cred(struct gm_core *c, struct gm_member *m, struct gm_bytes cre
 
 	if (old && cred.n == old_n && cred.p == gm_members_cred(c, m).p)
 		return;
+	gm_device_cred_is(c, m, cred);
 	m->cred = gm_words_put(c->words, cred);
 	m->cred_n = (uint16_t)cred.n;
 	gm_words_drop(c->words, old, old_n);
-	gm_device_cred_changed(c, m);
 }
 
 /* The new parts may lie in the old text. */

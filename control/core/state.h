@@ -528,8 +528,9 @@ struct gm_devices *gm_devices_new(void);
 void gm_devices_free(struct gm_devices *d);
 enum gm_err gm_device_load(struct gm_core *c, struct gm_bytes key, struct gm_bytes value);
 /* "as:...", "cred:...", a name: all whom it means, each once; 0: nobody known. free(*idents) */
-unsigned gm_device_idents(struct gm_core *c, const char *text, uint32_t **idents);
-void gm_device_cred_changed(struct gm_core *c, const struct gm_member *m); /* or is a new one's */
+unsigned gm_device_idents(const struct gm_core *c, const char *text, uint32_t **idents);
+void gm_device_cred_is(struct gm_core *c, const struct gm_member *m, struct gm_bytes cred); /* from now on; n 0: it has none */
+size_t gm_devices_bytes(const struct gm_core *c); /* of what it keeps for each member */
 /* " name=\"...\"" for the end of a line of the log; empty: it has none. Good until the next call. */
 const char *gm_device_logged(const struct gm_core *c, const struct gm_member *m);
 

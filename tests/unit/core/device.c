@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 
+#include <time.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -257,6 +259,47 @@ Test(device, is_found_by_the_credential_that_it_has_now)
 	cr_expect_eq(ctx_of(first), b.ctx);
 	rig_restart(&rig);
 	cr_expect_eq(ctx_of(first), b.ctx, "read from the store");
+}
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* Whoever asks would keep all others waiting. The time is compared with what it takes to hash them all, not with a clock. */
+Test(device, asked_for_by_its_credential_for_the_first_time_costs_no_look_at_all_credentials)
+{
+	enum { MEMBERS = 200 };
+	struct gm_group_spec big = rig_group_spec("big");
+	char cred[1001], key[GM_DEVICE_KEY_TEXT];
+	uint8_t hash[GM_CRED_HASH];
+	struct gm_core_memory before, after;
+
+	big.max_members = MEMBERS;
+	cr_assert_eq(rig_group(&rig, &big), GM_E_OK);
+	memset(cred, 'c', sizeof(cred) - 1);
+	cred[sizeof(cred) - 1] = '\0';
+	for (unsigned i = 1; i <= MEMBERS; i++) {
+		snprintf(cred, 9, "%08u", i);
+		cred[8] = 'c';
+		with_cred(i, "big", cred);
+	}
+	rig_restart(&rig);
+	by_cred(cred, key);
+	gm_core_memory(rig.core, &before);
+	uint64_t start = cpu_ns();
+	cr_expect_eq(contexts(key), 1);
+	uint64_t asked = cpu_ns();
+	for (unsigned i = 0; i < MEMBERS; i++)
+		gm_sha256(hash, (const uint8_t *)cred, sizeof(cred) - 1);
+	uint64_t all = cpu_ns() - asked;
+	asked -= start;
+	cr_expect_lt(asked * 4, all, "%llu ns of %llu ns", (unsigned long long)asked, (unsigned long long)all);
+	gm_core_memory(rig.core, &after);
+	cr_expect_eq(before.members, after.members);
 }
 
 Test(device, that_is_registered_may_not_join_for_that)
