@@ -114,6 +114,7 @@ void gm_core_free(struct gm_core *c)
 	gm_schedules_free(c->schedules);
 	gm_map_free(&c->ident_map);
 	gm_map_free(&c->name_map);
+	gm_map_free(&c->gid_map);
 	gm_map_free(&c->revoked_map);
 	gm_map_free(&c->hash_map);
 	gm_map_free(&c->seen_map);

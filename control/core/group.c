@@ -51,6 +51,44 @@ struct gm_group *gm_groups_find(const struct gm_core *c, struct gm_bytes text)
 	return place ? c->groups[place - 1] : NULL;
 }
 
+/* ---- by Gid. Its first bytes stay with a group, the last four are an epoch that moves at each rekey. */
+
+#define EPOCH 4u
+
+static uint32_t gid_key(const uint8_t *gid, size_t n)
+{
+	uint32_t key = 0;
+
+	for (size_t i = 0; i < 3 && i + EPOCH < n; i++)
+		key = key << 8 | gid[i];
+	return key;
+}
+
+static bool same_gid(const void *arg, uint32_t value)
+{
+	const struct name *gid = arg;
+	const struct gm_group *g = gm_groups_at(gid->core, value - 1);
+
+	return gm_bytes_eq(gid->text, (struct gm_bytes){g->gid, g->gid_n});
+}
+
+struct gm_group *gm_groups_by_gid(const struct gm_core *c, struct gm_bytes gid)
+{
+	struct name name = {c, gid};
+
+	if (gid.n <= EPOCH)
+		return NULL;
+	uint32_t place = gm_map_find(&c->gid_map, gid_key(gid.p, gid.n), same_gid, &name);
+	return place ? c->groups[place - 1] : NULL;
+}
+
+void gm_groups_has_gid(struct gm_core *c, const struct gm_group *g)
+{
+	gm_map_add(&c->gid_map, gid_key(g->gid, g->gid_n), g->index + 1);
+}
+
+/* ---- places */
+
 struct gm_group *gm_groups_link(struct gm_core *c, uint32_t index, const char *name)
 {
 	uint32_t id = gm_must_get(&c->group_mem);
@@ -80,6 +118,7 @@ void gm_groups_unlink(struct gm_core *c, struct gm_group *g)
 	struct gm_bytes name = {(const uint8_t *)g->spec.name, strlen(g->spec.name)};
 
 	gm_map_remove(&c->name_map, name_key(c, name), g->index + 1);
+	gm_map_remove(&c->gid_map, gid_key(g->gid, g->gid_n), g->index + 1);
 	gm_timer_stop(&c->wall, &g->keys);
 	gm_timer_stop(&c->mono, &g->rekey);
 	gm_timer_stop(&c->mono, &g->first);
@@ -94,6 +133,7 @@ void gm_groups_unlink(struct gm_core *c, struct gm_group *g)
 	gm_map_free(&g->sids);
 	gm_map_free(&g->returning);
 	c->groups[g->index] = NULL;
+	c->groups_free = g->index < c->groups_free ? g->index : c->groups_free;
 	c->count.groups--;
 	gm_slab_put(&c->group_mem, g->self);
 }
@@ -225,12 +265,11 @@ static bool spec_usable(const struct gm_group_spec *s)
 	       !gm_params_check(&s->params, gm_core_sid_len(s->max_members));
 }
 
-static bool prefix_taken(const struct gm_core *c, const uint8_t prefix[static 3])
+#define PREFIX 3u
+
+static bool prefix_taken(const struct gm_core *c, const uint8_t prefix[static PREFIX])
 {
-	for (uint32_t i = 0; i < c->groups_n; i++)
-		if (c->groups[i] && c->groups[i]->gid_n && memcmp(c->groups[i]->gid, prefix, 3) == 0)
-			return true;
-	return false;
+	return gm_map_find(&c->gid_map, gid_key(prefix, PREFIX + EPOCH), NULL, NULL) != GM_MAP_NONE;
 }
 
 enum gm_err gm_groups_new_credential(struct gm_turn *t, struct gm_group *g)
@@ -248,25 +287,24 @@ enum gm_err gm_groups_new_credential(struct gm_turn *t, struct gm_group *g)
 
 static enum gm_err first_keys(struct gm_turn *t, struct gm_group *g)
 {
-	uint8_t prefix[3];
+	uint8_t prefix[PREFIX];
 
 	do
 		gm_dice(t->txn, prefix, sizeof(prefix));
 	while (prefix_taken(t->core, prefix));
 	memcpy(g->gid, prefix, sizeof(prefix));
-	g->gid_n = 7; /* prefix, then an epoch of four bytes that moves at each rekey */
+	g->gid_n = PREFIX + EPOCH;
+	gm_groups_has_gid(t->core, g);
 	gm_dice(t->txn, g->ms, sizeof(g->ms));
 	gm_dice(t->txn, g->salt, sizeof(g->salt));
 	return gm_groups_new_credential(t, g);
 }
 
-static uint32_t free_index(const struct gm_core *c)
+static uint32_t free_index(struct gm_core *c)
 {
-	uint32_t i = 0;
-
-	while (gm_groups_at(c, i))
-		i++;
-	return i;
+	while (gm_groups_at(c, c->groups_free))
+		c->groups_free++;
+	return c->groups_free;
 }
 
 static void audit(struct gm_turn *t, const char *event, const struct gm_group *g)

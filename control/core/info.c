@@ -265,7 +265,7 @@ void gm_core_memory(const struct gm_core *c, struct gm_core_memory *memory)
 	    .clients = gm_slab_bytes(&c->idents) + gm_slab_bytes(&c->bars) + gm_slab_bytes(&c->seen) + gm_slab_bytes(&c->revoked),
 	    .members = gm_slab_bytes(&c->members) + gm_devices_bytes(c),
 	    .texts = gm_pool_bytes(&c->texts) + gm_words_bytes(c->words),
-	    .maps = map_bytes(&c->ident_map) + map_bytes(&c->name_map) + map_bytes(&c->seen_map) +
+	    .maps = map_bytes(&c->ident_map) + map_bytes(&c->name_map) + map_bytes(&c->gid_map) + map_bytes(&c->seen_map) +
 	            map_bytes(&c->revoked_map) + map_bytes(&c->hash_map),
 	    .timers = (c->wall.cap + (size_t)c->mono.cap) * sizeof(*c->wall.at),
 	    .groups = gm_slab_bytes(&c->group_mem) + c->groups_cap * sizeof(*c->groups),

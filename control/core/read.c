@@ -327,14 +327,6 @@ void gm_read_verif_data(struct gm_turn *t, struct gm_call *call)
 
 #define NAMES_MAX 32u
 
-static const struct gm_group *group_by_gid(const struct gm_core *c, struct gm_bytes gid)
-{
-	for (uint32_t i = 0; i < c->groups_n; i++)
-		if (c->groups[i] && gm_bytes_eq(gid, (struct gm_bytes){c->groups[i]->gid, c->groups[i]->gid_n}))
-			return c->groups[i];
-	return NULL;
-}
-
 static bool may_know(const struct gm_core *c, const struct gm_call *call, struct gm_bytes name)
 {
 	const struct gm_group *g = gm_groups_find(c, name);
@@ -356,7 +348,7 @@ void gm_read_groups(struct gm_turn *t, struct gm_call *call)
 		return;
 	}
 	while (n < NAMES_MAX && gm_list_bstr(&gids, &gid)) {
-		const struct gm_group *g = group_by_gid(t->core, gid);
+		const struct gm_group *g = gm_groups_by_gid(t->core, gid);
 		if (!g)
 			continue;
 		struct gm_bytes name = {(const uint8_t *)g->spec.name, strlen(g->spec.name)};

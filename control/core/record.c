@@ -730,6 +730,7 @@ static enum gm_err load_group(struct gm_core *c, struct gm_bytes key, struct gm_
 	GM_TRY(done(&in));
 	if (g->version < g->stale_first || g->version - g->stale_first >= g->spec.max_stale_sets || g->gid_n < 5)
 		return GM_E_CORRUPT;
+	gm_groups_has_gid(c, g);
 	g->sid_len = gm_core_sid_len(g->spec.max_members);
 	g->stale = gm_must_alloc(NULL, g->spec.max_stale_sets * sizeof(*g->stale));
 	memset(g->stale, 0, g->spec.max_stale_sets * sizeof(*g->stale));

@@ -272,6 +272,7 @@ struct gm_core {
 	uint32_t *ctx[GM_SHARDS]; /* slot to association */
 	uint32_t ctx_cap[GM_SHARDS];
 	struct gm_map ident_map, name_map, seen_map, revoked_map, hash_map; /* hash: of a token to its association */
+	struct gm_map gid_map; /* what stays of a Gid to its group */
 	struct gm_asks *asks;
 	uint32_t watch_serial; /* of asks about lists of revoked tokens */
 	uint64_t revoked_serial; /* age that the next hash gets */
@@ -281,6 +282,7 @@ struct gm_core {
 	int64_t forgotten; /* tokens that ended so early have, whatever the clock says: what kept them out is forgotten */
 	struct gm_group **groups;
 	uint32_t groups_n, groups_cap; /* places; a deleted group leaves a hole that is used again */
+	uint32_t groups_free;          /* below it there is none */
 	uint64_t lease[GM_SHARDS];
 	struct gm_pending *pending;
 	uint32_t pending_cap;
@@ -371,6 +373,8 @@ void gm_bar_lift(struct gm_turn *t, struct gm_bar *bar);
 /* group.c */
 struct gm_group *gm_groups_at(const struct gm_core *c, uint32_t index);
 struct gm_group *gm_groups_find(const struct gm_core *c, struct gm_bytes name);
+struct gm_group *gm_groups_by_gid(const struct gm_core *c, struct gm_bytes gid);
+void gm_groups_has_gid(struct gm_core *c, const struct gm_group *g); /* its first; a rekey leaves it where it stands */
 struct gm_group *gm_groups_link(struct gm_core *c, uint32_t index,
                                 const char *name); /* memory only; version 0, no sets */
 struct gm_member *gm_groups_slot(const struct gm_core *c, const struct gm_group *g, uint32_t slot);

@@ -30,6 +30,7 @@ static void stop(void)
 }
 
 TestSuite(access, .init = start, .fini = stop);
+TestSuite(gids, .init = start, .fini = stop);
 TestSuite(infos, .init = start, .fini = stop);
 TestSuite(membership, .init = start, .fini = stop);
 TestSuite(group, .init = start, .fini = stop);
@@ -42,6 +43,79 @@ static struct rig_answer leave(struct rig_client *c)
 
 	snprintf(node, sizeof(node), "%s", rig_mirror_of(&rig, c->ctx, "g1")->node);
 	return rig_request(&rig, c, &q);
+}
+
+/* ---- Gids and places */
+
+static struct rig_answer ask_name(struct rig_client *c, const uint8_t *gid)
+{
+	uint8_t body[11] = {0xa1, 0x00, 0x81, 0x47};
+	const struct rig_request q = {.method = FETCH, .res = GM_RES_GROUPS, .payload = {body, sizeof(body)}};
+
+	memcpy(body + 4, gid, 7);
+	return rig_request(&rig, c, &q);
+}
+
+static bool is_named(struct rig_client *c, const uint8_t *gid)
+{
+	return ask_name(c, gid).payload.n > 1;
+}
+
+static void delete(const char *name)
+{
+	rig_turn(&rig);
+	cr_assert_eq(gm_core_group_delete(rig.core, &rig.txn, name), GM_E_OK);
+	rig_turn_end(&rig);
+}
+
+static uint32_t made(const char *name)
+{
+	struct gm_group_spec one = rig_group_spec(name);
+
+	cr_assert_eq(rig_group(&rig, &one), GM_E_OK);
+	return rig_info(&rig, name).index;
+}
+
+Test(gids, are_found_after_rekeys_and_starts_and_not_when_their_group_is_gone)
+{
+	struct rig_client c = rig_client(1, "g1", REQ);
+	uint8_t first[GM_GID_MAX], gid[GM_GID_MAX];
+
+	cr_assert_eq(rig_token(&rig, &c), GM_E_OK);
+	memcpy(first, rig_info(&rig, "g1").gid, sizeof(first));
+	cr_expect(is_named(&c, first));
+	rig_turn(&rig);
+	cr_assert_eq(gm_core_rekey(rig.core, &rig.txn, "g1", false), GM_E_OK);
+	rig_turn_end(&rig);
+	memcpy(gid, rig_info(&rig, "g1").gid, sizeof(gid));
+	cr_expect_neq(memcmp(gid, first, 7), 0);
+	cr_expect(is_named(&c, gid));
+	cr_expect_not(is_named(&c, first), "it has another now");
+	rig_restart(&rig);
+	cr_expect(is_named(&c, gid));
+	gid[0] ^= 1;
+	cr_expect_not(is_named(&c, gid));
+	gid[0] ^= 1;
+	delete("g1");
+	cr_expect_not(is_named(&c, gid), "nobody's");
+	made("g1");
+	cr_expect_not(is_named(&c, gid), "of the one before");
+	cr_expect(is_named(&c, rig_info(&rig, "g1").gid));
+}
+
+Test(gids, leave_a_place_that_is_free_again_to_the_next_group)
+{
+	cr_expect_eq(made("g2"), 1);
+	cr_expect_eq(made("g3"), 2);
+	delete("g2");
+	delete("g1");
+	cr_expect_eq(made("g4"), 0, "the first that is free");
+	cr_expect_eq(made("g5"), 1);
+	cr_expect_eq(made("g6"), 3);
+	delete("g5");
+	rig_restart(&rig);
+	cr_expect_eq(made("g7"), 1, "also after a start");
+	cr_expect_eq(made("g8"), 4);
 }
 
 /* ---- access */
