@@ -244,14 +244,30 @@ struct gm_token_info { /* that was used; one of a context that is ending is not 
 unsigned gm_core_device(const struct gm_core *core, const char *node, gm_ctx_id **ctx);
 /* The context of who holds a token; 0: nobody. */
 gm_ctx_id gm_core_holder(const struct gm_core *core, struct gm_bytes hash);
-/* Each stops when the callback returns false. `group` may be NULL for all. UNKNOWN: no such group. after: skip slots up
- * to and including this one (for paging), UINT32_MAX: from the start */
+struct gm_whom { /* one of them */
+	const char *device;    /* as in gm_evict_spec */
+	const char *as;        /* all under this server */
+	struct gm_bytes token; /* who holds it, by its hash */
+};
+struct gm_loss { /* of a group that somebody would be put out of */
+	const char *group;
+	unsigned going, members; /* members: those who go among them */
+};
+/* What an eviction would take, group by group; memberships of others are not looked at. false: nobody is known so. */
+bool gm_core_losses(const struct gm_core *core, const struct gm_whom *whom,
+                    void (*each)(void *arg, const struct gm_loss *loss), void *arg);
+/* Each stops when the callback returns false. `group` may be NULL for all: where they have many members that takes its time. UNKNOWN: no
+ * such group. node: of that name alone, which is found at once. after: skip slots up to and including this one (for paging), UINT32_MAX:
+ * from the start */
 GM_NODISCARD enum gm_err gm_core_groups(const struct gm_core *core, const char *group,
                                         bool (*each)(void *arg, const struct gm_group_info *info), void *arg);
 GM_NODISCARD enum gm_err gm_core_members(const struct gm_core *core, const char *group, const char *node,
                                          uint32_t after, bool (*each)(void *arg, const struct gm_member_info *info),
                                          void *arg);
 void gm_core_tokens(const struct gm_core *core, uint32_t after, bool (*each)(void *arg, const struct gm_token_info *info), void *arg);
+/* Memberships of a device that an operator names as in gm_evict_spec, in the order of groups. */
+void gm_core_device_members(const struct gm_core *core, const char *device,
+                            bool (*each)(void *arg, const struct gm_member_info *info), void *arg);
 #define GM_CRED_HASH 32u
 /* SHA-256 of the member's credential, inside the callback that was shown it. false: it has none, as a monitor. */
 bool gm_core_cred_hash(const struct gm_core *core, const struct gm_member_info *info, uint8_t hash[static GM_CRED_HASH]);

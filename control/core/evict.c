@@ -83,8 +83,7 @@ static struct gm_ident *device_by_node(const struct gm_core *c, const char *text
 	return m ? gm_ident_at(c, m->ident) : NULL;
 }
 
-/* Identities of a device: as many as the tokens that one credential came with. free(*idents) */
-static unsigned device_of(const struct gm_core *c, const char *text, uint32_t **idents)
+unsigned gm_evict_idents(const struct gm_core *c, const char *text, uint32_t **idents)
 {
 	const struct gm_ident *ident = strchr(text, '/') ? device_by_node(c, text) : NULL;
 
@@ -108,7 +107,7 @@ static int by_number(const void *a, const void *b)
 unsigned gm_core_device(const struct gm_core *core, const char *node, gm_ctx_id **ctx)
 {
 	uint32_t *idents;
-	unsigned n = device_of(core, node, &idents), known = 0;
+	unsigned n = gm_evict_idents(core, node, &idents), known = 0;
 
 	*ctx = n ? gm_must_alloc(NULL, n * sizeof(**ctx)) : NULL;
 	for (unsigned i = 0; i < n; i++) {
@@ -133,7 +132,7 @@ static void evict_ident(struct gm_turn *t, const struct gm_evict_spec *spec, str
 static enum gm_err evict_device(struct gm_turn *t, const struct gm_evict_spec *spec, unsigned *evicted)
 {
 	uint32_t *idents;
-	unsigned n = device_of(t->core, spec->node, &idents);
+	unsigned n = gm_evict_idents(t->core, spec->node, &idents);
 
 	for (unsigned i = 0; i < n && !spec->allow_return; i++)
 		bar_scope(t, gm_ident_at(t->core, idents[i]));

@@ -4,6 +4,7 @@
 #include "gm/crypto.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static struct gm_group *named(const struct gm_core *c, const char *name)
 {
@@ -75,6 +76,13 @@ static struct gm_group_info group_info(const struct gm_group *g)
 	return info;
 }
 
+static bool show_group(const struct gm_group *g, bool (*each)(void *arg, const struct gm_group_info *info), void *arg)
+{
+	struct gm_group_info info = group_info(g);
+
+	return each(arg, &info);
+}
+
 enum gm_err gm_core_groups(const struct gm_core *core, const char *group,
                            bool (*each)(void *arg, const struct gm_group_info *info), void *arg)
 {
@@ -82,14 +90,11 @@ enum gm_err gm_core_groups(const struct gm_core *core, const char *group,
 
 	if (group && !only)
 		return GM_E_UNKNOWN;
-	for (uint32_t i = 0; i < core->groups_n; i++) {
-		const struct gm_group *g = core->groups[i];
-		if (!g || (only && g != only))
-			continue;
-		struct gm_group_info info = group_info(g);
-		if (!each(arg, &info))
+	if (only)
+		show_group(only, each, arg);
+	for (uint32_t i = 0; !only && i < core->groups_n; i++)
+		if (core->groups[i] && !show_group(core->groups[i], each, arg))
 			break;
-	}
 	return GM_E_OK;
 }
 
@@ -124,15 +129,26 @@ static struct gm_member_info member_info(const struct gm_core *c, const struct g
 	return info;
 }
 
+static bool show_member(const struct gm_core *c, const struct gm_group *g, const struct gm_member *m,
+                        bool (*each)(void *arg, const struct gm_member_info *info), void *arg)
+{
+	struct gm_member_info info = member_info(c, g, m);
+
+	return each(arg, &info);
+}
+
 static bool each_member(const struct gm_core *c, const struct gm_group *g, const char *node, uint32_t after,
                         bool (*each)(void *arg, const struct gm_member_info *info), void *arg)
 {
+	const struct gm_member *m;
+
+	if (node) {
+		m = gm_groups_node(c, g, (struct gm_bytes){(const uint8_t *)node, strlen(node)});
+		return !m || show_member(c, g, m, each, arg);
+	}
 	for (uint32_t slot = after == UINT32_MAX ? 0 : after + 1; slot < g->slots_n; slot++) {
-		const struct gm_member *m = gm_groups_slot(c, g, slot);
-		if (!m || (node && strcmp(m->node, node) != 0))
-			continue;
-		struct gm_member_info info = member_info(c, g, m);
-		if (!each(arg, &info))
+		m = gm_groups_slot(c, g, slot);
+		if (m && !show_member(c, g, m, each, arg))
 			return false;
 	}
 	return true;
@@ -145,12 +161,43 @@ enum gm_err gm_core_members(const struct gm_core *core, const char *group, const
 
 	if (group && !only)
 		return GM_E_UNKNOWN;
-	for (uint32_t i = 0; i < core->groups_n; i++) {
-		const struct gm_group *g = core->groups[i];
-		if (g && (!only || g == only) && !each_member(core, g, node, after, each, arg))
+	if (only)
+		each_member(core, only, node, after, each, arg);
+	for (uint32_t i = 0; !only && i < core->groups_n; i++)
+		if (core->groups[i] && !each_member(core, core->groups[i], node, after, each, arg))
 			break;
-	}
 	return GM_E_OK;
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const struct gm_member *x = *(const struct gm_member *const *)a, *y = *(const struct gm_member *const *)b;
+
+	if (x->group != y->group)
+		return x->group < y->group ? -1 : 1;
+	return x->slot < y->slot ? -1 : x->slot > y->slot;
+}
+
+void gm_core_device_members(const struct gm_core *core, const char *device,
+                            bool (*each)(void *arg, const struct gm_member_info *info), void *arg)
+{
+	uint32_t *idents;
+	unsigned n = gm_evict_idents(core, device, &idents), found = 0, cap = 0;
+	const struct gm_member **of = NULL, *m;
+
+	for (unsigned i = 0; i < n; i++) {
+		for (uint32_t id = gm_ident_at(core, idents[i])->members; id; id = m->next) {
+			if (found == cap)
+				of = gm_must_alloc(of, (cap = cap ? 2 * cap : 16) * sizeof(struct gm_member *));
+			of[found++] = m = gm_slab_at(&core->members, id);
+		}
+	}
+	if (found)
+		qsort(of, found, sizeof(struct gm_member *), by_place);
+	for (unsigned i = 0; i < found && show_member(core, gm_groups_at(core, of[i]->group), of[i], each, arg); i++)
+		;
+	free(of);
+	free(idents);
 }
 
 bool gm_core_cred_hash(const struct gm_core *core, const struct gm_member_info *info, uint8_t hash[static GM_CRED_HASH])

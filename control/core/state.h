@@ -546,6 +546,8 @@ void gm_schedules_due(struct gm_turn *t); /* each tick */
 uint64_t gm_schedules_next_ms(const struct gm_core *c); /* until they have to be looked at again */
 
 /* evict.c */
+/* Identities of a device that an operator names: as many as the tokens that one credential came with. free(*idents) */
+unsigned gm_evict_idents(const struct gm_core *c, const char *text, uint32_t **idents);
 void gm_evict_expired(struct gm_turn *t, struct gm_assoc *a);
 void gm_evict_all_of(struct gm_turn *t, struct gm_ident *ident, enum gm_err notice, enum gm_reason reason,
                      enum gm_haste haste, unsigned *evicted);

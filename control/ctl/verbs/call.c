@@ -7,6 +7,7 @@
 #include "ctl/log.h"
 
 #define PAGE 256u /* rows of a listing in one answer */
+#define PASSED_MAX 16384u /* and others that were looked at for them: nobody waits for more */
 
 const char *gm_call_text(const struct gm_ctl_call *call, const char *key)
 {
@@ -94,6 +95,13 @@ bool gm_call_next_row(struct gm_ctl_call *call, uint32_t number)
 	call->rows++;
 	call->last = number;
 	return true;
+}
+
+bool gm_call_pass_over(struct gm_ctl_call *call, uint32_t number)
+{
+	call->more = ++call->passed == PASSED_MAX;
+	call->last = number;
+	return !call->more;
 }
 
 void gm_call_end_page(struct gm_ctl_call *call)

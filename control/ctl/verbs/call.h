@@ -10,7 +10,7 @@ struct gm_ctl_call { /* one command */
 	const struct gm_ctl_request *request;
 	struct gm_ctl_reply *reply;
 	struct gm_txn txn;
-	unsigned rows;
+	unsigned rows, passed;
 	uint32_t after, last; /* listings: skip up to and including; the last row's number */
 	bool more;
 	bool pairwise; /* group set: the group has pairwise mode */
@@ -43,6 +43,7 @@ const char *gm_call_alg_name(int32_t alg, char buf[static 16]); /* of an authori
 
 /* ---- listings */
 bool gm_call_next_row(struct gm_ctl_call *call, uint32_t number); /* false: the page is full */
+bool gm_call_pass_over(struct gm_ctl_call *call, uint32_t number); /* it is no row. false: enough for one answer were looked at */
 void gm_call_end_page(struct gm_ctl_call *call);
 bool gm_call_skipped(const struct gm_ctl_call *call, uint32_t number);
 

@@ -34,9 +34,6 @@ void gm_verb_device_list(struct gm_ctl_call *call)
 }
 
 struct whose { /* memberships of one device */
-	const struct gm_ctl_call *call;
-	gm_ctx_id *ctx;
-	unsigned ctx_n;
 	unsigned n;
 	char groups[1024];
 	size_t at;
@@ -46,8 +43,6 @@ static bool add_membership(void *arg, const struct gm_member_info *m)
 {
 	struct whose *w = arg;
 
-	if (!gm_call_one_of(w->ctx, w->ctx_n, m->ctx))
-		return true;
 	w->n++;
 	if (w->at < sizeof(w->groups))
 		w->at += (size_t)snprintf(w->groups + w->at, sizeof(w->groups) - w->at, "%s%s/%s", w->n > 1 ? " " : "", m->group, m->node);
@@ -57,25 +52,24 @@ static bool add_membership(void *arg, const struct gm_member_info *m)
 void gm_verb_device_show(struct gm_ctl_call *call)
 {
 	const char *device = gm_call_text(call, "device");
-	struct whose w = {.call = call};
 	struct gm_device_spec spec = {0};
 	bool registered = gm_core_device_find(call->env->core, device, &spec);
+	struct whose w = {0};
+	gm_ctx_id *ctx;
+	bool known = gm_core_device(call->env->core, device, &ctx) > 0;
 
-	w.ctx_n = gm_core_device(call->env->core, device, &w.ctx);
-	if (!registered && !w.ctx_n) {
-		free(w.ctx);
+	free(ctx);
+	if (!registered && !known) {
 		gm_call_refuse(call, GM_E_UNKNOWN, "device", device);
 		return;
 	}
-	if (w.ctx_n && gm_core_members(call->env->core, NULL, NULL, UINT32_MAX, add_membership, &w) != GM_E_OK)
-		w.n = 0;
-	free(w.ctx);
+	gm_core_device_members(call->env->core, device, add_membership, &w);
 	if (registered)
 		put_device(call->reply, &spec);
 	else
 		gm_ctl_put_text(call->reply, "device", device);
 	gm_ctl_put_bool(call->reply, "registered", registered);
-	gm_ctl_put_bool(call->reply, "known", w.ctx_n != 0);
+	gm_ctl_put_bool(call->reply, "known", known);
 	gm_ctl_put_uint(call->reply, "memberships", w.n);
 	gm_ctl_put_text(call->reply, "member_of", w.groups);
 	gm_ctl_row(call->reply);

@@ -43,7 +43,7 @@ static bool list_member(void *arg, const struct gm_member_info *m)
 	struct gm_ctl_call *call = arg;
 
 	if (!m->late && gm_call_flag(call, "late"))
-		return true;
+		return gm_call_pass_over(call, m->slot);
 	if (!gm_call_next_row(call, m->slot))
 		return false;
 	put_member(call, m);

@@ -6,16 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOOKS_MAX 65536u /* members that are asked for their network; in larger groups they stand for all */
+
 struct toll {
 	const struct gm_ctl_env *env;
 	const char *node, *as; /* who goes: this node, ... */
 	const gm_ctx_id *ctx;  /* ... whoever has one of these contexts */
 	unsigned ctx_n;
-	const char *group;     /* of the rows counted now */
-	unsigned staying, going;
 	unsigned evicts, groups, rekeys;
 	unsigned *networks; /* messages into each that has a pace of its own; NULL: none has */
-	unsigned networks_n;
+	unsigned networks_n, looks, stay; /* stay: of those who were looked at */
 	char first[GM_GROUP_NAME_MAX + 1]; /* a group that somebody goes from */
 };
 
@@ -29,39 +29,28 @@ static bool goes(const struct toll *t, const struct gm_member_info *m)
 static bool count_network(void *arg, const struct gm_member_info *m)
 {
 	struct toll *t = arg;
-	unsigned network = gm_dp_network_of(t->env->dp, &m->peer);
 
-	if (network && network <= t->networks_n && !goes(t, m))
+	if (t->looks++ >= LOOKS_MAX)
+		return false;
+	if (goes(t, m))
+		return true;
+	unsigned network = gm_dp_network_of(t->env->dp, &m->peer);
+	if (network && network <= t->networks_n)
 		t->networks[network - 1]++;
+	t->stay++;
 	return true;
 }
 
-static void end_group(struct toll *t)
-{
-	if (t->going) {
-		t->evicts += t->going;
-		t->groups++;
-		t->rekeys += t->staying;
-		snprintf(t->first, sizeof(t->first), "%s", t->group);
-		if (t->networks && gm_core_members(t->env->core, t->group, NULL, UINT32_MAX, count_network, t) != GM_E_OK)
-			t->networks_n = 0;
-	}
-	t->going = t->staying = 0;
-}
-
-/* Members come group by group. */
-static bool count(void *arg, const struct gm_member_info *m)
+static void count(void *arg, const struct gm_loss *loss)
 {
 	struct toll *t = arg;
 
-	if (t->group != m->group)
-		end_group(t);
-	t->group = m->group;
-	if (goes(t, m))
-		t->going++;
-	else
-		t->staying++;
-	return true;
+	t->evicts += loss->going;
+	t->groups++;
+	t->rekeys += loss->members - loss->going;
+	snprintf(t->first, sizeof(t->first), "%s", loss->group);
+	if (t->networks && gm_core_members(t->env->core, loss->group, NULL, UINT32_MAX, count_network, t) != GM_E_OK)
+		t->networks_n = 0;
 }
 
 static double seconds_of(const struct toll *t)
@@ -70,9 +59,10 @@ static double seconds_of(const struct toll *t)
 	double most = pace ? (double)t->rekeys / pace : 0;
 	struct gm_pace_status s;
 
-	for (unsigned i = 0; i < t->networks_n && gm_dp_pace(t->env->dp, i, &s); i++)
-		if ((double)t->networks[i] / s.of.rate > most)
-			most = (double)t->networks[i] / s.of.rate;
+	for (unsigned i = 0; i < t->networks_n && t->stay && gm_dp_pace(t->env->dp, i, &s); i++) {
+		double messages = (double)t->networks[i] / t->stay * t->rekeys;
+		most = messages / s.of.rate > most ? messages / s.of.rate : most;
+	}
 	return most;
 }
 
@@ -117,67 +107,87 @@ static void tell(struct gm_ctl_call *call, const struct toll *t, bool asks)
 	gm_ctl_end(r);
 }
 
-static void look(struct gm_ctl_call *call, struct toll *t, const char *group)
+static void begin(struct toll *t, const struct gm_ctl_env *env)
 {
 	struct gm_pace_status s;
 
-	t->env = call->env;
-	while (call->env->dp && gm_dp_pace(call->env->dp, t->networks_n, &s))
+	t->env = env;
+	while (env->dp && gm_dp_pace(env->dp, t->networks_n, &s))
 		t->networks_n++;
 	t->networks = t->networks_n ? calloc(t->networks_n, sizeof(*t->networks)) : NULL;
 	t->networks_n = t->networks ? t->networks_n : 0;
-	enum gm_err err = gm_core_members(call->env->core, group, NULL, UINT32_MAX, count, t);
-	end_group(t);
-	if (err == GM_E_OK)
+}
+
+/* Of nobody who is known nothing is lost. */
+static bool look(struct gm_ctl_call *call, struct toll *t, const struct gm_whom *whom)
+{
+	begin(t, call->env);
+	bool known = gm_core_losses(call->env->core, whom, count, t);
+	if (known || !whom->device)
 		tell(call, t, t->evicts || t->as);
-	else
-		gm_call_refuse(call, err, "group", group);
 	free(t->networks);
+	return known;
 }
 
 /* ---- one for each that asks */
 
+static bool see_group(void *arg, const struct gm_group_info *g)
+{
+	((struct gm_loss *)arg)->members = g->members;
+	return false;
+}
+
+static bool see_member(void *arg, const struct gm_member_info *m)
+{
+	(void)m;
+	((struct gm_loss *)arg)->going = 1;
+	return false;
+}
+
 static void member(struct gm_ctl_call *call)
 {
 	struct toll t = {.node = gm_call_text(call, "node")};
-	const char *group = gm_call_text(call, "group");
+	struct gm_loss loss = {.group = gm_call_text(call, "group")};
+	struct gm_core *core = call->env->core;
 
-	look(call, &t, group);
+	if (gm_core_groups(core, loss.group, see_group, &loss) != GM_E_OK ||
+	    gm_core_members(core, loss.group, t.node, UINT32_MAX, see_member, &loss) != GM_E_OK) {
+		gm_call_refuse(call, GM_E_UNKNOWN, "group", loss.group);
+		return;
+	}
+	begin(&t, call->env);
+	if (loss.going)
+		count(&t, &loss);
+	tell(call, &t, loss.going);
+	free(t.networks);
 }
 
 static void device(struct gm_ctl_call *call)
 {
-	const char *name = gm_call_text(call, "device");
+	const struct gm_whom whom = {.device = gm_call_text(call, "device")};
 	gm_ctx_id *ctx;
-	struct toll t = {.ctx_n = gm_core_device(call->env->core, name, &ctx)};
+	struct toll t = {.ctx_n = gm_core_device(call->env->core, whom.device, &ctx)};
 
 	t.ctx = ctx;
-	if (t.ctx_n)
-		look(call, &t, NULL);
-	else
-		gm_call_refuse(call, GM_E_UNKNOWN, "device", name);
+	if (!look(call, &t, &whom))
+		gm_call_refuse(call, GM_E_UNKNOWN, "device", whom.device);
 	free(ctx);
 }
 
 static void server(struct gm_ctl_call *call)
 {
-	struct toll t = {.as = gm_call_text(call, "name")};
+	const struct gm_whom whom = {.as = gm_call_text(call, "name")};
 
-	look(call, &t, NULL);
+	look(call, &(struct toll){.as = whom.as}, &whom);
 }
 
 static void token(struct gm_ctl_call *call)
 {
 	const struct gm_ctl_arg *hash = gm_ctl_arg(call->request, "hash");
-	gm_ctx_id holder = gm_core_holder(call->env->core, (struct gm_bytes){(const uint8_t *)hash->text, hash->n});
-	struct toll t = {.ctx = &holder, .ctx_n = 1};
+	const struct gm_whom whom = {.token = {(const uint8_t *)hash->text, hash->n}};
+	gm_ctx_id holder = gm_core_holder(call->env->core, whom.token);
 
-	if (holder) {
-		look(call, &t, NULL);
-	} else {
-		t.env = call->env;
-		tell(call, &t, false);
-	}
+	look(call, &(struct toll){.ctx = &holder, .ctx_n = holder != 0}, &whom);
 }
 
 static bool see_size(void *arg, const struct gm_group_info *g)

@@ -6,6 +6,7 @@
 #include "core/device.h"
 #include "ctl/table.h"
 #include "ctl/verbs.h"
+#include "ctl/verbs/call.h"
 #include "gm/crypto.h"
 #include "port/mem.h"
 #include "wire/cbor.h"
@@ -210,6 +211,22 @@ Test(table, looks_at_what_would_become_of_a_command_and_changes_nothing)
 	cr_expect_eq(changes.count, 0);
 	RUN("group show", "group=g1");
 	SAYS("row group=g1 ");
+}
+
+/* What was passed over for the rows of an answer is work as well. */
+Test(table, ends_an_answer_when_enough_was_looked_at)
+{
+	struct gm_ctl_call call = {.env = &env, .request = &request, .reply = &reply};
+	unsigned n = 0;
+
+	gm_ctl_reply_init(&reply, &buf, 5);
+	cr_assert(gm_call_next_row(&call, 7));
+	while (n < 1000000 && gm_call_pass_over(&call, 8 + n))
+		n++;
+	cr_expect_eq(n, 16383);
+	gm_call_end_page(&call);
+	write_answers();
+	cr_expect_str_eq(said, "end after=16391\n", "%s", said);
 }
 
 Test(table, freezes_and_thaws_a_group)
