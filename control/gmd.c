@@ -48,7 +48,6 @@ struct gmd {
 	struct gm_ctl_server *server;
 	struct gm_ctl_env env;
 	struct gm_upgrade upgrade;
-	struct gm_age audit_age;
 	int tell_fd; /* who waits to hear that it serves; 0: nobody */
 	uint64_t trimmed_ms, lap_us;
 	int wake_fd, signal_fd;
@@ -123,11 +122,11 @@ static void log_audit_head(const struct gmd *d)
 	gm_log(GM_LOG_INFO, "audit.head seq=%llu hash=%s", (unsigned long long)ends.head.seq, hash);
 }
 
-static void keep_audit(struct gmd *d)
+static void keep_audit(const struct gmd *d)
 {
 	const struct gm_turns *t = &d->turns;
 
-	gm_store_audit_keep(t->store, gm_age_since(&d->audit_age, t->wall_s, t->mono_ms, d->config.audit_keep, gm_store_audit_oldest(t->store)));
+	gm_store_audit_keep(t->store, gm_age_since(gm_store_audit_age(t->store), t->wall_s, t->mono_ms, d->config.audit_keep, gm_store_audit_oldest(t->store)));
 }
 
 /* ---- the turn */
@@ -484,6 +483,7 @@ static void hand_down(struct gmd *d)
 	bool more = true;
 
 	audit(d, "started"); /* with the first of what the start writes */
+	keep_audit(d);       /* who starts more often than old entries may go lets them go here */
 	while (more) {
 		gm_turns_clocks(&d->turns);
 		gm_turns_txn(&d->turns, &t);
@@ -620,6 +620,7 @@ static bool begin_to_serve(struct gmd *d, char why[static GM_HANDOVER_WHY])
 	if (gm_store_lock(d->turns.store, d->config.state_dir, why) != GM_E_OK)
 		return failed("store", why);
 	audit(d, "taken-over");
+	keep_audit(d);
 	commit(d, 0);
 	publish(d);
 	gm_upgrade_replay(&d->upgrade);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From when on entries of the audit log are kept, by a clock that somebody may have set, or that started wrong. */
+/* From when on entries of the audit log are kept, by a clock that somebody may have set, or that started wrong. The hour in which it has to be
+ * right outlives a restart of gmd, for the other clock does; not one of the machine. */
 #ifndef GM_AGE_H
 #define GM_AGE_H
 

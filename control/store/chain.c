@@ -24,6 +24,20 @@ void gm_chain_mark_take(struct gm_in *in, struct gm_audit_mark *mark)
 		memcpy(mark->hash, hash.p, sizeof(mark->hash));
 }
 
+static void age_put(struct gm_out *o, const struct gm_age *age)
+{
+	gm_out_be(o, (uint64_t)age->wall_s, 8);
+	gm_out_be(o, age->mono_ms, 8);
+	gm_out_be(o, (uint64_t)age->since_s, 8);
+}
+
+void gm_chain_age_take(struct gm_in *in, struct gm_age *age)
+{
+	age->wall_s = (int64_t)gm_in_be(in, 8);
+	age->mono_ms = gm_in_be(in, 8);
+	age->since_s = (int64_t)gm_in_be(in, 8);
+}
+
 /* ------------------------------------------------------------------ blocks, read */
 
 struct block {
@@ -189,11 +203,26 @@ static int let_go(struct gm_store *s, MDB_txn *txn, MDB_cursor *cursor)
 	return r == 0 || r == MDB_NOTFOUND ? gm_lmdb_put(s, txn, GM_TABLE_META, gm_text_key(GM_CHAIN_KEPT), gm_out_result(&o)) : r;
 }
 
+/* Once an hour: with a turn that is written anyway. */
+static int keep_age(struct gm_store *s, MDB_txn *txn)
+{
+	uint8_t value[24];
+	struct gm_out o = gm_out(value, sizeof(value));
+
+	if (memcmp(&s->age, &s->writer.now.age, sizeof(s->age)) == 0)
+		return 0;
+	s->writer.now.age = s->age;
+	age_put(&o, &s->age);
+	return gm_lmdb_put(s, txn, GM_TABLE_META, gm_text_key(GM_CHAIN_AGE), gm_out_result(&o));
+}
+
 int gm_chain_end(struct gm_store *s, MDB_txn *txn)
 {
 	MDB_cursor *cursor;
 	int r = flush(s, txn);
 
+	if (r == 0)
+		r = keep_age(s, txn);
 	if (r != 0 || (s->writer.now.oldest_s >= s->audit_since_s && !makes_room(s, 0)))
 		return r;
 	r = mdb_cursor_open(txn, s->dbi, &cursor);
@@ -207,6 +236,11 @@ int gm_chain_end(struct gm_store *s, MDB_txn *txn)
 int64_t gm_store_audit_oldest(const struct gm_store *s)
 {
 	return s ? s->chain.oldest_s : INT64_MAX;
+}
+
+struct gm_age *gm_store_audit_age(struct gm_store *s)
+{
+	return &s->age;
 }
 
 void gm_store_audit_keep(struct gm_store *s, int64_t since_s)

@@ -9,6 +9,7 @@
 
 #include <lmdb.h>
 
+#include "store/age.h"
 #include "store/store.h"
 
 #define GM_CHAIN_BLOCK 1968u /* bytes; sealed, two of them fill a page; what is longer would have pages of its own */
@@ -18,6 +19,7 @@
 struct gm_chain {
 	struct gm_audit_ends ends;
 	int64_t oldest_s; /* time of the oldest block; INT64_MAX: there is none */
+	struct gm_age age;
 };
 struct gm_chain_writer { /* of one turn */
 	struct gm_chain now; /* what becomes the store's with the commit */
@@ -37,6 +39,8 @@ int gm_chain_add(struct gm_store *s, MDB_txn *txn, const struct gm_change *entry
 int gm_chain_end(struct gm_store *s, MDB_txn *txn);
 
 #define GM_CHAIN_KEPT "audit-kept" /* in META: the mark of the latest entry that was let go */
+#define GM_CHAIN_AGE "audit-age"   /* in META: struct gm_age, so that it is no new step after each start */
+void gm_chain_age_take(struct gm_in *in, struct gm_age *age);
 /* s->chain has its ends already. CORRUPT: the log does not end there. */
 GM_NODISCARD enum gm_err gm_chain_open(struct gm_store *s);
 

@@ -36,6 +36,7 @@ struct gm_store { /* in pages of its own, locked where allowed and out of core d
 	struct gm_chain chain; /* the audit log, as it is durable */
 	struct gm_chain_writer writer;
 	int64_t audit_since_s; /* older blocks go; 0: none */
+	struct gm_age age;     /* as it is now; chain has what is durable */
 	struct gm_store_stats stats;
 };
 

@@ -66,6 +66,7 @@ enum gm_commit_result {
 };
 
 struct gm_store;
+struct gm_age;
 
 /* Make a new store in dir (created 0700) and its key file (created 0600, 32 random bytes in hex).
  * EXISTS: either is there already; nothing is changed. IO. */
@@ -129,6 +130,8 @@ typedef bool (*gm_audit_each)(void *arg, uint64_t seq, struct gm_bytes text, con
 GM_NODISCARD enum gm_err gm_store_audit(struct gm_store *store, uint64_t from, uint64_t *at, gm_audit_each each, void *arg);
 /* Entries that are older are let go from now on, some with each turn; 0: none. While the disk is full the oldest make room for new ones. */
 void gm_store_audit_keep(struct gm_store *store, int64_t since_s);
+/* By what clock that is, see age.h: whoever changes it finds it after a start, once a turn was committed. */
+struct gm_age *gm_store_audit_age(struct gm_store *store);
 int64_t gm_store_audit_oldest(const struct gm_store *store); /* about when the oldest that is kept was made; INT64_MAX: there is none */
 
 /* ---- copies, and stores that went back in time */

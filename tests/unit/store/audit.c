@@ -305,6 +305,51 @@ Test(audit, many_old_entries_go_in_steps)
 	cr_expect(s.n == 2 && !s.broken);
 }
 
+/* As gmd does, each time it starts. */
+static void start_again(int64_t wall_s, uint64_t mono_ms)
+{
+	cr_assert_eq(reopen(), GM_E_OK, "%s", why);
+	struct gm_age *age = gm_store_audit_age(store);
+	gm_store_audit_keep(store, gm_age_since(age, wall_s, mono_ms, 1, gm_store_audit_oldest(store)));
+	add(wall_s, "\"event\":\"started\"}");
+	commit();
+}
+
+Test(audit, old_entries_go_also_where_it_never_stays_open_for_an_hour)
+{
+	const int64_t old = 1000, now = old + 10 * GM_AGE_STEP_S;
+	const uint64_t half_ms = GM_AGE_STEP_MS / 2, half_s = half_ms / 1000;
+	struct gm_audit_ends ends;
+	uint64_t kept[5];
+
+	for (unsigned i = 0; i < 5; i++) {
+		add(old + i * GM_AGE_STEP_S, "\"event\":\"old\"}");
+		commit();
+	}
+	for (unsigned i = 0; i < 5; i++) {
+		start_again(now + (int64_t)(i * half_s), 7000 + i * half_ms);
+		gm_store_audit_ends(store, &ends);
+		kept[i] = ends.kept.seq;
+	}
+	cr_expect_eq(kept[0], 0);
+	cr_expect_eq(kept[1], 0, "half an hour is not enough");
+	cr_expect_eq(kept[2], 1, "those of a day");
+	cr_expect_eq(kept[4], 2, "and of the next in the next hour: %llu", (unsigned long long)kept[4]);
+}
+
+Test(audit, a_clock_that_is_set_between_two_starts_lets_nothing_go)
+{
+	struct gm_audit_ends ends;
+
+	add(1000, "\"event\":\"old\"}");
+	commit();
+	for (unsigned i = 0; i < 5; i++)
+		start_again(1000 + (int64_t)(i + 1) * 100 * GM_AGE_STEP_S, 7000 + i * (uint64_t)GM_AGE_STEP_MS);
+	start_again(1000 + 500 * (int64_t)GM_AGE_STEP_S + 3600, 8000); /* and so does a machine that starts anew */
+	gm_store_audit_ends(store, &ends);
+	cr_expect_eq(ends.kept.seq, 0);
+}
+
 Test(audit, while_the_disk_is_full_young_entries_make_room_and_it_does_not_grow)
 {
 	struct gm_audit_ends ends;
