@@ -42,7 +42,7 @@
 #define DEFAULT_CONFIG "/etc/gmd/gmd.conf"
 
 struct gmd {
-	struct gm_config config;
+	struct gm_config config, file; /* file: as it was read last */
 	const char *config_file;
 	struct gm_turns turns;
 	struct gm_ctl_server *server;
@@ -503,6 +503,21 @@ static void hand_down(struct gmd *d)
 	d->turns.stats.down_ms = lap(d);
 }
 
+static struct gm_ctl_env env_of(struct gmd *d)
+{
+	return (struct gm_ctl_env){.config = &d->config,
+	                           .file = &d->file,
+	                           .config_file = d->config_file,
+	                           .core = d->turns.core,
+	                           .store = d->turns.store,
+	                           .dp = d->turns.dp,
+	                           .workers = d->config.workers,
+	                           .turn = &d->turns.stats,
+	                           .started_ms = gm_turns_now_us() / 1000,
+	                           .txn = gm_turns_txn,
+	                           .arg = &d->turns};
+}
+
 static bool open_control(struct gmd *d)
 {
 	const struct gm_ctl_server_config config = {.path = d->config.control_socket,
@@ -515,35 +530,16 @@ static bool open_control(struct gmd *d)
 						    .arg = &d->env};
 	char why[256] = "";
 
-	d->env = (struct gm_ctl_env){.config = &d->config,
-	                             .config_file = d->config_file,
-	                             .core = d->turns.core,
-	                             .store = d->turns.store,
-	                             .dp = d->turns.dp,
-	                             .workers = d->config.workers,
-	                             .turn = &d->turns.stats,
-	                             .started_ms = gm_turns_now_us() / 1000,
-	                             .txn = gm_turns_txn,
-	                             .arg = &d->turns};
+	d->env = env_of(d);
 	enum gm_err err = gm_ctl_server_open(&d->server, &config, why);
 	return err == GM_E_OK ? true : failed("control_socket", why);
 }
 
-static void say_left(void *arg, const struct gm_option *option, const char *was, const char *is, enum gm_takes when)
-{
-	(void)arg;
-	if (when == GM_TAKES_AT_RELOAD)
-		gm_log(GM_LOG_WARN, "handover.leaves key=%s running=\"%.100s\" file=\"%.100s\"", option->key, was, is);
-}
-
-/* The next one goes by the file: what was set by gmctl alone ends here. */
-static void say_what_ends(void *arg)
+static void each_set(void *arg, gm_set_each each, void *to)
 {
 	struct gmd *d = arg;
-	char why[GM_CONFIG_WHY];
 
-	if (gm_config_differences(&d->env, say_left, d, why) != GM_E_OK)
-		gm_log(GM_LOG_WARN, "handover.leaves reason=\"%s\"", why);
+	gm_config_each_set(&d->env, each, to);
 }
 
 /* Without it gmd serves, too. */
@@ -554,7 +550,7 @@ static void open_handover(struct gmd *d)
 	char why[GM_HANDOVER_WHY];
 
 	gm_upgrade_end(u);
-	*u = (struct gm_upgrade){.turns = &d->turns, .config = &d->config, .signal_fd = d->signal_fd, .turn = turn_alone, .leaves = say_what_ends, .arg = d};
+	*u = (struct gm_upgrade){.turns = &d->turns, .config = &d->config, .signal_fd = d->signal_fd, .turn = turn_alone, .settings = each_set, .arg = d};
 	u->control = gm_ctl_server_listener(d->server);
 	if (gm_handover_listen(&u->line, d->config.control_socket, passed, why) != GM_E_OK)
 		gm_log(GM_LOG_WARN, "handover.off reason=\"%s\"", why);
@@ -614,6 +610,35 @@ static bool load_last_turn(struct gmd *d, char why[static GM_HANDOVER_WHY])
 	return true;
 }
 
+struct again {
+	struct gmd *d;
+	struct gm_txn txn;
+	bool last; /* one that is checked against another is refused where that comes behind it: what is refused twice is */
+};
+
+static void set_again(void *arg, const char *key, const char *file, const char *value)
+{
+	struct again *a = arg;
+	char why[GM_CONFIG_WHY];
+	enum gm_err err = gm_config_set_again(&a->d->env, &a->txn, key, file, value, why);
+
+	if (err != GM_E_OK && a->last)
+		gm_log(GM_LOG_WARN, "takeover.leaves key=%s value=\"%.100s\" reason=\"%.200s\"", key, value, why);
+}
+
+/* Before the workers begin: a pace that an operator had set holds from the first message on. */
+static void take_settings(struct gmd *d)
+{
+	struct again again = {.d = d};
+
+	d->env = env_of(d);
+	gm_turns_txn(&d->turns, &again.txn);
+	gm_upgrade_settings(&d->upgrade, set_again, &again);
+	again.last = true;
+	gm_upgrade_settings(&d->upgrade, set_again, &again);
+	gm_wipe(&again.txn, sizeof(again.txn));
+}
+
 /* The other one has ended. From here a failure is that of a start. */
 static bool begin_to_serve(struct gmd *d, char why[static GM_HANDOVER_WHY])
 {
@@ -621,6 +646,7 @@ static bool begin_to_serve(struct gmd *d, char why[static GM_HANDOVER_WHY])
 		return failed("store", why);
 	audit(d, "taken-over");
 	keep_audit(d);
+	take_settings(d);
 	commit(d, 0);
 	publish(d);
 	gm_upgrade_replay(&d->upgrade);
@@ -760,7 +786,7 @@ static int run(const struct gm_config *config, const char *file, bool taking, in
 	struct gmd *d = &daemon;
 
 	running = d;
-	d->config = *config;
+	d->config = d->file = *config;
 	d->config_file = file;
 	d->tell_fd = tell_fd;
 	d->turns.effects.workers = config->workers;

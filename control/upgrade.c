@@ -21,6 +21,7 @@
 #define GONE_MS 3000      /* from hanging up to having ended */
 #define PUBLISH_NS 100000
 #define BUFFER (64u << 10)
+#define SETTING GM_EFF_N /* beside what workers take */
 
 /* gmd_faults dies here where it is told to. */
 static void at(const char *place)
@@ -158,6 +159,7 @@ static bool halt(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
 
 struct sink {
 	int fd;
+	bool failed;
 	uint64_t bytes;
 	size_t n;
 	uint8_t buffer[BUFFER];
@@ -189,12 +191,36 @@ static bool put(void *arg, const struct gm_rec *rec)
 	return true;
 }
 
+#define SETTING_MAX 1024u /* bytes of one: a list that is longer was not set by hand */
+
+static void put_setting(void *arg, const char *key, const char *file, const char *value)
+{
+	_Alignas(8) uint8_t bytes[sizeof(struct gm_eff_setting) + SETTING_MAX] = {0};
+	struct gm_eff_setting *s = (void *)bytes;
+	const char *const texts[] = {key, file, value};
+	struct gm_slice *const slices[] = {&s->key, &s->file, &s->value};
+
+	s->rec = (struct gm_rec){.type = SETTING, .len = sizeof(*s)};
+	for (unsigned i = 0; i < 3; i++) {
+		size_t n = strlen(texts[i]);
+		if (n > sizeof(bytes) - s->rec.len) {
+			gm_log(GM_LOG_WARN, "handover.leaves key=%s", key);
+			return;
+		}
+		memcpy(bytes + s->rec.len, texts[i], n);
+		*slices[i] = (struct gm_slice){s->rec.len, (uint32_t)n};
+		s->rec.len += (uint32_t)n;
+	}
+	((struct sink *)arg)->failed |= !put(arg, &s->rec);
+}
+
 static bool carry(struct gm_upgrade *u, struct gm_handover_msg *msg, char why[static GM_HANDOVER_WHY])
 {
 	static struct sink sink;
 
 	sink = (struct sink){.fd = u->file};
-	bool done = gm_dp_carry(u->turns->dp, put, &sink) && drain(&sink) && gm_handover_seal(u->file);
+	u->settings(u->arg, put_setting, &sink);
+	bool done = !sink.failed && gm_dp_carry(u->turns->dp, put, &sink) && drain(&sink) && gm_handover_seal(u->file);
 	msg->bytes = sink.bytes;
 	gm_wipe(sink.buffer, sizeof(sink.buffer));
 	if (!done)
@@ -233,7 +259,6 @@ static void give(struct gm_upgrade *u)
 	pid_t pid = u->line.pid;
 
 	gm_log(GM_LOG_INFO, "handover.begin pid=%d", pid);
-	u->leaves(u->arg);
 	if (hand_over(u, why) == GM_E_OK) {
 		at("old-bye");
 		gm_service_is_now(pid);
@@ -425,11 +450,12 @@ bool gm_upgrade_freeze(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
 
 static size_t least(uint16_t type)
 {
-	static const size_t sizes[GM_EFF_N] = {[GM_EFF_CARRY] = sizeof(struct gm_eff_carry),
-	                                       [GM_EFF_HELD] = sizeof(struct gm_eff_held),
-	                                       [GM_EFF_DATAGRAM] = sizeof(struct gm_eff_datagram)};
+	static const size_t sizes[GM_EFF_N + 1] = {[GM_EFF_CARRY] = sizeof(struct gm_eff_carry),
+	                                           [GM_EFF_HELD] = sizeof(struct gm_eff_held),
+	                                           [GM_EFF_DATAGRAM] = sizeof(struct gm_eff_datagram),
+	                                           [SETTING] = sizeof(struct gm_eff_setting)};
 
-	return type < GM_EFF_N ? sizes[type] : 0;
+	return type <= GM_EFF_N ? sizes[type] : 0;
 }
 
 static const struct gm_rec *next_record(const struct gm_upgrade *u, size_t *at_byte)
@@ -510,6 +536,28 @@ static void tell_workers(struct gm_upgrade *u)
 	}
 	for (unsigned w = 0; w < u->config->workers; w++)
 		gm_dp_wake(u->turns->dp, w);
+}
+
+/* false: it is cut short */
+static bool take_text(const struct gm_rec *rec, struct gm_slice s, char to[static SETTING_MAX + 1])
+{
+	if (s.n > SETTING_MAX || s.off > rec->len || s.n > rec->len - s.off)
+		return false;
+	memcpy(to, (const uint8_t *)rec + s.off, s.n);
+	to[s.n] = '\0';
+	return true;
+}
+
+void gm_upgrade_settings(const struct gm_upgrade *u, gm_set_each each, void *arg)
+{
+	char key[SETTING_MAX + 1], file[SETTING_MAX + 1], value[SETTING_MAX + 1];
+	const struct gm_rec *rec;
+
+	for (size_t i = 0; (rec = next_record(u, &i));) {
+		const struct gm_eff_setting *s = (const void *)rec;
+		if (rec->type == SETTING && take_text(rec, s->key, key) && take_text(rec, s->file, file) && take_text(rec, s->value, value))
+			each(arg, key, file, value);
+	}
 }
 
 void gm_upgrade_replay(struct gm_upgrade *u)

@@ -10,7 +10,8 @@
  *                                  <-      FROZEN: the last turn
  *   loads it, tells its workers;
  *   LOADED                         ->      workers halt: from here nobody answers
- *                                  <-      CARRIED: windows, last answers, confirmations, datagrams in a sealed file
+ *                                  <-      CARRIED: windows, last answers, confirmations, datagrams, what was set by hand, in a
+ *                                          sealed file
  *   gives them to its workers;
  *   TAKEN                          ->
  *                                  <-      BYE: does nothing any more; ends
@@ -25,6 +26,7 @@
 #define GM_UPGRADE_H
 
 #include "ctl/config.h"
+#include "ctl/reload.h"
 #include "ctl/server.h"
 #include "host/handover.h"
 #include "turns.h"
@@ -38,7 +40,7 @@ struct gm_upgrade {
 	int signal_fd; /* old process: a signal ends a hand-over */
 	/* old process: one turn without operators; last: nobody is kept waiting behind it. How many events. */
 	unsigned (*turn)(void *arg, bool last);
-	void (*leaves)(void *arg); /* old process: says what the new one does not take along */
+	void (*settings)(void *arg, gm_set_each each, void *to); /* old process: what was set and is in no file */
 	void *arg;
 	int file;
 	/* new process: */
@@ -58,6 +60,7 @@ void gm_upgrade_receive(struct gm_upgrade *u, const struct pollfd *fds, unsigned
 bool gm_upgrade_begin(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY]);
 bool gm_upgrade_freeze(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY]);
 bool gm_upgrade_take(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY]); /* after it the old process has ended */
+void gm_upgrade_settings(const struct gm_upgrade *u, gm_set_each each, void *arg); /* as the old process had them */
 void gm_upgrade_replay(struct gm_upgrade *u); /* once all is committed and told: the datagrams */
 bool gm_upgrade_alone(const struct gm_upgrade *u);
 void gm_upgrade_end(struct gm_upgrade *u);

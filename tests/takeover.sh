@@ -111,6 +111,12 @@ other_store() {
 	sed "s|^state_dir:.*|state_dir: $dir/state2|; s|^key_file:.*|key_file: $dir/store2.key|" "$dir/gmd.conf" >"$dir/gmd2.conf" &&
 		"$build/gmd" init -c "$dir/gmd2.conf" && refused 'works on another store' again "$dir/gmd2.conf"
 }
+runs() { gmctl --json config show | grep -q "\"key\":\"$1\",\"value\":\"$2\""; }
+sets() { # the window is checked against the deadline, which comes behind it
+	gmctl pace --all 7777 && gmctl config set changes_per_minute 99 && gmctl config set rekey_deadline_ms 9000 && gmctl config set rekey_window_ms 8000 &&
+		upgraded && runs pace 7777 && runs changes_per_minute 99 && runs rekey_window_ms 8000 && runs rekey_deadline_ms 9000 &&
+		! grep -q takeover.leaves "$dir/gmd.log"
+}
 other_ways() {
 	local workers old port_name
 	must 'somebody listens to what gmd tells' listen_to_both
@@ -129,7 +135,8 @@ other_ways() {
 	check 'nor with DPDK' refused "DPDK's queues cannot be handed over" again "$dir/gmd4.conf"
 	check 'drained, it lets nobody in' eval 'gmctl drain --wait && gmctl --json status | grep -q "\"newcomers\":\"refused\""'
 	check 'and the next one does' eval 'upgraded && gmctl --json status | grep -q "\"newcomers\":\"let in\"" && ask rejoin 5'
-	check 'what gmctl alone has set ends, and is named' eval 'gmctl pace --all 7777 && gmctl config set changes_per_minute 99 && upgraded && grep -q "handover.leaves key=pace running=\"*7777" "$dir/gmd.log" && grep -q "handover.leaves key=changes_per_minute running=\"*99" "$dir/gmd.log"'
+	check 'what gmctl has set goes along' sets
+	check 'and ends where the file says something else by now, which is named' eval 'with_line pace 8888 && upgraded && runs pace 8888 && runs changes_per_minute 99 && grep -q "takeover.leaves key=pace value=\"7777\"" "$dir/gmd.log"'
 }
 
 settings=('rekey_window_ms: 0' 'changes_per_minute: 0' 'stranger_rate: 0' "pace: $((members / 6))")

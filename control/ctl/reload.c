@@ -98,6 +98,8 @@ enum gm_err gm_config_reload(struct gm_ctl_env *env, struct gm_txn *txn, gm_chan
 	}
 	each_difference(env, txn, each, arg);
 	*env->config = next;
+	if (env->file)
+		*env->file = fresh;
 	put_in_force(env);
 	return GM_E_OK;
 }
@@ -147,4 +149,30 @@ enum gm_err gm_config_set(struct gm_ctl_env *env, struct gm_txn *txn, const char
 	gm_option_copy(o, env->config, &fresh);
 	put_in_force(env);
 	return GM_E_OK;
+}
+
+/* ---- from one process to the next */
+
+void gm_config_each_set(struct gm_ctl_env *env, gm_set_each each, void *arg)
+{
+	const struct gm_config *now = running(env);
+
+	for (const struct gm_option *o = gm_options; o < gm_options + gm_options_n; o++) {
+		if (!o->key || !o->live || gm_option_same(o, now, env->file))
+			continue;
+		gm_option_value(o, env->file, was, sizeof(was));
+		each(arg, o->key, was, gm_option_value(o, now, is, sizeof(is)));
+	}
+}
+
+enum gm_err gm_config_set_again(struct gm_ctl_env *env, struct gm_txn *txn, const char *key, const char *file, const char *value,
+                                char why[static GM_CONFIG_WHY])
+{
+	const struct gm_option *o = gm_option(key);
+
+	if (o && strcmp(gm_option_value(o, env->file, was, sizeof(was)), file) != 0) {
+		snprintf(why, GM_CONFIG_WHY, "the file says %.200s now", was);
+		return GM_E_CONFLICT;
+	}
+	return gm_config_set(env, txn, key, value, why);
 }

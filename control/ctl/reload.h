@@ -15,7 +15,14 @@ GM_NODISCARD enum gm_err gm_config_differences(struct gm_ctl_env *env, gm_change
 /* Reads the file again: options that can change do so, together; others are named and stay. With a file that is wrong nothing
  * changes. txn: takes the entries for the audit log. */
 GM_NODISCARD enum gm_err gm_config_reload(struct gm_ctl_env *env, struct gm_txn *txn, gm_changed each, void *arg, char why[static GM_CONFIG_WHY]);
-/* One of those options, until the next reload or stop. USAGE: why. */
+/* One of those options, until the next reload or stop; a hand-over goes on with it. USAGE: why. */
 GM_NODISCARD enum gm_err gm_config_set(struct gm_ctl_env *env, struct gm_txn *txn, const char *key, const char *value, char why[static GM_CONFIG_WHY]);
+
+/* What was set since, for whoever goes on in place of this process: the file's value, and the one that runs. */
+typedef void (*gm_set_each)(void *arg, const char *key, const char *file, const char *value);
+void gm_config_each_set(struct gm_ctl_env *env, gm_set_each each, void *arg);
+/* There: set again. CONFLICT: the file has another value than it had, which counts; USAGE: why. */
+GM_NODISCARD enum gm_err gm_config_set_again(struct gm_ctl_env *env, struct gm_txn *txn, const char *key, const char *file, const char *value,
+                                             char why[static GM_CONFIG_WHY]);
 
 #endif

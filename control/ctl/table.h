@@ -21,6 +21,7 @@ struct gm_turn_stats { /* kept by the turn loop */
 
 struct gm_ctl_env { /* borrowed */
 	struct gm_config *config; /* in force */
+	struct gm_config *file;   /* as the file was when it was read last; NULL: nobody asks */
 	const char *config_file;
 	struct gm_core *core;
 	struct gm_store *store;
