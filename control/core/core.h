@@ -128,6 +128,17 @@ bool gm_core_drains(const struct gm_core *core);
 /* ---- operator's commands; effects and answers count only after the commit */
 GM_NODISCARD enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn,
                                               const struct gm_group_spec *spec);
+struct gm_group_keys { /* secret: our own of a group, which are most of the work that a new one is */
+	struct gm_group_params of; /* whom they fit */
+	uint8_t seed[32];
+	uint16_t cred_n;
+	uint8_t cred[GM_VIEW_CRED_MAX]; /* last */
+};
+/* For one that is to be made soon; nothing changes. Where many are, some go with each turn. */
+GM_NODISCARD enum gm_err gm_core_group_keys(struct gm_txn *txn, const struct gm_group_spec *spec, struct gm_group_keys *keys);
+/* As gm_core_group_create(); of one use each. Keys that do not fit are made anew. */
+GM_NODISCARD enum gm_err gm_core_group_create_with(struct gm_core *core, struct gm_txn *txn, const struct gm_group_spec *spec,
+                                                   const struct gm_group_keys *keys);
 /* What changes has replaces what the group had, as a PATCH of /manage/G does. UNKNOWN: no such group; CONFLICT, RANGE,
  * BAD_CONFIG: *why, static text, says what is wrong, and nothing changed */
 GM_NODISCARD enum gm_err gm_core_group_set(struct gm_core *core, struct gm_txn *txn, const char *name,

@@ -272,20 +272,47 @@ static bool prefix_taken(const struct gm_core *c, const uint8_t prefix[static PR
 	return gm_map_find(&c->gid_map, gid_key(prefix, PREFIX + EPOCH), NULL, NULL) != GM_MAP_NONE;
 }
 
-enum gm_err gm_groups_new_credential(struct gm_turn *t, struct gm_group *g)
+static enum gm_err new_keys(struct gm_txn *txn, const struct gm_group_params *params, struct gm_group_keys *keys)
 {
 	struct gm_key_pair kdc;
-	struct gm_out cred = gm_out(g->kdc_cred, sizeof(g->kdc_cred));
+	struct gm_out cred = gm_out(keys->cred, sizeof(keys->cred));
 
-	gm_dice(t->txn, g->kdc_seed, sizeof(g->kdc_seed));
-	GM_TRY(gm_key_pair_make(&kdc, &g->spec.params, g->kdc_seed));
-	enum gm_err err = gm_own_cred_encode(&cred, &g->spec.params, &kdc, t->txn->wall_s);
+	keys->of = *params;
+	gm_dice(txn, keys->seed, sizeof(keys->seed));
+	GM_TRY(gm_key_pair_make(&kdc, params, keys->seed));
+	enum gm_err err = gm_own_cred_encode(&cred, params, &kdc, txn->wall_s);
 	gm_wipe(&kdc, sizeof(kdc));
-	g->kdc_cred_n = (uint16_t)gm_out_len(&cred);
+	keys->cred_n = (uint16_t)gm_out_len(&cred);
 	return err;
 }
 
-static enum gm_err first_keys(struct gm_turn *t, struct gm_group *g)
+static void take_keys(struct gm_group *g, const struct gm_group_keys *keys)
+{
+	memcpy(g->kdc_seed, keys->seed, sizeof(g->kdc_seed));
+	memcpy(g->kdc_cred, keys->cred, keys->cred_n);
+	g->kdc_cred_n = keys->cred_n;
+}
+
+enum gm_err gm_groups_new_credential(struct gm_turn *t, struct gm_group *g)
+{
+	struct gm_group_keys keys;
+
+	GM_TRY(new_keys(t->txn, &g->spec.params, &keys));
+	take_keys(g, &keys);
+	gm_wipe(&keys, sizeof(keys));
+	return GM_E_OK;
+}
+
+static bool fit(const struct gm_group_keys *keys, const struct gm_group *g)
+{
+	const struct gm_group_params *a = keys ? &keys->of : NULL, *b = &g->spec.params;
+
+	return a && a->cred_fmt == b->cred_fmt && a->group_mode == b->group_mode && a->pairwise_mode == b->pairwise_mode &&
+	       a->sign_alg == b->sign_alg && a->sign_kty == b->sign_kty && a->sign_crv == b->sign_crv && a->ecdh_alg == b->ecdh_alg &&
+	       a->ecdh_kty == b->ecdh_kty && a->ecdh_crv == b->ecdh_crv;
+}
+
+static enum gm_err first_keys(struct gm_turn *t, struct gm_group *g, const struct gm_group_keys *keys)
 {
 	uint8_t prefix[PREFIX];
 
@@ -297,7 +324,10 @@ static enum gm_err first_keys(struct gm_turn *t, struct gm_group *g)
 	gm_groups_has_gid(t->core, g);
 	gm_dice(t->txn, g->ms, sizeof(g->ms));
 	gm_dice(t->txn, g->salt, sizeof(g->salt));
-	return gm_groups_new_credential(t, g);
+	if (!fit(keys, g))
+		return gm_groups_new_credential(t, g);
+	take_keys(g, keys);
+	return GM_E_OK;
 }
 
 static uint32_t free_index(struct gm_core *c)
@@ -318,7 +348,21 @@ static void audit(struct gm_turn *t, const char *event, const struct gm_group *g
 	gm_audit_end(&a, t->txn);
 }
 
+enum gm_err gm_core_group_keys(struct gm_txn *txn, const struct gm_group_spec *spec, struct gm_group_keys *keys)
+{
+	struct gm_group_params params = spec->params;
+
+	gm_params_complete(&params);
+	return new_keys(txn, &params, keys);
+}
+
 enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn, const struct gm_group_spec *spec)
+{
+	return gm_core_group_create_with(core, txn, spec, NULL);
+}
+
+enum gm_err gm_core_group_create_with(struct gm_core *core, struct gm_txn *txn, const struct gm_group_spec *spec,
+                                      const struct gm_group_keys *keys)
 {
 	struct gm_turn t = {core, txn};
 
@@ -344,7 +388,7 @@ enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn, const
 	g->check_interval = 3600;
 	g->stale = gm_must_alloc(NULL, spec->max_stale_sets * sizeof(*g->stale));
 	memset(g->stale, 0, spec->max_stale_sets * sizeof(*g->stale));
-	enum gm_err err = first_keys(&t, g);
+	enum gm_err err = first_keys(&t, g, keys);
 	if (err != GM_E_OK) {
 		gm_groups_unlink(core, g);
 		return err;

@@ -52,7 +52,8 @@ struct gm_ctl_request { /* may hold a key: wipe */
 	uint64_t id;
 	int fd; /* that came along, borrowed; -1: none */
 	uint64_t conn; /* number of the connection; no two have the same */
-	enum gm_ctl_level level; /* of who asks; fd, conn, level, uid and pid do not travel: the server fills them in */
+	bool again; /* it had no answer yet: see gm_ctl_reply.later */
+	enum gm_ctl_level level; /* of who asks; fd, conn, again, level, uid and pid do not travel: the server fills them in */
 	unsigned uid;
 	int pid;
 	char verb[GM_CTL_KEY_MAX + 1];
@@ -74,6 +75,7 @@ struct gm_ctl_reply {
 	uint64_t id;
 	bool done;           /* end or error was said */
 	bool refused;        /* it was an error */
+	bool later;          /* instead: there is more to do than a turn has room for; the same request comes again with the next one */
 	bool watches;        /* instead: rows follow as things happen, see gm_ctl_server_tell() */
 	char group[GM_CTL_TEXT_MAX + 1]; /* then: only of this one; empty: of all */
 	bool no_members;     /* then: but who joined, left or expired */

@@ -30,6 +30,7 @@ struct conn {
 	int passed; /* a descriptor for the next request; -1: none */
 	struct gm_ctl_buf in, out;
 	bool closing;   /* after out is sent */
+	bool later;     /* the request that is first in `in` is being carried out */
 	uint64_t since; /* number of its accept: the lowest has been here longest */
 	uint64_t moved_ms; /* when it came, was answered, or last took some of an answer */
 	enum gm_ctl_level level;
@@ -515,6 +516,7 @@ static void handle(struct gm_ctl_server *server, struct conn *conn)
 		gm_ctl_reply_init(&server->reply, &conn->out, server->request.id);
 		server->request.fd = conn->passed;
 		server->request.conn = conn->since;
+		server->request.again = conn->later;
 		server->request.level = conn->level;
 		server->request.uid = conn->uid;
 		server->request.pid = conn->pid;
@@ -523,8 +525,13 @@ static void handle(struct gm_ctl_server *server, struct conn *conn)
 			begin_watch(server, conn);
 		if (server->reply.no_memory)
 			conn->closing = true;
+		conn->later = server->reply.later;
 	}
 	conn->moved_ms = now_ms();
+	if (conn->later) {
+		gm_wipe(&server->request, sizeof(server->request));
+		return;
+	}
 	passed_close(conn);
 	gm_wipe(&server->request, sizeof(server->request));
 	gm_ctl_buf_eat(&conn->in, 4 + frame.n);

@@ -56,7 +56,7 @@ void gm_ctl_run(void *env, const struct gm_ctl_request *request, struct gm_ctl_r
 	if (!permitted(verb, request, reply) || !gm_call_uint(&call, "after", UINT32_MAX, &call.after))
 		return;
 	bool looks = gm_call_flag(&call, "preview");
-	if (verb->change && !looks)
+	if (verb->change && !looks && !request->again)
 		gm_call_log(request, "ctl.change", verb->name);
 	call.env->txn(call.env->arg, &call.txn);
 	call.txn.by = gm_by_user(request->uid, request->pid, gm_ctl_level_text(request->level));
@@ -64,7 +64,7 @@ void gm_ctl_run(void *env, const struct gm_ctl_request *request, struct gm_ctl_r
 		gm_verb_preview(&call);
 	else
 		functions[verb - gm_ctl_verbs](&call);
-	if (verb->change && !looks && !reply->refused && !call.txn.entries)
+	if (verb->change && !looks && !reply->refused && !reply->later && !call.txn.entries)
 		audit(&call, verb);
 	gm_wipe(&call.txn, sizeof(call.txn));
 }

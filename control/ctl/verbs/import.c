@@ -13,18 +13,24 @@
 #include "ctl/log.h"
 #include "ctl/settings.h"
 #include "ctl/sheet.h"
+#include "gm/crypto.h"
 #include "wire/cbor.h"
 
 #define BYTES_MAX (16u << 20)
 #define IDLE_MS 10000u /* a file of which nothing came for so long makes room for the next */
 #define SHOWN_MAX 200u /* rows of an answer; of more only the number is told */
+#define KEYS_A_TURN 64u /* groups: two milliseconds and more, in which others wait */
 
+struct file;
 static struct { /* one file at a time, of one connection */
 	uint64_t number, conn;
 	enum gm_ctl_level level;
 	unsigned rows;
 	uint64_t since_ms;
 	struct gm_ctl_buf bytes; /* rows */
+	struct file *checked; /* while keys are made for the groups in it; NULL: they are not */
+	unsigned at;             /* of its entries, those that have theirs */
+	struct gm_ctl_buf keys; /* struct gm_group_keys one behind the other, each as long as its credential makes it */
 } staged;
 
 struct head {
@@ -33,9 +39,15 @@ struct head {
 	bool whole;
 };
 
+static void let_go(struct file *f);
+
 static void forget(void)
 {
+	if (staged.checked)
+		let_go(staged.checked);
+	staged.checked = NULL;
 	gm_ctl_buf_free(&staged.bytes);
+	gm_ctl_buf_free(&staged.keys);
 	staged.number = 0;
 	staged.rows = 0;
 }
@@ -109,6 +121,19 @@ static bool stage(struct gm_ctl_call *call, struct head *head)
 	staged.rows += n;
 	staged.since_ms = call->txn.mono_ms;
 	return true;
+}
+
+/* Is it still that file? */
+static bool is_there(struct gm_ctl_call *call, struct head *head)
+{
+	struct gm_in in = gm_in_bytes(call->request->body);
+
+	if (!read_head(call, &in, head))
+		return false;
+	if (staged.number == head->number && staged.conn == call->request->conn && staged.checked)
+		return true;
+	gm_ctl_error(call->reply, GM_E_BUSY, "somebody else's file went before this one; nothing was done: try again");
+	return false;
 }
 
 /* ---- rows, checked: what each would do */
@@ -445,12 +470,18 @@ static bool file_begin(struct file *f, struct gm_ctl_call *call, const struct he
 	return f->entries && f->places && check_rows(f) && check_room(f);
 }
 
-static void file_end(struct file *f)
+static void let_go(struct file *f)
 {
 	for (unsigned i = 0; i < f->n; i++)
 		free(f->entries[i].device);
 	free(f->entries);
 	free(f->places);
+	*f = (struct file){0};
+}
+
+static void file_end(struct file *f)
+{
+	let_go(f);
 	forget();
 }
 
@@ -519,15 +550,77 @@ void gm_import_look(struct gm_ctl_call *call)
 	file_end(&f);
 }
 
+/* ---- groups' keys, before all are made in one turn: most of the work, of which others shall not wait for the whole */
+
+#define KEYS_HEAD offsetof(struct gm_group_keys, cred)
+
+static bool keep_keys(const struct entry *e, struct gm_txn *txn)
+{
+	struct gm_group_keys keys = {0};
+	bool good = gm_core_group_keys(txn, &e->group, &keys) != GM_E_OK || /* it is said when the group is made */
+	            gm_ctl_buf_append(&staged.keys, &keys, KEYS_HEAD + keys.cred_n);
+
+	gm_wipe(&keys, sizeof(keys));
+	return good;
+}
+
+/* The next that were made; of whom they are does not matter as long as they fit. false: there are no more */
+static bool next_keys(struct gm_group_keys *keys)
+{
+	if (staged.keys.n - staged.keys.at < KEYS_HEAD)
+		return false;
+	memcpy(keys, staged.keys.bytes + staged.keys.at, KEYS_HEAD);
+	memcpy(keys->cred, staged.keys.bytes + staged.keys.at + KEYS_HEAD, keys->cred_n);
+	gm_ctl_buf_eat(&staged.keys, KEYS_HEAD + keys->cred_n);
+	return true;
+}
+
+/* false: it goes on in the next turn, or it was said what is wrong */
+static bool prepare(struct gm_ctl_call *call, const struct head *head)
+{
+	static struct file checked;
+	unsigned n = 0;
+
+	if (!staged.checked) {
+		if (!file_begin(&checked, call, head)) {
+			file_end(&checked);
+			return false;
+		}
+		staged.checked = &checked;
+		staged.at = 0;
+	}
+	for (; staged.at < checked.n && n < KEYS_A_TURN; staged.at++) {
+		const struct entry *e = &checked.entries[staged.at];
+		n += e->fate == MADE;
+		if (e->fate == MADE && !keep_keys(e, &call->txn))
+			staged.at = checked.n - 1; /* what has no memory here is made with its group */
+	}
+	staged.since_ms = call->txn.mono_ms;
+	call->reply->later = staged.at < checked.n;
+	if (!call->reply->later) {
+		let_go(&checked);
+		staged.checked = NULL;
+	}
+	return !call->reply->later;
+}
+
 /* ---- carried out */
+
+static enum gm_err make_group(struct file *f, const struct gm_group_spec *spec)
+{
+	struct gm_group_keys keys = {0};
+	bool made = next_keys(&keys);
+	enum gm_err err = gm_core_group_create_with(f->call->env->core, &f->call->txn, spec, made ? &keys : NULL);
+
+	gm_wipe(&keys, sizeof(keys));
+	return err;
+}
 
 static enum gm_err make_one(struct file *f, const struct entry *e)
 {
-	struct gm_core *core = f->call->env->core;
-
 	if (e->fate == SAME)
 		return GM_E_OK;
-	return e->device ? gm_core_device_set(core, &f->call->txn, e->device) : gm_core_group_create(core, &f->call->txn, &e->group);
+	return e->device ? gm_core_device_set(f->call->env->core, &f->call->txn, e->device) : make_group(f, &e->group);
 }
 
 /* The check lets nothing pass that could fail but for cryptography; a group that was made has no members yet. */
@@ -563,13 +656,15 @@ void gm_verb_import(struct gm_ctl_call *call)
 	struct head head;
 	struct file f;
 
-	if (!stage(call, &head))
+	if (call->request->again ? !is_there(call, &head) : !stage(call, &head))
 		return;
 	if (!head.whole || gm_call_flag(call, "dry-run")) {
 		gm_ctl_error(call->reply, GM_E_USAGE, "import: the whole file is needed");
 		return;
 	}
-	if (file_begin(&f, call, &head))
+	if (head.sheet == GM_SHEET_GROUPS && !prepare(call, &head))
+		return;
+	if (file_begin(&f, call, &head)) /* once more: others may have changed something meanwhile */
 		carry_out(&f);
 	file_end(&f);
 }

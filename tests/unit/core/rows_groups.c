@@ -322,6 +322,32 @@ Test(keys, that_were_replaced_are_stored_no_longer)
 	cr_expect_eq(new_n, 1u);
 }
 
+static bool has_cred(unsigned group, const struct gm_group_keys *keys)
+{
+	return rig.view[group].kdc_cred_n == keys->cred_n && memcmp(rig.view[group].kdc_cred, keys->cred, keys->cred_n) == 0;
+}
+
+Test(keys, made_ahead_are_those_of_a_group_that_they_fit)
+{
+	struct gm_group_spec two = rig_group_spec("g2"), three = rig_group_spec("g3");
+	struct gm_group_keys keys;
+
+	three.params.pairwise_mode = false;
+	rig_turn(&rig);
+	cr_assert_eq(gm_core_group_keys(&rig.txn, &two, &keys), GM_E_OK);
+	cr_expect_eq(rig.changes.count, 0);
+	rig_turn_end(&rig);
+	rig_turn(&rig);
+	cr_assert_eq(gm_core_group_create_with(rig.core, &rig.txn, &two, &keys), GM_E_OK);
+	cr_assert_eq(gm_core_group_create_with(rig.core, &rig.txn, &three, &keys), GM_E_OK);
+	rig_turn_end(&rig);
+	cr_expect(has_cred(1, &keys));
+	cr_expect_not(has_cred(2, &keys), "whom they do not fit has others");
+	cr_expect_gt(rig.view[2].kdc_cred_n, 0);
+	rig_restart(&rig);
+	cr_expect(has_cred(1, &keys));
+}
+
 Test(keys, have_the_defaults_of_the_drafts)
 {
 	struct gm_group_params p = gm_group_spec_default().params;

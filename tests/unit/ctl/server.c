@@ -20,6 +20,8 @@ static unsigned handled;
 static uint64_t asked_over, gone_n, gone_last; /* numbers of connections */
 static struct gm_ctl_buf got;
 
+static unsigned long_one; /* calls of the verb "long", which is done with the third */
+
 /* Answers with as many rows of 1,000 bytes as the verb says. */
 static void handle(void *arg, const struct gm_ctl_request *request, struct gm_ctl_reply *reply)
 {
@@ -28,6 +30,12 @@ static void handle(void *arg, const struct gm_ctl_request *request, struct gm_ct
 	(void)arg;
 	handled++;
 	asked_over = request->conn;
+	if (strcmp(request->verb, "long") == 0) {
+		cr_expect_eq(request->again, long_one > 0);
+		reply->later = ++long_one < 3;
+		if (reply->later)
+			return;
+	}
 	for (int n = atoi(request->verb); n > 0; n--) {
 		gm_ctl_put_bytes(reply, "filler", filler, sizeof(filler));
 		gm_ctl_row(reply);
@@ -142,6 +150,38 @@ Test(server, answers_only_when_flushed)
 	cr_expect(hear(fd));
 	cr_expect_eq(first_answer().kind, GM_CTL_END);
 	close(fd);
+}
+
+Test(server, asks_again_for_what_takes_several_turns_and_serves_others_meanwhile)
+{
+	int fd = dial(), other = dial();
+	bool more = true;
+
+	turns(2);
+	say(fd, "long");
+	say(other, "0");
+	for (unsigned i = 0; i < 3; i++) {
+		struct pollfd fds[GM_CTL_FDS_MAX];
+		unsigned n = gm_ctl_server_poll(server, fds);
+		cr_assert_geq(poll(fds, n, 0), 0);
+		gm_ctl_server_receive(server, fds, n);
+		more = gm_ctl_server_flush(server);
+		cr_expect_eq(more, i < 2, "whether the next turn is due at once");
+		cr_expect(hear(fd));
+		cr_expect_eq(got.n > 0, i == 2, "it has its answer at the end");
+		cr_expect_eq(long_one, i + 1);
+	}
+	cr_expect_eq(first_answer().kind, GM_CTL_END);
+	gm_ctl_buf_eat(&got, got.n - got.at);
+	cr_expect(hear(other));
+	cr_expect_gt(got.n, 0);
+	gm_ctl_buf_eat(&got, got.n - got.at);
+	say(fd, "0");
+	turn();
+	cr_expect(hear(fd));
+	cr_expect_gt(got.n, 0, "and it can ask for something else");
+	close(fd);
+	close(other);
 }
 
 Test(server, tells_which_connection_asked_and_that_it_has_gone)

@@ -542,16 +542,25 @@ static void file_row(unsigned line, unsigned columns, const char *const *cells)
 
 static uint64_t conn;
 
-static const char *file_send(bool preview)
+/* A turn with it. false: there is no answer yet. */
+static bool file_turn(bool preview, bool again)
 {
-	request = (struct gm_ctl_request){.id = 5, .level = level, .conn = conn, .verb = "import", .body = gm_out_result(&file.o)};
+	request = (struct gm_ctl_request){.id = 5, .level = level, .conn = conn, .again = again, .verb = "import", .body = gm_out_result(&file.o)};
 	add("file=f.csv");
 	if (preview)
 		add("preview!");
 	gm_ctl_reply_init(&reply, &buf, request.id);
 	gm_ctl_run(&env, &request, &reply);
-	cr_expect(reply.done);
-	write_answers();
+	cr_expect_neq(reply.done, reply.later);
+	if (reply.done)
+		write_answers();
+	return reply.done;
+}
+
+static const char *file_send(bool preview)
+{
+	for (bool again = false; !file_turn(preview, again); again = true)
+		;
 	return said;
 }
 
@@ -610,6 +619,62 @@ Test(table, imports_all_of_a_file_or_nothing_and_says_in_which_line_it_is_wrong)
 		cr_expect_eq(changes.count, before, "nothing is stored");
 		cr_expect_str_eq(RUN("device list"), "row device=as:1:99 name=there groups=\nend\n");
 	}
+}
+
+static void file_of_groups(unsigned n)
+{
+	char name[16];
+
+	file_new("groups");
+	for (unsigned i = 1; i <= n; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		GROUP(i + 1, name);
+	}
+}
+
+Test(table, makes_the_keys_of_many_groups_over_several_turns_and_the_groups_in_one)
+{
+	unsigned turns = 1;
+
+	gm_changes_reset(&changes);
+	gm_effects_reset(&effects);
+	file_of_groups(200);
+	for (bool again = false; !file_turn(false, again); again = true, turns++) {
+		cr_expect_eq(changes.count, 0, "nothing is stored");
+		cr_expect_eq(effects.to[0].n, 0, "and nobody is told");
+		if (turns == 2)
+			cr_expect_str_eq(RUN("group create", "group=f7"), "end\n", "others go on");
+		if (turns == 2)
+			gm_changes_reset(&changes);
+		if (turns == 2)
+			gm_effects_reset(&effects);
+	}
+	cr_expect_str_eq(said, "row what=groups made=199 changed=0 left_alone=1\nend\n", "%s", said);
+	cr_expect_eq(turns, 4);
+	cr_expect_geq(changes.count, 199);
+	RUN("group show", "group=f200");
+	SAYS("row group=f200 state=idle ");
+}
+
+Test(table, forgets_a_file_of_groups_whose_sender_goes_while_keys_are_made)
+{
+	file_of_groups(200);
+	cr_expect_not(file_turn(false, false));
+	gm_ctl_gone(&env, conn);
+	cr_expect(file_turn(false, true));
+	SAYS("error busy: ");
+	file_of_groups(3);
+	cr_expect_str_eq(file_send(false), "row what=groups made=3 changed=0 left_alone=0\nend\n");
+	cr_expect_str_eq(RUN("group show", "group=f4"), "error unknown: no group 'f4'\n");
+}
+
+Test(table, groups_of_a_file_have_each_keys_of_its_own_that_fit)
+{
+	file_new("groups");
+	GROUP(2, "f1");
+	GROUP(3, "f2", "", "", "", "", "", "", "", "ES256");
+	GROUP(4, "f3");
+	cr_expect_str_eq(file_send(false), "row what=groups made=3 changed=0 left_alone=0\nend\n", "%s", said);
 }
 
 Test(table, imports_groups_of_templates_and_compares_those_that_are_there)
