@@ -530,6 +530,14 @@ def diffs(attack):
     asked = [q for request in hostile.asked for q in request.all(coap.URI_QUERY)]
     attack.tally.check(b'cursor=18446744073709551615' in asked, 'the largest cursor comes back', asked)
 
+    def full_alone(hostile, request):
+        largest = cbor2.dumps({0: good, 2: 2 ** 64 - 1})
+        return None if request.all(coap.URI_QUERY) else hostile.a_list(request, largest)
+
+    with HostileServer(attack, 'hostile', '--trl', answer=full_alone) as hostile:
+        attack.tally.check(hostile.until(lambda h: h.shown()['trl_cursor'] == '18446744073709551615'),
+                           'and is shown', hostile.shown())
+
 
 def long_lists(attack):
     for count, size in ((1800, BLOCK), (300, 16), (20000, BLOCK)):
@@ -581,7 +589,7 @@ def notifications(attack, count=400):
         shown = hostile.shown()
         hostile.notify(cbor2.dumps({1: [[[], hashes(1, 77777)]], 2: 5, 3: False}), number=3)  # older
         time.sleep(0.2)
-        attack.tally.check(hostile.shown().get('cursor') == shown.get('cursor'), 'an older notification is not taken',
+        attack.tally.check(hostile.shown()['trl_cursor'] == shown['trl_cursor'], 'an older notification is not taken',
                            (shown, hostile.shown()))
         hostile.notify(b'garbage', number=1 << 39)
         attack.tally.check(hostile.until(lambda h: h.shown()['failed'] >= 1), 'a notification of garbage is refused',

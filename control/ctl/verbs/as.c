@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/verbs/call.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 static void put_as(struct gm_ctl_reply *r, const struct gm_as_info *as)
 {
 	char buf[16], addr[GM_ADDR_TEXT];
@@ -29,6 +32,18 @@ static bool list_as(void *arg, const struct gm_as_info *as)
 	return true;
 }
 
+/* The server's number, which may be any: JSON has none so large. */
+static void put_cursor(struct gm_ctl_reply *r, const struct gm_as_info *as)
+{
+	char digits[24];
+
+	snprintf(digits, sizeof(digits), "%" PRIu64, as->cursor);
+	if (as->has_cursor && as->cursor <= INT64_MAX)
+		gm_ctl_put_uint(r, "trl_cursor", as->cursor);
+	else
+		gm_ctl_put_text(r, "trl_cursor", as->has_cursor ? digits : NULL);
+}
+
 static bool show_as(void *arg, const struct gm_as_info *as)
 {
 	struct gm_ctl_call *call = arg;
@@ -48,10 +63,7 @@ static bool show_as(void *arg, const struct gm_as_info *as)
 	gm_ctl_put_uint(r, "trl_every_s", as->trl[0] ? as->trl_every_s : 0);
 	gm_ctl_put_int(r, "trl_full_at", as->trl_full_at);
 	gm_ctl_put_uint(r, "trl_listed", as->trl_listed);
-	if (as->has_cursor)
-		gm_ctl_put_uint(r, "trl_cursor", as->cursor);
-	else
-		gm_ctl_put_text(r, "trl_cursor", NULL);
+	put_cursor(r, as);
 	gm_ctl_put_uint(r, "revoked", core.revoked);
 	gm_ctl_row(r);
 	call->rows++;
