@@ -390,7 +390,10 @@ static void on_unobserve(struct gm_turn *t, const struct gm_rec *rec)
 	struct gm_group *g = gm_groups_at(t->core, ev->group);
 	struct gm_member *m = a && g ? gm_groups_slot(t->core, g, ev->slot) : NULL;
 
-	if (m && m->ident == a->ident)
+	if (!m || m->ident != a->ident || ev->of >= GM_OBS_N)
+		return;
+	const struct gm_observation known = gm_members_obs(t->core, m, ev->of);
+	if (memcmp(&known, &ev->obs, sizeof(known)) == 0)
 		gm_members_unobserve(t, m, ev->of);
 }
 

@@ -137,10 +137,12 @@ void gm_out_rst(struct worker *w, uint32_t h)
 	if ((o->kind == OUT_REKEY || o->kind == OUT_ACTIVE) && o->delivery == GM_DELIVER_OBSERVE) { /* RFC 7641 §3.6 */
 		struct gm_ev_unobserve *ev = gm_worker_event(w, GM_EV_UNOBSERVE, sizeof *ev, 0);
 		if (ev) {
+			const struct member *m = gm_member_at(w, o->member);
 			ev->ctx = o->ctx;
 			ev->group = o->group;
-			ev->slot = gm_member_at(w, o->member)->slot;
+			ev->slot = m->slot;
 			ev->of = o->obs;
+			ev->obs = gm_member_obs(w, m, o->obs);
 			gm_worker_event_done(w, &ev->rec);
 		}
 	}

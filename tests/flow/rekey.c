@@ -78,6 +78,42 @@ Test(rekey, reaches_everyone_under_loss_with_retransmissions_of_the_same_bytes)
 	flow_free(r);
 }
 
+/* The registration is on its way through core when a notification of the one before is reset. RFC 7641 §3.6 */
+Test(rekey, reset_of_a_notification_leaves_the_observation_that_was_made_since)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = flow_member(r, GM_ROLE_RESPONDER, false);
+	struct gm_mem_dgram d = {0};
+	uint8_t rst[4] = {0x70};
+
+	cr_assert(flow_do(r, m, JOIN_OBSERVE));
+	cr_assert(flow_rekey(r, true) == GM_E_OK);
+	r->mute = true;
+	for (unsigned i = 0; i < 100 && !d.len; i++) {
+		gm_worker_turn(r->dp->worker[0]);
+		if (!gm_mem_recv(r->net, &m->addr, &d))
+			flow_turn(r);
+	}
+	r->mute = false;
+	cr_assert(gt(u64, d.len, 4));
+	memcpy(rst + 2, d.data + 2, 2);
+	gm_member_plan(&r->env, m, GM_PLAN(GM_OP_OBSERVE));
+	gm_member_flush(&r->env);
+	gm_mem_step(r->net, 1000000);
+	gm_worker_turn(r->dp->worker[0]);
+	gm_mem_send(r->net, &m->addr, &r->env.server, rst, sizeof rst);
+	gm_mem_step(r->net, 1000000);
+	gm_worker_turn(r->dp->worker[0]);
+	flow_run(r, 8000);
+	cr_expect(eq(u32, flow_at_version(r, 1), 1), "told by the new observation");
+	cr_assert(flow_rekey(r, false) == GM_E_OK);
+	flow_run(r, 8000);
+	cr_expect(eq(u32, flow_at_version(r, 2), 1));
+	cr_expect(eq(u64, flow_status(r).confirmed, 1), "the second; the first keys came with the answer");
+	cr_expect(eq(u32, r->reuses, 0));
+	flow_free(r);
+}
+
 Test(rekey, follows_a_leave_and_leaves_the_leaver_behind)
 {
 	struct flow *r = flow_new(2, NULL);

@@ -217,6 +217,7 @@ struct gm_ev_unobserve {
 	uint32_t group, slot;
 	uint32_t of; /* enum gm_obs */
 	uint32_t zero;
+	struct gm_observation obs; /* the one that was reset: core may know a newer one */
 };
 
 /* To one GM_EFF_ASK comes one of these, and one more for each notification where it asked to observe. */
