@@ -7,6 +7,13 @@
 
 /* ---- groups */
 
+static struct gm_bytes name_of(const struct worker *w, uint32_t at)
+{
+	const struct gm_group_view *v = &w->group[at - 1]->view;
+
+	return (struct gm_bytes){(const uint8_t *)v->name, v->name_n};
+}
+
 static uint32_t *name_slot(struct worker *w, struct gm_bytes name)
 {
 	uint32_t i = gm_worker_hash(w, name.p, name.n);
@@ -15,8 +22,7 @@ static uint32_t *name_slot(struct worker *w, struct gm_bytes name)
 		uint32_t *at = &w->names[i & (w->names_cap - 1)];
 		if (!*at)
 			return at;
-		const struct gm_group_view *v = &w->group[*at - 1]->view;
-		if (gm_bytes_eq(name, (struct gm_bytes){(const uint8_t *)v->name, v->name_n}))
+		if (gm_bytes_eq(name, name_of(w, *at)))
 			return at;
 	}
 }
@@ -29,21 +35,50 @@ struct group *gm_group_named(struct worker *w, struct gm_bytes name)
 	return at ? w->group[at - 1] : NULL;
 }
 
+/* At least three of four places are empty. Without memory no group has a name until there is some. */
 static void rebuild_names(struct worker *w)
 {
 	uint32_t cap = 64;
 
-	w->names_moved++;
-	while (cap < 4 * w->names_n)
+	while (cap < 8 * w->names_n)
 		cap *= 2;
 	free(w->names);
 	w->names = calloc(cap, sizeof *w->names);
 	w->names_cap = w->names ? cap : 0;
-	for (uint32_t i = 0; w->names && i < w->groups_cap; i++) {
-		struct group *g = gm_group_at(w, i);
-		if (g)
-			*name_slot(w, (struct gm_bytes){(const uint8_t *)g->view.name, g->view.name_n}) = i + 1;
+	for (uint32_t i = 0; w->names && i < w->groups_cap; i++)
+		if (gm_group_at(w, i))
+			*name_slot(w, name_of(w, i + 1)) = i + 1;
+}
+
+static void add_name(struct worker *w, uint32_t index)
+{
+	w->names_n++;
+	w->names_moved++;
+	if (4 * w->names_n > w->names_cap)
+		rebuild_names(w);
+	else
+		*name_slot(w, name_of(w, index + 1)) = index + 1;
+}
+
+/* Those behind that could not have their own place move up, so that a search still ends at the first empty one. */
+static void remove_name(struct worker *w, uint32_t index)
+{
+	const uint32_t mask = w->names_cap - 1;
+
+	w->names_n--;
+	w->names_moved++;
+	if (!w->names_cap)
+		return;
+	uint32_t hole = (uint32_t)(name_slot(w, name_of(w, index + 1)) - w->names);
+	for (uint32_t at = (hole + 1) & mask; w->names[at]; at = (at + 1) & mask) {
+		const struct gm_bytes name = name_of(w, w->names[at]);
+		const uint32_t home = gm_worker_hash(w, name.p, name.n);
+		if (((at - home) & mask) < ((at - hole) & mask))
+			continue;
+		w->names[hole] = w->names[at];
+		hole = at;
 	}
+	w->names[hole] = 0;
 }
 
 static bool room_for_group(struct worker *w, uint32_t index)
@@ -94,9 +129,8 @@ static void remove_group(struct worker *w, uint32_t index)
 		gm_member_unlink(w, g->head);
 	w->walks -= (unsigned)g->walk.active + g->telling;
 	gm_walk_drop(&g->walk);
+	remove_name(w, index);
 	gm_wipe(g, sizeof *g);
-	w->names_n--;
-	rebuild_names(w);
 }
 
 void gm_view_keys(struct worker *w)
@@ -139,10 +173,8 @@ void gm_view_group(struct worker *w, const struct gm_eff_group *e)
 	}
 	if (turned)
 		gm_rekey_tell_active(w, g);
-	if (!fresh)
-		return;
-	w->names_n++;
-	rebuild_names(w);
+	if (fresh)
+		add_name(w, e->view.index);
 }
 
 struct gm_keying gm_view_keying(struct worker *w, const struct group *g, struct gm_bytes sid)
