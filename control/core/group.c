@@ -279,8 +279,9 @@ static enum gm_err new_keys(struct gm_txn *txn, const struct gm_group_params *pa
 
 	keys->of = *params;
 	gm_dice(txn, keys->seed, sizeof(keys->seed));
-	GM_TRY(gm_key_pair_make(&kdc, params, keys->seed));
-	enum gm_err err = gm_own_cred_encode(&cred, params, &kdc, txn->wall_s);
+	enum gm_err err = gm_key_pair_make(&kdc, params, keys->seed);
+	if (err == GM_E_OK)
+		err = gm_own_cred_encode(&cred, params, &kdc, txn->wall_s);
 	gm_wipe(&kdc, sizeof(kdc));
 	keys->cred_n = (uint16_t)gm_out_len(&cred);
 	return err;
@@ -296,11 +297,12 @@ static void take_keys(struct gm_group *g, const struct gm_group_keys *keys)
 enum gm_err gm_groups_new_credential(struct gm_turn *t, struct gm_group *g)
 {
 	struct gm_group_keys keys;
+	enum gm_err err = new_keys(t->txn, &g->spec.params, &keys);
 
-	GM_TRY(new_keys(t->txn, &g->spec.params, &keys));
-	take_keys(g, &keys);
+	if (err == GM_E_OK)
+		take_keys(g, &keys);
 	gm_wipe(&keys, sizeof(keys));
-	return GM_E_OK;
+	return err;
 }
 
 static bool fit(const struct gm_group_keys *keys, const struct gm_group *g)
