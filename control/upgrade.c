@@ -21,7 +21,10 @@
 #define GONE_MS 3000      /* from hanging up to having ended */
 #define PUBLISH_NS 100000
 #define BUFFER (64u << 10)
-#define SETTING GM_EFF_N /* beside what workers take */
+#define SETTING 0x8000u /* beside what workers take; where more effects come it stays */
+_Static_assert(GM_EFF_N <= SETTING, "a worker takes no such effect");
+_Static_assert(GM_CARRY_FORMAT == 3 && GM_EFF_CARRY == 18 && GM_EFF_HELD == 19 && GM_EFF_DATAGRAM == 20,
+               "the other process reads these numbers: new ones are another format");
 
 /* gmd_faults dies here where it is told to. */
 static void at(const char *place)
@@ -450,12 +453,13 @@ bool gm_upgrade_freeze(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
 
 static size_t least(uint16_t type)
 {
-	static const size_t sizes[GM_EFF_N + 1] = {[GM_EFF_CARRY] = sizeof(struct gm_eff_carry),
-	                                           [GM_EFF_HELD] = sizeof(struct gm_eff_held),
-	                                           [GM_EFF_DATAGRAM] = sizeof(struct gm_eff_datagram),
-	                                           [SETTING] = sizeof(struct gm_eff_setting)};
+	static const size_t sizes[GM_EFF_N] = {[GM_EFF_CARRY] = sizeof(struct gm_eff_carry),
+	                                       [GM_EFF_HELD] = sizeof(struct gm_eff_held),
+	                                       [GM_EFF_DATAGRAM] = sizeof(struct gm_eff_datagram)};
 
-	return type <= GM_EFF_N ? sizes[type] : 0;
+	if (type == SETTING)
+		return sizeof(struct gm_eff_setting);
+	return type < GM_EFF_N ? sizes[type] : 0;
 }
 
 static const struct gm_rec *next_record(const struct gm_upgrade *u, size_t *at_byte)

@@ -477,8 +477,9 @@ struct gm_eff_ask { /* to the worker as_id % workers; one GM_EV_ANSWERED comes o
 };
 
 /* ---- from one process to the next: gm_dp_carry() makes these records, the next one's workers take them as effects, behind
- * the contexts and before GM_EFF_READY. No keys are in them. Whatever changes in one of them, GM_CARRY_FORMAT changes with it. */
-#define GM_CARRY_FORMAT 2u /* 1 had no struct gm_eff_setting */
+ * the contexts and before GM_EFF_READY. No keys are in them. Whatever changes in one of them, or in its number, GM_CARRY_FORMAT
+ * changes with it. */
+#define GM_CARRY_FORMAT 3u /* 1 had no struct gm_eff_setting, 2 had it under another number */
 
 struct gm_eff_setting { /* of the process itself, see control/upgrade.h: no worker gets it */
 	struct gm_rec rec;
