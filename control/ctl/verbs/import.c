@@ -14,6 +14,7 @@
 #include "ctl/settings.h"
 #include "ctl/sheet.h"
 #include "gm/crypto.h"
+#include "gm/pages.h"
 #include "wire/cbor.h"
 
 #define BYTES_MAX (16u << 20)
@@ -30,8 +31,15 @@ static struct { /* one file at a time, of one connection */
 	struct gm_ctl_buf bytes; /* rows */
 	struct file *checked; /* while keys are made for the groups in it; NULL: they are not */
 	unsigned at;             /* of its entries, those that have theirs */
-	struct gm_ctl_buf keys; /* struct gm_group_keys one behind the other, each as long as its credential makes it */
+	struct gm_ctl_buf keys; /* struct gm_group_keys one behind the other, each as long as its credential makes it, without its seed */
 } staged;
+
+#define SEED_N sizeof(((struct gm_group_keys *)NULL)->seed)
+#define SEEDS_N (GM_SHEET_ROWS_MAX * SEED_N)
+static struct { /* of these keys; they wait for several turns. Pages that were asked for once stay, empty */
+	uint8_t (*at)[SEED_N];
+	unsigned made, used;
+} seeds;
 
 struct head {
 	enum gm_sheet sheet;
@@ -41,6 +49,15 @@ struct head {
 
 static void let_go(struct file *f);
 
+static void forget_seeds(void)
+{
+	if (seeds.made) {
+		gm_wipe(seeds.at, SEED_N * seeds.made);
+		gm_pages_drop(seeds.at, SEEDS_N);
+	}
+	seeds.made = seeds.used = 0;
+}
+
 static void forget(void)
 {
 	if (staged.checked)
@@ -48,6 +65,7 @@ static void forget(void)
 	staged.checked = NULL;
 	gm_ctl_buf_free(&staged.bytes);
 	gm_ctl_buf_free(&staged.keys);
+	forget_seeds();
 	staged.number = 0;
 	staged.rows = 0;
 }
@@ -554,11 +572,21 @@ void gm_import_look(struct gm_ctl_call *call)
 
 #define KEYS_HEAD offsetof(struct gm_group_keys, cred)
 
+/* The seed apart from what may be known. */
+static bool put_away(struct gm_group_keys *keys)
+{
+	if (!seeds.at && !(seeds.at = gm_pages_new(SEEDS_N)))
+		return false;
+	memcpy(seeds.at[seeds.made++], keys->seed, SEED_N);
+	gm_wipe(keys->seed, SEED_N);
+	return gm_ctl_buf_append(&staged.keys, keys, KEYS_HEAD + keys->cred_n);
+}
+
 static bool keep_keys(const struct entry *e, struct gm_txn *txn)
 {
 	struct gm_group_keys keys = {0};
 	bool good = gm_core_group_keys(txn, &e->group, &keys) != GM_E_OK || /* it is said when the group is made */
-	            gm_ctl_buf_append(&staged.keys, &keys, KEYS_HEAD + keys.cred_n);
+	            put_away(&keys);
 
 	gm_wipe(&keys, sizeof(keys));
 	return good;
@@ -570,6 +598,7 @@ static bool next_keys(struct gm_group_keys *keys)
 	if (staged.keys.n - staged.keys.at < KEYS_HEAD)
 		return false;
 	memcpy(keys, staged.keys.bytes + staged.keys.at, KEYS_HEAD);
+	memcpy(keys->seed, seeds.at[seeds.used++], SEED_N);
 	memcpy(keys->cred, staged.keys.bytes + staged.keys.at + KEYS_HEAD, keys->cred_n);
 	gm_ctl_buf_eat(&staged.keys, KEYS_HEAD + keys->cred_n);
 	return true;
