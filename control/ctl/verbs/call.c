@@ -99,8 +99,14 @@ bool gm_call_next_row(struct gm_ctl_call *call, uint32_t number)
 
 bool gm_call_pass_over(struct gm_ctl_call *call, uint32_t number)
 {
-	call->more = ++call->passed == PASSED_MAX;
 	call->last = number;
+	return gm_call_looked_at(call, 1);
+}
+
+bool gm_call_looked_at(struct gm_ctl_call *call, unsigned n)
+{
+	call->passed += n;
+	call->more = call->passed >= PASSED_MAX;
 	return !call->more;
 }
 

@@ -44,6 +44,7 @@ const char *gm_call_alg_name(int32_t alg, char buf[static 16]); /* of an authori
 /* ---- listings */
 bool gm_call_next_row(struct gm_ctl_call *call, uint32_t number); /* false: the page is full */
 bool gm_call_pass_over(struct gm_ctl_call *call, uint32_t number); /* it is no row. false: enough for one answer were looked at */
+bool gm_call_looked_at(struct gm_ctl_call *call, unsigned n); /* so many others for the last row. false: as there */
 void gm_call_end_page(struct gm_ctl_call *call);
 bool gm_call_skipped(const struct gm_ctl_call *call, uint32_t number);
 

@@ -23,7 +23,7 @@ static bool list_token(void *arg, const struct gm_token_info *t)
 	gm_ctl_put_int(r, "ends_at", t->exp);
 	gm_ctl_put_bytes(r, "hash", t->hash, t->hash[0] ? GM_TOKEN_HASH : 0); /* one that is too long has none */
 	gm_ctl_row(r);
-	return true;
+	return gm_call_looked_at(call, t->memberships);
 }
 
 void gm_verb_token_list(struct gm_ctl_call *call)

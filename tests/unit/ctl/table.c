@@ -231,6 +231,21 @@ Test(table, ends_an_answer_when_enough_was_looked_at)
 	cr_expect_str_eq(said, "end after=16391\n", "%s", said);
 }
 
+/* Memberships of a token's holder are. */
+Test(table, ends_an_answer_when_its_rows_took_enough_looking)
+{
+	struct gm_ctl_call call = {.env = &env, .request = &request, .reply = &reply};
+
+	gm_ctl_reply_init(&reply, &buf, 5);
+	cr_assert(gm_call_next_row(&call, 7));
+	cr_expect(gm_call_looked_at(&call, 16000));
+	cr_assert(gm_call_next_row(&call, 8));
+	cr_expect_not(gm_call_looked_at(&call, 16000), "it need not be met exactly");
+	gm_call_end_page(&call);
+	write_answers();
+	cr_expect_str_eq(said, "end after=8\n", "%s", said);
+}
+
 Test(table, freezes_and_thaws_a_group)
 {
 	RUN("group create", "group=g1");
