@@ -240,7 +240,29 @@ bundles() { # nothing that is a name, an address, a path or a hash is left, and 
 			    assert secret not in text, text[text.index(secret) - 80:][:160]
 			assert not re.findall('"[0-9a-f]{12,}"', text)
 			assert any(row.get('event') == 'joined' and row['group'].startswith('name-') for row in anon)
+			who = {str(row[key]) for row in anon if row['of'] in ('as list', 'audit') for key in ('id', 'pid') if key in row}
+			assert who and all(one.startswith('name-') for one in who), who
+			detail = {row['what']: row['detail'] for row in anon if row['of'] == 'health'}
+			assert all(re.fullmatch(r'\d+ of \d+', detail[what]) for what in ('contexts', 'members', 'groups')), detail
 		END
+}
+bundles_what_it_can() { # the file is wrong by now: what cannot be said of it is a row, and all else is there
+	echo 'pace: banana' >>"$dir/gmd.conf"
+	exits 0 gmctl support-bundle "$dir/spoiled" && exits 0 gmctl support-bundle --anon "$dir/spoiled-anon"
+	local status=$?
+	sed -i '/^pace: banana/d' "$dir/gmd.conf"
+	[ $status = 0 ] && /usr/bin/python3 - "$dir" <<-'END'
+		import json, sys
+		for name in ('spoiled', 'spoiled-anon'):
+		    rows = [json.loads(line) for line in open(sys.argv[1] + '/' + name)]
+		    errors = [row for row in rows if 'error' in row]
+		    assert [row['of'] for row in errors] == ['config diff'], errors
+		    assert 'banana' in errors[0]['error'] if name == 'spoiled' else errors[0]['error'].startswith('name-'), errors
+		    assert rows[-1]['of'] == 'audit' and 'event' in rows[-1] and {'status', 'metrics', 'group settings'} < {row['of'] for row in rows}
+	END
+}
+for_the_owner_alone() {
+	(umask 022 && gmctl support-bundle "$dir/bundle2" && gmctl export groups "$dir/groups.csv") && [ "$(stat -c %a "$dir/bundle2" "$dir/groups.csv" | xargs)" = '600 600' ]
 }
 
 begin
@@ -273,6 +295,8 @@ say 'The store'
 check 'every record opens, and there are as many as core has' opens_every_record
 check 'tokens are listed by the hash that revokes them' lists_tokens
 check 'a bundle for who helps says what there is, and with --anon no name of it' bundles
+check 'where the file of the configuration is wrong it says so, and all else' bundles_what_it_can
+check 'and what leaves is a file for its owner alone' for_the_owner_alone
 say 'Waiting'
 check '--wait waits for all members' waits_for_all
 say 'Watching'

@@ -91,14 +91,17 @@ void gm_cli_receive(struct session *s, struct gm_bytes *frame)
 	}
 }
 
-static void refused(const struct gm_ctl_answer *answer)
+static void refused(const struct session *s, const struct gm_ctl_answer *answer)
 {
 	enum exit_code code = gm_bytes_is(answer->code, "denied")  ? EXIT_DENIED
 	                      : gm_bytes_is(answer->code, "usage") ? EXIT_USAGE
 	                                                           : EXIT_FAILED;
 	char *text = gm_cli_text(answer->error);
 
-	gm_cli_die(code, "%s", text);
+	if (!s->refused || code == EXIT_DENIED)
+		gm_cli_die(code, "%s", text);
+	s->refused(text);
+	free(text);
 }
 
 /* The text under "state" in the end of an answer. */
@@ -146,8 +149,8 @@ static bool ask_page(struct session *s, const struct gm_ctl_request *request, ui
 		if (gm_ctl_answer_decode(frame, &answer) != GM_E_OK)
 			gm_cli_die(EXIT_FAILED, "gmd's answer cannot be read");
 		if (answer.kind == GM_CTL_ERROR)
-			refused(&answer);
-		if (answer.kind == GM_CTL_END)
+			refused(s, &answer);
+		if (answer.kind != GM_CTL_ROW)
 			break;
 		row(arg, answer.pairs);
 		gm_ctl_buf_eat(&s->in, 4 + frame.n);

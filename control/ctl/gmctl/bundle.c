@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What somebody who helps from afar wants to see: rows of commands that anybody may look at, an object a line. There are no secrets in what
  * gmd says. With --anon a text stays where it is one of few by what it stands under; every other one becomes a number, the same one
- * wherever it occurs. */
+ * wherever it occurs, and so does a number that tells who it was.
+ *
+ * Help is needed where something is wrong: a part that is refused is a row that says why, and the others follow. */
 #include "ctl/gmctl/gmctl.h"
 
 #include <errno.h>
@@ -41,6 +43,27 @@ static const struct {
 	{"audit", {"event", "level", "command"}},
 };
 
+/* What health counts: no name is in it. */
+static const char *const counted[] = {"contexts", "members", "groups"};
+
+static const char *const identifying[] = {"id", "pid"}; /* among numbers */
+
+static bool is_one_of(const char *text, const char *const *words, size_t n)
+{
+	for (size_t i = 0; text && i < n; i++)
+		if (strcmp(words[i], text) == 0)
+			return true;
+	return false;
+}
+
+static bool is_count(json_t *object, const char *key)
+{
+	const char *what = json_string_value(json_object_get(object, "what"));
+
+	return strcmp(bundle.part, "health") == 0 && strcmp(key, "detail") == 0 &&
+	       is_one_of(what, counted, sizeof(counted) / sizeof(counted[0]));
+}
+
 static bool is_kept(const char *key)
 {
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
@@ -59,10 +82,7 @@ static bool is_plain_value(const char *key, const char *option)
 	static const char *const values[] = {"value", "was", "is", "running", "file"};
 	const struct gm_option *o = option ? gm_option(option) : NULL;
 
-	for (size_t i = 0; o && i < sizeof(values) / sizeof(values[0]); i++)
-		if (strcmp(values[i], key) == 0)
-			return o->kind != GM_OPTION_TEXT && o->kind != GM_OPTION_LIST;
-	return false;
+	return o && is_one_of(key, values, sizeof(values) / sizeof(values[0])) && o->kind != GM_OPTION_TEXT && o->kind != GM_OPTION_LIST;
 }
 
 static json_t *number_of(const char *text)
@@ -75,6 +95,14 @@ static json_t *number_of(const char *text)
 	return json_sprintf("name-%lld", (long long)number);
 }
 
+static json_t *number_of_number(const char *key, json_int_t v)
+{
+	char text[64]; /* no text of gmd's is like it: a process is not the server of that number */
+
+	snprintf(text, sizeof(text), "%s\n%lld", key, (long long)v);
+	return number_of(text);
+}
+
 static void hide(json_t *object)
 {
 	const char *option = json_string_value(json_object_get(object, "key"));
@@ -83,8 +111,10 @@ static void hide(json_t *object)
 
 	json_object_foreach(object, key, v) {
 		const char *text = json_string_value(v);
-		if (text && text[0] && !is_plain_value(key, option) && !is_kept(key))
+		if (text && text[0] && !is_plain_value(key, option) && !is_kept(key) && !is_count(object, key))
 			json_object_set_new(object, key, gm_cli_need(number_of(text)));
+		else if (json_is_integer(v) && is_one_of(key, identifying, sizeof(identifying) / sizeof(identifying[0])))
+			json_object_set_new(object, key, gm_cli_need(number_of_number(key, json_integer_value(v))));
 	}
 }
 
@@ -132,10 +162,10 @@ static void put_machine(void)
 
 static void put_entries(struct session *s)
 {
-	struct audit_ends ends = gm_cli_audit_ends(s);
-
 	bundle.part = "audit";
-	gm_cli_audit_read(s, ends.seq < ENTRIES ? 1 : ends.seq - ENTRIES + 1, NULL, NULL, put_entry, NULL);
+	struct audit_ends ends = gm_cli_audit_ends(s);
+	if (ends.seq) /* else it was refused */
+		gm_cli_audit_read(s, ends.seq < ENTRIES ? 1 : ends.seq - ENTRIES + 1, NULL, NULL, put_entry, NULL);
 }
 
 static void put_settings(struct session *s)
@@ -150,18 +180,31 @@ static void put_settings(struct session *s)
 	free(request);
 }
 
-static const char *const verbs[] = {"status",      "health",      "config show", "config diff",   "store status",  "group list",
-                                    "rekey status", "as list",     "pace",        "schedule list", "template list", "metrics"};
+static const char *const verbs[] = {"status",  "health", "config show",   "store status",  "group list", "rekey status",
+                                    "as list", "pace",   "schedule list", "template list", "metrics"};
 
+static void put_verb(struct session *s, const char *verb)
+{
+	bundle.part = verb;
+	gm_cli_simple(s, verb, NULL, NULL, put_row, NULL);
+}
+
+static void put_refusal(const char *why)
+{
+	put(gm_cli_need(json_pack("{ss}", "error", why)));
+}
+
+/* Last what a file, or a record that somebody changed, can spoil. */
 static void put_all(struct session *s)
 {
+	s->refused = put_refusal;
 	put_machine();
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-		bundle.part = verbs[i];
-		gm_cli_simple(s, verbs[i], NULL, NULL, put_row, NULL);
-	}
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		put_verb(s, verbs[i]);
 	put_settings(s);
+	put_verb(s, "config diff");
 	put_entries(s);
+	s->refused = NULL;
 }
 
 static const char *unfinished; /* file that is not whole; leaves with us */
@@ -178,9 +221,7 @@ enum exit_code gm_cli_do_support_bundle(struct session *s, struct line *line)
 	const bool named = file && strcmp(file->text, "-") != 0;
 
 	gm_cli_connect(s); /* before there is a file */
-	bundle.to = named ? fopen(file->text, "wxe") : stdout;
-	if (!bundle.to)
-		gm_cli_die(EXIT_FAILED, "%s: %s", file->text, strerror(errno));
+	bundle.to = named ? gm_cli_new_file(file->text) : stdout;
 	unfinished = named ? file->text : NULL;
 	atexit(give_up);
 	bundle.anon = gm_ctl_arg(&line->request, "anon") != NULL;

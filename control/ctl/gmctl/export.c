@@ -67,15 +67,6 @@ static const struct {
 	[GM_SHEET_ROLES] = {"device list", NULL, by_group},
 };
 
-static FILE *open_new(const char *path)
-{
-	FILE *f = fopen(path, "wxe");
-
-	if (!f)
-		gm_cli_die(EXIT_FAILED, "%s: %s", path, strerror(errno));
-	return f;
-}
-
 static void write_all(struct session *s, struct writing *w)
 {
 	struct gm_ctl_request *request = gm_cli_need(calloc(1, sizeof(*request)));
@@ -100,7 +91,7 @@ static enum exit_code export(struct session *s, struct line *line, enum gm_sheet
 	bool named = file && strcmp(file->text, "-") != 0;
 
 	gm_cli_connect(s); /* before there is a file */
-	struct writing w = {.to = named ? open_new(file->text) : stdout, .json = s->json, .sheet = sheet};
+	struct writing w = {.to = named ? gm_cli_new_file(file->text) : stdout, .json = s->json, .sheet = sheet};
 	write_all(s, &w);
 	if (fflush(w.to) != 0 || ferror(w.to) || (named && fclose(w.to) != 0))
 		gm_cli_die(EXIT_FAILED, "writing: %s", strerror(errno));

@@ -12,6 +12,7 @@ enum exit_code { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_RUNNING, EXIT_DENI
 
 __attribute__((format(printf, 2, 3), noreturn)) void gm_cli_die(enum exit_code code, const char *fmt, ...);
 void *gm_cli_need(void *p); /* or dies */
+FILE *gm_cli_new_file(const char *path); /* that was not there, for its owner alone; or dies */
 
 /* ---- the command line */
 struct line { /* understood */
@@ -30,6 +31,7 @@ struct session {
 	bool json, yes, wait;
 	struct gm_ctl_buf in;
 	char state[16]; /* that the last answer's end had */
+	void (*refused)(const char *why); /* what becomes of a command that is refused, but for want of a level; NULL: it ends us */
 };
 int gm_cli_verb(struct line *line, int argc, char **argv); /* words that name it; dies */
 void gm_cli_arguments(struct line *line, int argc, char **argv);
@@ -44,7 +46,7 @@ void gm_cli_link_file(struct gm_ctl_request *request, const char *path);
 /* ---- asking gmd */
 void gm_cli_connect(struct session *s); /* or dies; does nothing where it is connected */
 typedef void (*gm_cli_row)(void *arg, struct gm_bytes pairs);
-/* All rows of the answer, page by page. Dies where gmd refuses. */
+/* All rows of the answer, page by page. Dies where gmd refuses, unless the session knows better. */
 void gm_cli_ask(struct session *s, struct gm_ctl_request *request, gm_cli_row row, void *arg);
 /* Without arguments, or with one text. */
 void gm_cli_simple(struct session *s, const char *verb, const char *key, const char *text, gm_cli_row row, void *arg);

@@ -3,6 +3,7 @@
 #include "ctl/gmctl/gmctl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -47,6 +48,15 @@ void *gm_cli_need(void *p)
 	if (!p)
 		gm_cli_die(EXIT_FAILED, "out of memory");
 	return p;
+}
+
+FILE *gm_cli_new_file(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		gm_cli_die(EXIT_FAILED, "%s: %s", path, strerror(errno));
+	return gm_cli_need(fdopen(fd, "w"));
 }
 
 /* ---- one command */
