@@ -112,10 +112,18 @@ other_store() {
 		"$build/gmd" init -c "$dir/gmd2.conf" && refused 'works on another store' again "$dir/gmd2.conf"
 }
 runs() { gmctl --json config show | grep -q "\"key\":\"$1\",\"value\":\"$2\""; }
+kept_by_name() { # once each; nobody is said to have changed it but who did
+	local log key
+	log=$(gmctl audit tail --last 1000)
+	for key in pace changes_per_minute rekey_deadline_ms rekey_window_ms; do
+		[ "$(grep -c "  configuration-kept  *gmd .*key=$key file=[0-9]* is=[0-9]" <<<"$log")" = 1 ] || { echo "$key: not kept once"; return 1; }
+	done
+	! grep '  configuration-changed  *gmd ' <<<"$log"
+}
 sets() { # the window is checked against the deadline, which comes behind it
 	gmctl pace --all 7777 && gmctl config set changes_per_minute 99 && gmctl config set rekey_deadline_ms 9000 && gmctl config set rekey_window_ms 8000 &&
 		upgraded && runs pace 7777 && runs changes_per_minute 99 && runs rekey_window_ms 8000 && runs rekey_deadline_ms 9000 &&
-		! grep -q takeover.leaves "$dir/gmd.log"
+		! grep -q takeover.leaves "$dir/gmd.log" && kept_by_name
 }
 other_ways() {
 	local workers old port_name

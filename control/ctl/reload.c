@@ -46,16 +46,24 @@ __attribute__((format(printf, 2, 3))) static void say(const struct gm_ctl_env *e
 		gm_core_settings(env->core)->log(line);
 }
 
-static void say_change(const struct gm_ctl_env *env, struct gm_txn *txn, const struct gm_option *o)
+/* How the audit log and the log tell of a value that is another from now on. */
+struct telling {
+	const char *event, *line, *before; /* before: what the value was, its name there */
+};
+static const struct telling changed = {"configuration-changed", "config.changed", "was"};
+/* Nobody changes anything: who did stands with the change, and this process knows the file alone. */
+static const struct telling kept = {"configuration-kept", "takeover.keeps", "file"};
+
+static void say_change(const struct gm_ctl_env *env, struct gm_txn *txn, const struct gm_option *o, const struct telling *how)
 {
 	struct gm_audit a;
 
-	gm_audit_begin(&a, txn, "configuration-changed");
+	gm_audit_begin(&a, txn, how->event);
 	gm_audit_word(&a, "key", o->key);
-	gm_audit_word(&a, "was", was);
+	gm_audit_word(&a, how->before, was);
 	gm_audit_word(&a, "is", is);
 	gm_audit_end(&a, txn);
-	say(env, "config.changed key=%s was=\"%.100s\" is=%.100s", o->key, was, is);
+	say(env, "%s key=%s %s=\"%.100s\" is=%.100s", how->line, o->key, how->before, was, is);
 }
 
 /* txn NULL: it is only asked what would change */
@@ -72,7 +80,7 @@ static void each_difference(struct gm_ctl_env *env, struct gm_txn *txn, gm_chang
 		enum gm_takes when = !o->live ? GM_TAKES_AT_START : txn ? GM_TAKES_NOW : GM_TAKES_AT_RELOAD;
 		if (when == GM_TAKES_NOW) {
 			gm_option_copy(o, &next, &fresh);
-			say_change(env, txn, o);
+			say_change(env, txn, o, &changed);
 		} else if (txn) {
 			say(env, "config.waits key=%s: takes effect at the next start", o->key);
 		}
@@ -124,7 +132,8 @@ static enum gm_err parse_one(const struct gm_option *o, const char *value, char 
 	return GM_E_OK;
 }
 
-enum gm_err gm_config_set(struct gm_ctl_env *env, struct gm_txn *txn, const char *key, const char *value, char why[static GM_CONFIG_WHY])
+static enum gm_err set_one(struct gm_ctl_env *env, struct gm_txn *txn, const char *key, const char *value, const struct telling *how,
+                           char why[static GM_CONFIG_WHY])
 {
 	const struct gm_option *o = gm_option(key);
 	const char *near = gm_option_nearest(key);
@@ -145,10 +154,15 @@ enum gm_err gm_config_set(struct gm_ctl_env *env, struct gm_txn *txn, const char
 	gm_option_value(o, &next, was, sizeof(was));
 	gm_option_value(o, &fresh, is, sizeof(is));
 	if (strcmp(was, is) != 0)
-		say_change(env, txn, o);
+		say_change(env, txn, o, how);
 	gm_option_copy(o, env->config, &fresh);
 	put_in_force(env);
 	return GM_E_OK;
+}
+
+enum gm_err gm_config_set(struct gm_ctl_env *env, struct gm_txn *txn, const char *key, const char *value, char why[static GM_CONFIG_WHY])
+{
+	return set_one(env, txn, key, value, &changed, why);
 }
 
 /* ---- from one process to the next */
@@ -174,5 +188,5 @@ enum gm_err gm_config_set_again(struct gm_ctl_env *env, struct gm_txn *txn, cons
 		snprintf(why, GM_CONFIG_WHY, "the file says %.200s now", was);
 		return GM_E_CONFLICT;
 	}
-	return gm_config_set(env, txn, key, value, why);
+	return set_one(env, txn, key, value, &kept, why);
 }

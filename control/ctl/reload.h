@@ -21,7 +21,7 @@ GM_NODISCARD enum gm_err gm_config_set(struct gm_ctl_env *env, struct gm_txn *tx
 /* What was set since, for whoever goes on in place of this process: the file's value, and the one that runs. */
 typedef void (*gm_set_each)(void *arg, const char *key, const char *file, const char *value);
 void gm_config_each_set(struct gm_ctl_env *env, gm_set_each each, void *arg);
-/* There: set again. CONFLICT: the file has another value than it had, which counts; USAGE: why. */
+/* There: set again, with an entry of its own. CONFLICT: the file has another value than it had, which counts; USAGE: why. */
 GM_NODISCARD enum gm_err gm_config_set_again(struct gm_ctl_env *env, struct gm_txn *txn, const char *key, const char *file, const char *value,
                                              char why[static GM_CONFIG_WHY]);
 
