@@ -381,6 +381,15 @@ void gm_join_verified(struct gm_member_env *env, struct gm_member *m, uint8_t co
 	gm_exchange_end(env, m, code);
 }
 
+/* Notifications are answers to the request that is out. RFC 7641 §3.2, RFC 7959 §3.4 */
+void gm_member_observes(struct gm_member *m)
+{
+	m->observing = true;
+	m->obs_top = 0;
+	m->obs_request = m->ex.request;
+	memcpy(m->obs_token, m->ex.token, sizeof(m->obs_token));
+}
+
 static uint8_t take_keys(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg,
                          struct gm_bytes body)
 {
@@ -395,12 +404,8 @@ static uint8_t take_keys(struct gm_member_env *env, struct gm_member *m, const s
 		env->failed(env->arg, m, "GET nodes/N shows another Sender ID");
 	if (m->ex.op != GM_OP_NODE && map->sid.n)
 		env->failed(env->arg, m, "GET of the group shows a Sender ID");
-	if (m->ex.op == GM_OP_OBSERVE && msg->has_observe) {
-		m->observing = true;
-		m->obs_top = 0;
-		m->obs_request = m->ex.request;
-		memcpy(m->obs_token, m->ex.token, sizeof(m->obs_token));
-	}
+	if (m->ex.op == GM_OP_OBSERVE && msg->has_observe && !m->ex.block)
+		gm_member_observes(m);
 	return msg->code;
 }
 

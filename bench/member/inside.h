@@ -40,6 +40,8 @@ void gm_control_request(struct gm_member_env *env, struct gm_member *m, const st
 struct gm_controls *gm_controls_new(void);
 void gm_controls_flush(struct gm_member_env *env);
 void gm_member_evicted(struct gm_member_env *env, struct gm_member *m);
+/* The request that is out has been taken for an observation. */
+void gm_member_observes(struct gm_member *m);
 
 /* Open a message in place of text (cap bytes); the plaintext's length, 0: not authentic. */
 size_t gm_member_open(struct gm_member *m, const struct gm_coap *msg, const struct gm_oscore_option *option,

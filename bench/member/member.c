@@ -536,6 +536,8 @@ static void keep_first(struct gm_member *m, const struct gm_coap *msg)
 {
 	m->ex.code = msg->code;
 	m->ex.observed = msg->has_observe;
+	if (m->ex.op == GM_OP_OBSERVE && msg->has_observe)
+		gm_member_observes(m); /* the other blocks are asked for under tokens of their own */
 	if (msg->location_n != 4 || msg->location[3].n > sizeof(m->ex.node))
 		return;
 	m->ex.node_n = (uint8_t)msg->location[3].n;

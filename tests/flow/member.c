@@ -299,6 +299,34 @@ Test(long_rekey, reaches_members_by_post_in_blocks_and_observers_by_fetching_the
 	flow_free(r);
 }
 
+/* The notification overtakes the answer to the registration, and stands for it: the rest of it is fetched by block. */
+Test(long_rekey, goes_on_to_reach_who_began_to_observe_while_it_ran)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_group_info info;
+	uint64_t blocks;
+
+	join_responders(r, 4);
+	struct gm_member *m = flow_member(r, GM_ROLE_RESPONDER, false);
+	cr_assert(flow_do(r, m, JOIN));
+	renew_sids(r, 1000);
+	blocks = r->env.stats.blocks;
+	gm_member_plan(&r->env, m, GM_PLAN(GM_OP_OBSERVE));
+	gm_member_flush(&r->env);
+	cr_assert(flow_rekey(r, true) == GM_E_OK);
+	flow_run(r, 60000);
+	cr_expect(gt(u64, r->env.stats.blocks, blocks));
+	cr_assert(m->observing);
+	cr_assert(flow_rekey(r, true) == GM_E_OK);
+	flow_run(r, 60000);
+	flow_info(r, &info);
+	cr_assert(eq(u32, info.confirmed, 6));
+	cr_assert(eq(u32, info.late, 0));
+	cr_assert(eq(u32, r->failures, 0), "%s", r->failure);
+	cr_assert(eq(u32, r->reuses, 0));
+	flow_free(r);
+}
+
 Test(flood, of_joins_by_one_client_is_told_to_come_later_and_others_are_not)
 {
 	struct flow *r = flow_new(1, NULL);
