@@ -288,6 +288,8 @@ static void send_sealed(struct worker *w, struct ctx *c, const struct xch *x, co
 	b->of[i].save = a->save && c->has_last && c->last_mid == x->mid && outer.type == GM_COAP_ACK;
 	if (outer.type == GM_COAP_CON && (b->of[i].out = separate(w, c, x, outer.mid)))
 		gm_out_sent(w, b->of[i].out);
+	else if (outer.type == GM_COAP_CON)
+		c->last_acked = false; /* it goes out once, and may be lost */
 	COUNT(w, replies);
 }
 

@@ -113,6 +113,8 @@ void gm_out_end(struct worker *w, uint32_t h, bool confirmed)
 		c->out = 0;
 	if (o.kind != OUT_SEPARATE)
 		gm_rekey_fate(w, &o, confirmed);
+	else if (c && !confirmed)
+		c->last_acked = false; /* nothing more comes: no repeat is to hear that it will */
 	gm_blob_drop(&o.body);
 }
 

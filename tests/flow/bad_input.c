@@ -196,6 +196,32 @@ Test(repeat, of_a_request_that_was_answered_apart_gets_its_empty_ack_again)
 	flow_free(r);
 }
 
+/* The answer that came apart was given up: an empty ACK would have the client wait for it for ever. */
+Test(repeat, of_a_request_whose_answer_was_never_acknowledged_is_promised_nothing)
+{
+	struct flow *r = flow_new(1, NULL);
+	uint16_t g = flow_group(r, GM_BACKWARD_WINDOW);
+	struct gm_member *first = flow_member_in(r, g, GM_ROLE_RESPONDER, true), *m = flow_member_in(r, g, GM_ROLE_RESPONDER, true);
+	struct gm_mem_dgram d;
+
+	cr_assert(flow_do(r, first, JOIN));
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_TOKEN)));
+	send_on = r->env.send;
+	r->env.send = send_and_capture;
+	gm_member_plan(&r->env, m, GM_PLAN(GM_OP_JOIN));
+	gm_member_flush(&r->env);
+	r->mute = true;
+	flow_run(r, 150000);
+	r->mute = false;
+	gm_mem_send(r->net, &last.from, &r->env.server, last.bytes, last.n);
+	gm_worker_turn(r->dp->worker[0]);
+	gm_mem_step(r->net, 1000000);
+	cr_expect(not(gm_mem_recv(r->net, &last.from, &d)));
+	cr_assert(eq(u32, flow_status(r).members, 2));
+	cr_assert(eq(u32, r->reuses, 0));
+	flow_free(r);
+}
+
 Test(truncation, of_a_members_request_at_every_length_is_never_taken)
 {
 	struct flow *r = flow_new(1, NULL);
