@@ -116,7 +116,7 @@ compile() {
 	cmake --preset "$preset" -DGM_TESTS=ON && cmake --build "build/$preset" -j "$(nproc)" --target all "$@"
 }
 suite() {
-	CRITERION_VERBOSITY_LEVEL=1 ctest --test-dir "build/$1" --output-on-failure -j 2 --timeout 300
+	CRITERION_VERBOSITY_LEVEL=1 ctest --test-dir "build/$1" --output-on-failure -j 2 --timeout 1200
 }
 
 # Criterion lets a test pass whose process leaked.
