@@ -326,10 +326,10 @@ static enum gm_err read_own(void *arg, enum gm_table table, struct gm_bytes key,
 	bool kept = gm_bytes_is(key, GM_CHAIN_KEPT), age = gm_bytes_is(key, GM_CHAIN_AGE);
 	if (kept)
 		gm_chain_mark_take(&in, &own->store->chain.ends.kept);
-	if (age)
+	if (age) {
 		gm_chain_age_take(&in, &own->store->chain.age);
-	if (age)
 		own->store->age = own->store->chain.age;
+	}
 	return !(kept || age) || (in.err == GM_E_OK && gm_in_left(&in) == 0) ? GM_E_OK : GM_E_CORRUPT;
 }
 

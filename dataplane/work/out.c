@@ -258,8 +258,11 @@ static void send_sealed(struct worker *w, struct ctx *c, const struct xch *x, co
 	const struct gm_oscore_id *id = &x->request.kid;
 	const uint8_t *piv = x->request.piv;
 	uint8_t piv_n = x->request.piv_n;
+	bool promised = c->last_acked;
 	uint64_t seq;
 
+	if (x->acked)
+		c->last_acked = false; /* it goes out once, and may be lost */
 	if (a->own_piv) {
 		if (gm_ctx_take_seq(w, x->ctx, c, &seq) != GM_E_OK)
 			return;
@@ -286,10 +289,10 @@ static void send_sealed(struct worker *w, struct ctx *c, const struct xch *x, co
 	b->of[i].job = true;
 	b->of[i].ctx = x->ctx;
 	b->of[i].save = a->save && c->has_last && c->last_mid == x->mid && outer.type == GM_COAP_ACK;
-	if (outer.type == GM_COAP_CON && (b->of[i].out = separate(w, c, x, outer.mid)))
+	if (outer.type == GM_COAP_CON && (b->of[i].out = separate(w, c, x, outer.mid))) {
+		c->last_acked = promised; /* it is sent again till it is acknowledged */
 		gm_out_sent(w, b->of[i].out);
-	else if (outer.type == GM_COAP_CON)
-		c->last_acked = false; /* it goes out once, and may be lost */
+	}
 	COUNT(w, replies);
 }
 

@@ -162,47 +162,12 @@ Test(repeat, of_the_last_join_gets_the_same_bytes_and_joins_once)
 	flow_free(r);
 }
 
-/* Core took its time: an empty ACK promised a response, which came and was acknowledged. RFC 7252 §4.5, §5.2.2 */
-Test(repeat, of_a_request_that_was_answered_apart_gets_its_empty_ack_again)
+/* A Join that waits for the end of a rekey's window, for which core takes its time: an empty ACK promises a response. The member and its Join, that is
+ * on its way, in last. */
+static struct gm_member *join_slowly(struct flow *r)
 {
-	struct flow *r = flow_new(1, NULL);
 	uint16_t g = flow_group(r, GM_BACKWARD_WINDOW);
 	struct gm_member *first = flow_member_in(r, g, GM_ROLE_RESPONDER, true), *m = flow_member_in(r, g, GM_ROLE_RESPONDER, true);
-	struct gm_mem_dgram d;
-
-	cr_assert(flow_do(r, first, JOIN));
-	send_on = r->env.send;
-	r->env.send = send_and_capture;
-	cr_assert(flow_do(r, m, JOIN));
-	cr_assert(ge(u64, r->env.stats.separate, 1));
-	flow_run(r, 100);
-	for (unsigned k = 0; k < 2; k++) {
-		gm_mem_send(r->net, &last.from, &r->env.server, last.bytes, last.n);
-		gm_worker_turn(r->dp->worker[0]);
-		gm_mem_step(r->net, 1000000);
-		cr_assert(gm_mem_recv(r->net, &last.from, &d), "a repeat is met by silence");
-		cr_expect(eq(u64, d.len, 4));
-		cr_expect(d.data[0] == 0x60 && d.data[1] == 0 && memcmp(d.data + 2, last.bytes + 2, 2) == 0);
-		cr_expect(not(gm_mem_recv(r->net, &last.from, &d)), "and nothing more comes");
-	}
-	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_NODE)));
-	gm_mem_send(r->net, &last.from, &r->env.server, last.bytes, last.n);
-	gm_worker_turn(r->dp->worker[0]);
-	gm_mem_step(r->net, 1000000);
-	cr_assert(gm_mem_recv(r->net, &last.from, &d));
-	cr_expect(gt(u64, d.len, 4), "the next one was answered at once, and so is its repeat");
-	cr_assert(eq(u32, flow_status(r).members, 2));
-	cr_assert(eq(u32, r->reuses, 0));
-	flow_free(r);
-}
-
-/* The answer that came apart was given up: an empty ACK would have the client wait for it for ever. */
-Test(repeat, of_a_request_whose_answer_was_never_acknowledged_is_promised_nothing)
-{
-	struct flow *r = flow_new(1, NULL);
-	uint16_t g = flow_group(r, GM_BACKWARD_WINDOW);
-	struct gm_member *first = flow_member_in(r, g, GM_ROLE_RESPONDER, true), *m = flow_member_in(r, g, GM_ROLE_RESPONDER, true);
-	struct gm_mem_dgram d;
 
 	cr_assert(flow_do(r, first, JOIN));
 	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_TOKEN)));
@@ -210,16 +175,79 @@ Test(repeat, of_a_request_whose_answer_was_never_acknowledged_is_promised_nothin
 	r->env.send = send_and_capture;
 	gm_member_plan(&r->env, m, GM_PLAN(GM_OP_JOIN));
 	gm_member_flush(&r->env);
-	r->mute = true;
-	flow_run(r, 150000);
-	r->mute = false;
+	return m;
+}
+
+static bool repeat_last(struct flow *r, struct gm_mem_dgram *answer)
+{
 	gm_mem_send(r->net, &last.from, &r->env.server, last.bytes, last.n);
 	gm_worker_turn(r->dp->worker[0]);
 	gm_mem_step(r->net, 1000000);
-	cr_expect(not(gm_mem_recv(r->net, &last.from, &d)));
-	cr_assert(eq(u32, flow_status(r).members, 2));
+	return gm_mem_recv(r->net, &last.from, answer);
+}
+
+static void end_joined(struct flow *r, unsigned members)
+{
+	cr_assert(eq(u32, flow_status(r).members, members));
 	cr_assert(eq(u32, r->reuses, 0));
 	flow_free(r);
+}
+
+/* RFC 7252 §4.5, §5.2.2 */
+Test(repeat, of_a_request_that_was_answered_apart_gets_its_empty_ack_again)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = join_slowly(r);
+	struct gm_mem_dgram d;
+
+	flow_run(r, 5000);
+	cr_assert(ge(u64, r->env.stats.separate, 1));
+	for (unsigned k = 0; k < 2; k++) {
+		cr_assert(repeat_last(r, &d), "a repeat is met by silence");
+		cr_expect(eq(u64, d.len, 4));
+		cr_expect(d.data[0] == 0x60 && d.data[1] == 0 && memcmp(d.data + 2, last.bytes + 2, 2) == 0);
+		cr_expect(not(gm_mem_recv(r->net, &last.from, &d)), "and nothing more comes");
+	}
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_NODE)));
+	cr_assert(repeat_last(r, &d));
+	cr_expect(gt(u64, d.len, 4), "the next one was answered at once, and so is its repeat");
+	end_joined(r, 2);
+}
+
+/* The answer that came apart was given up: an empty ACK would have the client wait for it for ever. */
+Test(repeat, of_a_request_whose_answer_was_never_acknowledged_is_promised_nothing)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct gm_mem_dgram d;
+
+	join_slowly(r);
+	r->mute = true;
+	flow_run(r, 150000);
+	r->mute = false;
+	cr_expect(not(repeat_last(r, &d)));
+	end_joined(r, 2);
+}
+
+/* No buffer is free when the answer is to go: it is lost, and nobody sends it again. */
+Test(repeat, of_a_request_whose_answer_found_no_room_is_promised_nothing)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct worker *w = r->dp->worker[0];
+	struct gm_dgram all[4096], d;
+	struct gm_mem_dgram answer;
+	unsigned n;
+
+	join_slowly(r);
+	flow_run(r, 700);
+	cr_assert(repeat_last(r, &answer), "by now it is promised");
+	cr_expect(eq(u64, answer.len, 4));
+	n = w->ops->tx_get(w->port, all, 4096);
+	cr_assert(lt(u32, n, 4096));
+	cr_assert(eq(u32, w->ops->tx_get(w->port, &d, 1), 0));
+	flow_run(r, 1500);
+	w->ops->tx_put(w->port, all, n);
+	cr_expect(not(repeat_last(r, &answer)));
+	end_joined(r, 2);
 }
 
 Test(truncation, of_a_members_request_at_every_length_is_never_taken)
