@@ -48,8 +48,9 @@ void load_begin(struct load *l);
 void load_put_span(json_t *o, struct load *l, size_t n, uint64_t end_ns);
 /* What happens to members is kept from now on, with its time. */
 void load_begin_events(struct load *l);
-/* Of one kind, from since_ns on: how long each took, or when it happened. */
-void load_put_events(const struct load *l, json_t *result, const char *name, enum gm_fleet_event_kind kind, bool took,
+/* Of one kind, from since_ns on: when each happened, or how long it took, or its last attempt alone. */
+enum load_took { LOAD_AT, LOAD_TOOK, LOAD_LAST_TOOK };
+void load_put_events(const struct load *l, json_t *result, const char *name, enum gm_fleet_event_kind kind, enum load_took took,
                      uint64_t since_ns);
 /* The listed members carry out plan, a window at a time; false: not all of them succeeded. */
 bool load_run_list(struct load *l, json_t *result, const uint32_t *list, size_t n, unsigned plan);

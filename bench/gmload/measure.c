@@ -85,15 +85,16 @@ static bool end_events(struct load *l, const struct words *c)
 	return !path || write_events(l, path, l->began_ns);
 }
 
-void load_put_events(const struct load *l, json_t *result, const char *name, enum gm_fleet_event_kind kind, bool took,
+void load_put_events(const struct load *l, json_t *result, const char *name, enum gm_fleet_event_kind kind, enum load_took took,
                      uint64_t since)
 {
 	struct gm_series s = {0};
 
 	for (size_t i = 0; i < l->fleet.log.n; i++) {
 		const struct gm_fleet_event *e = &l->fleet.log.events[i];
+		const uint64_t ns[] = {[LOAD_AT] = e->at_ns - l->began_ns, [LOAD_TOOK] = e->took_us * 1000ull, [LOAD_LAST_TOOK] = e->last_us * 1000ull};
 		if (e->kind == kind && e->at_ns >= since)
-			gm_series_add(&s, took ? e->took_us * 1000ull : e->at_ns - l->began_ns);
+			gm_series_add(&s, ns[took]);
 	}
 	if (s.n)
 		load_put_times(result, name, &s);
@@ -186,8 +187,8 @@ static bool measure_rekey(struct load *l, const struct words *c, json_t *result,
 	load_put_int(result, "version", version + 1);
 	load_put_int(result, "duplicates", f->env.stats.duplicates - duplicates);
 	load_put_span(result, l, f->installed_n, r.done_ns);
-	load_put_events(l, result, "rekey", GM_FLEET_KEYS, false, 0);
-	load_put_events(l, result, "join", GM_FLEET_PACED, true, 0);
+	load_put_events(l, result, "rekey", GM_FLEET_KEYS, LOAD_AT, 0);
+	load_put_events(l, result, "join", GM_FLEET_PACED, LOAD_TOOK, 0);
 	bool said = hear_end(fd);
 	return said || load_complain(result, "rekey: gmd refused");
 }
@@ -253,9 +254,10 @@ bool load_cmd_storm(struct load *l, const struct words *c, json_t *result)
 	load_put_int(result, "echoes", f->env.stats.echoes - echoes);
 	load_put_int(result, "retransmitted", f->env.stats.retransmitted - retransmitted);
 	load_put_later(result, l, later);
-	load_put_events(l, result, "storm", GM_FLEET_DONE, true, 0);
-	load_put_events(l, result, "paced", GM_FLEET_PACED, true, 0);
-	load_put_events(l, result, "paced_late_half", GM_FLEET_PACED, true, l->began_ns + (end - l->began_ns) / 2);
+	load_put_events(l, result, "storm", GM_FLEET_DONE, LOAD_TOOK, 0);
+	load_put_events(l, result, "paced", GM_FLEET_PACED, LOAD_TOOK, 0);
+	load_put_events(l, result, "paced_late_half", GM_FLEET_PACED, LOAD_TOOK, l->began_ns + (end - l->began_ns) / 2);
+	load_put_events(l, result, "served_late_half", GM_FLEET_PACED, LOAD_LAST_TOOK, l->began_ns + (end - l->began_ns) / 2);
 	ok = end_events(l, c) && ok && done == all.n + f->run.paced_n;
 	free(all.list);
 	free(joiners.list);

@@ -103,7 +103,7 @@ bool load_cmd_join(struct load *l, const struct words *c, json_t *result)
 	}
 	ok = ok && load_run(l, result, who.list, who.n, n, LOAD_JOINING);
 	if (l->fleet.log.on)
-		load_put_events(l, result, "paced", GM_FLEET_PACED, true, 0);
+		load_put_events(l, result, "paced", GM_FLEET_PACED, LOAD_TOOK, 0);
 	l->fleet.log.on = false;
 	free(who.list);
 	return ok;

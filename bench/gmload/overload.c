@@ -34,7 +34,7 @@ static bool begin_one(struct load *l, struct crowd *c)
 			continue;
 		m->counted = true;
 		m->tries = 0;
-		f->begun[m->index] = f->env.now_ns;
+		f->begun[m->index] = (struct gm_fleet_begun){f->env.now_ns, f->env.now_ns};
 		f->run.active++;
 		gm_fleet_begin(f, m, c->plan);
 		c->begun++;

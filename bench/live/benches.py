@@ -36,8 +36,8 @@ class Runs:
         ratios = [s / f for s, f in zip(seconds, floors)]
         generator = [a['generator'] for a in self.answers]
         middle = statistics.median
-        looks = [c.hashes for c in self.costs] + [f['hashes'] for f in self.floors]
-        machine = min(looks) / max(looks)
+        looks = [c.verified for c in self.costs] + [f['verified'] for f in self.floors]
+        machine, verified = min(looks) / max(looks), middle(c.verified for c in self.costs)
         faults = floor_of.faults(self.floors)
         if machine < MACHINE_MIN:
             faults.append('the machine did at one time %.0f %% of what it did at another' % (100 * machine))
@@ -57,14 +57,15 @@ class Runs:
             'cpu_ratio': middle((c.worker + c.core) / f['cpu_seconds'] for c, f in zip(self.costs, self.floors)),
             'floor_port': self.floors[0]['port'], 'floor_window': self.floors[0]['window'],
             'floor_peer': middle(f['peer'] for f in self.floors),
+            'verify_per_s': verified, 'by_verify': self.members / middle(seconds) / verified,
             'foreign': max(c.foreign for c in self.costs), 'machine': machine, 'void': faults, **self.more}
 
     def last(self):
         """What is said of the run that was added last."""
         answer, floor, cost = self.answers[-1], self.floors[-1], self.costs[-1]
-        return '%.3f s, floor %.3f s; CPU us a member: worker %.2f, core %.2f, floor %.2f; %.0f and %.0f hashes a second' % (
+        return '%.3f s, floor %.3f s; CPU us a member: worker %.2f, core %.2f, floor %.2f; libsodium verifies %.0f and %.0f a second' % (
             answer['seconds'], floor['seconds'], *(1e6 * s / self.members for s in (cost.worker, cost.core, floor['cpu_seconds'])),
-            cost.hashes, floor['hashes'])
+            cost.verified, floor['verified'])
 
 
 def mean(answer, way):
@@ -248,8 +249,9 @@ def storm(args, note):
                 per_member = rig.per_member
         for floor, runs in zip(floors, kinds.values()):
             if runs.bench == 'storm':
-                late = [a['paced_late_half']['p99'] for a in runs.answers if 'paced_late_half' in a]
-                runs.more['paced_p99_us'] = 1000 * statistics.median(late) if late else 0
+                for key, times in (('paced_p99_us', 'paced_late_half'), ('served_p99_us', 'served_late_half')):
+                    late = [a[times]['p99'] for a in runs.answers if times in a]
+                    runs.more[key] = 1000 * statistics.median(late) if late else 0
             yield runs.row(lambda a: a['storm'], per_member, floor)
     finally:
         for floor in floors:

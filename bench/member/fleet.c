@@ -192,14 +192,19 @@ static bool worth_retrying(uint8_t code)
 	return code == 0 || code == GM_COAP(5, 3) || code == GM_COAP(4, 29) || code == GM_COAP(4, 1);
 }
 
-static void log_event(struct gm_fleet *f, enum gm_fleet_event_kind kind, uint64_t since_ns)
+static uint32_t us_since(const struct gm_fleet *f, uint64_t ns)
+{
+	return (uint32_t)((f->env.now_ns - ns) / 1000);
+}
+
+static void log_event(struct gm_fleet *f, enum gm_fleet_event_kind kind, struct gm_fleet_begun since)
 {
 	struct gm_fleet_log *log = &f->log;
 	if (!log->on)
 		return;
 	log->events = grow(log->events, &log->cap, log->n, sizeof(*log->events));
 	log->events[log->n++] = (struct gm_fleet_event){
-	    .at_ns = f->env.now_ns, .took_us = (uint32_t)((f->env.now_ns - since_ns) / 1000), .kind = kind};
+	    .at_ns = f->env.now_ns, .took_us = us_since(f, since.first_ns), .last_us = us_since(f, since.last_ns), .kind = kind};
 }
 
 /* Max-Age is obeyed, and as it says seconds, some part of one is added. */
@@ -284,7 +289,7 @@ static void on_installed(void *arg, struct gm_member *m)
 	struct gm_fleet *f = arg;
 	if (m->group == f->watch_group && m->keys.version == f->watch_version && m->how != GM_HOW_JOIN) {
 		f->installed_n++;
-		log_event(f, GM_FLEET_KEYS, f->env.now_ns);
+		log_event(f, GM_FLEET_KEYS, (struct gm_fleet_begun){f->env.now_ns, f->env.now_ns});
 	}
 	struct gm_member_keys *known = &f->versions[m->group][m->keys.version % GM_FLEET_VERSIONS];
 	if (known->ms_n == 0 || known->version < m->keys.version) {
@@ -579,6 +584,8 @@ void gm_fleet_begin(struct gm_fleet *f, struct gm_member *m, unsigned plan)
 static void try_again(struct gm_fleet *f, struct gm_member *m)
 {
 	unsigned plan = (m->paced ? f->pace.plan : f->run.plan) & ~GM_PLAN(GM_OP_TOKEN);
+
+	f->begun[m->index].last_ns = f->env.now_ns;
 	gm_fleet_begin(f, m, m->has_context ? plan : plan | GM_PLAN(GM_OP_TOKEN));
 }
 
@@ -626,7 +633,7 @@ static void begin_counted(struct gm_fleet *f, struct gm_member *m, unsigned plan
 	m->counted = true;
 	m->paced = paced;
 	m->tries = 0;
-	f->begun[m->index] = f->env.now_ns;
+	f->begun[m->index] = (struct gm_fleet_begun){f->env.now_ns, f->env.now_ns};
 	f->run.active++;
 	f->run.paced_n += paced;
 	gm_fleet_begin(f, m, plan);

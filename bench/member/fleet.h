@@ -32,7 +32,7 @@ struct gm_fleet_context { /* an OSCORE context that was made; secret */
 enum gm_fleet_event_kind { GM_FLEET_KEYS, GM_FLEET_DONE, GM_FLEET_PACED, GM_FLEET_LOST, GM_FLEET_KINDS };
 struct gm_fleet_event { /* what is drawn over time */
 	uint64_t at_ns;
-	uint32_t took_us; /* KEYS: 0; else since the member's first attempt */
+	uint32_t took_us, last_us; /* KEYS: 0; else since the member's first and its last attempt */
 	uint32_t kind;
 };
 struct gm_fleet_log {
@@ -78,7 +78,9 @@ struct gm_fleet {
 	int watch_group; /* where installed_n counts those who get watch_version, but in a Join Response */
 	uint64_t watch_version;
 	size_t installed_n;
-	uint64_t *begun; /* by member: when its first attempt began; 0: it is not paced */
+	struct gm_fleet_begun {
+		uint64_t first_ns, last_ns;
+	} *begun; /* by member: when its attempts began */
 	struct gm_identity *ready; /* keys of newcomers, made together */
 	unsigned ready_n;
 	struct gm_member *members; /* GM_FLEET_MAX of them, zeroed until used */
