@@ -9,13 +9,17 @@
 
 bool gm_crypto_init(void)
 {
+	static bool done;
+
+	if (done)
+		return true;
 	if (sodium_init() < 0 || !gm_evp_start())
 		return false;
 	gm_ed25519_pick();
 	gm_x25519_pick();
 	gm_ccm_pick();
 	gm_hkdf_pick();
-	return true;
+	return done = true;
 }
 
 void gm_random(void *out, size_t len)

@@ -3,7 +3,8 @@
  *
  * Every call may be made from any thread. Nothing here keeps state between calls, allocates memory that
  * outlives the call, or speaks. Memory is the caller's. What can fail answers with an unset bit.
- * Call gm_crypto_init() once before anything else.
+ * Call gm_crypto_init() before anything else, the first time from one thread: each variant is tried out then, which takes
+ * milliseconds; later calls return at once.
  */
 #ifndef GM_CRYPTO_H
 #define GM_CRYPTO_H
