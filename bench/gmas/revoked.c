@@ -106,6 +106,27 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
+static void note_change(struct gm_revoked_list *list, struct gm_revoked_change c)
+{
+	struct gm_revoked_change *place = &list->change[list->changes++ % GM_REVOKED_MAX_N];
+
+	drop(&place->removed);
+	drop(&place->added);
+	*place = c;
+}
+
+void gm_revoked_enter(struct gm_revoked_list *list, const uint8_t hash[static GM_REVOKED_HASH])
+{
+	struct gm_revoked_change c = {0};
+
+	if (has(&list->now, hash))
+		return;
+	add(&list->now, hash);
+	qsort(list->now.at, list->now.n, sizeof(*list->now.at), by_bytes);
+	add(&c.added, hash);
+	note_change(list, c);
+}
+
 bool gm_revoked_read(struct gm_revoked_list *list)
 {
 	struct gm_hashes now = {0};
@@ -123,14 +144,11 @@ bool gm_revoked_read(struct gm_revoked_list *list)
 	list->now = now;
 	if (!c.removed.n && !c.added.n)
 		return false;
-	struct gm_revoked_change *place = &list->change[list->changes++ % GM_REVOKED_MAX_N];
-	drop(&place->removed);
-	drop(&place->added);
-	*place = c;
+	note_change(list, c);
 	return true;
 }
 
-void gm_revoked_drop(struct gm_revoked_list *list)
+void gm_revoked_forget(struct gm_revoked_list *list)
 {
 	drop(&list->now);
 	for (unsigned i = 0; i < GM_REVOKED_MAX_N; i++) {

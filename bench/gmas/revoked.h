@@ -29,7 +29,9 @@ struct gm_revoked_list {
 /* Reads the file if it is new or has changed; true: the list changed. A file that cannot be read leaves the list as it is and
  * is complained of. */
 bool gm_revoked_read(struct gm_revoked_list *list);
-void gm_revoked_drop(struct gm_revoked_list *list);
+void gm_revoked_forget(struct gm_revoked_list *list);
+/* One more, as a change of its own, of a list that has no file. */
+void gm_revoked_enter(struct gm_revoked_list *list, const uint8_t hash[static GM_REVOKED_HASH]);
 bool gm_revoked_has(const struct gm_revoked_list *list, const uint8_t hash[static GM_REVOKED_HASH]);
 
 struct gm_revoked_query { /* of a request; GM_COAP(2, 5) or (4, 0) is its answer's code */

@@ -494,7 +494,7 @@ int gm_serve(const struct gm_serve *what)
 	look_at_files(s);
 	loop(s);
 	gm_port_sockets.close(s->port);
-	gm_revoked_drop(&s->revoked);
+	gm_revoked_forget(&s->revoked);
 	gm_opaque_drop(&s->opaques);
 	gm_wipe(s, sizeof(*s));
 	return 0;

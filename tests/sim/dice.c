@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The doors by which a seed reaches the code under test: libsodium lets another source of random bytes be installed,
- * and this program is linked with --wrap=clock_gettime. Neither is in what gmd is made of. */
+/* The doors by which a seed reaches the code under test: libsodium and OpenSSL (whose ECDSA draws) let another source of random
+ * bytes be installed, and this program is linked with --wrap=clock_gettime. Neither is in what gmd is made of. */
+#define OPENSSL_SUPPRESS_DEPRECATED /* a method of one's own for random bytes is */
+#include <openssl/rand.h>
 #include <sodium.h>
 #include <time.h>
 
@@ -63,14 +65,27 @@ static const char *name(void)
 	return "sim";
 }
 
+static int fill_openssl(unsigned char *out, int n)
+{
+	fill(out, (size_t)n);
+	return 1;
+}
+
+static int ready(void)
+{
+	return 1;
+}
+
 void sim_dice_install(void)
 {
 	static struct randombytes_implementation seeded;
+	static const RAND_METHOD seeded_too = {.bytes = fill_openssl, .pseudorand = fill_openssl, .status = ready};
 
 	seeded.implementation_name = name;
 	seeded.random = one;
 	seeded.buf = fill;
 	randombytes_set_implementation(&seeded);
+	RAND_set_rand_method(&seeded_too);
 }
 
 void sim_dice_begin(struct sim *s)

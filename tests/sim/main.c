@@ -17,6 +17,11 @@ static const struct {
     [SIM_BREAK_SYNC] = {"sync", "a commit in ten is lost though it was said to be durable"},
     [SIM_BREAK_MEMBER] = {"member", "the end of a membership is not stored"},
     [SIM_BREAK_REVOKED] = {"revoked", "revoked tokens and bars are not stored"},
+    [SIM_BREAK_ADMIN] = {"admin", "what administrators say about a group is not stored"},
+    [SIM_BREAK_KIND] = {"kind", "a start forgets which algorithm a group has for pairwise mode"},
+    [SIM_BREAK_UNREAD] = {"unread", "every second token on a list is taken for good"},
+    [SIM_BREAK_SCHEDULE] = {"schedule", "schedules are not stored"},
+    [SIM_BREAK_DRAIN] = {"drain", "gmd is told to drain and does not"},
 };
 
 static const char help[] =
@@ -129,6 +134,7 @@ int main(int argc, char **argv)
 	}
 	if (o.members > SIM_MEMBERS || o.last < o.first)
 		return usage("at most 64 members; A-B with A below B");
+	setenv("TZ", "UTC", 1); /* schedules go by the local clock */
 	sim_dice_install();
 	if (!gm_crypto_init())
 		return 1;

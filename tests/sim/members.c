@@ -6,6 +6,7 @@
 #include "gm/crypto.h"
 #include "group_oscore.h"
 #include "sim.h"
+#include "wire/admin.h"
 #include "wire/cbor.h"
 #include "wire/cwt.h"
 
@@ -19,19 +20,34 @@ static struct sim_node *node_of(struct sim *s, const struct sim_member *sm)
 
 /* ---- tokens */
 
-static bool mint(struct sim *s, struct sim_member *sm)
+static void put_scope(struct sim *s, const struct gm_member *m, struct gm_out *scope)
 {
+	gm_cbor_put_array(scope, 1);
+	if (m->index < SIM_MEMBERS)
+		gm_scope_put(scope, s->groups[m->group].name, m->roles);
+	else
+		gm_scope_put_admin(scope, "*", GM_PERM_LIST | GM_PERM_CREATE | GM_PERM_READ | GM_PERM_WRITE | GM_PERM_DELETE);
+}
+
+bool sim_mint(struct sim *s, unsigned i)
+{
+	struct sim_member *sm = &s->member[i];
 	struct gm_member *m = &sm->m;
 	uint8_t bytes[64];
 	struct gm_out scope = gm_out(bytes, sizeof bytes);
 	struct gm_minted minted;
+	bool brief = i < SIM_MEMBERS && sim_chance(&s->dice, 1500);
 
-	gm_cbor_put_array(&scope, 1);
-	gm_scope_put(&scope, s->groups[m->group].name, m->roles);
-	sm->ident = (struct sim_ident){
-	    .exp = sim_wall_s(s) + (sim_chance(&s->dice, 1500) ? 60 + sim_below(&s->dice, 600) : 1000000), .group = m->group};
-	if (gm_askey_mint(&minted, &s->as_key, gm_out_result(&scope), sm->ident.exp) != GM_E_OK)
+	put_scope(s, m, &scope);
+	sm->ident = (struct sim_ident){.exp = sim_wall_s(s) + (brief ? 60 + sim_below(&s->dice, 600) : 1000000), .group = m->group};
+	struct gm_mint what = {.scope = gm_out_result(&scope), .exp = sm->ident.exp, .nbf = -1, .exi = -1,
+	                       .reference = s->as.linked && sim_chance(&s->dice, 4000)};
+	if (gm_askey_mint_as(&minted, &s->as_key, &what) != GM_E_OK)
 		return false;
+	if (what.reference)
+		gm_opaque_add(&s->as.opaques, (struct gm_bytes){minted.token, minted.token_n}, (struct gm_bytes){minted.claims, minted.claims_n},
+		              what.exp);
+	sim_counts.references += what.reference;
 	m->token = realloc(m->token, minted.token_n);
 	memcpy(m->token, minted.token, minted.token_n);
 	m->token_n = (uint16_t)minted.token_n;
@@ -72,8 +88,9 @@ static void begin(struct sim *s, unsigned i, bool other_token)
 	if (other_token)
 		sm->ident.suspect = false;
 	bool post = other_token ? sim_chance(&s->dice, 5000) : before.post;
-	uint8_t roles = sim_chance(&s->dice, 1000) ? GM_ROLE_MONITOR : ALL_ROLES;
-	gm_member_init(m, i, &addr, other_token ? some_group(s) : before.group, other_token ? roles : before.roles, post);
+	uint16_t group = other_token ? some_group(s) : before.group;
+	bool monitor = sim_chance(&s->dice, 1000) && s->model.group[group].config.params.group_mode; /* it can prove nothing elsewhere */
+	gm_member_init(m, i, &addr, group, !other_token ? before.roles : monitor ? GM_ROLE_MONITOR : ALL_ROLES, post);
 	m->want_creds = sim_chance(&s->dice, 3000);
 	m->token = token;
 	sm->unanswered[sm->unanswered_at++ % 16] = sm->asked++; /* forgotten with the rest */
@@ -81,7 +98,7 @@ static void begin(struct sim *s, unsigned i, bool other_token)
 	sm->node = 0;
 	sm->failures = 0;
 	if (other_token) {
-		(void)mint(s, sm);
+		(void)sim_mint(s, i);
 		return;
 	}
 	m->token_n = before.token_n;
@@ -232,6 +249,10 @@ static void answered_join(struct sim *s, unsigned i, uint8_t code)
 		sim_fail(s, "member %u is barred and joined", i);
 	if (sm->ident.revoked_at && sm->asked_at > sm->ident.revoked_at)
 		sim_fail(s, "member %u joined with a revoked token", i);
+	if (s->model.drained_at && sm->asked_at > s->model.drained_at)
+		sim_fail(s, "member %u joined while gmd drains", i);
+	sim_counts.kind_joins += !s->model.group[sm->m.group].config.params.pairwise_mode ||
+	                         s->model.group[sm->m.group].config.params.sign_alg != gm_group_params_default().sign_alg;
 	*(code == GM_COAP(2, 4) ? &sim_counts.rejoins : &sim_counts.joins) += 1;
 	sim_model_joined(s, i, false);
 }
@@ -289,7 +310,12 @@ static void on_done(void *arg, struct gm_member *m, enum gm_member_op op, uint8_
 	(void)took_ns;
 	s->digest = sim_mix(s->digest, (uint64_t)op << 32 | (uint64_t)code << 16 | m->index);
 	sim_say(s, "member %u: %s %u.%02u", m->index, gm_member_op_name(op), code >> 5, code & 31u);
+	if (m->index >= SIM_MEMBERS) {
+		sim_admin_done(s, m->index, op, code);
+		return;
+	}
 	if (code >> 5 != 2) {
+		sim_counts.drained_joins += op == GM_OP_JOIN && s->model.drained_at && code == GM_COAP(5, 3);
 		refused(s, m->index, op, code);
 		sm->asked++;
 		return;
@@ -372,7 +398,7 @@ bool sim_members_new(struct sim *s)
 		s->member[i].wants = true;
 		s->member[i].next_ms = sim_ms(s) + sim_below(&s->dice, 20000);
 	}
-	return true;
+	return sim_admins_new(s);
 }
 
 void sim_members_free(struct sim *s)
@@ -381,6 +407,7 @@ void sim_members_free(struct sim *s)
 		free(s->member[i].m.token);
 		gm_member_clear(&s->member[i].m);
 	}
+	sim_admins_free(s);
 	if (s->env.pending)
 		gm_member_env_free(&s->env);
 }
@@ -422,17 +449,32 @@ bool sim_was_said(const struct sim *s, struct gm_bytes d)
 	return said;
 }
 
+unsigned sim_after(const struct sim *s, unsigned i)
+{
+	return ++i == s->members_n ? SIM_MEMBERS : i;
+}
+
+static bool is_somebody(const struct sim *s, unsigned i)
+{
+	return i < s->members_n || (i >= SIM_MEMBERS && i < SIM_MEMBERS + s->admins_n);
+}
+
 static void receive(struct sim *s)
 {
 	struct gm_mem_dgram d;
 
 	while (gm_mem_recv(s->net, NULL, &d)) {
 		unsigned i = (unsigned)(d.to.ip[14] << 8 | d.to.ip[15]);
-		if (gm_addr_eq(&d.to, &s->env.server) || i >= s->members_n) /* gmd is down; a replay from elsewhere */
+		bool good = sim_was_said(s, (struct gm_bytes){d.data, d.len});
+		if (s->as.linked && gm_addr_eq(&d.to, &s->as.addr)) {
+			if (good)
+				sim_as_receive(s, &d);
+			continue;
+		}
+		if (gm_addr_eq(&d.to, &s->env.server) || !is_somebody(s, i)) /* gmd is down; a replay from elsewhere */
 			continue;
 		struct sim_member *sm = &s->member[i];
 		sim_counts.to_members++;
-		bool good = sim_was_said(s, (struct gm_bytes){d.data, d.len});
 		if (good && sm->silent_ms <= sim_ms(s) && gm_addr_eq(&d.to, &sm->m.addr))
 			gm_member_receive(&s->env, &sm->m, (struct gm_bytes){d.data, d.len}, &d.from);
 	}
@@ -443,8 +485,9 @@ void sim_members_turn(struct sim *s)
 	uint64_t now = sim_ms(s);
 
 	s->env.now_ns = gm_mem_now(s->net);
+	sim_as_turn(s);
 	receive(s);
-	for (unsigned i = 0; i < s->members_n; i++) {
+	for (unsigned i = 0; is_somebody(s, i); i = sim_after(s, i)) {
 		struct sim_member *sm = &s->member[i];
 		if (sm->silent_ms > now)
 			continue;
@@ -454,6 +497,10 @@ void sim_members_turn(struct sim *s)
 		}
 		if (sm->next_ms > now)
 			continue;
+		if (i >= SIM_MEMBERS) {
+			sim_admin_act(s, i);
+			continue;
+		}
 		sm->next_ms = now + 200 + sim_below(&s->dice, s->quiet ? 20000 : 6000) + (sm->failures ? 3000u : 0);
 		if (change_mind(s, i))
 			act(s, i);
@@ -465,7 +512,7 @@ uint64_t sim_members_next_ms(const struct sim *s)
 {
 	uint64_t next = UINT64_MAX;
 
-	for (unsigned i = 0; i < s->members_n; i++) {
+	for (unsigned i = 0; is_somebody(s, i); i = sim_after(s, i)) {
 		const struct sim_member *sm = &s->member[i];
 		uint64_t at = sm->timer_ms && sm->timer_ms < sm->next_ms ? sm->timer_ms : sm->next_ms;
 		at = at < sm->silent_ms ? sm->silent_ms : at;
@@ -518,7 +565,9 @@ bool sim_members_settled(struct sim *s, char why[static 256])
 		const struct gm_member *m = &sm->m;
 		const struct sim_group *g = &s->model.group[m->group];
 		why[0] = 0;
-		if (m->state != GM_MEMBER_IN || !m->has_keys)
+		if (sm->ident.listed && !sm->ident.revoked_at)
+			snprintf(why, 256, "gmd has not heard that the token of member %u is revoked", i);
+		else if (m->state != GM_MEMBER_IN || !m->has_keys)
 			snprintf(why, 256, "member %u is not in: %s", i, gm_member_state_name((enum gm_member_state)m->state));
 		else if (m->keys.version != g->version)
 			snprintf(why, 256, "member %u has version %llu of %s, which is at %llu", i, (unsigned long long)m->keys.version,
@@ -544,10 +593,10 @@ static bool endpoint(const struct sim *s, const struct gm_member *m, const struc
 }
 
 static bool hears(struct sim *s, const struct gm_member *from, const struct gm_member *to, const struct gm_member_keys *keys,
-                  struct gm_bytes gid)
+                  struct gm_bytes gid, bool pairwise)
 {
 	struct gm_group_oscore there, here;
-	struct gm_group_endpoint a, b;
+	struct gm_group_endpoint a, b, toward, sender;
 	uint8_t bytes[512], piv[GM_OSCORE_PIV_MAX], text[512];
 	const uint8_t code = GM_COAP_GET;
 	struct gm_out out = gm_out(bytes, sizeof bytes);
@@ -560,24 +609,37 @@ static bool hears(struct sim *s, const struct gm_member *from, const struct gm_m
 	    !endpoint(s, to, keys, gid, &here, &b))
 		return false;
 	uint8_t piv_n = gm_oscore_piv(piv, sim_draw(&s->dice) % 100000);
-	if (gm_group_wrap(&there, &a, NULL, &outer, NULL, piv, piv_n, (struct gm_bytes){&code, 1}, &out) != GM_E_OK ||
+	toward = b;
+	sender = a;
+	toward.key = sender.key = NULL;
+	if (gm_group_wrap(&there, &a, pairwise ? &toward : NULL, &outer, NULL, piv, piv_n, (struct gm_bytes){&code, 1}, &out) != GM_E_OK ||
 	    gm_coap_decode(gm_out_result(&out), &msg) != GM_E_OK || gm_oscore_option_decode(msg.oscore, &option) != GM_E_OK)
 		return false;
-	return gm_group_unwrap(&here, &b, &a, &option, msg.oscore, NULL, msg.payload, text, sizeof text, &n) == GM_E_OK;
+	return gm_group_unwrap(&here, &b, &sender, &option, msg.oscore, NULL, msg.payload, text, sizeof text, &n) == GM_E_OK;
+}
+
+static void talk(struct sim *s, const struct gm_member *a, const struct gm_member *b, bool pairwise)
+{
+	*(pairwise ? &sim_counts.talks_pairwise : &sim_counts.talks) += 1;
+	if (!hears(s, a, b, &b->keys, (struct gm_bytes){b->keys.gid, b->keys.gid_n}, pairwise))
+		sim_fail(s, "member %u does not understand member %u, both have version %llu", b->index, a->index,
+		         (unsigned long long)b->keys.version);
+	if (b->has_prev && b->prev.version < a->keys.version &&
+	    hears(s, a, b, &b->prev, (struct gm_bytes){a->keys.gid, a->keys.gid_n}, pairwise))
+		sim_fail(s, "keys of version %llu open what was said under version %llu", (unsigned long long)b->prev.version,
+		         (unsigned long long)a->keys.version);
 }
 
 void sim_members_talk(struct sim *s)
 {
 	for (unsigned i = 0; i < s->members_n && !s->fault[0]; i++) {
 		const struct gm_member *a = &s->member[i].m, *b = &s->member[(i + 1) % s->members_n].m;
+		const struct gm_group_params *p = &s->groups[a->group].params;
 		if (!a->sid_n || a->group != b->group || i == b->index)
 			continue;
-		sim_counts.talks++;
-		if (!hears(s, a, b, &b->keys, (struct gm_bytes){b->keys.gid, b->keys.gid_n}))
-			sim_fail(s, "member %u does not understand member %u, both have version %llu", b->index, i,
-			         (unsigned long long)b->keys.version);
-		if (b->has_prev && b->prev.version < a->keys.version && hears(s, a, b, &b->prev, (struct gm_bytes){a->keys.gid, a->keys.gid_n}))
-			sim_fail(s, "keys of version %llu open what was said under version %llu", (unsigned long long)b->prev.version,
-			         (unsigned long long)a->keys.version);
+		if (p->group_mode)
+			talk(s, a, b, false);
+		if (p->pairwise_mode && b->sid_n)
+			talk(s, a, b, true);
 	}
 }

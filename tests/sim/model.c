@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "gm/crypto.h"
+#include "inside.h"
 #include "sim.h"
 
 static uint64_t hash(const void *p, size_t n)
@@ -73,7 +74,7 @@ void sim_model_sealed(const uint8_t *key, size_t key_n, const uint8_t *nonce, si
 	m->seal[at].text = said;
 }
 
-/* ---- memberships */
+/* ---- groups and what they are configured to be */
 
 uint16_t sim_group_index(const struct sim *s, const char *name)
 {
@@ -82,6 +83,101 @@ uint16_t sim_group_index(const struct sim *s, const char *name)
 			return (uint16_t)i;
 	return SIM_GROUPS;
 }
+
+void sim_description(char text[static 16], unsigned number)
+{
+	snprintf(text, 16, number ? "d%u" : "%.0u", number);
+}
+
+static bool same_params(const struct gm_group_params *a, const struct gm_group_params *b)
+{
+	return a->hkdf == b->hkdf && a->cred_fmt == b->cred_fmt && a->group_mode == b->group_mode &&
+	       a->pairwise_mode == b->pairwise_mode && a->gp_enc_alg == b->gp_enc_alg && a->sign_alg == b->sign_alg &&
+	       a->alg == b->alg && a->ecdh_alg == b->ecdh_alg && a->sign_kty == b->sign_kty && a->sign_crv == b->sign_crv &&
+	       a->ecdh_kty == b->ecdh_kty && a->ecdh_crv == b->ecdh_crv;
+}
+
+bool sim_config_same(const struct sim_config *a, const struct sim_config *b)
+{
+	return same_params(&a->params, &b->params) && a->max_stale_sets == b->max_stale_sets && a->active == b->active &&
+	       a->description == b->description;
+}
+
+static void name_group(struct sim *s, uint16_t i, const char *name)
+{
+	snprintf(s->model.group[i].name, sizeof s->model.group->name, "%s", name);
+	snprintf(s->groups[i].name, sizeof s->groups->name, "%s", name);
+}
+
+uint16_t sim_group_new(struct sim *s, const struct sim_config *config)
+{
+	char name[16];
+	uint16_t i = (uint16_t)s->model.groups;
+
+	if (i == SIM_GROUPS)
+		return SIM_GROUPS;
+	s->model.groups++;
+	snprintf(name, sizeof name, "g%u", i + 1u);
+	name_group(s, i, name);
+	s->model.group[i].state = SIM_UNSURE;
+	s->model.group[i].config = s->model.group[i].asked = *config;
+	return i;
+}
+
+void sim_group_asked(struct sim *s, uint16_t group, const struct sim_config *config, uint64_t until_ms)
+{
+	struct sim_group *g = &s->model.group[group];
+
+	g->asked = *config;
+	g->open_ms = until_ms ? until_ms : 1;
+	g->serial++;
+}
+
+bool sim_group_free(const struct sim *s, uint16_t group)
+{
+	return s->model.group[group].state == SIM_IN && !s->model.group[group].open_ms;
+}
+
+static struct sim_config config_now(const struct sim *s, const struct gm_group_info *i)
+{
+	struct sim_config now = {.params = *i->params, .max_stale_sets = i->max_stale_sets, .active = i->active};
+	char text[16];
+
+	sim_inside_description(s->turns.core, i->name, text, sizeof text);
+	if (text[0] == 'd')
+		now.description = (unsigned)strtoul(text + 1, NULL, 10);
+	return now;
+}
+
+static void see_config(struct sim *s, struct sim_group *known, const struct gm_group_info *i)
+{
+	struct sim_config now = config_now(s, i);
+
+	sim_counts.config_checks++;
+	if (sim_config_same(&now, &known->config))
+		return;
+	if (!known->open_ms || !sim_config_same(&now, &known->asked))
+		sim_fail(s, "group %s is not configured as was acknowledged: active %d, stale sets %u, description %u; acknowledged: %d, %u, %u%s",
+		         i->name, now.active, now.max_stale_sets, now.description, known->config.active, known->config.max_stale_sets,
+		         known->config.description, same_params(&now.params, &known->config.params) ? "" : "; other algorithms");
+	known->config = now;
+	known->serial++;
+}
+
+/* An administrator's request was carried out into a crash and then, as it was new again, once more, under another name. */
+static uint16_t see_twice(struct sim *s, const struct gm_group_info *i)
+{
+	struct sim_config now = config_now(s, i);
+	uint16_t at = strchr(i->name, '-') ? sim_group_new(s, &now) : SIM_GROUPS;
+
+	if (at < SIM_GROUPS) {
+		sim_counts.admin_twice++;
+		name_group(s, at, i->name);
+	}
+	return at;
+}
+
+/* ---- memberships */
 
 uint32_t sim_node_of(struct sim *s, uint16_t group, const char *name)
 {
@@ -124,7 +220,7 @@ void sim_model_joined(struct sim *s, unsigned member, bool renewal)
 	n->ident = sm->idents;
 	n->exp = sm->ident.exp;
 	sm->node = at + 1;
-	if (n->state == SIM_UNSURE && n->unsure_at <= sm->asked_at)
+	if (n->state == SIM_UNSURE && n->unsure_at <= sm->asked_at && !s->model.group[n->group].ending && !sm->ident.listed)
 		n->state = SIM_IN; /* nothing that may end it was said since this was asked */
 	n->sid_known = true;
 	n->sid_n = m->sid_n;
@@ -243,6 +339,8 @@ static bool see_member(void *arg, const struct gm_member_info *i)
 		find_owner(s, n, i);
 	if (n->state == SIM_GONE)
 		sim_fail(s, "node %s of %s is back, though its end was acknowledged", n->name, i->group);
+	if (n->member < SIM_MEMBERS && n->ident == s->member[n->member].idents && s->member[n->member].ident.revoked_at)
+		sim_fail(s, "node %s of %s is there by a revoked token of member %u", n->name, i->group, n->member);
 	if (n->state == SIM_IN && n->sid_known && (n->sid_n != i->sid_n || memcmp(n->sid, i->sid, n->sid_n) != 0))
 		sim_fail(s, "node %s of %s has another sid than was acknowledged: %02x%02x, not %02x%02x", n->name, i->group,
 		         i->sid[0], i->sid[1], n->sid[0], n->sid[1]);
@@ -271,6 +369,8 @@ static bool see_group(void *arg, const struct gm_group_info *g)
 	struct sim *s = arg;
 	struct look l = {s, g, sim_group_index(s, g->name)};
 
+	if (l.group == SIM_GROUPS)
+		l.group = see_twice(s, g);
 	if (l.group == SIM_GROUPS) {
 		sim_fail(s, "group %s is unknown", g->name);
 		return false;
@@ -281,9 +381,10 @@ static bool see_group(void *arg, const struct gm_group_info *g)
 	if (g->version < known->version)
 		sim_fail(s, "group %s went back from version %llu to %llu", g->name, (unsigned long long)known->version,
 		         (unsigned long long)g->version);
+	sim_counts.schedule_rekeys += g->version > known->version && strcmp(g->last_reason, "schedule") == 0;
 	known->version = g->version;
-	known->active = g->active;
 	known->seen = true;
+	see_config(s, known, g);
 	for (uint32_t i = 0; i < s->model.nodes; i++)
 		s->model.node[i].seen = s->model.node[i].group == l.group ? false : s->model.node[i].seen;
 	(void)!gm_core_members(s->turns.core, g->name, NULL, UINT32_MAX, see_member, &l);
@@ -301,18 +402,47 @@ static void group_is(struct sim *s, unsigned i, enum sim_state state)
 			s->model.node[n].state = SIM_GONE;
 }
 
+static void settle_group(struct sim *s, unsigned i)
+{
+	struct sim_group *g = &s->model.group[i];
+	bool open = g->open_ms > sim_ms(s);
+
+	if (g->state == SIM_IN && !g->seen && !g->ending)
+		sim_fail(s, "group %s was acknowledged and is lost", g->name);
+	if (g->state == SIM_IN && !g->seen)
+		group_is(s, i, SIM_GONE);
+	if (g->state == SIM_UNSURE && (g->seen || !open)) /* nobody had an answer; now it is known */
+		group_is(s, i, g->seen ? SIM_IN : SIM_GONE);
+	if (!open) {
+		g->open_ms = 0;
+		g->ending = false;
+	}
+}
+
+/* What gmd has read on a list is known from now on. */
+static void see_revoked(struct sim *s, unsigned member)
+{
+	struct sim_ident *i = &s->member[member].ident;
+
+	if (i->listed && !i->revoked_at && sim_as_revoked(s, i)) {
+		i->revoked_at = ++s->model.clock;
+		sim_counts.as_heard++;
+		sim_say(s, "gmd knows that the token of member %u is revoked", member);
+	}
+	if (i->revoked_at && i->exp > s->wall_max_s && !sim_as_revoked(s, i))
+		sim_fail(s, "that the token of member %u is revoked was known and is lost", member);
+}
+
 void sim_model_committed(struct sim *s)
 {
 	for (unsigned i = 0; i < s->model.groups; i++)
 		s->model.group[i].seen = false;
 	(void)!gm_core_groups(s->turns.core, NULL, see_group, s);
-	for (unsigned i = 0; i < s->model.groups && !s->fault[0]; i++) {
-		struct sim_group *g = &s->model.group[i];
-		if (g->state == SIM_IN && !g->seen)
-			sim_fail(s, "group %s was acknowledged and is lost", g->name);
-		if (g->state == SIM_UNSURE) /* its operator had no answer; now it is known */
-			group_is(s, i, g->seen ? SIM_IN : SIM_GONE);
-	}
+	for (unsigned i = 0; i < s->model.groups && !s->fault[0]; i++)
+		settle_group(s, i);
+	for (unsigned i = 0; i < s->members_n && !s->fault[0]; i++)
+		see_revoked(s, i);
+	sim_schedules_check(s);
 }
 
 /* ---- a member has new keys */

@@ -4,6 +4,7 @@
 #include "sim.h"
 
 #define OP_EVERY 250u /* in ten thousand turns */
+#define DRAINED_FOR 300u /* likewise */
 
 /* ---- what may be true from now on, and what is */
 
@@ -54,35 +55,32 @@ static uint64_t version_of(const struct sim *s, const char *group)
 
 /* ---- the commands */
 
-enum gm_err sim_group_create(struct sim *s, unsigned index)
+enum gm_err sim_group_create(struct sim *s, uint16_t *index)
 {
 	struct gm_group_spec spec = gm_group_spec_default();
 	struct gm_txn txn;
+	bool short_sids;
 
-	snprintf(spec.name, sizeof spec.name, "g%u", index + 1);
 	spec.active = true;
+	spec.params = sim_kind(s, &short_sids);
 	spec.max_members = 1 + sim_below(&s->dice, 3) * 100; /* Sender IDs of one byte or two */
-	if (spec.max_members < 2 * s->members_n)
+	if (short_sids || spec.max_members < 2 * s->members_n)
 		spec.max_members = 2 * s->members_n;
 	spec.max_stale_sets = 2 + sim_below(&s->dice, 4);
 	spec.backward = (enum gm_backward)sim_below(&s->dice, 3);
 	spec.rekey_every_s = sim_chance(&s->dice, 3000) ? 150 + sim_below(&s->dice, 300) : 0;
+	*index = sim_group_new(s, &(struct sim_config){.params = spec.params, .max_stale_sets = spec.max_stale_sets, .active = true});
+	if (*index == SIM_GROUPS)
+		return GM_E_FULL;
+	snprintf(spec.name, sizeof spec.name, "%s", s->model.group[*index].name);
 	gm_turns_txn(&s->turns, &txn);
 	return gm_core_group_create(s->turns.core, &txn, &spec);
 }
 
 static bool do_create(struct sim *s, struct sim_command *c)
 {
-	struct sim_model *m = &s->model;
-
-	if (m->groups == SIM_GROUPS)
-		return false;
-	c->group = (uint16_t)m->groups++;
-	snprintf(m->group[c->group].name, sizeof m->group->name, "g%u", c->group + 1u);
-	snprintf(s->groups[c->group].name, sizeof s->groups->name, "g%u", c->group + 1u);
-	m->group[c->group].state = SIM_UNSURE;
-	c->err = sim_group_create(s, c->group);
-	return true;
+	c->err = sim_group_create(s, &c->group);
+	return c->group < SIM_GROUPS;
 }
 
 static bool do_rekey(struct sim *s, struct sim_command *c)
@@ -160,19 +158,30 @@ static bool do_delete(struct sim *s, struct sim_command *c)
 
 static bool do_set(struct sim *s, struct sim_command *c)
 {
+	struct sim_config to = s->model.group[c->group].config;
 	struct gm_admin_map map = {0};
 	const char *why;
 	struct gm_txn txn;
 
 	if (sim_chance(&s->dice, 5000)) {
 		map.has = GM_ADMIN_BIT(GM_ADMIN_ACTIVE);
-		map.active = !s->model.group[c->group].active || s->quiet;
+		map.active = to.active = !to.active;
 	} else {
 		map.has = GM_ADMIN_BIT(GM_ADMIN_MAX_STALE_SETS);
-		map.max_stale_sets = 2 + sim_below(&s->dice, 4);
+		map.max_stale_sets = to.max_stale_sets = 2 + sim_below(&s->dice, 4);
 	}
+	sim_group_asked(s, c->group, &to, sim_ms(s));
 	gm_turns_txn(&s->turns, &txn);
 	c->err = gm_core_group_set(s->turns.core, &txn, s->model.group[c->group].name, &map, &why);
+	return true;
+}
+
+/* Nobody new, until it is said again. */
+static bool do_drain(struct sim *s, struct sim_command *c)
+{
+	(void)c;
+	if (sim_broken != SIM_BREAK_DRAIN)
+		gm_core_drain(s->turns.core, !s->model.drained_at);
 	return true;
 }
 
@@ -187,6 +196,7 @@ static const struct {
     [SIM_OP_REKEY] = {"rekey", do_rekey, 30, true},    [SIM_OP_EVICT] = {"evict", do_evict, 25, false},
     [SIM_OP_REVOKE] = {"revoke", do_revoke, 8, false}, [SIM_OP_CREATE] = {"create", do_create, 6, false},
     [SIM_OP_DELETE] = {"delete", do_delete, 3, true},  [SIM_OP_SET] = {"set", do_set, 12, true},
+    [SIM_OP_SCHEDULE] = {"schedule", sim_schedule_do, 14, false}, [SIM_OP_DRAIN] = {"drain", do_drain, 3, false},
 };
 
 static unsigned pick_command(struct sim *s)
@@ -204,7 +214,7 @@ static bool pick_group(struct sim *s, struct sim_command *c)
 	unsigned n = 0;
 
 	for (uint16_t i = 0; i < s->model.groups; i++)
-		if (s->model.group[i].state == SIM_IN && sim_below(&s->dice, ++n) == 0)
+		if (sim_group_free(s, i) && sim_below(&s->dice, ++n) == 0)
 			c->group = i;
 	return n > 0;
 }
@@ -214,9 +224,10 @@ void sim_operator_turn(struct sim *s)
 	struct sim_command *c = &s->command;
 
 	*c = (struct sim_command){.group = SIM_GROUPS, .node = UINT32_MAX};
-	if (s->quiet || !sim_chance(&s->dice, OP_EVERY))
+	bool drained_enough = s->model.drained_at && sim_chance(&s->dice, DRAINED_FOR);
+	if (s->quiet || (!drained_enough && !sim_chance(&s->dice, OP_EVERY)))
 		return;
-	unsigned what = pick_command(s);
+	unsigned what = drained_enough ? SIM_OP_DRAIN : pick_command(s);
 	c->what = (enum sim_op)what;
 	c->compromised = sim_chance(&s->dice, 3000);
 	c->allow_return = sim_chance(&s->dice, 6000);
@@ -237,6 +248,7 @@ static void count(const struct sim_command *c)
 	    [SIM_OP_EVICT] = c->allow_return ? &sim_counts.op_evictions : &sim_counts.op_barred,
 	    [SIM_OP_REVOKE] = &sim_counts.op_revocations, [SIM_OP_CREATE] = &sim_counts.op_creations,
 	    [SIM_OP_DELETE] = &sim_counts.op_deletions, [SIM_OP_SET] = &sim_counts.op_settings,
+	    [SIM_OP_SCHEDULE] = &sim_counts.op_schedules, [SIM_OP_DRAIN] = &sim_counts.op_drains,
 	};
 	++*counts[c->what];
 }
@@ -257,6 +269,12 @@ void sim_operator_answered(struct sim *s)
 		s->model.group[c->group].state = c->err == GM_E_OK ? SIM_GONE : SIM_IN;
 		s->model.group[c->group].version = c->version; /* of the same turn's rekey, it may be */
 	}
+	if (c->what == SIM_OP_SET && c->err == GM_E_OK)
+		s->model.group[c->group].config = s->model.group[c->group].asked;
+	if (c->what == SIM_OP_DRAIN)
+		s->model.drained_at = s->model.drained_at ? 0 : s->model.clock;
+	if (c->what == SIM_OP_SCHEDULE)
+		sim_schedule_answered(s, c);
 	if (c->err == GM_E_OK && c->what == SIM_OP_REVOKE)
 		s->member[c->member].ident.revoked_at = s->model.clock;
 	if (c->err == GM_E_OK && c->what == SIM_OP_EVICT && !c->allow_return && c->member < SIM_MEMBERS)

@@ -82,6 +82,10 @@ static bool forgotten(const struct gm_change *c)
 	switch (sim_broken) {
 	case SIM_BREAK_STALE: /* Sender IDs given up: the records of a group whose key is longer than its index */
 		return c->table == GM_TABLE_GROUP && c->key_n > 8;
+	case SIM_BREAK_ADMIN: /* the one behind its own, whose key is a byte longer */
+		return c->table == GM_TABLE_GROUP && c->key_n == 5;
+	case SIM_BREAK_SCHEDULE:
+		return c->table == GM_TABLE_SCHEDULE;
 	case SIM_BREAK_MEMBER:
 		return c->table == GM_TABLE_MEMBER && c->remove;
 	case SIM_BREAK_REVOKED:

@@ -4,10 +4,12 @@
 #include <stdlib.h>
 
 #include "gm/crypto.h"
+#include "inside.h"
 #include "sim.h"
 
 #define WALL_0 1700000000
 #define QUIET_MAX_S 1200u  /* all members have the current keys so long after the last fault */
+#define REST_S 15u         /* what administrators asked has come by then, or never will */
 #define DRAIN_S 900u       /* then nothing is left of what passed: exchanges end after 247 s */
 #define RING_BYTES (1u << 18)
 
@@ -152,6 +154,7 @@ static void stop(struct sim *s)
 		gm_core_free(t->core);
 	gm_turns_free(t);
 	sim_store_closed(s);
+	s->model.drained_at = 0;
 	s->burst_left = -1;
 	s->up = false;
 }
@@ -234,6 +237,8 @@ static void start(struct sim *s)
 	}
 	t->store = s->store.lmdb;
 	s->up = true;
+	if (sim_broken == SIM_BREAK_KIND)
+		sim_inside_forget_kinds(t->core);
 	if (!hand_down(s))
 		return;
 	sim_counts.restarts++;
@@ -459,8 +464,11 @@ static void activate(struct sim *s)
 	struct gm_txn txn;
 
 	for (unsigned i = 0; i < s->model.groups; i++) {
+		struct sim_config to = s->model.group[i].config;
 		if (s->model.group[i].state != SIM_IN)
 			continue;
+		to.active = true;
+		sim_group_asked(s, (uint16_t)i, &to, sim_ms(s));
 		gm_turns_txn(&s->turns, &txn);
 		if (gm_core_group_set(s->turns.core, &txn, s->model.group[i].name, &map, &why) != GM_E_OK)
 			sim_fail(s, "group %s is not made active: %s", s->model.group[i].name, why);
@@ -478,6 +486,11 @@ static void settle(struct sim *s)
 	s->down_until_ms = sim_ms(s);
 	while (!s->up && !s->fault[0])
 		start(s);
+	gm_core_drain(s->turns.core, false);
+	s->model.drained_at = 0;
+	sim_admins_rest(s);
+	for (uint64_t rest = sim_ms(s) + REST_S * 1000; !s->fault[0] && sim_ms(s) < rest;)
+		step(s);
 	if (s->fault[0])
 		return;
 	gm_turns_clocks(&s->turns);
@@ -493,7 +506,7 @@ static void settle(struct sim *s)
 
 static void drain(struct sim *s)
 {
-	for (unsigned i = 0; i < s->members_n; i++) {
+	for (unsigned i = 0; i < s->members_n; i++) { /* administrators rest already */
 		gm_member_abort(&s->env, &s->member[i].m);
 		s->member[i].next_ms = UINT64_MAX;
 	}
@@ -540,24 +553,27 @@ static void configure(struct sim *s)
 	gm_addr_parse(&s->dp_config.listen[0], "127.0.0.1:5683");
 }
 
+static bool take_id(void *arg, const struct gm_as_info *info)
+{
+	*(uint32_t *)arg = info->id;
+	return false;
+}
+
 static bool first_records(struct sim *s)
 {
 	struct gm_txn txn;
 	struct gm_as_spec as = {.name = "as"};
+	uint16_t group;
 
-	snprintf(as.issuer, sizeof as.issuer, "%s", s->as_key.iss);
-	as.key = s->as_key.mint;
+	sim_as_spec(s, &as);
 	gm_turns_clocks(&s->turns);
 	gm_turns_txn(&s->turns, &txn);
-	if (gm_core_as_add(s->turns.core, &txn, &as) != GM_E_OK)
+	if (gm_core_as_add(s->turns.core, &txn, &as) != GM_E_OK || gm_core_ases(s->turns.core, take_id, &s->as.id) != GM_E_OK)
 		return false;
-	s->model.groups = 1 + sim_below(&s->dice, 2);
-	for (unsigned i = 0; i < s->model.groups; i++) {
-		snprintf(s->model.group[i].name, sizeof s->model.group->name, "g%u", i + 1);
-		snprintf(s->groups[i].name, sizeof s->groups->name, "g%u", i + 1);
-		s->model.group[i].state = SIM_IN;
-		if (sim_group_create(s, i) != GM_E_OK)
+	for (unsigned n = 1 + sim_below(&s->dice, 2); n; n--) {
+		if (sim_group_create(s, &group) != GM_E_OK)
 			return false;
+		s->model.group[group].state = SIM_IN;
 	}
 	s->store.fault = SIM_STORE_GOOD;
 	return gm_turns_commit(&s->turns, 0) == GM_E_OK && gm_turns_publish(&s->turns) == GM_E_OK;
@@ -573,6 +589,8 @@ static bool begin(struct sim *s)
 	s->net = gm_mem_net_new(&mc);
 	configure(s);
 	s->wall_max_s = sim_wall_s(s);
+	for (unsigned i = 0; i < SIM_SCHEDULES; i++)
+		s->model.schedule[i].state = SIM_GONE;
 	s->quiet = true; /* the first start is without faults */
 	s->workers = 1 + sim_below(&s->dice, 3);
 	if (!sim_store_new(s, lmdb) || gm_askey_generate(&s->as_key, "AES-CCM-16-64-128", "as.test", "gm.test") != GM_E_OK)
@@ -596,6 +614,7 @@ void sim_run(struct sim *s)
 	if (s->turns.dp)
 		stop(s);
 	sim_members_free(s);
+	sim_as_free(s);
 	sim_store_free(s);
 	sim_model_free(s);
 	gm_mem_net_free(s->net);
