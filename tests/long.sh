@@ -17,6 +17,7 @@ timing 20000 measurements
 emulated 2000 jobs
 arm64 20000 jobs
 sim 10000 seeds
+codec 10000000 items
 kill9 1000 rounds
 powercut 5000 images
 faults 40 pieces
@@ -119,6 +120,8 @@ once() {
 	[ $status != 0 ] || note "$title" "$log.end"
 	return $status
 }
+piece_codec() { nice tests/codec/cbor.py --items "$2" --seed $(($1 * 1000)) --build "$build"; }
+run_codec() { pieces "codec: $1 items beside cbor2" "$1" 1000000 piece_codec; }
 run_powercut() { pieces "powercut: $1 images" "$1" 500 piece_powercut; }
 run_faults() { whole=$1 pieces 'faults: every write, sync, file, mapping and allocation' "$1" 1 piece_faults; }
 run_pages() { GM_CYCLES=$1 once "pages: $1 members come and go" "$build/test_unit_store_lmdb" --filter 'store/uses_free_pages*' --verbose; }
