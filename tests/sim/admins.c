@@ -200,11 +200,7 @@ static void listed(struct sim *s, struct sim_admin *a)
 
 static bool ask_delete(struct sim *s, struct sim_admin *a)
 {
-	unsigned there = 0;
-
-	for (unsigned i = 0; i < s->model.groups; i++)
-		there += s->model.group[i].state == SIM_IN;
-	if (there < 2 || !pick(s, a) || s->model.group[a->group].config.active)
+	if (sim_groups_staying(s) < 2 || !pick(s, a) || s->model.group[a->group].config.active)
 		return false;
 	struct sim_group *g = &s->model.group[a->group];
 	sim_group_asked(s, a->group, &g->config, SIM_ALWAYS);
@@ -296,8 +292,9 @@ void sim_admin_done(struct sim *s, unsigned i, enum gm_member_op op, uint8_t cod
 	if (!good || op != GM_OP_ASK)
 		return;
 	rows[a->what].good(s, a);
-	if (rows[a->what].changes)
-		s->model.group[a->group].open_ms = 0;
+	if (!rows[a->what].changes)
+		return;
+	s->model.group[a->group].open_ms = 0;
 	s->model.group[a->group].ending = false;
 }
 

@@ -84,6 +84,15 @@ uint16_t sim_group_index(const struct sim *s, const char *name)
 	return SIM_GROUPS;
 }
 
+unsigned sim_groups_staying(const struct sim *s)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < s->model.groups; i++)
+		n += s->model.group[i].state == SIM_IN && !s->model.group[i].ending;
+	return n;
+}
+
 void sim_description(char text[static 16], unsigned number)
 {
 	snprintf(text, 16, number ? "d%u" : "%.0u", number);

@@ -142,11 +142,8 @@ static bool do_revoke(struct sim *s, struct sim_command *c)
 static bool do_delete(struct sim *s, struct sim_command *c)
 {
 	struct gm_txn txn;
-	unsigned there = 0;
 
-	for (unsigned i = 0; i < s->model.groups; i++)
-		there += s->model.group[i].state == SIM_IN;
-	if (there < 2)
+	if (sim_groups_staying(s) < 2)
 		return false;
 	c->version = version_of(s, s->model.group[c->group].name);
 	mark(s, c, false);

@@ -168,6 +168,7 @@ bool sim_config_same(const struct sim_config *a, const struct sim_config *b);
 /* From now on the group's configuration may be this, until ms. */
 void sim_group_asked(struct sim *s, uint16_t group, const struct sim_config *config, uint64_t until_ms);
 bool sim_group_free(const struct sim *s, uint16_t group); /* there, and nothing asked is open */
+unsigned sim_groups_staying(const struct sim *s); /* there, and nobody asked for their end */
 void sim_description(char text[static 16], unsigned number);
 
 /* ---- kinds.c: groups of several kinds */
