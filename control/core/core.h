@@ -239,6 +239,7 @@ struct gm_as_info {
 	uint32_t trl_every_s;
 };
 #define GM_TOKEN_GROUPS 128u
+#define GM_TOKEN_COUNTED 256u /* memberships that are looked at for a row */
 struct gm_token_info { /* that was used; one of a context that is ending is not shown */
 	const char *as;
 	uint32_t place; /* for paging */
@@ -247,7 +248,8 @@ struct gm_token_info { /* that was used; one of a context that is ending is not 
 	const uint8_t *hash; /* GM_TOKEN_HASH bytes, by which it is revoked */
 	struct gm_addr peer;
 	int64_t exp;
-	unsigned memberships; /* of its holder */
+	unsigned memberships; /* of its holder, as far as they were counted */
+	bool more;            /* there are others */
 	uint32_t member;      /* one of them: gm_member_info's id; 0: there is none */
 	char groups[GM_TOKEN_GROUPS]; /* their names, as many as fit */
 };
@@ -272,6 +274,8 @@ bool gm_core_losses(const struct gm_core *core, const struct gm_whom *whom,
  * from the start */
 GM_NODISCARD enum gm_err gm_core_groups(const struct gm_core *core, const char *group,
                                         bool (*each)(void *arg, const struct gm_group_info *info), void *arg);
+/* All behind place `after`, gm_group_info's index; UINT32_MAX: from the start. For paging. */
+void gm_core_groups_behind(const struct gm_core *core, uint32_t after, bool (*each)(void *arg, const struct gm_group_info *info), void *arg);
 GM_NODISCARD enum gm_err gm_core_members(const struct gm_core *core, const char *group, const char *node,
                                          uint32_t after, bool (*each)(void *arg, const struct gm_member_info *info),
                                          void *arg);

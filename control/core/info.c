@@ -92,10 +92,16 @@ enum gm_err gm_core_groups(const struct gm_core *core, const char *group,
 		return GM_E_UNKNOWN;
 	if (only)
 		show_group(only, each, arg);
-	for (uint32_t i = 0; !only && i < core->groups_n; i++)
-		if (core->groups[i] && !show_group(core->groups[i], each, arg))
-			break;
+	else
+		gm_core_groups_behind(core, UINT32_MAX, each, arg);
 	return GM_E_OK;
+}
+
+void gm_core_groups_behind(const struct gm_core *core, uint32_t after, bool (*each)(void *arg, const struct gm_group_info *info), void *arg)
+{
+	for (uint32_t i = after + 1; i < core->groups_n; i++) /* behind UINT32_MAX is 0 */
+		if (core->groups[i] && !show_group(core->groups[i], each, arg))
+			return;
 }
 
 static struct gm_member_info member_info(const struct gm_core *c, const struct gm_group *g, const struct gm_member *m)
@@ -245,6 +251,9 @@ static void add_groups(const struct gm_core *c, const struct gm_ident *ident, st
 
 	for (uint32_t id = ident->members; id; id = ((const struct gm_member *)gm_slab_at(&c->members, id))->next) {
 		const struct gm_member *m = gm_slab_at(&c->members, id);
+		info->more = info->memberships == GM_TOKEN_COUNTED;
+		if (info->more)
+			return;
 		const char *name = gm_groups_at(c, m->group)->spec.name;
 		info->memberships++;
 		if (at + strlen(name) + 2 < sizeof(info->groups))

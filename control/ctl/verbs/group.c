@@ -117,8 +117,6 @@ static bool list_group(void *arg, const struct gm_group_info *g)
 {
 	struct gm_ctl_call *call = arg;
 
-	if (gm_call_skipped(call, g->index))
-		return true;
 	if (!gm_call_next_row(call, g->index))
 		return false;
 	(gm_call_flag(call, "settings") ? put_settings : put_group)(call->reply, g);
@@ -128,8 +126,7 @@ static bool list_group(void *arg, const struct gm_group_info *g)
 
 void gm_verb_group_list(struct gm_ctl_call *call)
 {
-	if (gm_core_groups(call->env->core, NULL, list_group, call) != GM_E_OK)
-		call->more = false; /* no group at all */
+	gm_core_groups_behind(call->env->core, call->after, list_group, call);
 	gm_call_end_page(call);
 }
 
@@ -175,8 +172,8 @@ static bool list_rekey(void *arg, const struct gm_group_info *g)
 	struct gm_ctl_call *call = arg;
 	struct gm_ctl_reply *r = call->reply;
 
-	if (gm_call_skipped(call, g->index) || (strcmp(g->state, "idle") == 0 && !g->late))
-		return true;
+	if (strcmp(g->state, "idle") == 0 && !g->late)
+		return gm_call_pass_over(call, g->index);
 	if (!gm_call_next_row(call, g->index))
 		return false;
 	gm_ctl_put_text(r, "group", g->name);
@@ -194,8 +191,7 @@ static bool list_rekey(void *arg, const struct gm_group_info *g)
 
 void gm_verb_rekey_status(struct gm_ctl_call *call)
 {
-	if (gm_core_groups(call->env->core, NULL, list_rekey, call) != GM_E_OK)
-		call->more = false;
+	gm_core_groups_behind(call->env->core, call->after, list_rekey, call);
 	gm_call_end_page(call);
 }
 

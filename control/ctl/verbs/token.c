@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/verbs/call.h"
 
+#include <stdio.h>
+
 #include "core/device.h"
 
 static bool list_token(void *arg, const struct gm_token_info *t)
@@ -9,7 +11,7 @@ static bool list_token(void *arg, const struct gm_token_info *t)
 	struct gm_ctl_reply *r = call->reply;
 	const struct gm_member_info member = {.id = t->member};
 	struct gm_device_key key = {.as_id = t->as_id, .id_n = t->osc_id_n};
-	char text[GM_DEVICE_KEY_TEXT], name[GM_DEVICE_NAME_MAX + 1], peer[GM_ADDR_TEXT];
+	char text[GM_DEVICE_KEY_TEXT], name[GM_DEVICE_NAME_MAX + 1], peer[GM_ADDR_TEXT], groups[GM_TOKEN_GROUPS + 16];
 
 	if (!gm_call_next_row(call, t->place))
 		return false;
@@ -18,7 +20,8 @@ static bool list_token(void *arg, const struct gm_token_info *t)
 	gm_ctl_put_text(r, "name", t->member ? gm_core_member_name(call->env->core, &member, name) : NULL);
 	gm_ctl_put_text(r, "as", t->as);
 	gm_ctl_put_uint(r, "memberships", t->memberships);
-	gm_ctl_put_text(r, "groups", t->groups);
+	snprintf(groups, sizeof(groups), t->more ? "%s and more" : "%s", t->groups);
+	gm_ctl_put_text(r, "groups", groups);
 	gm_ctl_put_text(r, "peer", gm_addr_text(&t->peer, peer));
 	gm_ctl_put_int(r, "ends_at", t->exp);
 	gm_ctl_put_bytes(r, "hash", t->hash, t->hash[0] ? GM_TOKEN_HASH : 0); /* one that is too long has none */
