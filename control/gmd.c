@@ -159,6 +159,7 @@ static void turn(struct gmd *d, const struct pollfd *ctl_fds, unsigned ctl_n)
 	gm_service_alive(d->turns.mono_ms);
 	unsigned n = gm_turns_gather(&d->turns);
 	gm_turns_tick(&d->turns);
+	gm_config_due(&d->env, d->turns.mono_ms);
 	gm_ctl_server_receive(d->server, ctl_fds, ctl_n);
 	keep_audit(d);
 	commit(d, n);

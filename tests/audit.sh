@@ -40,7 +40,8 @@ operators() {
 	happened group-created "uid:$(id -u) .*group=g2" gmctl group create g2 && happened group-changed 'changed=active' gmctl group freeze g2 &&
 		happened command "uid:$(id -u) .*command=group freeze group=g2" gmctl group freeze g2 && happened rekeyed "uid:$(id -u) .*group=g1 was=.*reason=operator" gmctl group rekey g1 &&
 		happened configuration-changed 'key=log_level was=info is=debug' gmctl config set log_level debug &&
-		happened configuration-changed 'was=debug is=info' gmctl config reload && happened paced 'is=77' gmctl pace --all 77 &&
+		happened configuration-unconfirmed "uid:$(id -u) .*seconds=99" gmctl config apply --confirm 99 && happened configuration-undone 'was=info is=debug' gmctl config undo &&
+		happened configuration-unconfirmed 'seconds=98' gmctl config apply --confirm 98 && happened configuration-confirmed "uid:$(id -u)" gmctl config confirm && happened paced 'is=77' gmctl pace --all 77 &&
 		happened backup "file=$dir/backup" gmctl backup "$dir/backup" && happened group-deleted 'group=g2' gmctl group delete g2 --yes &&
 		happened as-added 'as=other' gmctl as add other --key "$dir/other.json" && happened as-removed 'as=other' gmctl as remove other --yes
 }

@@ -67,6 +67,19 @@ sets_one() {
 		[ "$(value rekey_window_ms)" = 250 ]
 }
 counts_pace_of_now() { gmctl pace --all 60 >/dev/null && [ "$(value pace)" = 60 ] && ask_gmd diff && row pace running 60 file 888 'at a reload'; }
+tries() { # until somebody says so what apply has changed is no more than tried, and nothing else is changed meanwhile
+	change pace 901 && ask_gmd apply --confirm 3600 && rows 2 && row pace was 888 is 901 unconfirmed && [ "$(value pace)" = 901 ] &&
+		! ask_gmd reload && grep -q 'config confirm keeps it, config undo takes it back' "$dir/refused" && ! ask_gmd set log_level info &&
+		! ask_gmd apply --confirm 9 && [ "$(gmctl --json status | grep '"what":"daemon"' | field config_goes_back_s)" -gt 3000 ]
+}
+undoes() { ask_gmd undo && rows 1 && row pace was 901 is 888 changed && [ "$(value pace)" = 888 ] && ! ask_gmd undo && grep -q 'nothing waits' "$dir/refused"; }
+confirms() { ask_gmd apply --confirm 1 && ask_gmd confirm && ! ask_gmd undo && ! ask_gmd confirm && [ "$(value pace)" = 901 ]; }
+goes_back() { # of two keys that were tried, after the one that was confirmed
+	change pace 902 && change members_max 999 && ask_gmd apply --confirm 1 && rows 3 && [ "$(value pace)" = 902 ] &&
+		until_true 60 logged 'config.undone key=members_max was="999" is=1000' && [ "$(value pace)" = 901 ] && [ "$(value members_max)" = 1000 ] &&
+		ask_gmd diff && row pace running 901 file 902 'at a reload' && change pace 888 && change members_max 1000 && ask_gmd apply && [ "$(value pace)" = 888 ]
+}
+nothing_to_confirm() { ask_gmd apply --confirm 1 && ! ask_gmd undo && ! ask_gmd apply --confirm 0 && ! ask_gmd apply --confirm 86401; }
 members_of() { gmctl --json group show g1 | field members; }
 
 begin
@@ -91,6 +104,11 @@ check 'a long value is cut, not left out' long_value
 check 'a bound counts from then on' bound_counts
 check 'a wrong file changes nothing' wrong_file_changes_nothing
 check 'SIGHUP reloads, too' hangup
+check 'a change that is to be confirmed is in force, and may be undone' tries
+check 'it is undone at a word' undoes
+check 'or stays at one' confirms
+check 'or goes back when its time is up' goes_back
+check 'where nothing changes there is nothing to confirm' nothing_to_confirm
 check 'single keys are set, if they can be' sets_one
 check 'what gmctl pace changed is what is in force' counts_pace_of_now
 check 'nobody was lost' eval '[ "$(members_of)" = 10 ] && ask join 1 --groups g1'

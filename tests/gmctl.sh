@@ -80,8 +80,8 @@ every_verb_is_json() {
 		        'as show': ['demo'], 'member list': ['g1'], 'group delete': ['g-json', '--yes'], 'top': ['--once'],
 		        'config check': [conf], 'config set': ['log_level', 'info'], 'config keys': [], 'audit export': [conf + '.log'], 'audit members': ['g1'], 'template show': ['t1'],
 		        'device set': ['as:1:00', '--name', 'J', '--groups', 'g9'], 'device show': ['j'], 'device remove': ['j'],
-		        'schedule set': ['s', '--groups', 'none*'], **{'schedule ' + do: ['s'] for do in ('show', 'run-now', 'pause', 'resume', 'remove')}}
-		skip = {'watch', 'import', 'member evict', 'device evict', 'as add', 'as remove', 'token revoke', 'backup', 'restore', 'recover', 'rotate-key'}
+		        'rekey pause': ['--all'], 'rekey resume': ['--all'], 'schedule set': ['s', '--groups', 'none*'], **{'schedule ' + do: ['s'] for do in ('show', 'run-now', 'pause', 'resume', 'remove')}}
+		skip = {'watch', 'import', 'member evict', 'device evict', 'as add', 'as remove', 'token revoke', 'backup', 'restore', 'recover', 'rotate-key', 'config confirm', 'config undo', 'token introspect'}
 		last = ['group delete', 'export devices', 'export roles', 'device remove', 'schedule remove']
 		for row in sorted(rows, key=lambda row: row['command'] in last):
 		    name = row['command']

@@ -125,6 +125,11 @@ sets() { # the window is checked against the deadline, which comes behind it
 		upgraded && runs pace 7777 && runs changes_per_minute 99 && runs rekey_window_ms 8000 && runs rekey_deadline_ms 9000 &&
 		! grep -q takeover.leaves "$dir/gmd.log" && kept_by_name
 }
+undoes() { # nobody has confirmed it
+	local before
+	before=$(gmctl --json config show | grep '"key":"groups_max"' | field value)
+	with_line groups_max 77 && gmctl config apply --confirm 3600 >"$dir/tried" && runs groups_max 77 && upgraded && runs groups_max "$before" && ! gmctl config confirm
+}
 other_ways() {
 	local workers old port_name
 	must 'somebody listens to what gmd tells' listen_to_both
@@ -145,6 +150,7 @@ other_ways() {
 	check 'and the next one does' eval 'upgraded && gmctl --json status | grep -q "\"newcomers\":\"let in\"" && ask rejoin 5'
 	check 'what gmctl has set goes along' sets
 	check 'and ends where the file says something else by now, which is named' eval 'with_line pace 8888 && upgraded && runs pace 8888 && runs changes_per_minute 99 && grep -q "takeover.leaves key=pace value=\"7777\"" "$dir/gmd.log"'
+	check 'a configuration that nobody has confirmed goes back' undoes
 }
 
 settings=('rekey_window_ms: 0' 'changes_per_minute: 0' 'stranger_rate: 0' "pace: $((members / 6))")

@@ -6,8 +6,13 @@
 #include <string.h>
 
 #include "core/audit.h"
+#include "gm/crypto.h"
 
 static struct gm_config fresh, next; /* too large for a stack */
+static struct { /* a change that nobody has confirmed yet; of the process */
+	uint64_t until_ms; /* 0: none */
+	struct gm_config before, after;
+} tried;
 static char was[GM_OPTION_VALUE], is[GM_OPTION_VALUE];
 
 /* What gmctl pace changed is what runs. */
@@ -51,6 +56,7 @@ struct telling {
 	const char *event, *line, *before; /* before: what the value was, its name there */
 };
 static const struct telling changed = {"configuration-changed", "config.changed", "was"};
+static const struct telling undone = {"configuration-undone", "config.undone", "was"};
 /* Nobody changes anything: who did stands with the change, and this process knows the file alone. */
 static const struct telling kept = {"configuration-kept", "takeover.keeps", "file"};
 
@@ -96,9 +102,19 @@ enum gm_err gm_config_differences(struct gm_ctl_env *env, gm_changed each, void 
 	return GM_E_OK;
 }
 
+static enum gm_err none_tried(char why[static GM_CONFIG_WHY])
+{
+	if (tried.until_ms)
+		snprintf(why, GM_CONFIG_WHY, "a change waits to be confirmed: config confirm keeps it, config undo takes it back");
+	return tried.until_ms ? GM_E_BUSY : GM_E_OK;
+}
+
 enum gm_err gm_config_reload(struct gm_ctl_env *env, struct gm_txn *txn, gm_changed each, void *arg, char why[static GM_CONFIG_WHY])
 {
-	enum gm_err err = gm_config_load(&fresh, env->config_file, why);
+	enum gm_err err = none_tried(why);
+
+	if (err == GM_E_OK)
+		err = gm_config_load(&fresh, env->config_file, why);
 
 	if (err != GM_E_OK) {
 		say(env, "config.refused why=\"%s\"", why);
@@ -138,6 +154,7 @@ static enum gm_err set_one(struct gm_ctl_env *env, struct gm_txn *txn, const cha
 	const struct gm_option *o = gm_option(key);
 	const char *near = gm_option_nearest(key);
 
+	GM_TRY(none_tried(why));
 	next = *running(env);
 	if (!o)
 		snprintf(why, GM_CONFIG_WHY, "%s: no such key%s%s%s", key, near ? "; is " : "", near ? near : "", near ? " meant?" : "");
@@ -165,17 +182,110 @@ enum gm_err gm_config_set(struct gm_ctl_env *env, struct gm_txn *txn, const char
 	return set_one(env, txn, key, value, &changed, why);
 }
 
+/* ---- a change that has to be confirmed */
+
+/* txn NULL: nothing is said. How many options *to has as they were again; what somebody set since stays. */
+static unsigned take_back(struct gm_ctl_env *env, struct gm_txn *txn, struct gm_config *to, gm_changed each, void *arg)
+{
+	unsigned n = 0;
+
+	for (const struct gm_option *o = gm_options; o < gm_options + gm_options_n; o++) {
+		if (!o->key || !o->live || gm_option_same(o, &tried.before, &tried.after) || !gm_option_same(o, to, &tried.after))
+			continue;
+		gm_option_value(o, to, was, sizeof(was));
+		gm_option_copy(o, to, &tried.before);
+		gm_option_value(o, to, is, sizeof(is));
+		n++;
+		if (txn)
+			say_change(env, txn, o, &undone);
+		if (each)
+			each(arg, o, was, is, GM_TAKES_NOW);
+	}
+	return n;
+}
+
+static void note(const struct gm_ctl_env *env, struct gm_txn *txn, const char *event, const char *line, uint32_t seconds)
+{
+	struct gm_audit a;
+
+	gm_audit_begin(&a, txn, event);
+	if (seconds)
+		gm_audit_uint(&a, "seconds", seconds);
+	gm_audit_end(&a, txn);
+	if (seconds)
+		say(env, "%s seconds=%u", line, seconds);
+	else
+		say(env, "%s", line);
+}
+
+enum gm_err gm_config_try(struct gm_ctl_env *env, struct gm_txn *txn, uint32_t seconds, gm_changed each, void *arg, char why[static GM_CONFIG_WHY])
+{
+	GM_TRY(none_tried(why));
+	tried.before = *running(env);
+	GM_TRY(gm_config_reload(env, txn, each, arg, why));
+	tried.after = *env->config;
+	next = tried.after;
+	if (!take_back(env, NULL, &next, NULL, NULL))
+		return GM_E_OK;
+	tried.until_ms = txn->mono_ms + 1000 * (uint64_t)seconds;
+	note(env, txn, "configuration-unconfirmed", "config.unconfirmed", seconds);
+	return GM_E_OK;
+}
+
+static enum gm_err one_tried(char why[static GM_CONFIG_WHY])
+{
+	if (!tried.until_ms)
+		snprintf(why, GM_CONFIG_WHY, "nothing waits to be confirmed");
+	return tried.until_ms ? GM_E_OK : GM_E_UNKNOWN;
+}
+
+enum gm_err gm_config_confirm(struct gm_ctl_env *env, struct gm_txn *txn, char why[static GM_CONFIG_WHY])
+{
+	GM_TRY(one_tried(why));
+	tried.until_ms = 0;
+	note(env, txn, "configuration-confirmed", "config.confirmed", 0);
+	return GM_E_OK;
+}
+
+enum gm_err gm_config_undo(struct gm_ctl_env *env, struct gm_txn *txn, gm_changed each, void *arg, char why[static GM_CONFIG_WHY])
+{
+	GM_TRY(one_tried(why));
+	take_back(env, txn, running(env), each, arg);
+	put_in_force(env);
+	tried.until_ms = 0;
+	return GM_E_OK;
+}
+
+void gm_config_due(struct gm_ctl_env *env, uint64_t now_ms)
+{
+	char why[GM_CONFIG_WHY];
+	struct gm_txn txn;
+
+	if (!tried.until_ms || now_ms < tried.until_ms)
+		return;
+	env->txn(env->arg, &txn);
+	if (gm_config_undo(env, &txn, NULL, NULL, why) != GM_E_OK)
+		say(env, "config.kept why=\"%s\"", why);
+	gm_wipe(&txn, sizeof(txn));
+}
+
+uint32_t gm_config_unconfirmed_s(uint64_t now_ms)
+{
+	return tried.until_ms > now_ms ? (uint32_t)((tried.until_ms - now_ms + 999) / 1000) : tried.until_ms != 0;
+}
+
 /* ---- from one process to the next */
 
 void gm_config_each_set(struct gm_ctl_env *env, gm_set_each each, void *arg)
 {
-	const struct gm_config *now = running(env);
-
+	next = *running(env);
+	if (tried.until_ms)
+		take_back(env, NULL, &next, NULL, NULL);
 	for (const struct gm_option *o = gm_options; o < gm_options + gm_options_n; o++) {
-		if (!o->key || !o->live || gm_option_same(o, now, env->file))
+		if (!o->key || !o->live || gm_option_same(o, &next, env->file))
 			continue;
 		gm_option_value(o, env->file, was, sizeof(was));
-		each(arg, o->key, was, gm_option_value(o, now, is, sizeof(is)));
+		each(arg, o->key, was, gm_option_value(o, &next, is, sizeof(is)));
 	}
 }
 

@@ -17,12 +17,14 @@ static void put_value(struct gm_ctl_reply *r, const char *key, const char *value
 static void put_change(void *arg, const struct gm_option *option, const char *was, const char *is, enum gm_takes when)
 {
 	static const char *const texts[] = {[GM_TAKES_NOW] = "changed", [GM_TAKES_AT_RELOAD] = "at a reload", [GM_TAKES_AT_START] = "needs a restart"};
-	struct gm_ctl_reply *r = ((struct gm_ctl_call *)arg)->reply;
+	const struct gm_ctl_call *call = arg;
+	struct gm_ctl_reply *r = call->reply;
+	bool tried = when == GM_TAKES_NOW && gm_ctl_arg(call->request, "confirm");
 
 	gm_ctl_put_text(r, "key", option->key);
 	put_value(r, when == GM_TAKES_NOW ? "was" : "running", was);
 	put_value(r, when == GM_TAKES_NOW ? "is" : "file", is);
-	gm_ctl_put_text(r, "takes", texts[when]);
+	gm_ctl_put_text(r, "takes", tried ? "unconfirmed" : texts[when]);
 	gm_ctl_row(r);
 }
 
@@ -46,6 +48,38 @@ void gm_verb_config_reload(struct gm_ctl_call *call)
 	char why[GM_CONFIG_WHY] = "";
 
 	end(call, gm_config_reload(call->env, &call->txn, put_change, call, why), why);
+}
+
+void gm_verb_config_apply(struct gm_ctl_call *call)
+{
+	char why[GM_CONFIG_WHY] = "";
+	uint32_t seconds = 0;
+
+	if (!gm_ctl_arg(call->request, "confirm")) {
+		gm_verb_config_reload(call);
+		return;
+	}
+	if (!gm_call_uint(call, "confirm", GM_CONFIRM_MAX_S, &seconds))
+		return;
+	if (!seconds) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "confirm: 1 to %u seconds", GM_CONFIRM_MAX_S);
+		return;
+	}
+	end(call, gm_config_try(call->env, &call->txn, seconds, put_change, call, why), why);
+}
+
+void gm_verb_config_confirm(struct gm_ctl_call *call)
+{
+	char why[GM_CONFIG_WHY] = "";
+
+	end(call, gm_config_confirm(call->env, &call->txn, why), why);
+}
+
+void gm_verb_config_undo(struct gm_ctl_call *call)
+{
+	char why[GM_CONFIG_WHY] = "";
+
+	end(call, gm_config_undo(call->env, &call->txn, put_change, call, why), why);
 }
 
 void gm_verb_config_set(struct gm_ctl_call *call)

@@ -6,6 +6,7 @@
 
 #include "core/device.h"
 #include "core/schedule.h"
+#include "ctl/reload.h"
 
 /* clang-format off */
 #define WORKER_COUNTERS(X)                                                                                             \
@@ -32,6 +33,7 @@ static void status_daemon(struct gm_ctl_call *call)
 	gm_ctl_put_text(r, "what", "daemon");
 	gm_ctl_put_text(r, "version", GM_VERSION);
 	gm_ctl_put_text(r, "newcomers", gm_core_drains(call->env->core) ? "refused" : "let in");
+	gm_ctl_put_uint(r, "config_goes_back_s", gm_config_unconfirmed_s(call->txn.mono_ms)); /* 0: nothing waits to be confirmed */
 	gm_ctl_put_uint(r, "uptime_s", (call->txn.mono_ms - call->env->started_ms) / 1000);
 	gm_ctl_put_uint(r, "workers", call->env->workers);
 	gm_ctl_put_uint(r, "start_open_ms", call->env->turn->open_ms);
