@@ -113,6 +113,20 @@ says_when_some_are_late() {
 	kill -CONT "$load_pid"
 	return $status
 }
+state_is() { [ "$(gmctl --json group show g1 | field state)" = "$1" ]; }
+pauses() { # while most have not been told; the pace lets one a second through
+	local status
+	watch "$dir/events" && gmctl pace --all 1 >"$dir/paced" && until_true 60 eval 'gmctl group rekey g1 && gmctl rekey pause g1' && state_is paused && says 5 'rekeys +degraded +paused, gmctl rekey resume: g1' gmctl health &&
+		says 0 'g1 +paused' gmctl rekey status && says 0 '0 running, 1 paused' gmctl top --once && says 0 '^gmd_rekeys_paused 1' gmctl metrics && says 1 'paused already' gmctl rekey pause g1 &&
+		says 0 'rekeys_paused +1' gmctl rekey pause --all && says 2 'a group is needed, or --all' gmctl rekey pause && says 2 'a group is needed, or --all' gmctl rekey resume g1 --all &&
+		says 0 'rekeys_paused +0' gmctl rekey resume --all && ! state_is paused && says 1 'is not paused' gmctl rekey resume g1 && happened rekey-paused && happened rekey-resumed &&
+		gmctl audit tail | grep -q "rekey-paused  *uid:$(id -u) .*group=g1" && gmctl audit tail | grep -q "rekey-resumed  *uid:$(id -u) .*group=g1"
+	status=$?
+	gmctl pace --all 0 >"$dir/paced"
+	kill "$watch_pid"
+	wait "$watch_pid"
+	return $status
+}
 drains() { # until the rekey that runs has ended; members are served
 	local status
 	watch "$dir/events" && kill -STOP "$load_pid" && gmctl group rekey g1 && exits 0 gmctl drain --wait &&
@@ -299,6 +313,7 @@ check 'where the file of the configuration is wrong it says so, and all else' bu
 check 'and what leaves is a file for its owner alone' for_the_owner_alone
 say 'Waiting'
 check '--wait waits for all members' waits_for_all
+check 'a rekey is paused, which is seen everywhere, and resumed' pauses
 say 'Watching'
 check 'events come as they happen' sees_events
 say 'Late members'

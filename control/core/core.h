@@ -146,6 +146,11 @@ GM_NODISCARD enum gm_err gm_core_group_set(struct gm_core *core, struct gm_txn *
 GM_NODISCARD enum gm_err gm_core_group_delete(struct gm_core *core, struct gm_txn *txn, const char *name);
 /* compromised: no window, supersedes a rekey in distribution */
 GM_NODISCARD enum gm_err gm_core_rekey(struct gm_core *core, struct gm_txn *txn, const char *group, bool compromised);
+/* The distribution of a group's keys goes on to nobody who was not told yet, until it is resumed, or a rekey begins for another reason than a Join,
+ * Sender IDs or a schedule: such a one neither waits nor is paused. Outlives a stop. UNKNOWN; CONFLICT: there is nothing to pause, or to resume */
+GM_NODISCARD enum gm_err gm_core_rekey_pause(struct gm_core *core, struct gm_txn *txn, const char *group, bool paused);
+/* Of all groups. false: there are more than one turn should have; again. */
+GM_NODISCARD bool gm_core_rekey_pause_all(struct gm_core *core, struct gm_txn *txn, bool paused);
 struct gm_evict_spec {
 	const char *group; /* NULL: the device, from all its groups in one turn, with no window */
 	const char
@@ -182,7 +187,7 @@ GM_NODISCARD enum gm_err gm_core_as_remove(struct gm_core *core, struct gm_txn *
 
 /* ---- reading for the operator; callbacks see no secrets */
 struct gm_core_status {
-	unsigned groups, members, contexts, bars, revoked, ases, rekeys_pending, rekeys_running;
+	unsigned groups, members, contexts, bars, revoked, ases, rekeys_pending, rekeys_running, rekeys_paused;
 	uint64_t tokens_ok, tokens_refused, joins_ok, rejoins, joins_refused, leaves, evictions, expiries, rekeys,
 	    confirmed, late;
 };
@@ -206,7 +211,7 @@ struct gm_group_info {
 	int64_t exp, created, last_rekey;
 	const char *last_reason;
 	unsigned confirmed, late, waiting; /* of the latest version */
-	const char *state;                 /* "idle", "pending", "distributing" */
+	const char *state;                 /* "idle", "pending", "distributing", "paused" */
 };
 struct gm_member_info {
 	const char *group, *node, *as;

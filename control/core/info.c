@@ -38,7 +38,8 @@ void gm_core_status(const struct gm_core *core, struct gm_core_status *status)
 	for (uint32_t i = 0; i < core->groups_n; i++) {
 		const struct gm_group *g = core->groups[i];
 		status->rekeys_pending += g && g->reason != GM_REASON_NONE;
-		status->rekeys_running += g && g->distributing;
+		status->rekeys_running += g && g->distributing && !gm_pause_holds(g);
+		status->rekeys_paused += g && g->distributing && gm_pause_holds(g);
 	}
 }
 
@@ -67,7 +68,7 @@ static struct gm_group_info group_info(const struct gm_group *g)
 	    .confirmed = g->confirmed,
 	    .late = g->late,
 	    .waiting = g->waiting,
-	    .state = g->distributing               ? "distributing"
+	    .state = g->distributing               ? (gm_pause_holds(g) ? "paused" : "distributing")
 	             : g->reason != GM_REASON_NONE ? "pending"
 	                                           : "idle",
 	};

@@ -81,7 +81,7 @@ static uint64_t wanted_at(const struct gm_turn *t, const struct gm_group *g)
 	uint64_t at = g->haste == GM_HASTE_WINDOW ? g->window_end_ms : g->asked_ms;
 	uint64_t walk_end = g->started_ms + t->core->config.distribution_max_ms;
 
-	if (g->distributing && g->haste < GM_HASTE_SUPERSEDE && at < walk_end)
+	if (g->distributing && gm_pause_on(g) == gm_pause_holds(g) && g->haste < GM_HASTE_SUPERSEDE && at < walk_end)
 		return walk_end;
 	return at;
 }
@@ -265,6 +265,7 @@ void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason)
 	turn_stale_sets(t, g);
 	new_keys(t, g);
 	gm_audit_rekey(t, g, g->version - 1, gm_reason_text(reason));
+	gm_pause_meets(t, g, reason);
 	start_walk(t, g);
 	g->last_reason = reason;
 	g->reason = GM_REASON_NONE;
@@ -288,6 +289,7 @@ void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason)
 static void end_walk(struct gm_turn *t, struct gm_group *g)
 {
 	g->distributing = false;
+	g->owed &= ~GM_OWED_REST;
 	configuration_told(g);
 	gm_record_put_group(t, g);
 	gm_plan_arm(t, g);
@@ -368,6 +370,7 @@ void gm_plan_resume(struct gm_turn *t, struct gm_group *g)
 		gm_tell_rekey(t, g);
 	} else {
 		g->distributing = false;
+		g->owed &= ~GM_OWED_REST;
 	}
 	if (g->reason != GM_REASON_NONE) {
 		g->asked_ms = g->window_end_ms = t->txn->mono_ms;

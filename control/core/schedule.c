@@ -334,7 +334,7 @@ static bool look_at_flying(struct gm_turn *t, struct schedule *s)
 			stop(t, s, g, members);
 			return false;
 		}
-		if (g->distributing || (g->reason != GM_REASON_NONE && g->members))
+		if ((g->distributing && !gm_pause_holds(g)) || (g->reason != GM_REASON_NONE && g->members))
 			s->flying[kept++] = s->flying[i];
 	}
 	s->flying_n = kept;
@@ -351,7 +351,7 @@ static struct gm_group *next_group(struct gm_turn *t, struct schedule *s, unsign
 {
 	for (; s->cursor < t->core->groups_n && *looks && s->flying_n < s->spec.at_once; ++s->cursor, --*looks) {
 		struct gm_group *g = t->core->groups[s->cursor];
-		if (!is_its(s, g))
+		if (!is_its(s, g) || gm_pause_on(g))
 			continue;
 		if (!has_new_keys(s, g, t->txn->wall_s))
 			return g;

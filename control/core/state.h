@@ -244,7 +244,8 @@ struct gm_group {
 #define GM_JOINERS_MAX 8u
 #define GM_OWED_CONFIG 1u /* a changed configuration, with the walk */
 #define GM_OWED_ACTIVE 2u /* whether the group is active, to those who observe that */
-#define GM_OWED_ALL 3u
+#define GM_OWED_REST 4u   /* its distribution is paused: to those who were not told yet, when it is resumed */
+#define GM_OWED_ALL 7u
 #define GM_SID_BURNED (UINT32_MAX - 1)
 
 struct gm_pending { /* contexts of one identity that wait for their first request */
@@ -517,6 +518,11 @@ struct gm_stale_set *gm_stale_of(const struct gm_group *g, uint64_t version); /*
 void gm_stale_add(struct gm_turn *t, struct gm_group *g, const uint8_t *sid);
 void gm_stale_put(struct gm_stale_set *s, const uint8_t *sid, uint8_t sid_len); /* memory only */
 const char *gm_reason_text(enum gm_reason reason);
+
+/* pause.c */
+bool gm_pause_on(const struct gm_group *g);
+bool gm_pause_holds(const struct gm_group *g); /* and no rekey waits that will end it */
+void gm_pause_meets(struct gm_turn *t, struct gm_group *g, enum gm_reason reason); /* a rekey begins for it; the caller stores and tells */
 
 /* rejoin.c */
 void gm_rejoin_begin(struct gm_turn *t, struct gm_group *g); /* then expect() each that has to come again */

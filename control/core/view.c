@@ -209,6 +209,7 @@ static void tell_group(struct gm_turn *t, const struct gm_group *g, bool remove,
 		struct gm_eff_group *e = add(t, w, GM_EFF_GROUP, sizeof(*e));
 		e->remove = remove;
 		e->tell_active = active;
+		e->paused = gm_pause_on(g);
 		e->view.index = g->index;
 		if (!remove)
 			fill_view(&e->view, g);

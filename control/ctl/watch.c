@@ -17,6 +17,8 @@ static const struct {
 	{"rekey.start",       "",                     "rekey-started"},
 	{"rekey.done",        "late=0",               "rekey-finished"},
 	{"rekey.done",        "",                     "rekey-late"},
+	{"rekey.paused",      "",                     "rekey-paused"},
+	{"rekey.resumed",     "",                     "rekey-resumed"},
 	{"group.create",      "",                     "group-created"},
 	{"group.configure",   "",                     "group-changed"},
 	{"group.delete",      "",                     "group-deleted"},

@@ -379,6 +379,8 @@ void gm_walk_skip(struct group *g, uint32_t h, uint32_t next)
 
 	if (g->tell_cursor == h)
 		g->tell_cursor = next;
+	if (walk->behind == h)
+		walk->behind = next;
 	if (walk->cursor == h)
 		walk->cursor = walk_next(g, next, walk);
 	if (walk->stop == h)
@@ -401,10 +403,10 @@ static enum gm_err visit(struct worker *w, struct group *g, uint32_t h, bool pac
 		if (same)
 			gm_out_end(w, c->out, false); /* superseded */
 	}
-	uint16_t lane = c->out ? 0 : gm_pace_lane(w, c);
+	uint16_t lane = c->out || g->paused ? 0 : gm_pace_lane(w, c);
 	if (lane && !gm_pace_wait(w, c, m->ctx, lane, false))
 		return GM_E_BUSY;
-	if (c->out || lane) {
+	if (c->out || lane || g->paused) {
 		m->waiting = true;
 		g->walk.open++;
 		return GM_E_OK;
@@ -492,6 +494,13 @@ void gm_rekey_start(struct worker *w, const struct gm_eff_rekey *e)
 	g->walk.config = config.n ? gm_blob_copy(config.p, config.n) : NULL;
 }
 
+void gm_rekey_pause(struct group *g, bool paused)
+{
+	if (g->paused && !paused && g->walk.active)
+		g->walk.behind = g->head;
+	g->paused = paused;
+}
+
 /* What many members answer at once has to fit into a socket, and newcomers are not to wait behind it. Where nobody answers,
  * a burst follows each SILENCE_NS: the silent do not hold up the others, nor does a long way. */
 static void earn(struct worker *w, uint64_t n)
@@ -538,6 +547,26 @@ static void step_group(struct worker *w, struct group *g)
 	finish_if_done(w, g);
 }
 
+/* Whose turn came during a pause. The walk goes on after them. */
+static void step_behind(struct worker *w, struct group *g)
+{
+	for (unsigned n = 0; n < BURST && g->walk.behind; n++) {
+		struct member *m = gm_member_at(w, g->walk.behind);
+		struct ctx *c = gm_ctx_at(w, m->ctx);
+		if (m->waiting && c && !c->out && !gm_pace_ready(w))
+			return;
+		g->walk.behind = m->next_group;
+		if (m->waiting && c)
+			gm_rekey_next(w, c, m->ctx);
+	}
+	finish_if_done(w, g);
+}
+
+static bool may_go_on(const struct group *g)
+{
+	return g->walk.active && !g->paused && (g->walk.behind || g->walk.cursor);
+}
+
 /* One whose context is busy keeps its mark, and hears when that is free. */
 static void step_active(struct worker *w, struct group *g)
 {
@@ -561,9 +590,9 @@ static void step(struct worker *w, struct group *g)
 {
 	if (g->telling)
 		step_active(w, g);
-	if (g->walk.active && g->walk.cursor) {
+	if (may_go_on(g)) {
 		if (may_burst(w) && gm_pace_ready(w))
-			step_group(w, g);
+			(g->walk.behind ? step_behind : step_group)(w, g);
 	} else if (g->walk.active)
 		finish_if_done(w, g);
 	if (g->fates_n)
@@ -606,7 +635,7 @@ bool gm_rekey_step(struct worker *w)
 
 static bool goes_on(const struct group *g)
 {
-	return g && g->used && (g->telling || (g->walk.active && g->walk.cursor));
+	return g && g->used && (g->telling || may_go_on(g));
 }
 
 bool gm_rekey_waiting(const struct worker *w)
@@ -726,7 +755,7 @@ static bool next_of(struct worker *w, uint32_t h)
 			notice_done(w, id, h, false);
 		return true;
 	}
-	if (!m->waiting || !g || !g->walk.active)
+	if (!m->waiting || !g || !g->walk.active || g->paused)
 		return m->tell_active && tell_active(w, h);
 	m->waiting = false;
 	enum gm_err err = start_walked(w, g, h);
@@ -744,11 +773,18 @@ static bool next_of(struct worker *w, uint32_t h)
 	return false;
 }
 
+static bool is_paused(const struct worker *w, uint32_t group)
+{
+	const struct group *g = gm_group_at(w, group);
+
+	return g && g->paused;
+}
+
 bool gm_rekey_has_next(struct worker *w, const struct ctx *c)
 {
 	for (uint32_t h = c->members; h; h = gm_member_at(w, h)->next_ctx) {
 		const struct member *m = gm_member_at(w, h);
-		if (m->notice || m->waiting || m->tell_active)
+		if (m->notice || m->tell_active || (m->waiting && !is_paused(w, m->group)))
 			return true;
 	}
 	return false;

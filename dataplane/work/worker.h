@@ -138,6 +138,7 @@ struct walk { /* one version being handed out */
 	uint32_t cursor; /* next member */
 	uint32_t stop;   /* begun in the middle, where the last one was cut off: ends here after the wrap; 0: at the tail */
 	bool wrapped;
+	uint32_t behind; /* next of those whose turn came while it was paused; 0: none is left */
 	uint32_t open;   /* told to come or in flight */
 	bool active, told;
 	struct blob *post, *obs, *config; /* config: goes before post; NULL: none */
@@ -150,6 +151,7 @@ struct group {
 	struct gm_key_pair kdc;
 	uint32_t head, members; /* list of mirrors */
 	struct walk walk;
+	bool paused;  /* the walk comes to nobody new; what is in flight is sent again */
 	bool telling; /* those who observe active are told, tell_cursor is next */
 	uint32_t tell_cursor;
 	uint32_t fates_n;
@@ -655,6 +657,7 @@ uint64_t gm_pace_sleep_ns(const struct worker *w); /* until a lane may be served
 /* The member has taken a block: the next one follows. false: there is none, or it is not what was asked. */
 bool gm_rekey_next_block(struct worker *w, uint32_t h, const struct gm_coap *answer);
 void gm_rekey_start(struct worker *w, const struct gm_eff_rekey *e);
+void gm_rekey_pause(struct group *g, bool paused);
 void gm_walk_skip(struct group *g, uint32_t h, uint32_t next); /* h, which next follows, leaves the list */
 bool gm_rekey_step(struct worker *w); /* up to one burst of each walk, as the pacer allows; true: the next one may follow */
 bool gm_rekey_waiting(const struct worker *w);

@@ -507,6 +507,15 @@ enum gm_err flow_rekey(struct flow *r, bool compromised)
 	return err;
 }
 
+enum gm_err flow_pause(struct flow *r, bool paused)
+{
+	struct gm_txn t = txn_of(r);
+	enum gm_err err = gm_core_rekey_pause(r->core, &t, "g1", paused);
+
+	publish(r);
+	return err;
+}
+
 enum gm_err flow_set(struct flow *r, const struct gm_admin_map *changes)
 {
 	struct gm_txn t = txn_of(r);

@@ -85,6 +85,7 @@ bool flow_do(struct flow *r, struct gm_member *m, unsigned plan);
 uint8_t flow_code(struct flow *r, struct gm_member *m, enum gm_member_op op); /* of the latest answer */
 /* Operator's commands: committed and published. */
 enum gm_err flow_rekey(struct flow *r, bool compromised);
+enum gm_err flow_pause(struct flow *r, bool paused); /* the distribution of g1's keys */
 enum gm_err flow_set(struct flow *r, const struct gm_admin_map *changes); /* of g1 */
 enum gm_err flow_evict(struct flow *r, const char *node, unsigned *evicted);
 /* Count of members whose keys are of this version or newer. */

@@ -114,8 +114,8 @@ static void put_head(FILE *to, const struct frame *f)
 	        f->before->status.n ? "" : "(rates since the start)");
 	fprintf(to, "joins/s %.1f   leaves/s %.1f   evictions/s %.1f   refused/s %.1f   drops/s %.1f\n", part_rate(f, "core", "joins_ok"),
 	        part_rate(f, "core", "leaves"), part_rate(f, "core", "evictions"), part_rate(f, "core", "joins_refused"), all_drops(f));
-	fprintf(to, "rekeys %s (%s running, %s waiting)   confirmed/s %.1f   sent again/s %.1f   late %s\n", gm_cli_cell(core, "rekeys"),
-	        gm_cli_cell(core, "rekeys_running"), gm_cli_cell(core, "rekeys_pending"), part_rate(f, "core", "confirmed"),
+	fprintf(to, "rekeys %s (%s running, %s paused, %s waiting)   confirmed/s %.1f   sent again/s %.1f   late %s\n", gm_cli_cell(core, "rekeys"),
+	        gm_cli_cell(core, "rekeys_running"), gm_cli_cell(core, "rekeys_paused"), gm_cli_cell(core, "rekeys_pending"), part_rate(f, "core", "confirmed"),
 	        part_rate(f, "rekey", "retransmitted"), gm_cli_cell(core, "late"));
 	fprintf(to, "commit p50 %s p99 %s   confirmation p50 %s p99 %s   commits/s %.1f   core %.0f %%\n\n",
 	        ms_text(turn, "commit_us_p50", a), ms_text(turn, "commit_us_p99", b), ms_text(rekey, "confirm_us_p50", c),
@@ -175,11 +175,11 @@ static void print_json(const struct frame *f)
 {
 	const struct row *core = part(f->after, "core"), *turn = part(f->after, "turn"), *rekey = part(f->after, "rekey");
 
-	printf("{\"groups\":%llu,\"members\":%llu,\"joins_per_s\":%.1f,\"drops_per_s\":%.1f,\"rekeys\":%llu,\"rekeys_running\":%llu,"
+	printf("{\"groups\":%llu,\"members\":%llu,\"joins_per_s\":%.1f,\"drops_per_s\":%.1f,\"rekeys\":%llu,\"rekeys_running\":%llu,\"rekeys_paused\":%llu,"
 	       "\"confirmed_per_s\":%.1f,\"late\":%llu,\"commit_us_p50\":%llu,\"commit_us_p99\":%llu,\"confirm_us_p50\":%llu,"
 	       "\"confirm_us_p99\":%llu,\"load\":[",
 	       gm_cli_number(core, "groups"), gm_cli_number(core, "members"), part_rate(f, "core", "joins_ok"), all_drops(f),
-	       gm_cli_number(core, "rekeys"), gm_cli_number(core, "rekeys_running"), part_rate(f, "core", "confirmed"),
+	       gm_cli_number(core, "rekeys"), gm_cli_number(core, "rekeys_running"), gm_cli_number(core, "rekeys_paused"), part_rate(f, "core", "confirmed"),
 	       gm_cli_number(core, "late"), gm_cli_number(turn, "commit_us_p50"), gm_cli_number(turn, "commit_us_p99"),
 	       gm_cli_number(rekey, "confirm_us_p50"), gm_cli_number(rekey, "confirm_us_p99"));
 	for (unsigned w = 0; worker(f->after, w); w++)

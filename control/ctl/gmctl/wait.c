@@ -33,11 +33,15 @@ struct waiting *gm_cli_wait_begin(struct session *s, const struct line *line)
 	return w;
 }
 
-/* A rekey that is owed to nobody waits for the next Join: nobody waits for that. */
+/* A rekey that is owed to nobody waits for the next Join, a paused one for an operator: nobody waits for that. */
 static bool under_way(const struct row *g)
 {
-	return gm_cli_number(g, "members") && strcmp(gm_cli_cell(g, "state"), "idle") != 0 &&
-	       strcmp(gm_cli_cell(g, "state"), "inactive") != 0;
+	static const char *const still[] = {"idle", "inactive", "paused"};
+	bool stands = false;
+
+	for (size_t i = 0; i < sizeof(still) / sizeof(still[0]); i++)
+		stands |= strcmp(gm_cli_cell(g, "state"), still[i]) == 0;
+	return gm_cli_number(g, "members") && !stands;
 }
 
 static bool any_under_way(const struct rows *now)

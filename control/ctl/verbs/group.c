@@ -195,6 +195,46 @@ void gm_verb_rekey_status(struct gm_ctl_call *call)
 	gm_call_end_page(call);
 }
 
+/* Again in the next turn where all are more than this one should have: who was set is passed over. */
+static void set_all(struct gm_ctl_call *call, bool paused)
+{
+	call->reply->later = !gm_core_rekey_pause_all(call->env->core, &call->txn, paused);
+	if (call->reply->later)
+		return;
+	gm_ctl_put_uint(call->reply, "rekeys_paused", gm_call_core(call).rekeys_paused);
+	gm_ctl_row(call->reply);
+	gm_ctl_end(call->reply);
+}
+
+static void set_pause(struct gm_ctl_call *call, bool paused)
+{
+	const char *name = gm_call_text(call, "group");
+
+	if (gm_call_flag(call, "all") == (name[0] != '\0')) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "a group is needed, or --all");
+		return;
+	}
+	if (!name[0]) {
+		set_all(call, paused);
+		return;
+	}
+	enum gm_err err = gm_core_rekey_pause(call->env->core, &call->txn, name, paused);
+	if (err == GM_E_CONFLICT)
+		gm_ctl_error(call->reply, err, paused ? "group '%s': no new keys are on their way, or it is paused already" : "group '%s' is not paused", name);
+	else
+		gm_call_finish(call, err, "group", name);
+}
+
+void gm_verb_rekey_pause(struct gm_ctl_call *call)
+{
+	set_pause(call, true);
+}
+
+void gm_verb_rekey_resume(struct gm_ctl_call *call)
+{
+	set_pause(call, false);
+}
+
 void gm_verb_group_delete(struct gm_ctl_call *call)
 {
 	const char *name = gm_call_text(call, "group");

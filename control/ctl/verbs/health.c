@@ -43,15 +43,19 @@ static bool see_server(void *arg, const struct gm_as_info *as)
 	return true;
 }
 
+/* [0]: groups with late members, [1]: those whose rekey is paused */
 static bool see_group(void *arg, const struct gm_group_info *g)
 {
-	struct ill *ill = arg;
+	const bool is[2] = {g->late != 0, strcmp(g->state, "paused") == 0};
+	struct ill *ills = arg;
 
-	if (!g->late)
-		return true;
-	ill->groups++;
-	ill->members += g->late;
-	add_name(ill, g->name);
+	for (unsigned i = 0; i < 2; i++) {
+		if (!is[i])
+			continue;
+		ills[i].groups++;
+		add_name(&ills[i], g->name);
+	}
+	ills[0].members += g->late;
 	return true;
 }
 
@@ -66,15 +70,16 @@ static void servers(struct gm_ctl_call *call)
 	row(call, "authorization servers", !ill.servers, detail);
 }
 
-static void late(struct gm_ctl_call *call)
+static void groups(struct gm_ctl_call *call)
 {
-	struct ill ill = {0};
+	struct ill ills[2] = {0}, *late = &ills[0], *paused = &ills[1];
 	char detail[256];
 
-	if (gm_core_groups(call->env->core, NULL, see_group, &ill) != GM_E_OK)
-		ill = (struct ill){0};
-	snprintf(detail, sizeof(detail), ill.groups ? "%u in %u groups: %s" : "none", ill.members, ill.groups, ill.names);
-	row(call, "late members", !ill.groups, detail);
+	gm_core_groups_behind(call->env->core, UINT32_MAX, see_group, ills);
+	snprintf(detail, sizeof(detail), late->groups ? "%u in %u groups: %s" : "none", late->members, late->groups, late->names);
+	row(call, "late members", !late->groups, detail);
+	snprintf(detail, sizeof(detail), paused->groups ? "paused, gmctl rekey resume: %s" : "none is paused", paused->names);
+	row(call, "rekeys", !paused->groups, detail);
 }
 
 static bool see_schedule(void *arg, const struct gm_schedule_info *s)
@@ -126,7 +131,7 @@ void gm_verb_health(struct gm_ctl_call *call)
 
 	row(call, "newcomers", !gm_core_drains(call->env->core), gm_core_drains(call->env->core) ? "refused: gmctl undrain" : "let in");
 	servers(call);
-	late(call);
+	groups(call);
 	schedules(call);
 	limits(call);
 	snprintf(detail, sizeof(detail), "%llu bytes wait for the workers", (unsigned long long)backlog);

@@ -17,7 +17,7 @@
 	X(port_tx_failed) X(port_rx_truncated) X(port_rx_bad) X(port_rx_fragments) X(port_tx_kernel) X(port_rx_kernel)  \
 	X(port_rx_lost)
 #define CORE_COUNTERS(X)                                                                                               \
-	X(groups) X(members) X(contexts) X(bars) X(ases) X(rekeys_pending) X(rekeys_running) X(tokens_ok)              \
+	X(groups) X(members) X(contexts) X(bars) X(ases) X(rekeys_pending) X(rekeys_running) X(rekeys_paused) X(tokens_ok)              \
 	X(tokens_refused) X(joins_ok) X(rejoins) X(joins_refused) X(leaves) X(evictions) X(expiries) X(rekeys)         \
 	X(confirmed) X(late)
 #define STORE_COUNTERS(X)                                                                                              \

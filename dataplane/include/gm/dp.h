@@ -409,7 +409,8 @@ struct gm_eff_group {
 	struct gm_rec rec;
 	uint8_t remove;
 	uint8_t tell_active; /* those who observe whether it is active are told, also when that has not changed */
-	uint8_t zero[6];
+	uint8_t paused; /* its walk comes to nobody new until this is 0 again */
+	uint8_t zero[5];
 	struct gm_group_view view; /* remove: only index */
 };
 

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A distribution that an operator has paused: who was told is told again until it confirms, nobody else is told before it is resumed. It is
+ * the rest of the distribution that is owed, in the group's record, so it outlives a stop. Keys are made as ever; what is paused is the telling.
+ *
+ * Nobody stays in, and no keys end, because somebody forgot to resume: a rekey for more than newcomers, Sender IDs or a schedule ends it. */
+#include "core/audit.h"
+#include "core/state.h"
+
+#define GROUPS_MAX 1024u /* in a turn: each is a record */
+
+bool gm_pause_on(const struct gm_group *g)
+{
+	return (g->owed & GM_OWED_REST) != 0;
+}
+
+bool gm_pause_holds(const struct gm_group *g)
+{
+	return gm_pause_on(g) && g->reason < GM_REASON_KEYS_END;
+}
+
+static void note(struct gm_turn *t, const struct gm_group *g, bool paused, const char *reason)
+{
+	struct gm_audit a;
+
+	gm_audit_begin(&a, t->txn, paused ? "rekey-paused" : "rekey-resumed");
+	gm_audit_group(&a, g);
+	gm_audit_uint(&a, "num", g->version);
+	gm_audit_word(&a, "reason", reason);
+	gm_audit_end(&a, t->txn);
+	gm_core_log(t->core, "%s group=%s num=%llu reason=%s confirmed=%u waiting=%u", paused ? "rekey.paused" : "rekey.resumed", g->spec.name,
+	            (unsigned long long)g->version, reason, g->confirmed, g->waiting);
+}
+
+void gm_pause_meets(struct gm_turn *t, struct gm_group *g, enum gm_reason reason)
+{
+	if (!gm_pause_on(g) || (reason < GM_REASON_KEYS_END && g->members))
+		return;
+	g->owed &= ~GM_OWED_REST;
+	note(t, g, false, gm_reason_text(reason));
+}
+
+/* CONFLICT: there is nothing to pause, or to resume */
+static enum gm_err set(struct gm_turn *t, struct gm_group *g, bool paused)
+{
+	if (!g->distributing || gm_pause_on(g) == paused)
+		return GM_E_CONFLICT;
+	g->owed = paused ? g->owed | GM_OWED_REST : g->owed & ~GM_OWED_REST;
+	note(t, g, paused, "operator");
+	gm_record_put_group(t, g);
+	gm_tell_group(t, g, false);
+	gm_plan_arm(t, g);
+	return GM_E_OK;
+}
+
+enum gm_err gm_core_rekey_pause(struct gm_core *core, struct gm_txn *txn, const char *group, bool paused)
+{
+	struct gm_turn t = {core, txn};
+	struct gm_group *g = gm_groups_find(core, (struct gm_bytes){(const uint8_t *)group, strlen(group)});
+
+	return g ? set(&t, g, paused) : GM_E_UNKNOWN;
+}
+
+bool gm_core_rekey_pause_all(struct gm_core *core, struct gm_txn *txn, bool paused)
+{
+	struct gm_turn t = {core, txn};
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < core->groups_n && n < GROUPS_MAX; i++)
+		n += core->groups[i] && set(&t, core->groups[i], paused) == GM_E_OK;
+	return n < GROUPS_MAX;
+}
