@@ -117,7 +117,21 @@ for n in 1 2 3 4 5 6 7; do token $n; done
 say 'A reference'
 check 'opens the group' join 1
 check 'and the membership stands' is_in 1
+says_of() { # says_of FILE STATE: what gmctl says about a token, without its key
+	gmctl --json token introspect --token "$dir/$1" >"$dir/said" && grep -q "\"state\":\"$2\"" "$dir/said" && ! grep -q "$(sed 's/.*"ms":"\([0-9a-f]*\)".*/\1/' "$dir/token1.json")" "$dir/said"
+}
+about_it() {
+	says_of token1.json active && [ "$(field hash <"$dir/said")" = "$(hash_of 1)" ] && grep -q '"as":"demo","hash":"[0-9a-f]*","device":"as:1:[0-9a-f]*","issuer":"as.example","audience":"gm.example","scope":"g1/requester+responder"' "$dir/said" &&
+		gmctl audit tail | grep -q 'command=token introspect'
+}
+asks_right() {
+	! gmctl token introspect 2>"$dir/bad.log" && grep -q 'token is missing' "$dir/bad.log" && ! gmctl token introspect --token "$dir/token1.json" --as other 2>"$dir/bad.log" &&
+		grep -q "no authorization server 'other'" "$dir/bad.log" && gmctl token introspect --token "$dir/token1.json" --as demo >"$dir/said"
+}
+check 'an operator is told what it is good for' about_it
+check 'of a server that there is' asks_right
 printf '{"token":"f0112233445566778899aabbccddeeff","id":"00","ms":"000102030405060708090a0b0c0d0e0f","salt":"00"}' >"$dir/token9.json"
+check 'of one that the server does not know it says so' says_of token9.json 'not active'
 check 'that the server does not know is refused with 4.01' refused_where 9 4.01 'no authorization server calls the token active'
 
 say 'A revoked token'

@@ -165,6 +165,18 @@ GM_NODISCARD enum gm_err gm_core_evict(struct gm_core *core, struct gm_txn *txn,
  * hash that was kept longest makes room. USAGE: no such hash.                              RFC 9770 */
 GM_NODISCARD enum gm_err gm_core_revoke(struct gm_core *core, struct gm_txn *txn, struct gm_bytes hash,
                                         unsigned *evicted);
+/* A token about which authorization servers are asked, for an operator; one at a time. who: any number, whose answer it is. as: NULL: all that
+ * introspect, one after the other. UNKNOWN: no such server; TOKEN_KEY: none that introspects; RANGE: no token's length; BUSY */
+GM_NODISCARD enum gm_err gm_core_token_ask(struct gm_core *core, struct gm_txn *txn, uint64_t who, struct gm_bytes token, const char *as);
+struct gm_token_said { /* secret: the claims */
+	enum gm_err verdict; /* OK: it is active; TOKEN_INACTIVE: nobody knows it as such; AS_SILENT, BUSY: no answer; else what is wrong with its claims */
+	const char *as;      /* who said so, empty: nobody */
+	uint32_t as_id;
+	struct gm_bytes claims; /* a map; p NULL: none */
+};
+/* false: nothing yet. Good until forgotten. */
+bool gm_core_token_said(const struct gm_core *core, uint64_t who, struct gm_token_said *said);
+void gm_core_token_forget(struct gm_core *core, uint64_t who); /* where it was not `who` who asked nothing happens */
 #define GM_AS_PATH 64u /* with the zero byte */
 #define GM_TRL_EVERY_S 3600u
 struct gm_as_spec { /* secret */

@@ -59,7 +59,7 @@ static void stop_ask(struct gm_turn *t, const struct gm_ask *q)
 
 static bool of_stranger(const struct gm_ask *q)
 {
-	return q->event && !request_of(q);
+	return q->event && !request_of(q) && !q->operators;
 }
 
 /* One stranger's ask makes room for another's: any of them, as the oldest are those that will be answered next, and the
@@ -80,17 +80,21 @@ static void drop_stranger(struct gm_turn *t)
 	}
 }
 
+static struct gm_asks *asks_of(struct gm_core *c)
+{
+	if (!c->asks) {
+		c->asks = gm_must_alloc(NULL, sizeof(*c->asks));
+		memset(c->asks, 0, sizeof(*c->asks));
+	}
+	return c->asks;
+}
+
 static struct gm_ask *place_for(struct gm_turn *t, const struct gm_rec *event)
 {
-	struct gm_core *c = t->core;
-	struct gm_asks *asks = c->asks;
+	struct gm_asks *asks = asks_of(t->core);
 	unsigned of_peer = 0, strangers = 0;
 	bool stranger = event->type != GM_EV_REQUEST;
 
-	if (!asks) {
-		asks = c->asks = gm_must_alloc(NULL, sizeof(*asks));
-		memset(asks, 0, sizeof(*asks));
-	}
 	for (unsigned i = 0; i < GM_ASKS_MAX && asks->used; i++) {
 		const struct gm_ask *q = &asks->at[i];
 		strangers += of_stranger(q);
@@ -128,6 +132,8 @@ void gm_introspect_free(struct gm_core *c)
 	for (unsigned i = 0; c->asks && i < GM_ASKS_MAX; i++)
 		if (c->asks->at[i].event)
 			free_event(c->asks->at[i].event);
+	if (c->asks)
+		gm_core_token_forget(c, c->asks->said.who);
 	free(c->asks);
 	c->asks = NULL;
 }
@@ -215,11 +221,30 @@ static void add_claims(const struct gm_core *c, struct gm_ev_token *ev, const st
 	ev->osc_id = add(ev, osc_id);
 }
 
+static void tell_operator(struct gm_core *c, const struct gm_ask *q, struct gm_bytes claims, enum gm_err verdict)
+{
+	struct gm_asks *asks = c->asks;
+
+	asks->said.done = true;
+	asks->said.verdict = verdict;
+	asks->said.as_id = claims.p ? q->as_id : 0;
+	asks->said.n = claims.n;
+	asks->said.claims = claims.n ? gm_must_alloc(NULL, claims.n) : NULL;
+	if (claims.n)
+		memcpy(asks->said.claims, claims.p, claims.n);
+}
+
 /* The decision is that of any token. bad: what is wrong with the claims, then cwt is NULL. */
 static void decide(struct gm_turn *t, struct gm_ask *q, const struct gm_cwt *cwt, struct gm_bytes claims, enum gm_err bad)
 {
 	static const struct gm_cwt none = {.exp = -1, .nbf = -1, .exi = -1};
 	struct gm_ev_token *token;
+
+	if (q->operators) {
+		tell_operator(t->core, q, claims, bad);
+		free_event(take_event(t->core, q));
+		return;
+	}
 	struct gm_rec *event = event_again(q, claims.n, &token);
 	uint32_t as_id = q->as_id;
 	bool update = request_of(q) != NULL;
@@ -275,6 +300,78 @@ enum gm_err gm_introspect_begin(struct gm_turn *t, const struct gm_rec *event)
 	memcpy(q->event, event, event->len);
 	send_ask(t, q, as);
 	return GM_E_OK;
+}
+
+/* ---- for an operator */
+
+static uint32_t as_named(const struct gm_core *c, const char *name)
+{
+	for (unsigned i = 0; i < c->ases_n; i++)
+		if (strcmp(c->ases[i].spec.name, name) == 0)
+			return c->ases[i].id;
+	return 0;
+}
+
+enum gm_err gm_core_token_ask(struct gm_core *core, struct gm_txn *txn, uint64_t who, struct gm_bytes token, const char *as)
+{
+	_Alignas(8) uint8_t bytes[sizeof(struct gm_ev_token) + GM_REFERENCE_MAX] = {0};
+	struct gm_ev_token *ev = (void *)bytes;
+	struct gm_turn t = {core, txn};
+	const uint32_t only = as ? as_named(core, as) : 0;
+	struct gm_as *first = next_as(core, 0, only);
+
+	if (as && !only)
+		return GM_E_UNKNOWN;
+	if (!token.n || token.n > GM_REFERENCE_MAX)
+		return GM_E_RANGE;
+	if (!first)
+		return GM_E_TOKEN_KEY;
+	if (asks_of(core)->said.used)
+		return GM_E_BUSY;
+	ev->rec = (struct gm_rec){.type = GM_EV_TOKEN, .len = sizeof(*ev)};
+	ev->reference = add(ev, token);
+	struct gm_ask *q = place_for(&t, &ev->rec);
+	if (!q)
+		return GM_E_BUSY;
+	core->asks->said.used = true;
+	core->asks->said.who = who;
+	q->only = only;
+	q->operators = true;
+	q->event = gm_must_alloc(NULL, ev->rec.len);
+	memcpy(q->event, ev, ev->rec.len);
+	gm_wipe(bytes, sizeof(bytes));
+	send_ask(&t, q, first);
+	return GM_E_OK;
+}
+
+bool gm_core_token_said(const struct gm_core *core, uint64_t who, struct gm_token_said *said)
+{
+	const struct gm_asks *asks = core->asks;
+
+	if (!asks || !asks->said.done || asks->said.who != who)
+		return false;
+	const struct gm_as *as = gm_as_find(core, asks->said.as_id);
+	*said = (struct gm_token_said){.verdict = asks->said.verdict,
+	                               .as = as ? as->spec.name : "",
+	                               .as_id = asks->said.as_id,
+	                               .claims = {asks->said.claims, asks->said.n}};
+	return true;
+}
+
+/* An answer that is still to come finds no place. */
+void gm_core_token_forget(struct gm_core *core, uint64_t who)
+{
+	struct gm_asks *asks = core->asks;
+
+	if (!asks || !asks->said.used || asks->said.who != who)
+		return;
+	for (unsigned i = 0; i < GM_ASKS_MAX; i++)
+		if (asks->at[i].operators)
+			free_event(take_event(core, &asks->at[i]));
+	if (asks->said.claims)
+		gm_wipe(asks->said.claims, asks->said.n);
+	free(asks->said.claims);
+	memset(&asks->said, 0, sizeof(asks->said));
 }
 
 /* ---- answers */

@@ -131,12 +131,21 @@ struct gm_ask { /* introspect.c */
 	uint32_t as_id;
 	uint32_t only; /* the one that can answer; 0: any */
 	bool silent; /* one that was asked before gave no answer */
+	bool operators; /* nothing is decided: asks.said */
 	struct gm_rec *event; /* a copy: the token's, or the request's that updates rights */
 };
 struct gm_asks {
 	struct gm_ask at[GM_ASKS_MAX];
 	unsigned used, next;
 	uint32_t serial;
+	struct { /* the operator's, from the asking until it is forgotten */
+		bool used, done;
+		uint64_t who;
+		uint32_t as_id;
+		enum gm_err verdict;
+		size_t n;
+		uint8_t *claims;
+	} said;
 };
 
 #define GM_NODE_NAME 8u /* of those that we make */

@@ -31,6 +31,7 @@ struct conn {
 	struct gm_ctl_buf in, out;
 	bool closing;   /* after out is sent */
 	bool later;     /* the request that is first in `in` is being carried out */
+	bool idles;     /* and waits for what makes a turn of its own */
 	uint64_t since; /* number of its accept: the lowest has been here longest */
 	uint64_t moved_ms; /* when it came, was answered, or last took some of an answer */
 	enum gm_ctl_level level;
@@ -526,6 +527,7 @@ static void handle(struct gm_ctl_server *server, struct conn *conn)
 		if (server->reply.no_memory)
 			conn->closing = true;
 		conn->later = server->reply.later;
+		conn->idles = server->reply.waits;
 	}
 	conn->moved_ms = now_ms();
 	if (conn->later) {
@@ -649,7 +651,7 @@ bool gm_ctl_server_flush(struct gm_ctl_server *server)
 		}
 		if ((conn->closing && !conn->out.n) || stands_still(server, conn))
 			conn_close(server, conn);
-		more |= waits_for_us(conn) && has_frame(conn);
+		more |= waits_for_us(conn) && !conn->idles && has_frame(conn);
 	}
 	return more;
 }

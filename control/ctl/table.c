@@ -71,6 +71,6 @@ void gm_ctl_run(void *env, const struct gm_ctl_request *request, struct gm_ctl_r
 
 void gm_ctl_gone(void *env, uint64_t conn)
 {
-	(void)env;
 	gm_import_forget(conn);
+	gm_core_token_forget(((struct gm_ctl_env *)env)->core, conn);
 }

@@ -21,7 +21,7 @@ struct line { /* understood */
 	char repeats_key[GM_CTL_KEY_MAX + 1]; /* positional that may repeat: asked once for each */
 	char **repeats;
 	int repeats_n;
-	const char *key_file, *link_file;
+	const char *key_file, *link_file, *token_file;
 	char **argv; /* behind the command */
 	int argc;
 };
@@ -41,6 +41,7 @@ struct gm_ctl_arg *gm_cli_add(struct gm_ctl_request *request, const char *key, e
 void gm_cli_set_text(struct gm_ctl_arg *arg, const char *text);
 void gm_cli_set_hex(struct gm_ctl_arg *arg, const char *text);
 void gm_cli_key_file(struct gm_ctl_request *request, const char *path);
+void gm_cli_token_file(struct gm_ctl_request *request, const char *path);
 void gm_cli_link_file(struct gm_ctl_request *request, const char *path);
 
 /* ---- asking gmd */

@@ -84,6 +84,8 @@ static int take_option(struct line *line, const struct gm_ctl_spec *specs, unsig
 		const char *value = equals ? equals + 1 : argv[1];
 		if (spec->type == GM_CTL_SPEC_FILE && strcmp(spec->key, "link") == 0)
 			line->link_file = value;
+		else if (spec->type == GM_CTL_SPEC_FILE && strcmp(spec->key, "token") == 0)
+			line->token_file = value;
 		else if (spec->type == GM_CTL_SPEC_FILE)
 			line->key_file = value;
 		else
@@ -149,6 +151,8 @@ void gm_cli_arguments(struct line *line, int argc, char **argv)
 	}
 	if (line->key_file)
 		gm_cli_key_file(&line->request, line->key_file);
+	if (line->token_file)
+		gm_cli_token_file(&line->request, line->token_file);
 	if (line->link_file)
 		gm_cli_link_file(&line->request, line->link_file);
 }

@@ -78,6 +78,21 @@ void gm_cli_key_file(struct gm_ctl_request *request, const char *path)
 	gm_wipe(file_text, sizeof(file_text));
 }
 
+/* {"token": hex}, as gmas mint has it, or nothing but the token in hex. */
+void gm_cli_token_file(struct gm_ctl_request *request, const char *path)
+{
+	size_t n = read_secret(path);
+
+	if (file_text[0] != '{') {
+		gm_cli_set_hex(gm_cli_add(request, "token", GM_CTL_BYTES), file_text);
+	} else {
+		json_t *json = read_json(path, n);
+		take_member(request, json, "token", "token", true);
+		json_decref(json);
+	}
+	gm_wipe(file_text, sizeof(file_text));
+}
+
 /* What is no string is a mistake, not absent. */
 static const char *text_member(const char *path, const json_t *json, const char *member)
 {

@@ -4,6 +4,9 @@
 #include <stdio.h>
 
 #include "core/device.h"
+#include "ctl/expect.h"
+#include "wire/cwt.h"
+#include "wire/introspect.h"
 
 static bool list_token(void *arg, const struct gm_token_info *t)
 {
@@ -33,6 +36,124 @@ void gm_verb_token_list(struct gm_ctl_call *call)
 {
 	gm_core_tokens(call->env->core, call->after, list_token, call);
 	gm_call_end_page(call);
+}
+
+/* ---- what is said about one that is not known, or is */
+
+/* "floor3/requester+responder floor4/monitor", as far as it fits; administrators' entries are counted */
+static const char *scope_text(struct gm_bytes scope, char *buf, size_t cap)
+{
+	struct gm_scope_iter it = gm_scope_iter(scope);
+	struct gm_scope_entry e;
+	char roles[GM_ROLES_TEXT];
+	unsigned admin = 0;
+	size_t n = 0;
+
+	buf[0] = '\0';
+	if (gm_scope_check(scope) != GM_E_OK)
+		return "cannot be read";
+	while (gm_scope_next(&it, &e)) {
+		admin += e.admin;
+		if (!e.admin && n < cap)
+			n += (size_t)snprintf(buf + n, cap - n, "%s%.*s/%s", n ? " " : "", (int)e.name.n, (const char *)e.name.p,
+			                      gm_roles_text(e.perm, '+', roles));
+	}
+	if (admin && n < cap)
+		snprintf(buf + n, cap - n, "%sadministration (%u)", n ? " " : "", admin);
+	return buf;
+}
+
+static void put_text_of(struct gm_ctl_reply *r, const char *key, struct gm_bytes text)
+{
+	char cut[GM_CTL_TEXT_MAX + 1];
+
+	snprintf(cut, sizeof(cut), "%.*s", (int)text.n, text.p ? (const char *)text.p : "");
+	gm_ctl_put_text(r, key, text.p ? cut : NULL);
+}
+
+static void put_time(struct gm_ctl_reply *r, const char *key, int64_t v)
+{
+	if (v >= 0)
+		gm_ctl_put_int(r, key, v);
+	else
+		gm_ctl_put_text(r, key, NULL);
+}
+
+/* Of cnf the identifiers alone: it has the key. */
+static void put_claims(struct gm_ctl_call *call, uint32_t as_id, const struct gm_cwt *cwt)
+{
+	const char *audience = call->env->config ? call->env->config->audience : "";
+	struct gm_device_key key = {.as_id = as_id};
+	struct gm_ctl_reply *r = call->reply;
+	char text[1024];
+
+	if (cwt->has_osc && cwt->osc.id.n <= sizeof(key.id)) {
+		key.id_n = (uint8_t)cwt->osc.id.n;
+		memcpy(key.id, cwt->osc.id.p, key.id_n);
+	}
+	gm_ctl_put_text(r, "device", key.id_n ? gm_device_key_text(&key, text) : NULL);
+	put_text_of(r, "issuer", cwt->iss);
+	put_text_of(r, "audience", gm_cwt_audience(cwt, (struct gm_bytes){(const uint8_t *)audience, strlen(audience)}));
+	gm_ctl_put_text(r, "scope", scope_text(cwt->scope, text, sizeof(text)));
+	put_time(r, "begins_at", cwt->nbf);
+	put_time(r, "ends_at", cwt->exp);
+	put_time(r, "exi_s", cwt->exi);
+	gm_ctl_put_bytes(r, "cti", cwt->cti.p, cwt->cti.n);
+}
+
+static void put_said(struct gm_ctl_call *call, const struct gm_token_said *said, const struct gm_ctl_arg *token)
+{
+	struct gm_ctl_reply *r = call->reply;
+	uint8_t hash[GM_TOKEN_HASH];
+	struct gm_cwt cwt = {0};
+	bool active = false;
+
+	gm_token_hash(hash, (struct gm_bytes){(const uint8_t *)token->text, token->n});
+	gm_ctl_put_text(r, "state", said->verdict == GM_E_OK ? "active" : said->verdict == GM_E_TOKEN_INACTIVE ? "not active" : "unknown");
+	gm_ctl_put_text(r, "why", said->verdict == GM_E_OK ? NULL : gm_err_info(said->verdict)->text);
+	gm_ctl_put_text(r, "as", said->as[0] ? said->as : NULL);
+	gm_ctl_put_bytes(r, "hash", hash, sizeof(hash));
+	if (said->verdict == GM_E_OK && gm_introspect_decode(said->claims, &active, &cwt) == GM_E_OK)
+		put_claims(call, said->as_id, &cwt);
+	gm_ctl_row(r);
+	gm_ctl_end(r);
+}
+
+static void ask(struct gm_ctl_call *call, const struct gm_ctl_arg *token)
+{
+	const char *as = gm_ctl_arg(call->request, "as") ? gm_call_text(call, "as") : NULL;
+	struct gm_bytes bytes = {(const uint8_t *)token->text, token->n};
+	enum gm_err err = gm_core_token_ask(call->env->core, &call->txn, call->request->conn, bytes, as);
+
+	if (err == GM_E_UNKNOWN)
+		gm_call_refuse(call, err, "authorization server", as);
+	else if (err == GM_E_TOKEN_KEY)
+		gm_ctl_error(call->reply, err, "%s: gmctl as add --introspect", as ? "that authorization server is not asked about tokens" : "no authorization server is asked about tokens");
+	else if (err == GM_E_BUSY)
+		gm_ctl_error(call->reply, err, "somebody asks about a token already, or too many are asked about");
+	else if (err != GM_E_OK)
+		gm_ctl_error(call->reply, GM_E_USAGE, "token: 1 to %u bytes", GM_CTL_TEXT_MAX);
+}
+
+void gm_verb_token_introspect(struct gm_ctl_call *call)
+{
+	const struct gm_ctl_arg *token = gm_ctl_arg(call->request, "token");
+	struct gm_token_said said;
+
+	if (!token) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "token introspect: --token is missing");
+		return;
+	}
+	if (!call->request->again)
+		ask(call, token);
+	if (call->reply->done)
+		return;
+	if (!gm_core_token_said(call->env->core, call->request->conn, &said)) {
+		call->reply->later = call->reply->waits = true;
+		return;
+	}
+	put_said(call, &said, token);
+	gm_core_token_forget(call->env->core, call->request->conn);
 }
 
 void gm_verb_token_revoke(struct gm_ctl_call *call)

@@ -502,3 +502,95 @@ Test(introspect, links_secrets_go_to_one_worker_and_come_back_after_a_restart)
 		rig_turn_end(&rig);
 	}
 }
+
+/* ---- for an operator */
+
+static enum gm_err operator_asks(uint64_t who, const char *as)
+{
+	rig_turn(&rig);
+	enum gm_err err = gm_core_token_ask(rig.core, &rig.txn, who, OPAQUE, as);
+	rig_turn_end(&rig);
+	return err;
+}
+
+Test(introspect, tells_an_operator_what_a_server_says_and_decides_nothing)
+{
+	struct gm_cwt cwt = claims_of(&client);
+	struct gm_token_said said;
+
+	cr_assert_eq(operator_asks(7, NULL), GM_E_OK);
+	const struct gm_eff_ask *ask = rig_ask(&rig, 0);
+	cr_assert_not_null(ask);
+	cr_expect_eq(ask->as_id, FIRST);
+	cr_expect(gm_bytes_eq(gm_rec_bytes(ask, ask->payload), (struct gm_bytes){(const uint8_t *)"\xa1\x0b\x46opaque", 9}));
+	cr_expect_not(gm_core_token_said(rig.core, 7, &said), "it was not said yet");
+	answer(ask, &cwt);
+	cr_expect_eq(rig_effects(&rig, GM_EFF_TOKEN), 0u);
+	cr_assert(gm_core_token_said(rig.core, 7, &said));
+	cr_expect_eq(said.verdict, GM_E_OK);
+	cr_expect_str_eq(said.as, "as2");
+	cr_expect_eq(said.as_id, FIRST);
+	cr_expect(gm_bytes_eq(said.claims, body_of(&cwt)));
+	cr_expect_not(gm_core_token_said(rig.core, 8, &said), "to nobody else");
+	gm_core_token_forget(rig.core, 8);
+	cr_expect(gm_core_token_said(rig.core, 7, &said));
+	gm_core_token_forget(rig.core, 7);
+	cr_expect_not(gm_core_token_said(rig.core, 7, &said));
+}
+
+Test(introspect, tells_an_operator_when_nobody_knows_a_token_or_somebody_is_silent)
+{
+	struct gm_token_said said;
+
+	second_as();
+	cr_assert_eq(operator_asks(7, NULL), GM_E_OK);
+	answer(rig_ask(&rig, 0), NULL);
+	answer(rig_ask(&rig, 0), NULL);
+	cr_assert(gm_core_token_said(rig.core, 7, &said));
+	cr_expect_eq(said.verdict, GM_E_TOKEN_INACTIVE);
+	cr_expect_null(said.claims.p);
+	gm_core_token_forget(rig.core, 7);
+	cr_assert_eq(operator_asks(7, "as3"), GM_E_OK);
+	cr_expect_eq(rig_ask(&rig, 0)->as_id, SECOND);
+	rig_pass(&rig, 10000);
+	cr_assert(gm_core_token_said(rig.core, 7, &said), "the others are not asked");
+	cr_expect_eq(said.verdict, GM_E_AS_SILENT);
+	gm_core_token_forget(rig.core, 7);
+	cr_expect_eq(operator_asks(7, "as1"), GM_E_TOKEN_KEY, "it has no endpoint");
+	cr_expect_eq(operator_asks(7, "as9"), GM_E_UNKNOWN);
+}
+
+Test(introspect, asks_for_one_operator_at_a_time_and_tells_nobody_what_another_asked)
+{
+	struct gm_cwt cwt = claims_of(&client);
+	struct gm_token_said said;
+
+	cr_assert_eq(operator_asks(7, NULL), GM_E_OK);
+	struct gm_eff_ask first = *rig_ask(&rig, 0);
+	cr_expect_eq(operator_asks(8, NULL), GM_E_BUSY);
+	gm_core_token_forget(rig.core, 7); /* the connection is gone */
+	cr_assert_eq(operator_asks(8, NULL), GM_E_OK);
+	struct gm_eff_ask second = *rig_ask(&rig, 0);
+	answer(&first, &cwt);
+	cr_expect_not(gm_core_token_said(rig.core, 8, &said));
+	answer(&second, NULL);
+	cr_assert(gm_core_token_said(rig.core, 8, &said));
+	cr_expect_eq(said.verdict, GM_E_TOKEN_INACTIVE);
+}
+
+Test(introspect, for_an_operator_gives_way_to_no_stranger)
+{
+	struct gm_cwt cwt = claims_of(&client);
+	struct gm_token_said said;
+
+	cr_assert_eq(operator_asks(7, NULL), GM_E_OK);
+	struct gm_eff_ask asked = *rig_ask(&rig, 0);
+	for (unsigned i = 0; i < 1500; i++) {
+		reference.peer.ip[15] = (uint8_t)(i + 1);
+		reference.peer.ip[14] = (uint8_t)(i >> 8);
+		(void)rig_token_post(&rig, &reference);
+	}
+	answer(&asked, &cwt);
+	cr_assert(gm_core_token_said(rig.core, 7, &said));
+	cr_expect_eq(said.verdict, GM_E_OK);
+}
