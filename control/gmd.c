@@ -49,7 +49,8 @@ struct gmd {
 	struct gm_ctl_env env;
 	struct gm_upgrade upgrade;
 	int tell_fd; /* who waits to hear that it serves; 0: nobody */
-	uint64_t trimmed_ms, lap_us;
+	uint64_t trimmed_ms, lap_us, frozen_us; /* frozen_us: when the predecessor was, that this one takes over from */
+	size_t changed; /* records that it had changed meanwhile */
 	int wake_fd, signal_fd;
 	bool said_low;
 	bool again; /* something waits that no descriptor will tell of */
@@ -320,7 +321,6 @@ static bool watch_store(struct gmd *d, enum gm_err err, char why[static 256])
 	if (err != GM_E_OK)
 		return failed("store", why[0] ? why : gm_err_info(err)->text);
 	d->turns.turn = gm_store_turn(d->turns.store);
-	d->turns.stats.open_ms = lap(d);
 	return true;
 }
 
@@ -328,7 +328,10 @@ static bool open_store(struct gmd *d)
 {
 	char why[256] = "";
 
-	return watch_store(d, gm_store_open(&d->turns.store, d->config.state_dir, d->config.key_file, why), why);
+	if (!watch_store(d, gm_store_open(&d->turns.store, d->config.state_dir, d->config.key_file, why), why))
+		return false;
+	d->turns.stats.open_ms = lap(d);
+	return true;
 }
 
 static bool open_state(struct gmd *d)
@@ -559,28 +562,62 @@ static void open_handover(struct gmd *d)
 
 /* ---- in place of another process */
 
-/* As hand_down(), but nothing is committed: the store is the other's still. The last portion, with which workers begin to serve,
- * stays here. */
-static void prepare_down(struct gmd *d)
+static void publish_all(struct gmd *d)
 {
-	const struct timespec pause = {.tv_nsec = 200000};
+	const struct timespec pause = {.tv_nsec = 100000};
+
+	publish(d);
+	while (d->turns.stats.backlog_bytes) {
+		nanosleep(&pause, NULL);
+		publish(d);
+	}
+}
+
+static void wait_for_workers(const struct gmd *d)
+{
+	const struct timespec pause = {.tv_nsec = 50000};
+
+	while (workers_lag(d))
+		nanosleep(&pause, NULL);
+}
+
+/* As hand_down(), but nothing is committed: the store is the other's still. */
+static void hand_down_ahead(struct gmd *d)
+{
 	struct gm_txn t;
 
 	for (bool more = true; more;) {
 		gm_turns_clocks(&d->turns);
 		gm_turns_txn(&d->turns, &t);
-		more = gm_core_loaded(d->turns.core, &t);
+		more = gm_core_loaded_ahead(d->turns.core, &t);
 		gm_wipe(&t, sizeof(t));
-		if (more)
-			publish(d);
-		while (more && d->turns.stats.backlog_bytes) {
-			nanosleep(&pause, NULL);
-			publish(d);
-		}
+		publish_all(d);
 	}
-	while (workers_lag(d))
-		nanosleep(&pause, NULL);
+	wait_for_workers(d);
 	d->turns.stats.down_ms = lap(d);
+}
+
+static bool on_store(struct gmd *d, enum gm_err err, const char *why)
+{
+	if (err == GM_E_OK)
+		return true;
+	return failed("store", why[0] ? why : err == GM_E_STORE ? gm_store_why(d->turns.store) : gm_err_info(err)->text);
+}
+
+/* The store as it is now, while the other one writes to it: what changes later is loaded anew. */
+static bool load_ahead(struct gmd *d)
+{
+	uint64_t turn;
+
+	if (!on_store(d, gm_store_hold(d->turns.store, &turn), ""))
+		return false;
+	bool loaded = open_state(d);
+	gm_store_let_go(d->turns.store);
+	if (!loaded)
+		return false;
+	if (gm_store_id(d->turns.store) != d->upgrade.store || turn < d->upgrade.first_turn)
+		return failed("takeover", "the process that runs works on another store");
+	return true;
 }
 
 /* Everything that can be wrong is found here, while the other one serves. */
@@ -593,21 +630,70 @@ static bool prepare(struct gmd *d, char why[static GM_HANDOVER_WHY])
 	if (gm_store_open_beside(&d->turns.store, d->config.state_dir, d->config.key_file, why) != GM_E_OK)
 		return failed("store", why);
 	d->turns.stats.open_ms = lap(d);
-	return open_network(d);
+	if (!load_ahead(d) || !open_network(d))
+		return false;
+	hand_down_ahead(d);
+	return true;
+}
+
+static enum gm_err fetch(void *arg, enum gm_table table, struct gm_bytes key, bool all_under, gm_store_each each, void *to)
+{
+	return all_under ? gm_store_under(arg, table, key, each, to) : gm_store_get(arg, table, key, each, to);
+}
+
+static bool load_changed(struct gmd *d, char why[static GM_HANDOVER_WHY])
+{
+	struct gm_changed_key *keys;
+	uint64_t turn;
+	struct gm_txn t;
+	size_t n;
+
+	if (!gm_upgrade_changed(&d->upgrade, &keys, &n, why))
+		return failed("takeover", why);
+	enum gm_err err = gm_store_hold(d->turns.store, &turn);
+	if (err == GM_E_OK) {
+		gm_turns_clocks(&d->turns);
+		gm_turns_txn(&d->turns, &t);
+		err = turn == d->upgrade.last_turn ? gm_core_reload(d->turns.core, &t, keys, n, fetch, d->turns.store) : GM_E_CORRUPT;
+		gm_wipe(&t, sizeof(t));
+		gm_store_let_go(d->turns.store);
+	}
+	free(keys);
+	d->changed = n;
+	if (err != GM_E_OK)
+		return failed("load", err == GM_E_STORE ? gm_store_why(d->turns.store) : gm_err_info(err)->text);
+	publish_all(d);
+	return true;
+}
+
+/* The last portion, with which workers begin to serve, stays here. */
+static void settle(struct gmd *d)
+{
+	struct gm_txn t;
+
+	for (bool more = true; more;) {
+		gm_turns_clocks(&d->turns);
+		gm_turns_txn(&d->turns, &t);
+		more = gm_core_loaded(d->turns.core, &t);
+		gm_wipe(&t, sizeof(t));
+		if (more)
+			publish_all(d);
+	}
+	wait_for_workers(d);
 }
 
 static bool load_last_turn(struct gmd *d, char why[static GM_HANDOVER_WHY])
 {
 	if (!gm_upgrade_freeze(&d->upgrade, why))
 		return failed("takeover", why);
-	lap(d);
+	d->frozen_us = gm_turns_now_us();
 	if (!watch_store(d, gm_store_again(d->turns.store, d->config.state_dir, why), why))
 		return false;
-	if (gm_store_id(d->turns.store) != d->upgrade.store || d->turns.turn != d->upgrade.last_turn)
+	if (d->turns.turn != d->upgrade.last_turn)
 		return failed("takeover", "the process that runs works on another store");
-	if (!open_state(d))
+	if (!load_changed(d, why))
 		return false;
-	prepare_down(d);
+	settle(d);
 	return true;
 }
 
@@ -651,7 +737,7 @@ static bool begin_to_serve(struct gmd *d, char why[static GM_HANDOVER_WHY])
 	commit(d, 0);
 	publish(d);
 	gm_upgrade_replay(&d->upgrade);
-	d->turns.stats.handover_ms = d->turns.stats.open_ms + d->turns.stats.load_ms + d->turns.stats.down_ms + lap(d) + 1; /* rounded up */
+	d->turns.stats.handover_ms = (uint32_t)((gm_turns_now_us() - d->frozen_us) / 1000 + 1); /* rounded up */
 	return true;
 }
 
@@ -679,8 +765,8 @@ static bool take_over(struct gmd *d)
 	if (taken && !(taken = gm_upgrade_take(u, why)))
 		failed("takeover", why);
 	if (taken && begin_to_serve(d, why)) {
-		gm_log(GM_LOG_INFO, "takeover.done turn=%llu contexts=%u held=%u datagrams=%u ms=%u", (unsigned long long)u->last_turn, u->contexts,
-		       u->held, u->datagrams, d->turns.stats.handover_ms);
+		gm_log(GM_LOG_INFO, "takeover.done turn=%llu changed=%zu contexts=%u held=%u datagrams=%u ms=%u", (unsigned long long)u->last_turn,
+		       d->changed, u->contexts, u->held, u->datagrams, d->turns.stats.handover_ms);
 		return true;
 	}
 	if (!taken && gm_upgrade_alone(u))

@@ -114,6 +114,7 @@ enum gm_err gm_turns_commit(struct gm_turns *t, unsigned events)
 		if (gm_store_finish(t->store) != GM_COMMIT_DONE)
 			return GM_E_STORE;
 		t->turn++;
+		gm_changed_note(&t->changed, &t->changes);
 		count_commit(t, gm_turns_now_us() - start, events);
 	}
 	gm_changes_reset(&t->changes);
@@ -180,6 +181,7 @@ enum gm_err gm_turns_publish(struct gm_turns *t)
 void gm_turns_free(struct gm_turns *t)
 {
 	gm_changes_free(&t->changes);
+	gm_changed_end(&t->changed);
 	gm_effects_free(&t->effects);
 	for (unsigned w = 0; w < GM_WORKERS_MAX; w++) {
 		if (t->backlog[w].n)

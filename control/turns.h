@@ -23,6 +23,7 @@ struct gm_turns {
 	struct gm_dp *dp;
 	uint64_t turn; /* the last durable one */
 	struct gm_changes changes;
+	struct gm_changed changed; /* for a process that takes over */
 	struct gm_effects effects;
 	struct gm_backlog backlog[GM_WORKERS_MAX];
 	uint64_t mono_ms; /* this turn's clocks */

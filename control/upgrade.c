@@ -13,9 +13,9 @@
 #include "gm/crypto.h"
 #include "host/service.h"
 
-#define PREPARE_MS 60000u /* from WELCOME to READY; while it serves */
+#define PREPARE_MS 60000u /* from WELCOME to READY, a million members are ten seconds; while it serves */
 #define SETTLE_MS 2000u   /* till core has nothing to do, and till workers have halted */
-#define LOAD_MS 60000u    /* a million members are five seconds */
+#define LOAD_MS 60000u    /* what has changed meanwhile */
 #define TAKE_MS 10000u
 #define BEAT_MS 100
 #define GONE_MS 3000      /* from hanging up to having ended */
@@ -160,6 +160,17 @@ static bool halt(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
 	return gm_dp_halted(u->turns->dp);
 }
 
+static bool put_all(int fd, const uint8_t *bytes, size_t n)
+{
+	for (size_t done = 0; done < n;) {
+		ssize_t k = write(fd, bytes + done, n - done);
+		if (k <= 0)
+			return false;
+		done += (size_t)k;
+	}
+	return true;
+}
+
 struct sink {
 	int fd;
 	bool failed;
@@ -170,12 +181,8 @@ struct sink {
 
 static bool drain(struct sink *s)
 {
-	for (size_t done = 0; done < s->n;) {
-		ssize_t k = write(s->fd, s->buffer + done, s->n - done);
-		if (k <= 0)
-			return false;
-		done += (size_t)k;
-	}
+	if (!put_all(s->fd, s->buffer, s->n))
+		return false;
 	s->bytes += s->n;
 	s->n = 0;
 	return true;
@@ -217,6 +224,21 @@ static void put_setting(void *arg, const char *key, const char *file, const char
 	((struct sink *)arg)->failed |= !put(arg, &s->rec);
 }
 
+/* Which records are not as they were when it was welcomed. */
+static bool tell_changed(struct gm_upgrade *u, struct gm_handover_msg *msg, char why[static GM_HANDOVER_WHY])
+{
+	const struct gm_changed *c = &u->turns->changed;
+
+	msg->bytes = c->n;
+	if (c->lost || !c->on)
+		snprintf(why, GM_HANDOVER_WHY, "too much has changed meanwhile: once more");
+	else if (!put_all(u->keys, c->bytes, c->n) || !gm_handover_seal(u->keys))
+		snprintf(why, GM_HANDOVER_WHY, "the file that was passed: %s", strerror(errno));
+	else
+		return true;
+	return false;
+}
+
 static bool carry(struct gm_upgrade *u, struct gm_handover_msg *msg, char why[static GM_HANDOVER_WHY])
 {
 	static struct sink sink;
@@ -240,7 +262,8 @@ static enum gm_err hand_over(struct gm_upgrade *u, char why[static GM_HANDOVER_W
 	if (!freeze(u, why))
 		return GM_E_BUSY;
 	frozen.turn = u->turns->turn;
-	frozen.store = gm_store_id(u->turns->store);
+	if (!tell_changed(u, &frozen, why))
+		return GM_E_BUSY;
 	at("old-frozen");
 	GM_TRY(gm_handover_send(&u->line, &frozen, NULL, 0));
 	GM_TRY(wait_for(u, GM_HANDOVER_LOADED, LOAD_MS, why));
@@ -274,14 +297,16 @@ static void give(struct gm_upgrade *u)
 	gm_log(GM_LOG_WARN, "handover.failed pid=%d reason=\"%s\"", pid, why);
 	gm_handover_refuse(&u->line, why);
 	close(u->file);
+	close(u->keys);
 }
 
 static void welcome(struct gm_upgrade *u)
 {
-	struct gm_handover_msg msg = {.step = GM_HANDOVER_WELCOME};
+	struct gm_handover_msg msg = {.step = GM_HANDOVER_WELCOME, .store = gm_store_id(u->turns->store), .turn = u->turns->turn};
 	int fds[GM_HANDOVER_FDS_MAX];
 	unsigned n = 0;
 
+	gm_changed_begin(&u->turns->changed);
 	for (unsigned w = 0; w < u->config->workers; w++)
 		for (unsigned i = 0; i < u->config->listen_n; i++)
 			fds[n++] = gm_dp_socket(u->turns->dp, w, i);
@@ -300,19 +325,22 @@ static void listen_to_it(struct gm_upgrade *u)
 {
 	char why[GM_HANDOVER_WHY];
 	struct gm_handover_msg msg;
+	int files[2];
 	unsigned n;
-	enum gm_err err = gm_handover_receive(&u->line, &msg, &u->file, 1, &n, why);
+	enum gm_err err = gm_handover_receive(&u->line, &msg, files, 2, &n, why);
 
 	if (err == GM_E_BUSY)
 		return;
 	if (err == GM_E_OK && msg.step == GM_HANDOVER_HELLO && !n) {
 		welcome(u);
-	} else if (err == GM_E_OK && judge(&msg, GM_HANDOVER_READY, &u->file, n, 1, why) == GM_E_OK) {
-		if (gm_handover_is_file(u->file)) {
+	} else if (err == GM_E_OK && judge(&msg, GM_HANDOVER_READY, files, n, 2, why) == GM_E_OK) {
+		u->file = files[0];
+		u->keys = files[1];
+		if (gm_handover_is_file(u->file) && gm_handover_is_file(u->keys)) {
 			give(u);
 			return;
 		}
-		close(u->file);
+		close_all(files, n);
 		gm_handover_refuse(&u->line, "what was passed is no file in memory");
 	} else {
 		gm_handover_refuse(&u->line, why);
@@ -333,6 +361,8 @@ void gm_upgrade_receive(struct gm_upgrade *u, const struct pollfd *fds, unsigned
 		listen_to_it(u);
 	else if (u->line.line > 0 && ms > u->line.since_ms + PREPARE_MS)
 		gm_handover_refuse(&u->line, "it took too long");
+	if (u->line.line <= 0)
+		gm_changed_end(&u->turns->changed); /* nobody asks any more */
 	if (u->line.listener > 0 && readable(fds, n, u->line.listener))
 		gm_handover_accept(&u->line, ms);
 }
@@ -421,6 +451,8 @@ bool gm_upgrade_begin(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
 	if (surplus)
 		gm_log(GM_LOG_WARN, "takeover.surplus sockets=%u", surplus);
 	gm_service_as(msg.manager, msg.watchdog_us);
+	u->store = msg.store;
+	u->first_turn = msg.turn;
 	at("new-welcome");
 	return true;
 }
@@ -428,15 +460,17 @@ bool gm_upgrade_begin(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
 bool gm_upgrade_freeze(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
 {
 	struct gm_handover_msg msg;
+	int files[2] = {gm_handover_file(), gm_handover_file()};
 	unsigned n;
 
-	u->file = gm_handover_file();
-	if (u->file < 0) {
+	u->file = files[0];
+	u->keys = files[1];
+	if (u->file < 0 || u->keys < 0) {
 		snprintf(why, GM_HANDOVER_WHY, "a file in memory: %s", strerror(errno));
 		return false;
 	}
 	at("new-prepared");
-	if (say(u, GM_HANDOVER_READY, &u->file, 1) != GM_E_OK) {
+	if (say(u, GM_HANDOVER_READY, files, 2) != GM_E_OK) {
 		snprintf(why, GM_HANDOVER_WHY, "the other process has hung up");
 		return false;
 	}
@@ -444,9 +478,27 @@ bool gm_upgrade_freeze(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
 	if (expect(u, GM_HANDOVER_FROZEN, &msg, NULL, 0, &n, why) != GM_E_OK)
 		return false;
 	u->last_turn = msg.turn;
-	u->store = msg.store;
+	u->keys_n = msg.bytes;
 	at("new-frozen");
 	return true;
+}
+
+bool gm_upgrade_changed(const struct gm_upgrade *u, struct gm_changed_key **keys, size_t *n, char why[static GM_HANDOVER_WHY])
+{
+	const uint64_t bytes = u->keys_n;
+	enum gm_err err = GM_E_BAD_FORMAT;
+
+	*keys = NULL;
+	*n = 0;
+	if (gm_handover_sealed(u->keys, bytes) && bytes <= GM_CHANGED_MAX) {
+		void *p = bytes ? mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, u->keys, 0) : NULL;
+		if (p != MAP_FAILED)
+			err = gm_changed_keys((struct gm_bytes){p, bytes}, keys, n);
+		if (p && p != MAP_FAILED)
+			munmap(p, bytes);
+	}
+	snprintf(why, GM_HANDOVER_WHY, "what the other process says has changed: %s", gm_err_info(err)->text);
+	return err == GM_E_OK;
 }
 
 /* ---- the records */
@@ -604,6 +656,8 @@ void gm_upgrade_end(struct gm_upgrade *u)
 	u->state_n = 0;
 	if (u->file > 0)
 		close(u->file);
-	u->file = 0;
+	if (u->keys > 0)
+		close(u->keys);
+	u->file = u->keys = 0;
 	gm_handover_hang_up(&u->line);
 }

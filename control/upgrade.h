@@ -3,13 +3,15 @@
  *
  *   new process                            old process
  *   HELLO                          ->
- *                                  <-      WELCOME: its sockets, whom it reports to
- *   opens store, workers and ports,
- *   touches no socket; READY       ->      goes on till here; now requests that need core wait as datagrams, core
+ *                                  <-      WELCOME: its sockets, whom it reports to, its turn; from here it remembers
+ *                                          which records its turns change
+ *   loads the store, opens workers
+ *   and ports, touches no socket;
+ *   tells its workers; READY       ->      goes on till here; now requests that need core wait as datagrams, core
  *                                          answers what it has, commits; reads are answered by the workers
- *                                  <-      FROZEN: the last turn
- *   loads it, tells its workers;
- *   LOADED                         ->      workers halt: from here nobody answers
+ *                                  <-      FROZEN: the last turn, the keys of what has changed, in a sealed file
+ *   loads that anew, tells its
+ *   workers; LOADED                ->      workers halt: from here nobody answers
  *                                  <-      CARRIED: windows, last answers, confirmations, datagrams, what was set by hand, in a
  *                                          sealed file
  *   gives them to its workers;
@@ -19,7 +21,8 @@
  *   lock, commits new leases, serves
  *
  * Up to TAKEN the old process goes on as if nothing had been, when the new one ends, hangs up or takes too long; the new one
- * has written nothing. Without BYE the new one does nothing with what it got: if the old one has ended, it starts as after
+ * has written nothing. What it loaded before FROZEN serves nobody without the list of what has changed since: where that is lost, nothing
+ * comes of it. Without BYE the new one does nothing with what it got: if the old one has ended, it starts as after
  * a crash, else it ends. Sequence numbers are leased anew above all that the old one may have used, so no nonce
  * depends on what is passed. Core thread. */
 #ifndef GM_UPGRADE_H
@@ -42,12 +45,14 @@ struct gm_upgrade {
 	unsigned (*turn)(void *arg, bool last);
 	void (*settings)(void *arg, gm_set_each each, void *to); /* old process: what was set and is in no file */
 	void *arg;
-	int file;
+	int file, keys; /* in memory */
 	/* new process: */
 	int sockets[GM_WORKERS_MAX][8];
 	int control, handover; /* listeners; 0: none */
+	uint32_t store;        /* WELCOME's */
+	uint64_t first_turn;   /* likewise: behind it the store may be loaded */
 	uint64_t last_turn;    /* FROZEN's */
-	uint32_t store;
+	uint64_t keys_n;       /* bytes */
 	const uint8_t *state; /* CARRIED's records */
 	size_t state_n;
 	unsigned contexts, held, datagrams; /* of them */
@@ -59,6 +64,8 @@ void gm_upgrade_receive(struct gm_upgrade *u, const struct pollfd *fds, unsigned
 /* ---- new process. false: why says it; gm_upgrade_alone() tells whether to start as after a crash. */
 bool gm_upgrade_begin(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY]);
 bool gm_upgrade_freeze(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY]);
+/* Whose records are other ones than before, since first_turn or a later one; free(*keys). */
+bool gm_upgrade_changed(const struct gm_upgrade *u, struct gm_changed_key **keys, size_t *n, char why[static GM_HANDOVER_WHY]);
 bool gm_upgrade_take(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY]); /* after it the old process has ended */
 void gm_upgrade_settings(const struct gm_upgrade *u, gm_set_each each, void *arg); /* as the old process had them */
 void gm_upgrade_replay(struct gm_upgrade *u); /* once all is committed and told: the datagrams */

@@ -141,7 +141,7 @@ struct gm_words *gm_core_words(const struct gm_core *c)
 	return c->words;
 }
 
-/* ---- back from the store: each phase hands down one kind of record, a portion at a time */
+/* ---- back from the store: each phase hands down one kind of record, a portion at a time. The first ones change nothing. */
 
 static size_t effects_size(const struct gm_effects *e)
 {
@@ -172,16 +172,12 @@ static bool load_groups(struct gm_turn *t)
 
 	for (; c->load.at < c->groups_n && !portion_full(t); c->load.at++) {
 		struct gm_group *g = c->groups[c->load.at];
-		if (!g)
-			continue;
-		gm_groups_slots_done(g);
-		gm_tell_group(t, g, false);
-		gm_plan_arm_keys(c, g);
+		if (g)
+			gm_tell_group(t, g, false);
 	}
 	return c->load.at >= c->groups_n;
 }
 
-/* One that was closing when the process ended is dropped: its notice may have been lost, its keys are not needed. */
 static bool load_contexts(struct gm_turn *t)
 {
 	struct gm_core *c = t->core;
@@ -191,32 +187,35 @@ static bool load_contexts(struct gm_turn *t)
 			struct gm_assoc *a = gm_assoc_at(c, c->ctx[c->load.at][c->load.slot]);
 			if (portion_full(t))
 				return false;
-			if (a && a->closing) {
-				gm_record_remove_assoc(t, a);
-				gm_assoc_forget(c, a);
-			} else if (a) {
-				gm_tell_ctx(t, a, GM_CTX_LOAD);
-			}
+			if (a)
+				gm_load_tell_ctx(t, a);
 		}
 	}
 	return true;
 }
 
-static void load_member(struct gm_turn *t, struct gm_member *m)
+void gm_load_tell_ctx(struct gm_turn *t, const struct gm_assoc *a)
 {
-	struct gm_ident *ident = gm_ident_at(t->core, m->ident);
-	struct gm_assoc *a = gm_assoc_at(t->core, ident->assoc);
-
-	if (a) {
-		gm_tell_member(t, m, a->save.id, false);
-		gm_tell_cred(t, m, false);
-		return;
-	}
-	gm_members_remove(t, m, GM_E_OK, GM_REASON_EXPIRED, GM_HASTE_WINDOW);
-	gm_ident_tidy(t->core, ident);
+	if (a->closing)
+		t->core->load.closing = true;
+	else
+		gm_tell_ctx(t, a, GM_CTX_LOAD);
 }
 
-static bool load_members(struct gm_turn *t)
+void gm_load_tell_member(struct gm_turn *t, const struct gm_member *m)
+{
+	const struct gm_assoc *a = gm_assoc_at(t->core, gm_ident_at(t->core, m->ident)->assoc);
+
+	if (!a) {
+		t->core->load.orphans = true;
+		return;
+	}
+	gm_tell_member(t, m, a->save.id, false);
+	gm_tell_cred(t, m, false);
+}
+
+/* Those of all groups, one after the other. */
+static bool each_member(struct gm_turn *t, void (*each)(struct gm_turn *, struct gm_member *))
 {
 	struct gm_core *c = t->core;
 
@@ -227,13 +226,68 @@ static bool load_members(struct gm_turn *t)
 			if (portion_full(t))
 				return false;
 			if (m)
-				load_member(t, m);
+				each(t, m);
 		}
 	}
 	return true;
 }
 
-static bool load_bars(struct gm_turn *t)
+static void tell_member(struct gm_turn *t, struct gm_member *m)
+{
+	gm_load_tell_member(t, m);
+}
+
+static bool load_members(struct gm_turn *t)
+{
+	return each_member(t, tell_member);
+}
+
+static bool settle_groups(struct gm_turn *t)
+{
+	struct gm_core *c = t->core;
+
+	for (uint32_t i = 0; i < c->groups_n; i++) {
+		if (!c->groups[i])
+			continue;
+		gm_groups_slots_done(c->groups[i]);
+		gm_plan_arm_keys(c, c->groups[i]);
+	}
+	return true;
+}
+
+/* One that was closing when the process ended is dropped: its notice may have been lost, its keys are not needed. */
+static bool settle_contexts(struct gm_turn *t)
+{
+	struct gm_core *c = t->core;
+
+	for (unsigned shard = 0; shard < GM_SHARDS && c->load.closing; shard++) {
+		for (uint32_t slot = 0; slot < c->ctx_cap[shard]; slot++) {
+			struct gm_assoc *a = gm_assoc_at(c, c->ctx[shard][slot]);
+			if (!a || !a->closing)
+				continue;
+			gm_record_remove_assoc(t, a);
+			gm_assoc_forget(c, a);
+		}
+	}
+	return true;
+}
+
+static void settle_member(struct gm_turn *t, struct gm_member *m)
+{
+	struct gm_ident *ident = gm_ident_at(t->core, m->ident);
+
+	if (ident->assoc)
+		return;
+	gm_members_remove(t, m, GM_E_OK, GM_REASON_EXPIRED, GM_HASTE_WINDOW);
+	gm_ident_tidy(t->core, ident);
+}
+
+static bool settle_members(struct gm_turn *t)
+{
+	return !t->core->load.orphans || each_member(t, settle_member);
+}
+
+static bool settle_bars(struct gm_turn *t)
 {
 	struct gm_core *c = t->core;
 
@@ -270,23 +324,37 @@ static bool load_ready(struct gm_turn *t)
 	return true;
 }
 
-bool gm_core_loaded(struct gm_core *core, struct gm_txn *txn)
+static bool (*const phases[])(struct gm_turn *) = {load_ases,       load_groups,    load_contexts, load_members, settle_groups,
+                                                   settle_contexts, settle_members, settle_bars,   load_leases,  load_ready};
+#define PHASES (sizeof(phases) / sizeof(*phases))
+#define SETTLE 4u
+
+/* Up to a phase; those with leases and what comes behind them are a portion of their own. */
+static bool hand_down(struct gm_core *core, struct gm_txn *txn, unsigned end)
 {
-	static bool (*const phases[])(struct gm_turn *) = {load_ases,    load_groups, load_contexts,
-	                                                   load_members, load_bars,   load_leases, load_ready};
 	struct gm_turn t = {core, txn};
 
 	core->load.budget = effects_size(txn->effects) + LOAD_PORTION;
-	while (core->load.phase < sizeof(phases) / sizeof(*phases)) {
+	while (core->load.phase < end) {
 		if (!phases[core->load.phase](&t))
 			return true;
 		core->load.phase++;
 		core->load.at = core->load.slot = 0;
-		bool last = core->load.phase < sizeof(phases) / sizeof(*phases) && phases[core->load.phase] == load_leases;
-		if (last || (portion_full(&t) && core->load.phase < sizeof(phases) / sizeof(*phases)))
+		bool last = core->load.phase < end && phases[core->load.phase] == load_leases;
+		if (last || (portion_full(&t) && core->load.phase < end))
 			return true;
 	}
 	return false;
+}
+
+bool gm_core_loaded(struct gm_core *core, struct gm_txn *txn)
+{
+	return hand_down(core, txn, PHASES);
+}
+
+bool gm_core_loaded_ahead(struct gm_core *core, struct gm_txn *txn)
+{
+	return hand_down(core, txn, SETTLE);
 }
 
 /* ---- events */

@@ -9,6 +9,7 @@
 #define GM_CORE_H
 
 #include "gm/dp.h"
+#include "store/changed.h"
 #include "store/store.h"
 #include "wire/admin.h"
 #include "wire/cose.h"
@@ -102,6 +103,15 @@ GM_NODISCARD enum gm_err gm_core_load(struct gm_core *core, enum gm_table table,
 /* Hands state down in portions: true while more is to come (publish effects between calls). With the last one, which has
  * leases and GM_EFF_READY alone, workers begin to serve: it has to be committed first. */
 bool gm_core_loaded(struct gm_core *core, struct gm_txn *txn);
+
+/* While another process still changes the store: as gm_core_loaded(), as far as nothing has to be stored for that. Behind it
+ * what has changed since the records were read is loaded again, as often as need be, and gm_core_loaded() does the rest. */
+bool gm_core_loaded_ahead(struct gm_core *core, struct gm_txn *txn);
+/* keys: sorted, each once; of all records that were put or removed since. fetch: calls each() for the record with this key, if it is there,
+ * or for all with keys that begin so. After a failure core is good for nothing; CORRUPT: what is there cannot be, or does not fit the rest. */
+typedef enum gm_err (*gm_core_fetch)(void *arg, enum gm_table table, struct gm_bytes key, bool all_under, gm_store_each each, void *to);
+GM_NODISCARD enum gm_err gm_core_reload(struct gm_core *core, struct gm_txn *txn, const struct gm_changed_key *keys, size_t n,
+                                        gm_core_fetch fetch, void *arg);
 
 /* After a store went back in time, with contexts and memberships away (gm_store_recover()), and nothing loaded but the
  * tables before GM_TABLE_MEMBER: each group gets new keys under a version and a Gid epoch that lie `times` GM_RECOVER_LEAP

@@ -290,16 +290,43 @@ static struct gm_device *make(struct gm_core *c, const struct gm_device_key *key
 	return d;
 }
 
+static void forget(struct gm_core *c, struct gm_device *d)
+{
+	name_on(c, d, false);
+	gm_map_remove(&c->devices->keys, key_hash(c, &d->key), d->self);
+	c->devices->by_cred -= d->key.as_id == 0;
+	gm_pool_put(&c->texts, d->text);
+	gm_slab_put(&c->devices->all, d->self);
+}
+
+static bool take_key(struct gm_bytes stored, struct gm_device_key *key)
+{
+	struct gm_in in = gm_in_bytes(stored);
+
+	*key = (struct gm_device_key){.as_id = (uint32_t)gm_in_be(&in, 4), .id_n = (uint8_t)gm_in_left(&in)};
+	if (stored.n < 4 || stored.n - 4 > sizeof(key->id) || (!key->as_id && key->id_n != sizeof(key->id)))
+		return false;
+	if (key->id_n)
+		memcpy(key->id, stored.p + 4, key->id_n);
+	return true;
+}
+
+void gm_device_unload(struct gm_core *c, struct gm_bytes key)
+{
+	struct gm_device_key k;
+	struct gm_device *d = take_key(key, &k) ? by_key(c, &k) : NULL;
+
+	if (d)
+		forget(c, d);
+}
+
 enum gm_err gm_device_load(struct gm_core *c, struct gm_bytes key, struct gm_bytes value)
 {
-	struct gm_in in = gm_in_bytes(key);
-	struct gm_device_key k = {.as_id = (uint32_t)gm_in_be(&in, 4), .id_n = (uint8_t)gm_in_left(&in)};
+	struct gm_device_key k;
 	struct gm_device_spec spec;
 
-	if (key.n < 4 || key.n - 4 > sizeof(k.id) || (!k.as_id && k.id_n != sizeof(k.id)))
+	if (!take_key(key, &k))
 		return GM_E_CORRUPT;
-	if (k.id_n)
-		memcpy(k.id, key.p + 4, k.id_n);
 	GM_TRY(decode(value, &spec));
 	if (by_key(c, &k) || by_name(c, spec.name) || c->devices->all.used == GM_DEVICES_MAX)
 		return GM_E_CORRUPT;
@@ -371,11 +398,7 @@ enum gm_err gm_core_device_remove(struct gm_core *core, struct gm_txn *txn, cons
 	if (!d)
 		return GM_E_UNKNOWN;
 	gm_changes_remove(txn->changes, GM_OWNER_SITE, GM_TABLE_DEVICE, key, stored_key(&d->key, key));
-	name_on(core, d, false);
-	gm_map_remove(&core->devices->keys, key_hash(core, &d->key), d->self);
-	core->devices->by_cred -= d->key.as_id == 0;
-	gm_pool_put(&core->texts, d->text);
-	gm_slab_put(&core->devices->all, d->self);
+	forget(core, d);
 	return GM_E_OK;
 }
 

@@ -89,6 +89,12 @@ void gm_groups_has_gid(struct gm_core *c, const struct gm_group *g)
 
 /* ---- places */
 
+static void name_is(struct gm_core *c, struct gm_group *g, const char *name)
+{
+	memcpy(g->spec.name, name, strlen(name) + 1);
+	gm_map_add(&c->name_map, name_key(c, (struct gm_bytes){(const uint8_t *)name, strlen(name)}), g->index + 1);
+}
+
 struct gm_group *gm_groups_link(struct gm_core *c, uint32_t index, const char *name)
 {
 	uint32_t id = gm_must_get(&c->group_mem);
@@ -104,11 +110,10 @@ struct gm_group *gm_groups_link(struct gm_core *c, uint32_t index, const char *n
 	}
 	g->self = id;
 	g->index = index;
-	memcpy(g->spec.name, name, strlen(name) + 1);
 	c->groups[index] = g;
 	if (index >= c->groups_n)
 		c->groups_n = index + 1;
-	gm_map_add(&c->name_map, name_key(c, (struct gm_bytes){(const uint8_t *)name, strlen(name)}), index + 1);
+	name_is(c, g, name);
 	c->count.groups++;
 	return g;
 }
@@ -136,6 +141,35 @@ void gm_groups_unlink(struct gm_core *c, struct gm_group *g)
 	c->groups_free = g->index < c->groups_free ? g->index : c->groups_free;
 	c->count.groups--;
 	gm_slab_put(&c->group_mem, g->self);
+}
+
+void gm_groups_unload(struct gm_core *c, struct gm_group *g)
+{
+	const struct gm_stale_set *now = gm_stale_of(g, g->version);
+	struct gm_bytes name = {(const uint8_t *)g->spec.name, strlen(g->spec.name)};
+
+	for (uint32_t i = 0; i < now->n; i++)
+		gm_map_remove(&g->sids, gm_sid_key(now->sids + (size_t)i * g->sid_len, g->sid_len), GM_SID_BURNED);
+	for (uint64_t v = g->stale_first; v <= g->version; v++)
+		free(gm_stale_of(g, v)->sids);
+	free(g->stale);
+	g->stale = NULL;
+	free(g->about);
+	g->about = NULL;
+	gm_map_remove(&c->name_map, name_key(c, name), g->index + 1);
+	gm_map_remove(&c->gid_map, gid_key(g->gid, g->gid_n), g->index + 1);
+}
+
+struct gm_group *gm_groups_load(struct gm_core *c, uint32_t index, const char *name)
+{
+	struct gm_group *g = gm_groups_at(c, index);
+
+	if (!g)
+		return gm_groups_link(c, index, name);
+	if (g->stale)
+		return NULL;
+	name_is(c, g, name);
+	return g;
 }
 
 uint8_t gm_core_sid_len(unsigned max_members)
@@ -191,6 +225,8 @@ uint32_t gm_groups_free_slot(struct gm_group *g)
 
 void gm_groups_slots_done(struct gm_group *g)
 {
+	while (g->slots_n && g->slots[g->slots_n - 1] == 0) /* of one that was unloaded */
+		g->slots_n--;
 	for (uint32_t i = 0; i < g->slots_n; i++)
 		if (g->slots[i] == 0)
 			slot_to_free(g, i);
@@ -212,9 +248,18 @@ struct gm_member *gm_groups_member_new(struct gm_core *c, struct gm_group *g, ui
 
 void gm_groups_member_free(struct gm_core *c, struct gm_member *m)
 {
+	uint32_t slot = m->slot;
 	struct gm_group *g = gm_groups_at(c, m->group);
 
-	slot_to_free(g, m->slot);
+	gm_groups_member_unload(c, m);
+	slot_to_free(g, slot);
+}
+
+void gm_groups_member_unload(struct gm_core *c, struct gm_member *m)
+{
+	struct gm_group *g = gm_groups_at(c, m->group);
+
+	g->slots[m->slot] = 0;
 	g->members--;
 	gm_pool_put(&c->texts, m->text);
 	gm_words_drop(c->words, m->cred, m->cred_n);

@@ -335,6 +335,15 @@ struct gm_member *gm_ident_member(const struct gm_core *c, const struct gm_ident
 	return NULL;
 }
 
+void gm_ident_drop_member(const struct gm_core *c, const struct gm_member *m)
+{
+	uint32_t *link = &gm_ident_at(c, m->ident)->members;
+
+	while (*link != m->self)
+		link = &((struct gm_member *)gm_slab_at(&c->members, *link))->next;
+	*link = m->next;
+}
+
 struct gm_bar *gm_ident_bar(const struct gm_core *c, const struct gm_ident *ident, struct gm_bytes group)
 {
 	for (uint32_t id = ident->bars; id;) {
@@ -371,6 +380,19 @@ struct gm_bar *gm_bar_add(struct gm_core *c, struct gm_ident *ident, struct gm_b
 	return b;
 }
 
+void gm_bar_forget(struct gm_core *c, struct gm_bar *bar)
+{
+	struct gm_ident *ident = gm_ident_at(c, bar->ident);
+	uint32_t *link = &ident->bars;
+
+	while (*link != bar->self)
+		link = &((struct gm_bar *)gm_slab_at(&c->bars, *link))->next;
+	*link = bar->next;
+	gm_timer_stop(&c->wall, &bar->expiry);
+	gm_slab_put(&c->bars, bar->self);
+	gm_ident_tidy(c, ident);
+}
+
 void gm_bar_set(struct gm_turn *t, struct gm_ident *ident, struct gm_bytes group, int64_t until)
 {
 	gm_record_put_bar(t, gm_bar_add(t->core, ident, group, until));
@@ -379,15 +401,6 @@ void gm_bar_set(struct gm_turn *t, struct gm_ident *ident, struct gm_bytes group
 
 void gm_bar_lift(struct gm_turn *t, struct gm_bar *bar)
 {
-	struct gm_core *c = t->core;
-	struct gm_ident *ident = gm_ident_at(c, bar->ident);
-	uint32_t *link = &ident->bars;
-
-	while (*link != bar->self)
-		link = &((struct gm_bar *)gm_slab_at(&c->bars, *link))->next;
-	*link = bar->next;
 	gm_record_remove_bar(t, bar);
-	gm_timer_stop(&c->wall, &bar->expiry);
-	gm_slab_put(&c->bars, bar->self);
-	gm_ident_tidy(c, ident);
+	gm_bar_forget(t->core, bar);
 }

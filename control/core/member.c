@@ -583,7 +583,6 @@ void gm_members_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notic
 	struct gm_group *g = gm_groups_at(c, m->group);
 	struct gm_ident *ident = gm_ident_at(c, m->ident);
 	struct gm_assoc *a = gm_assoc_at(c, ident->assoc);
-	uint32_t *link = &ident->members;
 
 	gm_core_log(c, "member.remove group=%s node=%s reason=%s%s", g->spec.name, m->node, gm_reason_text(reason),
 	            gm_device_logged(c, m));
@@ -595,9 +594,7 @@ void gm_members_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notic
 		gm_tell_evict(t, m, a->save.id, notice);
 	else if (a)
 		gm_tell_member(t, m, a->save.id, true);
-	while (*link != m->self)
-		link = &((struct gm_member *)gm_slab_at(&c->members, *link))->next;
-	*link = m->next;
+	gm_ident_drop_member(c, m);
 	gm_groups_member_free(c, m);
 	if (reason != GM_REASON_NONE && reason != GM_REASON_LEAVE)
 		gm_rejoin_came(t, g, ident); /* it will not */

@@ -660,7 +660,7 @@ static enum gm_err load_stale(struct gm_core *c, struct gm_bytes key, struct gm_
 {
 	struct gm_group *g = gm_groups_at(c, be32(key.p));
 	uint64_t version = (uint64_t)be32(key.p + 4) << 32 | be32(key.p + 8);
-	struct gm_stale_set *s = g ? gm_stale_of(g, version) : NULL;
+	struct gm_stale_set *s = g && g->stale ? gm_stale_of(g, version) : NULL;
 	struct gm_in in = open_record(value, 1);
 	struct gm_bytes sids = gm_cbor_bstr(&in);
 
@@ -715,9 +715,12 @@ static enum gm_err load_group(struct gm_core *c, struct gm_bytes key, struct gm_
 	if (key.n == 5)
 		return load_about(c, key, value);
 	take_text(&in, name, sizeof(name));
-	if (key.n != 4 || in.err != GM_E_OK || be32(key.p) >= GM_GROUP_INDEX_MAX || gm_groups_at(c, be32(key.p)))
+	if (key.n != 4 || in.err != GM_E_OK || be32(key.p) >= GM_GROUP_INDEX_MAX)
 		return GM_E_CORRUPT;
-	struct gm_group *g = gm_groups_link(c, be32(key.p), name);
+	struct gm_group *g = gm_groups_load(c, be32(key.p), name);
+	if (!g)
+		return GM_E_CORRUPT;
+	const uint64_t before = g->version;
 	g->gen = take_u32(&in, UINT32_MAX);
 	take_params(&in, &g->spec.params);
 	take_spec(&in, &g->spec);
@@ -734,6 +737,8 @@ static enum gm_err load_group(struct gm_core *c, struct gm_bytes key, struct gm_
 	g->sid_len = gm_core_sid_len(g->spec.max_members);
 	g->stale = gm_must_alloc(NULL, g->spec.max_stale_sets * sizeof(*g->stale));
 	memset(g->stale, 0, g->spec.max_stale_sets * sizeof(*g->stale));
+	if (g->version != before) /* of one loaded again: who has the keys since then has a record that is loaded again, too */
+		g->waiting = g->members;
 	return GM_E_OK;
 }
 

@@ -76,10 +76,14 @@ void gm_revoked_until(struct gm_turn *t, struct gm_revoked *r, int64_t exp)
 
 void gm_revoked_end(struct gm_turn *t, struct gm_revoked *r)
 {
-	struct gm_core *c = t->core;
+	gm_record_remove_revoked(t, r);
+	gm_revoked_unload(t->core, r);
+}
+
+void gm_revoked_unload(struct gm_core *c, struct gm_revoked *r)
+{
 	struct gm_as *as = gm_as_find(c, r->as_id);
 
-	gm_record_remove_revoked(t, r);
 	gm_timer_stop(&c->wall, &r->expiry);
 	if (as)
 		gm_timer_stop(&as->ages, &r->age);

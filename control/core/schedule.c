@@ -192,6 +192,19 @@ enum gm_err gm_schedule_load(struct gm_core *c, struct gm_bytes key, struct gm_b
 	return GM_E_OK;
 }
 
+static void forget(struct gm_schedules *all, unsigned i)
+{
+	free(all->at[i]);
+	all->at[i] = all->at[--all->n];
+}
+
+void gm_schedule_unload(struct gm_core *c, struct gm_bytes key)
+{
+	for (unsigned i = c->schedules->n; i-- > 0;)
+		if (gm_bytes_is(key, c->schedules->at[i]->spec.name))
+			forget(c->schedules, i);
+}
+
 /* ---- the local clock */
 
 static int64_t local_of(const struct gm_txn *txn)
@@ -498,8 +511,7 @@ enum gm_err gm_core_schedule_remove(struct gm_core *core, struct gm_txn *txn, co
 		if (strcmp(all->at[i]->spec.name, name) != 0)
 			continue;
 		gm_changes_remove(txn->changes, GM_OWNER_SITE, GM_TABLE_SCHEDULE, name, strlen(name));
-		free(all->at[i]);
-		all->at[i] = all->at[--all->n];
+		forget(all, i);
 		gm_core_log(core, "schedule.remove schedule=%s", name);
 		return GM_E_OK;
 	}

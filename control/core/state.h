@@ -307,6 +307,7 @@ struct gm_core {
 		unsigned phase;
 		uint32_t at, slot;
 		size_t budget;
+		bool closing, orphans; /* there are contexts that were closing, members without one: they go before the workers begin */
 	} load;
 };
 
@@ -340,6 +341,8 @@ static inline struct gm_bytes gm_ident_osc_id(const struct gm_core *c, const str
 }
 
 /* core.c */
+void gm_load_tell_ctx(struct gm_turn *t, const struct gm_assoc *a); /* of what was loaded; or it is settled later */
+void gm_load_tell_member(struct gm_turn *t, const struct gm_member *m);
 void gm_dice(struct gm_txn *txn, void *out, size_t n);
 void gm_core_log(const struct gm_core *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void gm_core_request(struct gm_turn *t, const struct gm_ev_request *ev, enum gm_waited waited);
@@ -373,10 +376,11 @@ void gm_assoc_forget(struct gm_core *c, struct gm_assoc *a); /* from memory only
 void gm_assoc_drop(struct gm_turn *t, struct gm_assoc *a);   /* at once and without a word */
 void gm_assoc_close(struct gm_turn *t, struct gm_assoc *a);  /* keys live until CLOSED */
 struct gm_member *gm_ident_member(const struct gm_core *c, const struct gm_ident *ident, uint32_t group);
+void gm_ident_drop_member(const struct gm_core *c, const struct gm_member *m); /* of its list */
 struct gm_bar *gm_ident_bar(const struct gm_core *c, const struct gm_ident *ident, struct gm_bytes group);
 bool gm_ident_revoked(const struct gm_core *c, uint32_t as_id, struct gm_bytes osc_id); /* barred from everything */
 void gm_bar_set(struct gm_turn *t, struct gm_ident *ident, struct gm_bytes group, int64_t until);
-/* memory only */
+void gm_bar_forget(struct gm_core *c, struct gm_bar *bar); /* memory only, as what follows */
 struct gm_bar *gm_bar_add(struct gm_core *c, struct gm_ident *ident, struct gm_bytes group, int64_t until);
 void gm_bar_lift(struct gm_turn *t, struct gm_bar *bar);
 
@@ -391,6 +395,11 @@ struct gm_member *gm_groups_slot(const struct gm_core *c, const struct gm_group 
 struct gm_member *gm_groups_node(const struct gm_core *c, const struct gm_group *g, struct gm_bytes node);
 struct gm_member *gm_groups_member_new(struct gm_core *c, struct gm_group *g, uint32_t slot); /* memory only */
 void gm_groups_member_free(struct gm_core *c, struct gm_member *m);                           /* memory only */
+/* Before gm_groups_slots_done(): as if it had not been loaded. */
+void gm_groups_member_unload(struct gm_core *c, struct gm_member *m);
+/* As if its records had not been loaded, but for its place and those who hang on it. Then gm_groups_load() it, or unlink it. */
+void gm_groups_unload(struct gm_core *c, struct gm_group *g);
+struct gm_group *gm_groups_load(struct gm_core *c, uint32_t index, const char *name); /* linked, or unloaded before; NULL: it is loaded */
 uint32_t gm_groups_free_slot(struct gm_group *g);
 void gm_groups_slots_done(struct gm_group *g); /* after a load: the holes become free slots */
 /* The Group Manager's own, for the group's present algorithms. RANGE, ROOM: params were not checked */
@@ -429,6 +438,7 @@ void gm_token_seen_drop(struct gm_turn *t, uint32_t as_id); /* all of an authori
 void gm_token_seen_move(struct gm_turn *t, uint32_t from, uint32_t to); /* and which have ended */
 void gm_token_seen_end(struct gm_turn *t, struct gm_seen *s);
 struct gm_seen *gm_token_seen_add(struct gm_core *c, uint32_t as_id, uint64_t seq, int64_t exp);
+void gm_token_seen_unload(struct gm_core *c, uint32_t as_id, uint64_t seq); /* memory only */
 
 /* revoke.c */
 struct gm_revoked *gm_revoked_find(const struct gm_core *c, uint32_t as_id, const uint8_t hash[static GM_TOKEN_HASH]);
@@ -440,6 +450,7 @@ struct gm_revoked *gm_revoked_add(struct gm_core *c, uint32_t as_id, const uint8
                                   uint64_t age);
 void gm_revoked_until(struct gm_turn *t, struct gm_revoked *r, int64_t exp); /* its token was seen: it ends then */
 void gm_revoked_end(struct gm_turn *t, struct gm_revoked *r);
+void gm_revoked_unload(struct gm_core *c, struct gm_revoked *r); /* memory only */
 void gm_revoked_listed(struct gm_turn *t, uint32_t as_id, const uint8_t hash[static GM_TOKEN_HASH], unsigned *evicted);
 /* the list has it no more */
 void gm_revoked_unlisted(struct gm_turn *t, uint32_t as_id, const uint8_t hash[static GM_TOKEN_HASH]);
@@ -546,6 +557,7 @@ void gm_rejoin_due(struct gm_turn *t, struct gm_group *g); /* all came, or its t
 struct gm_devices *gm_devices_new(void);
 void gm_devices_free(struct gm_devices *d);
 enum gm_err gm_device_load(struct gm_core *c, struct gm_bytes key, struct gm_bytes value);
+void gm_device_unload(struct gm_core *c, struct gm_bytes key);
 /* "as:...", "cred:...", a name: all whom it means, each once; 0: nobody known. free(*idents) */
 unsigned gm_device_idents(const struct gm_core *c, const char *text, uint32_t **idents);
 void gm_device_cred_is(struct gm_core *c, const struct gm_member *m, struct gm_bytes cred); /* from now on; n 0: it has none */
@@ -557,6 +569,7 @@ const char *gm_device_logged(const struct gm_core *c, const struct gm_member *m)
 struct gm_schedules *gm_schedules_new(void);
 void gm_schedules_free(struct gm_schedules *s);
 enum gm_err gm_schedule_load(struct gm_core *c, struct gm_bytes key, struct gm_bytes value);
+void gm_schedule_unload(struct gm_core *c, struct gm_bytes key);
 void gm_schedules_due(struct gm_turn *t); /* each tick */
 uint64_t gm_schedules_next_ms(const struct gm_core *c); /* until they have to be looked at again */
 

@@ -105,12 +105,25 @@ struct gm_seen *gm_token_seen_add(struct gm_core *c, uint32_t as_id, uint64_t se
 	return s;
 }
 
+static void seen_forget(struct gm_core *c, struct gm_seen *s)
+{
+	gm_timer_stop(&c->wall, &s->expiry);
+	gm_map_remove(&c->seen_map, s->as_id ^ (uint32_t)s->seq, s->self);
+	gm_slab_put(&c->seen, s->self);
+}
+
+void gm_token_seen_unload(struct gm_core *c, uint32_t as_id, uint64_t seq)
+{
+	struct gm_seen *s = seen_find(c, as_id, seq);
+
+	if (s)
+		seen_forget(c, s);
+}
+
 static void seen_free(struct gm_turn *t, struct gm_seen *s)
 {
 	gm_record_remove_seen(t, s);
-	gm_timer_stop(&t->core->wall, &s->expiry);
-	gm_map_remove(&t->core->seen_map, s->as_id ^ (uint32_t)s->seq, s->self);
-	gm_slab_put(&t->core->seen, s->self);
+	seen_forget(t->core, s);
 }
 
 static void set_ended(struct gm_turn *t, uint32_t as_id, uint64_t seq)

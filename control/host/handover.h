@@ -13,7 +13,7 @@
 
 #include "gm/err.h"
 
-#define GM_HANDOVER_FORMAT 1u  /* of struct gm_handover_msg; and: */
+#define GM_HANDOVER_FORMAT 2u  /* of struct gm_handover_msg and what is said when; 1 passed no keys */
 #define GM_HANDOVER_FDS_MAX 130u /* 16 workers with eight sockets each, two that are listened at */
 #define GM_HANDOVER_POLL 2u
 #define GM_HANDOVER_WHY 256u
@@ -21,8 +21,8 @@
 enum gm_handover_step { /* N: said by the new process, O: by the old one */
 	GM_HANDOVER_HELLO = 1, /* N: I would take over */
 	GM_HANDOVER_WELCOME,   /* O: these are the sockets, do not touch them yet */
-	GM_HANDOVER_READY,     /* N: I am prepared, here is a file in memory; come to an end */
-	GM_HANDOVER_FROZEN,    /* O: that is the last turn */
+	GM_HANDOVER_READY,     /* N: I have loaded all, here are two files in memory; come to an end */
+	GM_HANDOVER_FROZEN,    /* O: that is the last turn, and what has changed since WELCOME */
 	GM_HANDOVER_LOADED,    /* N: I have it */
 	GM_HANDOVER_CARRIED,   /* O: I have halted, the file is full and sealed */
 	GM_HANDOVER_TAKEN,     /* N: I have it, end */
@@ -34,9 +34,9 @@ struct gm_handover_msg {
 	char magic[8];
 	uint32_t handover, carry; /* formats */
 	uint32_t step;
-	uint32_t store;           /* FROZEN: its id, */
-	uint64_t turn;            /* and its last turn */
-	uint64_t bytes;           /* CARRIED: in the file */
+	uint32_t store;           /* WELCOME: its id */
+	uint64_t turn;            /* WELCOME: the latest; FROZEN: the last */
+	uint64_t bytes;           /* FROZEN, CARRIED: in the file */
 	uint64_t watchdog_us;     /* WELCOME: who the old one reports to, and how often */
 	char manager[112];
 	char why[GM_HANDOVER_WHY];

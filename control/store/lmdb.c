@@ -250,40 +250,113 @@ enum gm_err gm_lmdb_unseal(struct gm_store *s, const struct gm_seal_key *key, ui
 	return gm_unseal(key, table, name, sealed, s->plain, value);
 }
 
-static enum gm_err scan_from(struct gm_store *s, MDB_cursor *cursor, uint8_t table, gm_store_each each, void *arg)
+static MDB_txn *begin_read(struct gm_store *s)
 {
-	MDB_val key = {.mv_data = &table, .mv_size = 1}, record;
+	MDB_txn *txn = s->held;
+
+	s->failed = txn ? 0 : mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
+	return s->failed ? NULL : txn;
+}
+
+static void end_read(const struct gm_store *s, MDB_txn *txn)
+{
+	if (txn != s->held)
+		mdb_txn_abort(txn);
+}
+
+static enum gm_err show(struct gm_store *s, const MDB_val *key, const MDB_val *record, gm_store_each each, void *arg)
+{
+	const uint8_t table = *(uint8_t *)key->mv_data;
+	struct gm_bytes name = {.p = (uint8_t *)key->mv_data + 1, .n = key->mv_size - 1}, value;
+	enum gm_err err = gm_lmdb_unseal(s, &s->key, table, name, record, &value);
+
+	if (err != GM_E_OK)
+		return err == GM_E_STORE_KEY ? GM_E_CORRUPT : err;
+	err = each(arg, (enum gm_table)table, name, value);
+	gm_wipe(s->plain, value.n);
+	return err;
+}
+
+static bool under(const MDB_val *key, const struct gm_db_key *first)
+{
+	return key->mv_size >= first->val.mv_size && memcmp(key->mv_data, first->bytes, first->val.mv_size) == 0;
+}
+
+static enum gm_err scan_from(struct gm_store *s, MDB_cursor *cursor, const struct gm_db_key *first, gm_store_each each, void *arg)
+{
+	MDB_val key = first->val, record;
 	int r = mdb_cursor_get(cursor, &key, &record, MDB_SET_RANGE);
 
-	for (; r == 0 && *(uint8_t *)key.mv_data == table; r = mdb_cursor_get(cursor, &key, &record, MDB_NEXT)) {
-		struct gm_bytes name = {.p = (uint8_t *)key.mv_data + 1, .n = key.mv_size - 1}, value;
-		enum gm_err err = gm_lmdb_unseal(s, &s->key, table, name, &record, &value);
-
-		if (err != GM_E_OK)
-			return err == GM_E_STORE_KEY ? GM_E_CORRUPT : err;
-		err = each(arg, (enum gm_table)table, name, value);
-		gm_wipe(s->plain, value.n);
-		if (err != GM_E_OK)
-			return err;
-	}
+	for (; r == 0 && under(&key, first); r = mdb_cursor_get(cursor, &key, &record, MDB_NEXT))
+		GM_TRY(show(s, &key, &record, each, arg));
 	return r == 0 || r == MDB_NOTFOUND ? GM_E_OK : GM_E_CORRUPT;
+}
+
+enum gm_err gm_store_under(struct gm_store *s, enum gm_table table, struct gm_bytes begin, gm_store_each each, void *arg)
+{
+	enum gm_err err = GM_E_STORE;
+	struct gm_db_key first;
+	MDB_cursor *cursor;
+	MDB_txn *txn = begin.n <= GM_KEY_MAX ? begin_read(s) : NULL;
+
+	if (!txn)
+		return GM_E_STORE;
+	gm_db_key(&first, (uint8_t)table, begin.n ? begin.p : (const uint8_t *)"", begin.n);
+	if (mdb_cursor_open(txn, s->dbi, &cursor) == 0) {
+		err = scan_from(s, cursor, &first, each, arg);
+		mdb_cursor_close(cursor);
+	}
+	end_read(s, txn);
+	return err;
 }
 
 enum gm_err gm_store_scan(struct gm_store *s, enum gm_table table, gm_store_each each, void *arg)
 {
-	enum gm_err err = GM_E_STORE;
-	MDB_cursor *cursor;
-	MDB_txn *txn;
+	return gm_store_under(s, table, (struct gm_bytes){0}, each, arg);
+}
 
-	s->failed = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
-	if (s->failed)
+enum gm_err gm_store_get(struct gm_store *s, enum gm_table table, struct gm_bytes name, gm_store_each each, void *arg)
+{
+	struct gm_db_key key;
+	MDB_val record;
+	MDB_txn *txn = name.n && name.n <= GM_KEY_MAX ? begin_read(s) : NULL;
+
+	if (!txn)
 		return GM_E_STORE;
-	if (mdb_cursor_open(txn, s->dbi, &cursor) == 0) {
-		err = scan_from(s, cursor, (uint8_t)table, each, arg);
-		mdb_cursor_close(cursor);
-	}
-	mdb_txn_abort(txn);
+	gm_db_key(&key, (uint8_t)table, name.p, name.n);
+	int r = mdb_get(txn, s->dbi, &key.val, &record);
+	enum gm_err err = r == 0 ? show(s, &key.val, &record, each, arg) : r == MDB_NOTFOUND ? GM_E_OK : GM_E_CORRUPT;
+	end_read(s, txn);
 	return err;
+}
+
+static enum gm_err read_turn(void *arg, enum gm_table table, struct gm_bytes key, struct gm_bytes value)
+{
+	struct gm_in in = gm_in_bytes(value);
+
+	(void)table, (void)key;
+	*(uint64_t *)arg = gm_in_be(&in, 8);
+	return in.err == GM_E_OK ? GM_E_OK : GM_E_CORRUPT;
+}
+
+enum gm_err gm_store_hold(struct gm_store *s, uint64_t *turn)
+{
+	*turn = UINT64_MAX;
+	s->held = begin_read(s);
+	if (!s->held)
+		return GM_E_STORE;
+	enum gm_err err = gm_store_get(s, GM_TABLE_META, gm_text_key("turn"), read_turn, turn);
+	if (err == GM_E_OK && *turn == UINT64_MAX)
+		err = GM_E_CORRUPT;
+	if (err != GM_E_OK)
+		gm_store_let_go(s);
+	return err;
+}
+
+void gm_store_let_go(struct gm_store *s)
+{
+	mdb_txn_abort(s->held);
+	s->held = NULL;
 }
 
 uint64_t gm_store_turn(struct gm_store *s)
@@ -533,6 +606,7 @@ void gm_store_close(struct gm_store *s)
 	if (!s)
 		return;
 	mdb_txn_abort(s->txn);
+	mdb_txn_abort(s->held);
 	if (s->env)
 		mdb_env_close(s->env);
 	gm_witness_close(&s->witness);

@@ -18,6 +18,7 @@ struct gm_store { /* in pages of its own, locked where allowed and out of core d
 	MDB_env *env;
 	MDB_dbi dbi;
 	MDB_txn *txn; /* between begin and finish */
+	MDB_txn *held; /* what is read is read in it; NULL: as it is at each call */
 	size_t map;
 	int failed; /* why begin or finish did */
 	size_t reserved; /* bytes of the file that have their blocks; SIZE_MAX: this file system does not tell */

@@ -95,6 +95,13 @@ void gm_store_close(struct gm_store *store);
  * each(). CORRUPT where a seal does not open: nothing is skipped silently. */
 typedef enum gm_err (*gm_store_each)(void *arg, enum gm_table table, struct gm_bytes key, struct gm_bytes value);
 GM_NODISCARD enum gm_err gm_store_scan(struct gm_store *store, enum gm_table table, gm_store_each each, void *arg);
+/* Those whose keys begin with these bytes; the one with this key, if it is there. */
+GM_NODISCARD enum gm_err gm_store_under(struct gm_store *store, enum gm_table table, struct gm_bytes begin, gm_store_each each, void *arg);
+GM_NODISCARD enum gm_err gm_store_get(struct gm_store *store, enum gm_table table, struct gm_bytes key, gm_store_each each, void *arg);
+/* Till it is let go, these three read the store as it is now, after that turn, whatever is written meanwhile. Not for long: what is replaced
+ * keeps its place in the file; and nothing else may be read or written by the one who holds it. */
+GM_NODISCARD enum gm_err gm_store_hold(struct gm_store *store, uint64_t *turn);
+void gm_store_let_go(struct gm_store *store);
 /* Whether each record opens: `most` of those behind the one with key `after` (n 0: from the first on), audit log and all. A key is the table's
  * number and the record's own key. *more: there are others behind the last. CORRUPT: what lies behind the last cannot be read at all. */
 #define GM_STORE_KEY_MAX (1u + GM_KEY_MAX)

@@ -201,6 +201,7 @@ static void commit(struct core_rig *r)
 		rec->value_n = c->value_n;
 		memcpy(rec->value, c->bytes + c->key_n, c->value_n);
 	}
+	gm_changed_note(&r->changed, &r->changes);
 	gm_changes_reset(&r->changes);
 }
 
@@ -311,6 +312,7 @@ void rig_stop(struct core_rig *r)
 	free(r->given);
 	gm_core_free(r->core);
 	gm_changes_free(&r->changes);
+	gm_changed_end(&r->changed);
 	gm_effects_free(&r->effects);
 }
 

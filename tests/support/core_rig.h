@@ -37,6 +37,7 @@ struct core_rig {
 	uint32_t next_ctx;
 	struct rig_record *record;
 	size_t records;
+	struct gm_changed changed; /* which of them, where a test has begun it */
 	struct entries entries; /* of the audit log, since the start */
 	struct gm_rec **effect; /* of the last turn, worker after worker */
 	size_t effects_n;

@@ -625,3 +625,76 @@ Test(store, does_not_call_itself_damaged_when_too_many_read_it)
 	waitpid(pid, NULL, 0);
 	cr_assert_eq(gm_store_open_beside(&store, dir, key_file, why), GM_E_OK, "%s", why);
 }
+
+/* ---- some of it, and as it was */
+
+static const char *found(struct gm_bytes key, enum gm_err (*how)(struct gm_store *, enum gm_table, struct gm_bytes, gm_store_each, void *))
+{
+	static char text[256];
+
+	text[0] = '\0';
+	cr_assert_eq(how(store, GM_TABLE_GROUP, key, show, text), GM_E_OK);
+	return text;
+}
+
+static void three_groups(void)
+{
+	put_u32(GM_TABLE_GROUP, 0x0101, "a", 1);
+	put_u32(GM_TABLE_GROUP, 0x0102, "b", 1);
+	put_u32(GM_TABLE_GROUP, 0x0201, "c", 1);
+	gm_changes_put(&changes, 0, GM_TABLE_GROUP, "\0\0\1\1\0", 5, "about a", 7);
+	put_u32(GM_TABLE_MEMBER, 0x0101, "other", 5);
+	commit();
+}
+
+Test(store, gives_one_record_or_those_whose_keys_begin_so)
+{
+	cr_assert_eq(open_store(), GM_E_OK);
+	three_groups();
+	cr_expect_str_eq(found((struct gm_bytes){(const uint8_t *)"\0\0\1\1", 4}, gm_store_get), "00000101=a ");
+	cr_expect_str_eq(found((struct gm_bytes){(const uint8_t *)"\0\0\1\3", 4}, gm_store_get), "");
+	cr_expect_str_eq(found((struct gm_bytes){(const uint8_t *)"\0\0\1", 3}, gm_store_get), "");
+	cr_expect_str_eq(found((struct gm_bytes){(const uint8_t *)"\0\0\1\1", 4}, gm_store_under), "00000101=a 0000010100=about a ");
+	cr_expect_str_eq(found((struct gm_bytes){(const uint8_t *)"\0\0\1", 3}, gm_store_under), "00000101=a 0000010100=about a 00000102=b ");
+	cr_expect_str_eq(found((struct gm_bytes){(const uint8_t *)"\0\0\3", 3}, gm_store_under), "");
+}
+
+static void other_process_commits(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	cr_assert(pid >= 0);
+	if (pid == 0) {
+		if (open_store() != GM_E_OK)
+			_exit(1);
+		put_u32(GM_TABLE_GROUP, 0x0101, "later", 5);
+		gm_changes_remove(&changes, 0, GM_TABLE_GROUP, "\0\0\2\1", 4);
+		put_u32(GM_TABLE_MEMBER, 0x0101, "later", 5);
+		_exit(gm_store_begin(store, &changes, 9) != GM_E_OK || gm_store_finish(store) != GM_COMMIT_DONE);
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+Test(store, that_is_held_stays_as_it_is_while_another_process_writes)
+{
+	uint64_t at;
+
+	cr_assert_eq(open_store(), GM_E_OK);
+	turn = 6;
+	three_groups();
+	gm_store_close(store);
+	cr_assert_eq(gm_store_open_beside(&store, dir, key_file, why), GM_E_OK, "%s", why);
+	cr_assert_eq(gm_store_hold(store, &at), GM_E_OK);
+	cr_expect_eq(at, 7);
+	other_process_commits();
+	cr_expect_str_eq(shown(GM_TABLE_GROUP), "00000101=a 0000010100=about a 00000102=b 00000201=c ");
+	cr_expect_str_eq(found((struct gm_bytes){(const uint8_t *)"\0\0\1\1", 4}, gm_store_get), "00000101=a ");
+	cr_expect_str_eq(shown(GM_TABLE_MEMBER), "00000101=other ");
+	gm_store_let_go(store);
+	cr_expect_str_eq(shown(GM_TABLE_GROUP), "00000101=later 0000010100=about a 00000102=b ");
+	cr_assert_eq(gm_store_hold(store, &at), GM_E_OK);
+	cr_expect_eq(at, 9);
+	cr_expect_str_eq(shown(GM_TABLE_MEMBER), "00000101=later ");
+}
