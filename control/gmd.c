@@ -39,6 +39,7 @@
 
 #define TRIM_MS 1000u
 #define LARGE (256 << 10) /* bytes from which malloc()ed memory goes back to the system when it is freed */
+#define DRAIN "drain" /* beside settings in a hand-over; no key of the configuration has that name */
 #define DEFAULT_CONFIG "/etc/gmd/gmd.conf"
 
 struct gmd {
@@ -544,6 +545,8 @@ static void each_set(void *arg, gm_set_each each, void *to)
 	struct gmd *d = arg;
 
 	gm_config_each_set(&d->env, each, to);
+	if (gm_core_drains(d->turns.core))
+		each(to, DRAIN, "off", "on");
 }
 
 /* Without it gmd serves, too. */
@@ -703,10 +706,27 @@ struct again {
 	bool last; /* one that is checked against another is refused where that comes behind it: what is refused twice is */
 };
 
+/* Whoever drained before a hand-over did not mean to let newcomers in with it. */
+static void drain_again(struct again *a)
+{
+	struct gm_audit entry;
+
+	if (!a->last)
+		return;
+	gm_core_drain(a->d->turns.core, true);
+	gm_audit_begin(&entry, &a->txn, "drain-kept");
+	gm_audit_end(&entry, &a->txn);
+}
+
 static void set_again(void *arg, const char *key, const char *file, const char *value)
 {
 	struct again *a = arg;
 	char why[GM_CONFIG_WHY];
+
+	if (strcmp(key, DRAIN) == 0) {
+		drain_again(a);
+		return;
+	}
 	enum gm_err err = gm_config_set_again(&a->d->env, &a->txn, key, file, value, why);
 
 	if (err != GM_E_OK && a->last)

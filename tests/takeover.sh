@@ -130,6 +130,12 @@ undoes() { # nobody has confirmed it
 	before=$(gmctl --json config show | grep '"key":"groups_max"' | field value)
 	with_line groups_max 77 && gmctl config apply --confirm 3600 >"$dir/tried" && runs groups_max 77 && upgraded && runs groups_max "$before" && ! gmctl config confirm
 }
+group_is() { [ "$(gmctl --json group show g1 | field state)" = "$1" ]; }
+stays_paused() { # most have not been told: the pace lets one a second through
+	gmctl pace --all 1 >"$dir/paced" && until_true 60 eval 'gmctl group rekey g1 && gmctl rekey pause g1' && upgraded && group_is paused &&
+		[ "$(gmctl --json group show g1 | field waiting)" -gt 1 ] && gmctl pace --all 0 >"$dir/paced" && group_is paused && gmctl rekey resume g1 && until_true 60 group_is idle &&
+		[ "$(gmctl --json group show g1 | field waiting)" = 0 ]
+}
 other_ways() {
 	local workers old port_name
 	must 'somebody listens to what gmd tells' listen_to_both
@@ -147,10 +153,12 @@ other_ways() {
 	sed '/^port:/d; s/^workers:.*/port: dpdk\ndpdk_args: --no-huge/' "$dir/gmd.conf" >"$dir/gmd4.conf"
 	check 'nor with DPDK' refused "DPDK's queues cannot be handed over" again "$dir/gmd4.conf"
 	check 'drained, it lets nobody in' eval 'gmctl drain --wait && gmctl --json status | grep -q "\"newcomers\":\"refused\""'
-	check 'and the next one does' eval 'upgraded && gmctl --json status | grep -q "\"newcomers\":\"let in\"" && ask rejoin 5'
+	check 'nor does the next one, until it is told' eval 'upgraded && gmctl --json status | grep -q "\"newcomers\":\"refused\"" && gmctl audit tail | grep -q "drain-kept  *gmd" && gmctl undrain && ask rejoin 5'
+	check 'which the one after it is not any more' eval 'upgraded && gmctl --json status | grep -q "\"newcomers\":\"let in\""'
 	check 'what gmctl has set goes along' sets
 	check 'and ends where the file says something else by now, which is named' eval 'with_line pace 8888 && upgraded && runs pace 8888 && runs changes_per_minute 99 && grep -q "takeover.leaves key=pace value=\"7777\"" "$dir/gmd.log"'
 	check 'a configuration that nobody has confirmed goes back' undoes
+	check 'a rekey that is paused stays so, and goes on where it stopped' stays_paused
 }
 
 settings=('rekey_window_ms: 0' 'changes_per_minute: 0' 'stranger_rate: 0' "pace: $((members / 6))")
