@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The worker's loop, and the door that starts and stops workers.
  *
- * A turn: effects of core, a burst from the network, what other workers sent over, timers, the walk, the box out. */
+ * A turn: effects of core, what the network has, requests ahead of the answers to what we sent, what other workers sent over, timers, the
+ * walk. Whoever waits for an answer, or core for a request, does not wait for what comes behind in the turn. */
 #include "work/worker.h"
 
 #include <errno.h>
@@ -88,24 +89,6 @@ static void read_clocks(struct worker *w)
 	w->wall_s = ts.tv_sec;
 }
 
-/* All that is there, as far as one turn takes it. */
-static unsigned receive(struct worker *w)
-{
-	struct gm_dgram d[BURST];
-	unsigned all = 0, n;
-
-	do {
-		n = w->ops->rx_burst(w->port, d, BURST);
-		gm_check_ahead(w, d, n);
-		for (unsigned i = 0; i < n; i++)
-			gm_check_datagram(w, d[i].data, d[i].len, &d[i].peer, &d[i].local, false);
-		if (n)
-			w->ops->rx_put(w->port, d, n);
-		all += n;
-	} while (n == BURST && all < TURN_MAX);
-	return all;
-}
-
 /* Until core has to be woken for that; UINT64_MAX: for nothing. */
 static uint64_t later_in_ns(const struct worker *w)
 {
@@ -114,7 +97,17 @@ static uint64_t later_in_ns(const struct worker *w)
 	return w->later_ns > w->now_ns ? w->later_ns - w->now_ns : 0;
 }
 
-/* Wake those who have got something, once per turn. */
+static void tell_core(struct worker *w)
+{
+	if (!w->woke_core && later_in_ns(w) > 0)
+		return;
+	if (w->config.wake_core)
+		w->config.wake_core(w->config.wake_arg);
+	w->woke_core = false;
+	w->later_ns = 0;
+}
+
+/* Wake those who have got something. */
 static void tell_others(struct worker *w)
 {
 	for (unsigned i = 0; i < w->workers; i++) {
@@ -123,12 +116,62 @@ static void tell_others(struct worker *w)
 		w->hopped[i] = false;
 		gm_dp_wake(w->dp, i);
 	}
-	if (!w->woke_core && later_in_ns(w) > 0)
-		return;
-	if (w->config.wake_core)
-		w->config.wake_core(w->config.wake_arg);
-	w->woke_core = false;
-	w->later_ns = 0;
+	tell_core(w);
+}
+
+static void check_burst(struct worker *w, struct gm_dgram *d, unsigned n)
+{
+	gm_check_ahead(w, d, n);
+	for (unsigned i = 0; i < n; i++)
+		gm_check_datagram(w, d[i].data, d[i].len, &d[i].peer, &d[i].local, false);
+	if (n)
+		w->ops->rx_put(w->port, d, n);
+}
+
+/* ACK, RST or a response: whoever sent it waits for nothing. */
+static bool is_answer(const struct gm_dgram *d)
+{
+	return d->len > 1 && (d->data[0] >> 5 & 1 || d->data[1] >> 5);
+}
+
+/* How many of d are left: those that ask. */
+static unsigned set_answers_aside(struct worker *w, struct gm_dgram *d, unsigned n)
+{
+	unsigned left = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		if (is_answer(&d[i]))
+			w->answer[w->answers_n++] = d[i];
+		else
+			d[left++] = d[i];
+	return left;
+}
+
+/* Answers out, and up what core decides: it works on that while this turn goes on. */
+static void finish_requests(struct worker *w)
+{
+	gm_check_finish(w);
+	gm_box_flush(w);
+	tell_core(w);
+}
+
+/* All that is there, as far as one turn takes it. Who asks does not wait behind those who confirm: of these there may be a whole window. */
+static unsigned receive(struct worker *w)
+{
+	struct gm_dgram d[BURST];
+	unsigned all = 0, n;
+
+	w->answers_n = 0;
+	do {
+		n = w->ops->rx_burst(w->port, d, BURST);
+		check_burst(w, d, set_answers_aside(w, d, n));
+		all += n;
+	} while (n == BURST && all < TURN_MAX);
+	if (w->answers_n && w->answers_n < all)
+		finish_requests(w);
+	for (unsigned i = 0; i < w->answers_n; i += BURST)
+		check_burst(w, w->answer + i, w->answers_n - i < BURST ? w->answers_n - i : BURST);
+	return all;
 }
 
 static void publish_stats(struct worker *w)
@@ -203,6 +246,12 @@ uint32_t gm_worker_later(struct worker *w)
 	return ADMIT_SOONEST_S + gm_worker_random(w) % 4;
 }
 
+/* More is asked than a turn takes. Answers are of what we sent, and there is an end to them: nobody is refused for a rekey. */
+static bool is_full(const struct worker *w, unsigned received, unsigned hops)
+{
+	return (received >= TURN_MAX && w->answers_n <= TURN_MAX / 2) || hops >= TURN_MAX;
+}
+
 bool gm_worker_turn(struct worker *w)
 {
 	unsigned effects, looked = 0, received = 0, hops = 0;
@@ -211,6 +260,7 @@ bool gm_worker_turn(struct worker *w)
 	gm_admit_begin(&w->admission, w->now_ms, backlog(w));
 	gm_ring_batch(w->up);
 	effects = gm_effects_run(w);
+	gm_box_flush(w);
 	if (w->ready) {
 		looked = gm_park_begin(w);
 		received = receive(w);
@@ -218,7 +268,7 @@ bool gm_worker_turn(struct worker *w)
 		gm_check_finish(w);
 		gm_park_end(w);
 	}
-	gm_admit_end(&w->admission, received + hops ? w->ops->now_ns(w->port) - w->now_ns : 0, received >= TURN_MAX || hops >= TURN_MAX);
+	gm_admit_end(&w->admission, received + hops ? w->ops->now_ns(w->port) - w->now_ns : 0, is_full(w, received, hops));
 	gm_shards_ask(w);
 	gm_timers_run(w);
 	bool busy = gm_rekey_step(w) || effects + looked + received + hops > 0;

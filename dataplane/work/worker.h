@@ -396,6 +396,8 @@ struct worker {
 	bool lanes_first;    /* else the walks: who sent least lately, of two */
 
 	struct box box;
+	struct gm_dgram answer[TURN_MAX]; /* received in this turn, to be looked at once its requests are on their way */
+	unsigned answers_n;
 	/* What a turn has brought. Openings from openings_at on wait for their call; those before, and all of texts, stay for
 	 * the signatures, which are verified last. */
 	unsigned openings_n, openings_at, joins_n, tokens_n, signings_n, makings_n;

@@ -212,6 +212,146 @@ static void request(struct flow *r, uint32_t id, uint8_t n, size_t len)
 	gm_mem_send(r->net, &r->members[0].addr, &r->env.server, bytes, len);
 }
 
+/* ---- those who ask meanwhile */
+
+#define ASKER 0u /* the walk comes to it last */
+struct asker {
+	struct flow *r;
+	unsigned answers, woken;
+	uint64_t confirmed; /* by others, when it was first answered, or core first woken */
+};
+
+static uint64_t confirmed_by(const struct asker *a)
+{
+	return a->answers + a->woken ? a->confirmed : a->r->dp->worker[0]->stats.rekey_confirmed;
+}
+
+static void answered(void *arg, const struct gm_addr *to, const uint8_t *data, size_t n)
+{
+	struct asker *a = arg;
+
+	if (n < 4 || (data[0] & 0x30) == 0 || (unsigned)(to->ip[14] << 8 | to->ip[15]) != ASKER)
+		return; /* CON: the walk's */
+	a->confirmed = confirmed_by(a);
+	a->answers++;
+}
+
+static void woken(void *arg)
+{
+	struct asker *a = arg;
+
+	a->confirmed = confirmed_by(a);
+	a->woken++;
+}
+
+static void ask(struct flow *r, unsigned plan)
+{
+	r->env.now_ns = gm_mem_now(r->net);
+	gm_member_plan(&r->env, &r->members[ASKER], plan);
+	gm_member_flush(&r->env);
+}
+
+static void watch(struct asker *a, struct flow *r)
+{
+	*a = (struct asker){.r = r};
+	r->far_arg = a;
+	r->far_tap = answered;
+}
+
+/* A window is told, and its confirmations wait in the worker's socket. */
+static struct flow *before_a_window_of_confirmations(unsigned plan)
+{
+	struct flow *r = before_a_rekey_of(600);
+
+	worker_turns(r, 50);
+	cr_assert(eq(u32, sends.n, WINDOW));
+	for (unsigned i = 0; i < sends.n; i++)
+		cr_assert(ne(u32, sends.at[i].member, ASKER));
+	if (plan)
+		ask(r, plan);
+	flow_turn(r);
+	cr_assert(eq(u64, r->dp->worker[0]->stats.rekey_confirmed, 0));
+	return r;
+}
+
+static void expect_all_are_confirmed_in_this_turn(struct flow *r)
+{
+	cr_expect(eq(u64, r->dp->worker[0]->stats.rekey_confirmed, WINDOW));
+	r->dp->worker[0]->config.wake_core = NULL;
+	r->far_tap = NULL;
+	flow_run(r, 20);
+	cr_expect(eq(u32, flow_at_version(r, 1), 600));
+	cr_expect(eq(u32, r->failures, 0), "%s", r->failure);
+	flow_free(r);
+}
+
+Test(walk, who_reads_is_answered_ahead_of_the_confirmations_that_came_before)
+{
+	struct flow *r = before_a_window_of_confirmations(0);
+	struct asker a;
+
+	watch(&a, r);
+	ask(r, GM_PLAN(GM_OP_GROUP));
+	worker_turns(r, 1);
+	cr_expect(eq(u32, a.answers, 1));
+	cr_expect(eq(u64, a.confirmed, 0));
+	expect_all_are_confirmed_in_this_turn(r);
+}
+
+Test(walk, core_is_woken_for_who_joins_ahead_of_the_confirmations_that_came_before)
+{
+	struct flow *r = before_a_window_of_confirmations(0);
+	struct worker *w = r->dp->worker[0];
+	struct asker a;
+
+	watch(&a, r);
+	w->config.wake_core = woken;
+	w->config.wake_arg = &a;
+	ask(r, GM_PLAN(GM_OP_JOIN));
+	worker_turns(r, 1);
+	cr_expect(ge(u32, a.woken, 1));
+	cr_expect(eq(u64, a.confirmed, 0));
+	expect_all_are_confirmed_in_this_turn(r);
+}
+
+Test(walk, what_core_answers_leaves_ahead_of_the_confirmations_that_wait)
+{
+	struct flow *r = before_a_window_of_confirmations(GM_PLAN(GM_OP_JOIN));
+	struct asker a;
+
+	watch(&a, r);
+	worker_turns(r, 1);
+	cr_expect(eq(u32, a.answers, 1));
+	cr_expect(eq(u64, a.confirmed, 0));
+	expect_all_are_confirmed_in_this_turn(r);
+}
+
+/* So many datagrams a turn as it takes at most, for longer than a worker bears it. */
+static void flood(struct flow *r, const uint8_t bytes[static 4])
+{
+	const struct gm_addr from = r->members[0].addr;
+
+	for (unsigned turn = 0; turn < 5; turn++) {
+		for (unsigned i = 0; i < TURN_MAX; i++)
+			gm_mem_send(r->net, &from, &r->env.server, bytes, 4);
+		worker_turns(r, 1);
+		gm_mem_step(r->net, ADMIT_BOUND_MS * 1000000 / 2);
+	}
+}
+
+Test(walk, turns_full_of_answers_are_no_reason_to_refuse_anybody_and_those_full_of_requests_are)
+{
+	static const uint8_t ack[4] = {0x60, 0, 0, 1}, get[4] = {0x50, GM_COAP_GET, 0, 1};
+	struct flow *r = joined(2);
+	const struct worker *w = r->dp->worker[0];
+
+	flood(r, ack);
+	cr_expect(not(w->admission.pressed));
+	flood(r, get);
+	cr_expect(w->admission.pressed);
+	flow_free(r);
+}
+
 Test(walk, looks_ahead_for_datagrams_of_any_context_and_believes_none)
 {
 	struct flow *r = before_a_rekey_of(3);
