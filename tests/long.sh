@@ -139,9 +139,12 @@ run_tsan() { once "tsan: $1 s of everything mixed for each port, gmd under Threa
 run_msan() { once 'msan: the corpora through decoders built with MemorySanitizer' tests/fuzz/msan.sh; }
 run_cppcheck() {
 	command -v cppcheck >/dev/null || { echo 'cppcheck is missing'; return; }
-	once 'cppcheck' cppcheck --quiet --enable=warning,performance,portability --inline-suppr --error-exitcode=1 --std=c11 -j "$(nproc)" \
+	# shellcheck disable=SC2016 # the inner shell's
+	once 'cppcheck' bash -c 'cppcheck "$@" && echo "$(cppcheck --version): nothing but what tests/cppcheck.txt argues"' - \
+		--quiet --enable=warning,performance,portability --inline-suppr --error-exitcode=1 --std=c11 -j "$(nproc)" \
 		--suppressions-list=tests/cppcheck.txt -I dataplane/include -I dataplane -I crypto/include -I crypto -I control \
-		-DGM_VERSION='"x"' -D__x86_64__ crypto dataplane control
+		-DGM_VERSION='"x"' -D__x86_64__ -D'SEC(name)=' -D'LIBBPF_OPTS(type,name,...)=struct type name={__VA_ARGS__}' \
+		crypto dataplane control
 }
 run_cost() { once "cost: what strangers' datagrams cost, $1 rounds" "$build/attack_cost" "$1"; }
 

@@ -139,7 +139,7 @@ static uint32_t name_hash(const struct gm_core *c, const char *name)
 	char text[GM_DEVICE_NAME_MAX + 1];
 	size_t n = 0;
 
-	for (; name[n] && n < GM_DEVICE_NAME_MAX; n++)
+	for (; n < GM_DEVICE_NAME_MAX && name[n]; n++)
 		text[n] = folded(name[n]);
 	return (uint32_t)gm_siphash(c->hash_key, (const uint8_t *)text, n);
 }

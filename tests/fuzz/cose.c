@@ -27,26 +27,42 @@ static void insist_inside(struct gm_bytes part, struct gm_bytes whole)
 	insist(!part.n || (part.p >= whole.p && part.p + part.n <= whole.p + whole.n));
 }
 
+#if defined(__has_feature)
+#if __has_feature(memory_sanitizer)
+#define DECODES_ONLY 1 /* what libraries write counts as unwritten */
+#endif
+#endif
+#ifndef DECODES_ONLY
+#define DECODES_ONLY 0
+#endif
+
+static void open_with_all(const struct gm_cose *msg)
+{
+	static uint8_t out[GM_FUZZ_CAP];
+
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		struct gm_cose_key key = make_key(i);
+		size_t n = 0;
+		if (gm_cose_open(msg, &key, out, sizeof out, &n) == GM_E_OK)
+			insist(gm_cose_key_fits(msg, &key) && n <= msg->payload.n);
+		else
+			insist(n == 0);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct gm_bytes input = {data, size};
-	static uint8_t out[GM_FUZZ_CAP];
 	struct gm_cose msg;
 
-	if (!gm_crypto_init() || gm_cose_decode(input, &msg) != GM_E_OK)
+	if ((!DECODES_ONLY && !gm_crypto_init()) || gm_cose_decode(input, &msg) != GM_E_OK)
 		return 0;
 	insist_inside(msg.protected_, input);
 	insist_inside(msg.payload, input);
 	insist_inside(msg.tag, input);
 	insist_inside(msg.kid, input);
 	insist_inside(msg.iv, input);
-	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-		struct gm_cose_key key = make_key(i);
-		size_t n = 0;
-		if (gm_cose_open(&msg, &key, out, sizeof out, &n) == GM_E_OK)
-			insist(gm_cose_key_fits(&msg, &key) && n <= msg.payload.n);
-		else
-			insist(n == 0);
-	}
+	if (!DECODES_ONLY)
+		open_with_all(&msg);
 	return 0;
 }
