@@ -4,5 +4,5 @@
 #define VECS 8u
 #include "ccm/aesni_layer.h"
 
-const struct gm_ccm_variant gm_ccm_aesni = {"aesni", usable, seal, open};
+const struct gm_ccm_variant gm_ccm_aesni = {"aesni", usable, seal, open, seal_same};
 #endif

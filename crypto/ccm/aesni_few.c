@@ -5,5 +5,5 @@
 #define VECS 4u
 #include "ccm/aesni_layer.h"
 
-const struct gm_ccm_variant gm_ccm_aesni_few = {"aesni-few", usable, seal, open};
+const struct gm_ccm_variant gm_ccm_aesni_few = {"aesni-few", usable, seal, open, seal_same};
 #endif

@@ -40,7 +40,17 @@ LAYER vec vec_and_xor(vec a, vec b, vec c)
 
 LAYER vec vec_spread(const uint8_t *p)
 {
-	return vec_load(p);
+	return _mm_loadu_si128((const __m128i *)p);
+}
+
+LAYER vec vec_zero(void)
+{
+	return _mm_setzero_si128();
+}
+
+LAYER vec vec_up(vec x)
+{
+	return _mm_slli_si128(x, 1);
 }
 
 LAYER __m128i vec_first(vec x)
@@ -136,17 +146,18 @@ LAYER void put_part(uint8_t *p, size_t n, __m128i x)
 }
 
 /* at counts from the start of the stream, whose first block is not for the text. */
-LAYER void text_xor(uint8_t *text, size_t len, size_t at, vec ks)
+LAYER void text_xor(uint8_t *to, const uint8_t *text, size_t len, size_t at, vec ks)
 {
 	if (at == 0 || at >= len + 16)
 		return;
-	uint8_t *p = text + (at - 16);
+	const uint8_t *p = text + (at - 16);
 	size_t n = len + 16 - at;
 
+	to += at - 16;
 	if (n >= 16)
-		_mm_storeu_si128((__m128i *)p, _mm_xor_si128(_mm_loadu_si128((const __m128i *)p), ks));
+		_mm_storeu_si128((__m128i *)to, _mm_xor_si128(_mm_loadu_si128((const __m128i *)p), ks));
 	else
-		put_part(p, n, _mm_xor_si128(block_part(p, n), ks));
+		put_part(to, n, _mm_xor_si128(block_part(p, n), ks));
 }
 
 #include "ccm/lanes.h"

@@ -13,6 +13,7 @@ struct gm_ccm_variant {
 	bool (*usable)(void);
 	uint64_t (*seal)(const struct gm_ccm_job *jobs, unsigned n);
 	uint64_t (*open)(const struct gm_ccm_job *jobs, unsigned n);
+	uint64_t (*seal_same)(struct gm_ccm_same *m, unsigned n); /* where gm_ccm_same_fits() */
 };
 
 extern const struct gm_ccm_variant gm_ccm_vaes, gm_ccm_aesni, gm_ccm_aesni_few; /* on x86-64 */
@@ -27,6 +28,11 @@ extern const struct gm_ccm_variant *const gm_ccm_variants[];
 static inline bool gm_ccm_fits(const struct gm_ccm_job *j)
 {
 	return j->text_len <= GM_CCM_TEXT_MAX && j->aad_len <= GM_CCM_AAD_MAX && (j->tag_len == 8 || j->tag_len == 16);
+}
+
+static inline bool gm_ccm_same_fits(const struct gm_ccm_same *m)
+{
+	return m->text_len <= GM_CCM_TEXT_MAX && m->aad_blocks > 0 && m->aad_blocks <= GM_CCM_AAD_BLOCKS;
 }
 
 /* Pick the variant to use from now on; called once by gm_crypto_init(). */

@@ -52,3 +52,8 @@ uint64_t gm_ccm_open(const struct gm_ccm_job *jobs, unsigned n)
 {
 	return best_for(n)->open(jobs, n);
 }
+
+uint64_t gm_ccm_seal_same(struct gm_ccm_same *m, unsigned n)
+{
+	return gm_ccm_same_fits(m) ? best_for(n)->seal_same(m, n) : 0;
+}

@@ -2,13 +2,14 @@
 /* AES-CCM of many messages at once, over the vector operations that the including file defines:
  *
  *	vec                      PER blocks of 16 bytes; VECS of them are in work at once, LANES = VECS * PER messages
- *	vec_load vec_store       aligned; vec_xor vec_spread (one block in memory into every place) vec_first (the first block)
+ *	vec_load vec_store       aligned; vec_xor vec_zero vec_spread (one block in memory into every place) vec_first (the first block)
+ *	vec_up                   each block a byte up, a zero below
  *	vec_and_xor              the first two ANDed, XOR the third
  *	vec_round vec_last       one AES round, the last one
  *	vec_next_key             round key r + 1 of round key r
  *	vec_gather vec_of_rows   full blocks from PER places; the same where these are a distance apart
  *	block_part               the first n bytes of a block, zeros behind; reads nothing else
- *	text_xor                 key stream into the text
+ *	text_xor                 the text and a key stream to where it goes, maybe its own place
  *	flags_and_counts         of A_0, A_1, and so on: LANES blocks
  *	aad_lay                  blocks of AAD, as many of them as HEADER says, with its length before
  *
@@ -469,18 +470,31 @@ INLINE void put_tag(const struct group *g, unsigned i, __m128i s0)
 		_mm_storel_epi64((__m128i *)(j->text + j->text_len), tag);
 }
 
-/* The text from block c on, as vecs_for() says; returns the first block of the stream that is used. */
-INLINE __m128i crypt_some(const struct group *g, unsigned i, uint32_t c, unsigned vecs)
+/* A text on its way through a lane, from and to maybe the same */
+struct stretch {
+	uint8_t *to;
+	const uint8_t *from;
+	size_t len;
+};
+
+INLINE struct stretch stretch_of(const struct group *g, unsigned i)
 {
-	uint8_t *text = g->lane[i].job->text;
-	const size_t len = g->lane[i].job->text_len;
+	const struct gm_ccm_job *j = g->lane[i].job;
+
+	return (struct stretch){j->text, j->text, j->text_len};
+}
+
+/* The text from block c on, as vecs_for() says; returns the first block of the stream that is used. */
+INLINE __m128i crypt_some(const struct group *g, unsigned i, struct stretch t, uint32_t c, unsigned vecs)
+{
+	const size_t len = t.len;
 	vec ks[VECS];
 
 	if ((vecs > VECS / 4 && len + 16 <= (c + vecs * PER / 2) * 16) || (vecs < VECS && len + 16 > (c + vecs * PER) * 16))
 		__builtin_unreachable();
 	key_stream(g, i, c, ks, vecs);
 	EACH (v, 0, vecs)
-		text_xor(text, len, ((size_t)c + v * PER) * 16, ks[v]);
+		text_xor(t.to, t.from, len, ((size_t)c + v * PER) * 16, ks[v]);
 	return vec_first(ks[0]);
 }
 
@@ -495,20 +509,20 @@ INLINE unsigned vecs_of(const struct group *g, unsigned i)
 	return vecs_for(1 + text_blocks(g->lane[i].job));
 }
 
-static __attribute__((noinline)) void crypt_rest(const struct group *g, unsigned i)
+static __attribute__((noinline)) void crypt_rest(const struct group *g, unsigned i, struct stretch t)
 {
-	const uint32_t n = 1 + text_blocks(g->lane[i].job);
+	const uint32_t n = 1 + (uint32_t)(t.len + 15) / 16;
 
 	for (uint32_t c = LANES; c < n; c += LANES)
 		switch (vecs_for(n - c)) {
 		case VECS:
-			crypt_some(g, i, c, VECS);
+			crypt_some(g, i, t, c, VECS);
 			break;
 		case VECS / 2:
-			crypt_some(g, i, c, VECS / 2);
+			crypt_some(g, i, t, c, VECS / 2);
 			break;
 		default:
-			crypt_some(g, i, c, VECS / 4);
+			crypt_some(g, i, t, c, VECS / 4);
 		}
 }
 
@@ -517,14 +531,15 @@ static __attribute__((noinline)) void crypt_rest(const struct group *g, unsigned
 INLINE unsigned crypt_alike(struct group *g, unsigned i, unsigned vecs)
 {
 	do {
-		const __m128i s0 = crypt_some(g, i, 0, vecs);
+		const struct stretch t = stretch_of(g, i);
+		const __m128i s0 = crypt_some(g, i, t, 0, vecs);
 
 		if (g->sealing)
 			put_tag(g, i, s0);
 		else
 			put_block(g->s0[i], s0);
-		if (vecs == VECS && g->lane[i].job->text_len > 16 * (LANES - 1))
-			crypt_rest(g, i);
+		if (vecs == VECS && t.len > 16 * (LANES - 1))
+			crypt_rest(g, i, t);
 		i++;
 	} while (i < g->used && vecs_of(g, i) == vecs);
 	return i;
@@ -604,6 +619,19 @@ static uint64_t open_group(struct group *g, struct group *next)
 	return good;
 }
 
+/* As gm_wipe() does, in whole vectors */
+static void wipe_secrets(struct group *groups, unsigned n)
+{
+	_Static_assert(SECRET % sizeof(vec) == 0, "no part of a vector is left");
+	vec zero = vec_zero();
+
+	__asm__("" : "+x"(zero)); /* or gcc calls memset() */
+	for (unsigned k = 0; k < n; k++)
+		for (size_t at = 0; at < SECRET; at += sizeof(vec))
+			vec_store((uint8_t *)&groups[k] + at, zero);
+	__asm__ volatile("" : : "r"(groups) : "memory"); /* or they are left out, as nobody reads them any more */
+}
+
 /* Bits of a group's lanes as those of the jobs */
 static uint64_t of_jobs(const struct sorted *s, unsigned from, unsigned used, uint64_t mask)
 {
@@ -636,8 +664,7 @@ static uint64_t in_groups(const struct gm_ccm_job *jobs, unsigned n, bool sealin
 			take(next, jobs, &sorted, at + LANES, sealing);
 		good |= of_jobs(&sorted, at, g->used, sealing ? seal_group(g, next) : open_group(g, next));
 	}
-	for (unsigned k = 0; k < (sorted.n > LANES ? 2 : 1); k++)
-		gm_wipe(&groups[k], SECRET);
+	wipe_secrets(groups, sorted.n > LANES ? 2 : 1);
 	return good;
 }
 
@@ -653,3 +680,5 @@ static uint64_t open(const struct gm_ccm_job *jobs, unsigned n)
 			gm_wipe(jobs[i].text, jobs[i].text_len);
 	return in_groups(jobs, n, false);
 }
+
+#include "ccm/same.h"

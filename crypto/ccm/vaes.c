@@ -93,6 +93,16 @@ LAYER __m128i vec_first(vec x)
 	return _mm512_castsi512_si128(x);
 }
 
+LAYER vec vec_zero(void)
+{
+	return _mm512_setzero_si512();
+}
+
+LAYER vec vec_up(vec x)
+{
+	return _mm512_bslli_epi128(x, 1);
+}
+
 /* As in aesni.c, four keys at a time. */
 LAYER vec vec_next_key(vec k, int rcon)
 {
@@ -136,13 +146,13 @@ LAYER void aad_lay(uint8_t (*to)[16], const uint8_t *aad, size_t len)
 }
 
 /* at counts from the start of the stream, whose first block is not for the text. */
-LAYER void text_xor(uint8_t *text, size_t len, size_t at, vec ks)
+LAYER void text_xor(uint8_t *to, const uint8_t *text, size_t len, size_t at, vec ks)
 {
-	uint8_t *p = (uint8_t *)((uintptr_t)text + at - 16);
+	const uint8_t *p = (const uint8_t *)((uintptr_t)text + at - 16);
 	size_t n = len + 16 > at ? len + 16 - at : 0;
 	__mmask64 mask = _bzhi_u64(UINT64_MAX, n < 64 ? (unsigned)n : 64) & (at == 0 ? ~UINT64_C(0xffff) : UINT64_MAX);
 
-	_mm512_mask_storeu_epi8(p, mask, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, p), ks));
+	_mm512_mask_storeu_epi8((uint8_t *)((uintptr_t)to + at - 16), mask, _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, p), ks));
 }
 
 #include "ccm/lanes.h"
@@ -154,8 +164,8 @@ static bool usable(void)
 
 #ifdef GM_VAES_EMULATED
 extern const struct gm_ccm_variant gm_ccm_vaes_emulated;
-const struct gm_ccm_variant gm_ccm_vaes_emulated = {"vaes-emulated", usable, seal, open};
+const struct gm_ccm_variant gm_ccm_vaes_emulated = {"vaes-emulated", usable, seal, open, seal_same};
 #else
-const struct gm_ccm_variant gm_ccm_vaes = {"vaes", usable, seal, open};
+const struct gm_ccm_variant gm_ccm_vaes = {"vaes", usable, seal, open, seal_same};
 #endif
 #endif

@@ -150,5 +150,52 @@ static unsigned batch_open(struct gm_dice *d, unsigned long left, struct tally *
 	return n;
 }
 
+/* A row of m, and the same as a job */
+static struct gm_ccm_job draw_row(struct gm_dice *d, struct buffers *b, struct gm_ccm_same *m, unsigned i)
+{
+	const size_t most = 16 * m->aad_blocks - 2, aad_len = most - gm_roll(d, most < 16 ? (uint32_t)most : 16);
+	uint8_t *aad = m->aad[i][0];
+
+	memset(m->nonce[i], 0, sizeof(m->nonce[i]));
+	diff_fill(d, m->nonce[i], GM_CCM_NONCE);
+	memset(aad, 0, sizeof(m->aad[i]));
+	aad[1] = (uint8_t)aad_len;
+	diff_fill(d, aad + 2, aad_len);
+	m->key[i] = diff_bytes(d, &b->key, GM_CCM_KEY);
+	m->to[i] = diff_room(d, &b->text, m->text_len + GM_CCM_TAG);
+	return (struct gm_ccm_job){m->key[i], m->nonce[i], aad + 2, aad_len, m->to[i], m->text_len, GM_CCM_TAG};
+}
+
+/* One text for many */
+static unsigned batch_same(struct gm_dice *d, unsigned long left, struct tally *tally)
+{
+	const unsigned n = diff_n(d, left);
+	static struct gm_ccm_same m;
+	static struct gm_guard text;
+	const size_t len = draw_len(d), sealed_len = len + GM_CCM_TAG;
+
+	m.aad_blocks = 1 + gm_roll(d, GM_CCM_AAD_BLOCKS);
+	m.text = diff_bytes(d, &text, len);
+	m.text_len = len;
+	for (unsigned i = 0; i < n; i++) {
+		const struct gm_ccm_job j = draw_row(d, &buffers[i], &m, i);
+		memcpy(after[i], m.text, len);
+		seal_by_openssl(&j, after[i]);
+	}
+	for (unsigned v = 0; v < sizeof(variants) / sizeof(variants[0]); v++) {
+		bool same = true;
+		if (!diff_turn(d, tally, "ccm_seal_same", variants[v]->name, 1) || !variants[v]->usable())
+			continue;
+		for (unsigned i = 0; i < n; i++)
+			memset(m.to[i], 0, sealed_len);
+		uint64_t got = variants[v]->seal_same(&m, n);
+		for (unsigned i = 0; i < n; i++)
+			same &= memcmp(m.to[i], after[i], sealed_len) == 0;
+		diff_count(tally, "ccm_seal_same", variants[v]->name, n, got, diff_all(n), same);
+	}
+	return n;
+}
+
+const struct kind diff_ccm_seal_same = {"ccm_seal_same", false, batch_same};
 const struct kind diff_ccm_seal = {"ccm_seal", false, batch_seal};
 const struct kind diff_ccm_open = {"ccm_open", false, batch_open};

@@ -15,7 +15,7 @@
 
 static const struct kind *const kinds[] = {
     &diff_ed25519_verify, &diff_ed25519_sign, &diff_ed25519_public, &diff_x25519,
-    &diff_map,            &diff_ccm_seal,     &diff_ccm_open,       &diff_hkdf,
+    &diff_map,            &diff_ccm_seal,     &diff_ccm_open,       &diff_ccm_seal_same, &diff_hkdf,
 };
 
 unsigned diff_again;

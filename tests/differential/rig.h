@@ -30,7 +30,7 @@ struct kind {
 };
 
 extern const struct kind diff_ed25519_verify, diff_ed25519_sign, diff_ed25519_public, diff_x25519, diff_map, diff_ccm_seal,
-    diff_ccm_open, diff_hkdf;
+    diff_ccm_open, diff_ccm_seal_same, diff_hkdf;
 
 static inline uint64_t diff_all(unsigned n)
 {

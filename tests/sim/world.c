@@ -80,6 +80,8 @@ uint64_t __real_gm_aead_seal_many(const struct gm_aead_job *jobs, unsigned n);
 uint64_t __wrap_gm_aead_seal_many(const struct gm_aead_job *jobs, unsigned n);
 uint64_t __real_gm_ccm_seal(const struct gm_ccm_job *jobs, unsigned n);
 uint64_t __wrap_gm_ccm_seal(const struct gm_ccm_job *jobs, unsigned n);
+uint64_t __real_gm_ccm_seal_same(struct gm_ccm_same *m, unsigned n);
+uint64_t __wrap_gm_ccm_seal_same(struct gm_ccm_same *m, unsigned n);
 
 uint64_t __wrap_gm_aead_seal_many(const struct gm_aead_job *jobs, unsigned n)
 {
@@ -98,6 +100,16 @@ uint64_t __wrap_gm_ccm_seal(const struct gm_ccm_job *jobs, unsigned n)
 		sim_model_sealed(jobs[i].key, GM_CCM_KEY, jobs[i].nonce, GM_CCM_NONCE, jobs[i].aad, jobs[i].aad_len, jobs[i].text,
 		                 jobs[i].text_len);
 	return __real_gm_ccm_seal(jobs, n);
+}
+
+uint64_t __wrap_gm_ccm_seal_same(struct gm_ccm_same *m, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		const uint8_t *aad = m->aad[i][0];
+		sim_model_sealed(m->key[i], GM_CCM_KEY, m->nonce[i], GM_CCM_NONCE, aad + 2, (size_t)(aad[0] << 8 | aad[1]), m->text,
+		                 m->text_len);
+	}
+	return __real_gm_ccm_seal_same(m, n);
 }
 
 bool __real_gm_oscore_window_fresh(const struct gm_oscore_window *w, uint64_t seq);

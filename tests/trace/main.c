@@ -74,6 +74,21 @@ static void seal(void *arg)
 	((union variant *)arg)->ccm->seal(jobs, jobs_n);
 }
 
+/* The secret text is that of the last, which nobody writes to. */
+static void seal_same(void *arg)
+{
+	struct gm_ccm_same m = {.text = at.text[jobs_n - 1], .text_len = TEXT, .aad_blocks = 2};
+
+	for (unsigned i = 0; i < jobs_n - 1; i++) {
+		memcpy(m.nonce[i], at.nonce[i], GM_CCM_NONCE);
+		m.aad[i][0][1] = (uint8_t)(15 + i % 16);
+		memcpy(m.aad[i][0] + 2, at.msg[i], 15 + i % 16);
+		m.key[i] = at.secret[i];
+		m.to[i] = at.text[i];
+	}
+	((union variant *)arg)->ccm->seal_same(&m, jobs_n - 1);
+}
+
 /* What to open: texts under right tags but for one byte, another one for each secret. Nobody may see which. */
 static void make_bad(unsigned number)
 {
@@ -221,6 +236,7 @@ static void check_ccm(const struct gm_ccm_variant *v, unsigned secrets)
 		check(one_shape ? "ccm seal, even" : "ccm seal", v->name, seal, (union variant){.ccm = v}, CCM_N, secrets);
 		check(one_shape ? "ccm bad, even" : "ccm open, bad", v->name, open_bad, (union variant){.ccm = v}, CCM_N, secrets);
 	}
+	check("ccm seal, same", v->name, seal_same, (union variant){.ccm = v}, CCM_N, secrets);
 }
 
 static void check_hkdf(const struct gm_hkdf_variant *v, unsigned secrets)

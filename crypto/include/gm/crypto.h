@@ -228,6 +228,26 @@ uint64_t gm_ccm_seal(const struct gm_ccm_job *jobs, unsigned n);
  * Where it is not, the text is overwritten with zeros. */
 uint64_t gm_ccm_open(const struct gm_ccm_job *jobs, unsigned n);
 
+#define GM_CCM_AAD_BLOCKS 3u
+
+/* One text for many, each under a key of its own; row i is of message i. */
+struct gm_ccm_same {
+	_Alignas(64) uint8_t nonce[GM_BATCH_MAX][16]; /* GM_CCM_NONCE bytes, zeros behind */
+	/* As CCM takes it: two bytes of length, not 0, that many bytes, zeros to the end of the last block  RFC 3610 §2.2 */
+	_Alignas(64) uint8_t aad[GM_BATCH_MAX][GM_CCM_AAD_BLOCKS][16];
+	const uint8_t *key[GM_BATCH_MAX]; /* GM_CCM_KEY bytes */
+	uint8_t *to[GM_BATCH_MAX];        /* out: the text and its tag of GM_CCM_TAG bytes; overlaps nothing else */
+	const uint8_t *text;
+	size_t text_len;
+	unsigned aad_blocks; /* of each message */
+};
+
+/* Seal up to GM_BATCH_MAX messages, which are alike by construction; the bytes are those of gm_ccm_seal().
+ * out      bit i is set where m->to[i] is made; unset: libcrypto had no memory, and it is zeroed; or text_len > 65,535, or aad_blocks
+ *          is not 1 to GM_CCM_AAD_BLOCKS: then none is written
+ * changes  key behind row n */
+uint64_t gm_ccm_seal_same(struct gm_ccm_same *m, unsigned n);
+
 /* ---- any COSE AEAD, one message, in place ------------------------------------------- RFC 9053 §4 */
 
 struct gm_aead_info {

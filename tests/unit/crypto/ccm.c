@@ -241,3 +241,26 @@ Test(ccm, works_in_several_threads_at_once)
 		cr_expect_eq(failures[i], 0);
 	}
 }
+
+Test(ccm, one_text_for_many_is_refused_as_a_whole_where_sizes_are_bad)
+{
+	static uint8_t text[65536], to[1 << 17];
+	const uint8_t key[GM_CCM_KEY] = {1};
+	struct gm_ccm_same m = {.key = {key}, .to = {to}, .text = text, .text_len = 65535, .aad_blocks = 1};
+
+	m.aad[0][0][1] = 3;
+	memset(to, GUARD, sizeof(to));
+	cr_expect_eq(gm_ccm_seal_same(&m, 0), 0);
+	m.text_len = 65536;
+	cr_expect_eq(gm_ccm_seal_same(&m, 1), 0);
+	m.text_len = 65535;
+	m.aad_blocks = 0;
+	cr_expect_eq(gm_ccm_seal_same(&m, 1), 0);
+	m.aad_blocks = GM_CCM_AAD_BLOCKS + 1;
+	cr_expect_eq(gm_ccm_seal_same(&m, 1), 0);
+	cr_expect(all(to, sizeof(to), GUARD));
+	m.aad_blocks = 1;
+	cr_expect_eq(gm_ccm_seal_same(&m, 1), 1);
+	cr_expect_not(all(to, 65535, GUARD));
+	cr_expect(all(to + 65535 + GM_CCM_TAG, sizeof(to) - 65535 - GM_CCM_TAG, GUARD));
+}

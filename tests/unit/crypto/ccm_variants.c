@@ -354,6 +354,90 @@ Test(ccm_variants, take_every_length_of_aad_up_to_300_and_every_length_of_text_u
 	}
 }
 
+/* ---- one text for many */
+
+static struct gm_guard shared_guard;
+static struct gm_ccm_same many;
+
+/* Row i of many, and as a job for the text that is there already */
+static struct gm_ccm_job random_row(struct gm_dice *d, unsigned i, uint8_t *text)
+{
+	const unsigned most = 16 * many.aad_blocks - 2, aad_len = most - gm_roll(d, most < 16 ? most : 16);
+	uint8_t *key = gm_guard_at(&buffers[i].key, GM_CCM_KEY, gm_roll(d, 2)), *aad = many.aad[i][0];
+
+	gm_roll_bytes(d, key, GM_CCM_KEY);
+	memset(many.nonce[i], 0, sizeof(many.nonce[i]));
+	gm_roll_bytes(d, many.nonce[i], GM_CCM_NONCE);
+	memset(aad, 0, sizeof(many.aad[i]));
+	aad[1] = (uint8_t)aad_len;
+	gm_roll_bytes(d, aad + 2, aad_len);
+	many.key[i] = key;
+	many.to[i] = gm_guard_at(&buffers[i].text, many.text_len + GM_CCM_TAG, gm_roll(d, 2));
+	memcpy(text, many.text, many.text_len);
+	return (struct gm_ccm_job){key, many.nonce[i], aad + 2, aad_len, text, many.text_len, GM_CCM_TAG};
+}
+
+static void same_as_single_ones(struct gm_dice *d, size_t len, unsigned n)
+{
+	struct gm_ccm_job jobs[GM_BATCH_MAX];
+	uint8_t *text = gm_guard_at(&shared_guard, len, gm_roll(d, 2));
+
+	gm_roll_bytes(d, text, len);
+	many.text = text;
+	many.text_len = len;
+	many.aad_blocks = 1 + gm_roll(d, GM_CCM_AAD_BLOCKS);
+	for (unsigned i = 0; i < n; i++)
+		jobs[i] = random_row(d, i, expected[i]);
+	const uint64_t good = gm_ccm_portable.seal(jobs, n);
+
+	cr_assert_eq(good, n == 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1);
+	EACH_VARIANT (v) {
+		for (unsigned i = 0; i < n; i++)
+			memset(many.to[i], 0xa5, len + GM_CCM_TAG);
+		cr_assert_eq(v->seal_same(&many, n), good, "%s: %u messages", v->name, n);
+		for (unsigned i = 0; i < n; i++)
+			cr_assert_arr_eq(many.to[i], expected[i], len + GM_CCM_TAG, "%s: message %u of %u, text %zu, %u blocks of aad",
+			                 v->name, i, n, len, many.aad_blocks);
+	}
+}
+
+Test(ccm_variants, seal_one_text_for_many_as_they_seal_single_ones)
+{
+	static const unsigned n[] = {1, 3, 4, 5, 8, 15, 16, 17, 33, 63, 64};
+	struct gm_dice d = {.seed = {2}};
+
+	make_buffers();
+	shared_guard = gm_guard_new(TEXT_MAX);
+	for (size_t len = 0; len <= 300; len++)
+		same_as_single_ones(&d, len, n[len % 11]);
+	for (unsigned i = 0; i < 40; i++)
+		same_as_single_ones(&d, gm_roll(&d, TEXT_MAX + 1), 1 + gm_roll(&d, 20));
+	EACH_VARIANT (v)
+		cr_expect_eq(v->seal_same(&many, 0), 0);
+}
+
+/* The counter passes from its low byte into its high one on the way. */
+Test(ccm_variants, seal_the_longest_text_for_many)
+{
+	static uint8_t text[65535], to[2][3][65535 + GM_CCM_TAG], keys[3][GM_CCM_KEY] = {{1}, {2}, {3}};
+
+	memset(text, 5, sizeof(text));
+	many = (struct gm_ccm_same){.text = text, .text_len = sizeof(text), .aad_blocks = 2};
+	for (unsigned i = 0; i < 3; i++) {
+		many.aad[i][0][1] = 20;
+		many.key[i] = keys[i];
+		many.to[i] = to[0][i];
+	}
+	cr_assert_eq(gm_ccm_portable.seal_same(&many, 3), 7);
+	EACH_VARIANT (v) {
+		memset(to[1], 0, sizeof(to[1]));
+		for (unsigned i = 0; i < 3; i++)
+			many.to[i] = to[1][i];
+		cr_assert_eq(v->seal_same(&many, 3), 7, "%s", v->name);
+		cr_assert_arr_eq(to[1], to[0], sizeof(to[0]), "%s", v->name);
+	}
+}
+
 /* Sizes at their limits; the counter passes from its low byte into its high one on the way. */
 Test(ccm_variants, take_the_longest_text_and_the_longest_aad_next_to_short_ones)
 {

@@ -74,6 +74,14 @@ static uint64_t seal(const struct gm_ccm_job *jobs, unsigned n)
 	return mask;
 }
 
+static uint64_t seal_same(struct gm_ccm_same *m, unsigned n)
+{
+	uint64_t mask = gm_ccm_portable.seal_same(m, n);
+	if (spoil)
+		m->to[spoil - 1][m->text_len] ^= 1;
+	return mask;
+}
+
 static uint64_t open_any(const struct gm_ccm_job *jobs, unsigned n)
 {
 	uint64_t mask = gm_ccm_portable.open(jobs, n);
@@ -111,12 +119,12 @@ Test(trial, refuses_one_that_gets_a_single_job_wrong)
 	struct gm_ed25519_variant verifies = gm_ed25519_sodium, signs = gm_ed25519_sodium, sums = gm_ed25519_plain,
 	                          trusts = gm_ed25519_plain, decodes = gm_ed25519_plain;
 	struct gm_x25519_variant agrees = gm_x25519_sodium, maps = gm_x25519_sodium;
-	const struct gm_ccm_variant seals = {"bad", always, seal, gm_ccm_portable.open};
-	const struct gm_ccm_variant opens = {"bad", always, gm_ccm_portable.seal, open_any};
+	struct gm_ccm_variant seals = gm_ccm_portable, opens = gm_ccm_portable, seals_same = gm_ccm_portable;
 	const struct gm_hkdf_variant derives = {"bad", always, contexts};
 
 	verifies.verify = verify, signs.sign = sign, sums.batch = batch, trusts.batch = trusting_batch, decodes.points = points;
 	agrees.agree = agree, maps.map = map;
+	seals.seal = seal, opens.open = open_any, seals_same.seal_same = seal_same;
 	for (unsigned pass = 0; pass < 2; pass++, spoil = 17) {
 		bool good = pass == 0;
 		cr_expect_eq(gm_ed25519_trial(&verifies), good);
@@ -128,6 +136,7 @@ Test(trial, refuses_one_that_gets_a_single_job_wrong)
 		cr_expect_eq(gm_x25519_trial(&maps), good);
 		cr_expect_eq(gm_ccm_trial(&seals), good);
 		cr_expect_eq(gm_ccm_trial(&opens), good);
+		cr_expect_eq(gm_ccm_trial(&seals_same), good);
 		cr_expect_eq(gm_hkdf_trial(&derives), good);
 	}
 }
