@@ -8,101 +8,120 @@
 #define HAS_KID 0x08u /* flag byte of the option                                  RFC 8613 §6.1 */
 #define MARKER 0xffu
 #define PLAIN_MAX 65535u
+#define AAD_SHORT 11u /* bytes of kid and Partial IV with which the AAD takes two blocks, and the option a byte of length */
+
+#define INLINE static inline __attribute__((always_inline)) /* a call costs as much as what is called */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are put together as they lie in memory");
 
-/* An ID and a Partial IV as words: byte i of what goes out is bits 8 i and up, behind the first kid_n, piv_n is anything. */
+/* As they lie in memory: the ID's length, the ID, anything; the Partial IV, BSTR, zeros. */
 struct parts {
 	uint64_t kid, piv;
 	unsigned kid_n, piv_n;
 };
 
-struct scratch { /* what the jobs point into */
-	uint8_t nonce[GM_BATCH_MAX][16], aad[GM_BATCH_MAX][48];
+/* What messages of other texts are sealed from: those of the first one's are in struct gm_ccm_same. */
+struct others {
+	struct gm_ccm_job job[GM_BATCH_MAX];
+	_Alignas(16) uint8_t nonce[GM_BATCH_MAX][16], aad[GM_BATCH_MAX][GM_CCM_AAD_BLOCKS][16];
+	unsigned n;
 };
 
-static uint64_t load64(const void *p)
-{
-	uint64_t v;
+/* Anywhere: what memcpy() would do, were its bounds not checked in each of them as an array of known size. */
+typedef uint64_t __attribute__((may_alias, aligned(1))) word64;
+typedef uint32_t __attribute__((may_alias, aligned(1))) word32;
+typedef uint64_t __attribute__((may_alias, vector_size(16))) block;
 
-	memcpy(&v, p, sizeof(v));
-	return v;
+INLINE uint64_t load64(const void *p)
+{
+	return *(const word64 *)p;
 }
 
-static void store64(uint8_t *to, uint64_t v)
+INLINE void store64(uint8_t *to, uint64_t v)
 {
-	memcpy(to, &v, sizeof(v));
+	*(word64 *)to = v;
 }
 
-static uint64_t id_word(const struct gm_oscore_id *id)
+INLINE void put_block(uint8_t *to, const uint8_t *from)
+{
+	*(block *)(void *)to = *(const block *)(const void *)from;
+}
+
+INLINE uint64_t id_word(const struct gm_oscore_id *id)
 {
 	_Static_assert(sizeof(*id) == 8 && offsetof(struct gm_oscore_id, b) == 1, "one word");
-	return load64(id) >> 8;
+	return load64(id);
 }
 
 /* Of the message itself. */
-static struct parts parts_of(const struct gm_oscore_post *post)
+INLINE struct parts parts_of(const struct gm_oscore_post *post)
 {
-	struct parts p = {.kid = id_word(&post->keys->sid), .kid_n = post->keys->sid.n};
+	const uint64_t kid = id_word(&post->keys->sid), piv = post->seq << 8 | BSTR;
+	const unsigned zeros = (unsigned)__builtin_clzll(piv | 0x100) & 56; /* bits of whole bytes ahead of the first that goes out */
 
-	p.piv_n = (71 - (unsigned)__builtin_clzll(post->seq | 1)) / 8; /* at least one byte */
-	p.piv = __builtin_bswap64(post->seq << (64 - 8 * p.piv_n));
-	return p;
+	return (struct parts){kid, __builtin_bswap64(piv) >> zeros, (uint8_t)kid, 7 ^ zeros / 8};
 }
 
-/* Of the request that it answers. */
-static struct parts request_of(const struct gm_oscore_post *post)
+/* Of the request that a notification answers. */
+INLINE struct parts request_of(const struct gm_oscore_post *post)
 {
-	struct parts p = {.kid = id_word(&post->keys->rid), .kid_n = post->keys->rid.n, .piv_n = post->obs_piv_n};
+	const unsigned n = post->obs_piv_n;
+	const uint64_t piv = *(const word32 *)post->obs_piv | (uint64_t)post->obs_piv[4] << 32;
 
-	memcpy(&p.piv, post->obs_piv, sizeof(post->obs_piv));
-	return p;
+	return (struct parts){
+	    .kid = id_word(&post->keys->rid),
+	    .kid_n = post->keys->rid.n,
+	    .piv = piv << (64 - 8 * n) >> (64 - 8 * n) | (uint64_t)BSTR << 8 * n,
+	    .piv_n = n,
+	};
 }
 
 /* size of ID_PIV, ID_PIV to the right of 7 bytes, Partial IV to the right of 5; XOR the Common IV.  RFC 8613 §5.2 */
-static void put_nonce(uint8_t *to, const struct gm_oscore_post *post, const struct parts *p)
+INLINE void put_nonce(uint8_t *to, const struct gm_oscore_post *post, const struct parts *p)
 {
 	const uint8_t *iv = post->keys->common_iv;
-	const uint64_t first = p->kid_n | p->kid << 1 << (63 - 8 * p->kid_n),
-	               second = __builtin_bswap64(post->seq) >> 24;
-	const uint64_t words[2] = {first ^ load64(iv), second ^ load64(iv + 5) >> 24};
+	const uint64_t id = p->kid - p->kid_n; /* without the length; what is behind it leaves the word */
 
-	memcpy(to, words, sizeof(words));
+	store64(to, (id << (56 ^ 8 * p->kid_n) | p->kid_n) ^ load64(iv));
+	store64(to + 8, (__builtin_bswap64(post->seq) ^ load64(iv + 5)) >> 24);
 }
 
-static uint8_t *put_bstr(uint8_t *to, uint64_t word, unsigned n)
+/* Two bytes of length, ["Encrypt0", h'', bstr([1, [10], kid, piv, h''])], zeros to the end of the block. Returns how many bytes
+ * kid and Partial IV have, all that the first block depends on.                             RFC 8613 §5.4, RFC 3610 §2.2 */
+INLINE unsigned put_aad(uint8_t *to, const struct parts *p)
 {
-	*to = (uint8_t)(BSTR | n);
-	store64(to + 1, word);
-	return to + 1 + n;
-}
+#define START(n) {0, 19 + (n), 0x83, 0x68, 'E', 'n', 'c', 'r', 'y', 'p', 't', '0', BSTR, BSTR | (7 + (n)), 0x85, 0x01}
+	static const _Alignas(16) uint8_t first[][16] = {
+	    START(0), START(1), START(2), START(3), START(4),  START(5),  START(6),
+	    START(7), START(8), START(9), START(10), START(11), START(12),
+	};
+#undef START
+	static const _Alignas(16) uint8_t second[16] = {0x81, ALG_CCM_16_64_128};
+	const unsigned n = p->kid_n + p->piv_n;
 
-/* ["Encrypt0", h'', bstr([1, [10], kid, piv, h''])]                                       RFC 8613 §5.4 */
-static size_t put_aad(uint8_t *to, const struct parts *p)
-{
-	static const uint8_t start[16] = {0x83, 0x68, 'E',  'n',  'c',  'r',  'y',  'p',
-	                                  't',  '0',  BSTR, BSTR, 0x85, 0x01, 0x81, ALG_CCM_16_64_128};
-	const unsigned external_n = 7 + p->kid_n + p->piv_n;
-
-	memcpy(to, start, sizeof(start));
-	to[11] = (uint8_t)(BSTR | external_n);
-	*put_bstr(put_bstr(to + sizeof(start), p->kid, p->kid_n), p->piv, p->piv_n) = BSTR;
-	return 12 + external_n;
+	put_block(to, first[n]);
+	put_block(to + 16, second);
+	store64(to + 18, p->kid | BSTR);
+	to += 19 + p->kid_n;
+	to[0] = (uint8_t)(BSTR | p->piv_n);
+	store64(to + 1, p->piv);
+	return n;
 }
 
 /* Returns where the options go. */
-static uint8_t *put_head(const struct gm_oscore_post *post, uint8_t code)
+INLINE uint8_t *put_head(const struct gm_oscore_post *post, uint8_t code)
 {
-	const uint32_t head = 0x40 | GM_COAP_CON << 4 | post->token_len | (uint32_t)code << 8 |
-	                      (uint32_t)__builtin_bswap16(post->mid) << 16;
+	uint8_t *to = post->pkt;
+	const unsigned token_len = post->token_len;
+	const uint64_t token = load64(post->token);
 
-	memcpy(post->pkt, &head, sizeof(head));
-	memcpy(post->pkt + 4, post->token, sizeof(post->token));
-	return post->pkt + 4 + post->token_len;
+	*(word32 *)to = (0x40 | GM_COAP_CON << 4 | (uint32_t)code << 8 | (uint32_t)__builtin_bswap16(post->mid) << 16) + token_len;
+	store64(to + 4, token);
+	return to + 4 + token_len;
 }
 
 /* Flags, Partial IV, kid, marker; returns where the text goes.                     RFC 7252 §3, RFC 8613 §6.1 */
-static uint8_t *put_post(const struct gm_oscore_post *post, const struct parts *p)
+INLINE uint8_t *put_post(const struct gm_oscore_post *post, const struct parts *p)
 {
 	const unsigned value_n = 1 + p->piv_n + p->kid_n, start_n = value_n < 13 ? 1 : 2; /* 13 takes a byte more, of 0 */
 	uint8_t *to = put_head(post, GM_COAP_POST);
@@ -112,13 +131,13 @@ static uint8_t *put_post(const struct gm_oscore_post *post, const struct parts *
 	to += start_n;
 	to[0] = (uint8_t)(HAS_KID | p->piv_n);
 	store64(to + 1, p->piv);
-	store64(to + 1 + p->piv_n, p->kid);
+	store64(to + 1 + p->piv_n, p->kid >> 8);
 	to[value_n] = MARKER;
 	return to + value_n + 1;
 }
 
 /* Observe, which rises with the sequence number; flags and Partial IV; marker.     RFC 7641 §4.4, RFC 8613 §4.1.3.5 */
-static uint8_t *put_notification(const struct gm_oscore_post *post, const struct parts *p)
+INLINE uint8_t *put_notification(const struct gm_oscore_post *post, const struct parts *p)
 {
 	const uint32_t observe = (uint32_t)post->seq & 0xffffff;
 	const unsigned observe_n = observe ? (39 - (unsigned)__builtin_clz(observe)) / 8 : 0;
@@ -134,41 +153,94 @@ static uint8_t *put_notification(const struct gm_oscore_post *post, const struct
 	return to + 3 + p->piv_n;
 }
 
-static bool fits(const struct gm_oscore_post *post)
+/* Whether it can be made, but for its text and the room for that */
+INLINE bool fits(const struct gm_oscore_post *post)
 {
-	return post->keys->alg == ALG_CCM_16_64_128 && post->keys->sid.n <= GM_OSCORE_ID_MAX &&
-	       post->keys->rid.n <= GM_OSCORE_ID_MAX && post->seq <= GM_OSCORE_SEQ_MAX &&
-	       post->token_len <= GM_COAP_TOKEN_MAX && post->obs_piv_n <= GM_OSCORE_PIV_MAX &&
-	       post->plain.n <= PLAIN_MAX && post->cap >= GM_OSCORE_POST_ROOM(post->plain.n);
+	const struct gm_oscore_keys *keys = post->keys;
+
+	_Static_assert((GM_OSCORE_ID_MAX & (GM_OSCORE_ID_MAX + 1)) == 0, "so that two lengths are one");
+	return keys->alg == ALG_CCM_16_64_128 && (keys->sid.n | keys->rid.n) <= GM_OSCORE_ID_MAX && post->seq <= GM_OSCORE_SEQ_MAX &&
+	       post->token_len <= GM_COAP_TOKEN_MAX && post->obs_piv_n <= GM_OSCORE_PIV_MAX;
 }
 
-static void lay_out(struct gm_ccm_job *job, struct gm_oscore_post *post, uint8_t *nonce, uint8_t *aad)
+/* All but the text; returns where that goes. aad_n: as of put_aad() */
+INLINE uint8_t *frame(struct gm_oscore_post *post, uint8_t *nonce, uint8_t *aad, unsigned *aad_n)
 {
-	const struct parts p = parts_of(post), request = post->obs_piv_n ? request_of(post) : p;
-	uint8_t *text = post->obs_piv_n ? put_notification(post, &p) : put_post(post, &p);
-	const size_t n = post->plain.n;
+	const struct parts p = parts_of(post);
+	uint8_t *text;
 
-	if (n)
-		memcpy(text, post->plain.p, n);
 	put_nonce(nonce, post, &p);
-	*job = (struct gm_ccm_job){post->keys->send_key, nonce, aad, put_aad(aad, &request), text, n, GM_CCM_TAG};
-	post->len = (size_t)(text - post->pkt) + n + GM_CCM_TAG;
+	if (post->obs_piv_n) {
+		const struct parts request = request_of(post);
+		*aad_n = put_aad(aad, &request);
+		text = put_notification(post, &p);
+	} else {
+		*aad_n = put_aad(aad, &p);
+		text = put_post(post, &p);
+	}
+	post->len = (size_t)(text - post->pkt) + post->plain.n + GM_CCM_TAG;
+	return text;
+}
+
+/* false: it cannot be made */
+static __attribute__((noinline)) bool add_other(struct others *o, struct gm_oscore_post *post)
+{
+	const unsigned at = o->n;
+	const struct gm_bytes plain = post->plain;
+	unsigned aad_n;
+
+	if (!fits(post) || plain.n > PLAIN_MAX || post->cap < GM_OSCORE_POST_ROOM(plain.n))
+		return false;
+	uint8_t *text = frame(post, o->nonce[at], o->aad[at][0], &aad_n);
+
+	if (plain.n)
+		memcpy(text, plain.p, plain.n);
+	o->job[at] = (struct gm_ccm_job){.key = post->keys->send_key,
+	                                 .nonce = o->nonce[at],
+	                                 .aad = o->aad[at][0] + 2,
+	                                 .aad_len = 19 + aad_n,
+	                                 .text = text,
+	                                 .text_len = plain.n,
+	                                 .tag_len = GM_CCM_TAG};
+	o->n++;
+	return true;
+}
+
+static uint64_t bits(unsigned n)
+{
+	return n == GM_BATCH_MAX ? UINT64_MAX : (UINT64_C(1) << n) - 1;
 }
 
 uint64_t gm_oscore_post_many(struct gm_oscore_post *posts, unsigned n)
 {
-	struct gm_ccm_job jobs[GM_BATCH_MAX];
-	struct scratch s;
-	uint64_t made = 0;
-	unsigned jobs_n = 0;
+	const struct gm_bytes plain = n ? posts[0].plain : (struct gm_bytes){0};
+	struct gm_ccm_same same;
+	struct others others;
+	const size_t room = plain.n <= PLAIN_MAX ? GM_OSCORE_POST_ROOM(plain.n) : SIZE_MAX;
+	uint64_t made = bits(n);
+	unsigned same_n = 0;
 
-	for (unsigned i = 0; i < n; i++)
-		if (fits(&posts[i])) {
-			lay_out(&jobs[jobs_n], &posts[i], s.nonce[jobs_n], s.aad[jobs_n]);
-			jobs_n++;
-			made |= UINT64_C(1) << i;
+	others.n = 0;
+	for (unsigned i = 0; i < n; i++) {
+		struct gm_oscore_post *post = &posts[i];
+		unsigned aad_n;
+
+		if (post->plain.p == plain.p && post->plain.n == plain.n && post->cap >= room && fits(post)) {
+			same.key[same_n] = post->keys->send_key;
+			same.to[same_n] = frame(post, same.nonce[same_n], same.aad[same_n][0], &aad_n);
+			if (aad_n <= AAD_SHORT) {
+				same_n++;
+				continue;
+			}
 		}
+		if (!add_other(&others, post))
+			made &= ~(UINT64_C(1) << i);
+	}
+	same.text = plain.p;
+	same.text_len = plain.n;
+	same.aad_blocks = 2;
 	/* Sizes are good: only the portable variant can fail, without memory, and then nothing may leave. */
-	uint64_t all = jobs_n == GM_BATCH_MAX ? UINT64_MAX : (UINT64_C(1) << jobs_n) - 1;
-	return jobs_n > 0 && gm_ccm_seal(jobs, jobs_n) == all ? made : 0;
+	if (same_n && gm_ccm_seal_same(&same, same_n) != bits(same_n))
+		return 0;
+	return others.n && gm_ccm_seal(others.job, others.n) != bits(others.n) ? 0 : made;
 }

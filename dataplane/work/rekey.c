@@ -12,12 +12,12 @@
 
 /* ---- one message */
 
-static void put_token(struct gm_oscore_outer *outer, const struct out *o)
+static uint8_t put_token(uint8_t *token, const struct out *o)
 {
 	for (unsigned i = 0; i < 4; i++)
-		outer->token[i] = (uint8_t)(o->ctx >> (24 - 8 * i)); /* names shard and slot, so that the answer finds us */
-	memcpy(outer->token + 4, o->nonce, 4);
-	outer->token_len = 8;
+		token[i] = (uint8_t)(o->ctx >> (24 - 8 * i)); /* names shard and slot, so that the answer finds us */
+	memcpy(token + 4, o->nonce, 4);
+	return 8;
 }
 
 /* At control_uri: DELETE for the end of a membership, POST of a map without keys for that of the group. KG §10,
@@ -112,7 +112,7 @@ static void outer_of(const struct worker *w, struct gm_oscore_outer *outer, stru
 	outer->option.piv_n = gm_oscore_piv(outer->option.piv, o->seq);
 	if (o->delivery == GM_DELIVER_POST) {
 		outer->code = GM_COAP_POST;
-		put_token(outer, o);
+		outer->token_len = put_token(outer->token, o);
 		outer->option.has_kid = true;
 		outer->option.kid = (struct gm_bytes){c->keys.sid.b, c->keys.sid.n};
 		request->kid = c->keys.sid;
@@ -191,25 +191,24 @@ static enum gm_err post(struct worker *w, const struct out *o, const struct memb
 	struct box *b = &w->box;
 	const struct plain_post *plain = plain_of(w, o, m);
 	struct gm_oscore_post *p = &b->post[b->posts_n];
-	struct gm_oscore_outer outer;
-	struct gm_oscore_request request;
 
 	if (!plain || d->cap < GM_OSCORE_POST_ROOM(plain->n))
 		return wrap(w, o, m, c, d);
-	outer_of(w, &outer, &request, o, m, c);
-	*p = (struct gm_oscore_post){
-		.keys = &c->keys,
-		.seq = o->seq,
-		.mid = o->mid,
-		.token_len = outer.token_len,
-		.plain = {plain->bytes, plain->n},
-		.pkt = d->data,
-		.cap = d->cap,
-	};
-	memcpy(p->token, outer.token, sizeof p->token);
-	if (o->delivery == GM_DELIVER_OBSERVE) {
-		p->obs_piv_n = request.piv_n;
-		memcpy(p->obs_piv, request.piv, sizeof p->obs_piv);
+	p->keys = &c->keys;
+	p->seq = o->seq;
+	p->mid = o->mid;
+	p->plain = (struct gm_bytes){plain->bytes, plain->n};
+	p->pkt = d->data;
+	p->cap = d->cap;
+	p->obs_piv_n = 0;
+	if (o->delivery == GM_DELIVER_POST) {
+		p->token_len = put_token(p->token, o);
+	} else {
+		const struct gm_observation obs = gm_member_obs(w, m, o->obs);
+		p->token_len = obs.token_n;
+		memcpy(p->token, obs.token, sizeof p->token);
+		p->obs_piv_n = obs.piv_n;
+		memcpy(p->obs_piv, obs.piv, sizeof p->obs_piv);
 	}
 	b->post_at[b->posts_n++] = (uint8_t)(b->n - 1);
 	return GM_E_OK;
