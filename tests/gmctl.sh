@@ -257,6 +257,13 @@ bundles() { # nothing that is a name, an address, a path or a hash is left, and 
 			who = {str(row[key]) for row in anon if row['of'] in ('as list', 'audit') for key in ('id', 'pid') if key in row}
 			assert who and all(one.startswith('name-') for one in who), who
 			detail = {row['what']: row['detail'] for row in anon if row['of'] == 'health'}
+			assert {detail[what] for what in ('newcomers', 'schedules', 'rekeys')} == {'let in', 'none has stopped', 'none is paused'}, detail
+			values = {row['key']: row['value'] for row in anon if row['of'] == 'config show'}
+			assert values['control_socket'].startswith('name-') and values['uri'] == '""', values
+			assert re.fullmatch(r'\[\{name: name-\d+, modes: group\}\]', values['templates']) and values['pace_prefixes'] == '[]', values
+			assert re.fullmatch(r'\[name-\d+\]', values['listen']), values
+			assert not any(row[key].startswith('name-') for row in anon if row['of'] == 'audit' for key in ('roles', 'changed', 'active', 'event') if key in row)
+			assert {'gmd'} <= {row['by'] for row in anon if row['of'] == 'audit'}
 			assert all(re.fullmatch(r'\d+ of \d+', detail[what]) for what in ('contexts', 'members', 'groups')), detail
 		END
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "ctl/options.h"
+#include "ctl/settings.h"
 
 #define ENTRIES 200u /* of the audit log */
 
@@ -36,15 +37,27 @@ static const struct {
 	{"config diff", {"takes"}},
 	{"as list", {"trl"}},
 	{"pace", {"rate", "rate_now"}},
+	{"template list", {"settings"}},
 	{"schedule list", {"local_time", "days", "window", "pause_late"}},
 	{"group settings",
          {"max_members", "max_stale_sets", "backward", "rekey_every", "key_lifetime", "modes", "sign_alg", "hkdf", "gp_enc_alg", "ecdh_curve", "cred_fmt", "active"}},
 	{"metrics", {"metric", "resource", "method", "code", "result", "outcome", "cause", "worker", "part", "buckets"}},
-	{"audit", {"event", "level", "command"}},
+	{"audit", {"event", "level", "command", "roles", "changed", "active"}},
 };
 
-/* What health counts: no name is in it. */
-static const char *const counted[] = {"contexts", "members", "groups"};
+/* Where names may stand, too. */
+static const struct {
+	const char *part, *key, *text;
+} ours[] = {
+	{"store status", "witness", "beside the store"},
+	{"pace", "network", "all"},
+	{"audit", "by", "gmd"},
+	{"config show", "value", "\"\""},
+	{"config show", "value", "[]"},
+};
+
+/* What health says of these has no name in it, nor what it says when all is well. */
+static const char *const nameless[] = {"contexts", "members", "groups", "newcomers", "backlog", "secrets"};
 
 static const char *const identifying[] = {"id", "pid"}; /* among numbers */
 
@@ -56,12 +69,20 @@ static bool is_one_of(const char *text, const char *const *words, size_t n)
 	return false;
 }
 
-static bool is_count(json_t *object, const char *key)
+static bool is_nameless(json_t *object, const char *key)
 {
-	const char *what = json_string_value(json_object_get(object, "what"));
+	const char *what = json_string_value(json_object_get(object, "what")), *state = json_string_value(json_object_get(object, "state"));
 
 	return strcmp(bundle.part, "health") == 0 && strcmp(key, "detail") == 0 &&
-	       is_one_of(what, counted, sizeof(counted) / sizeof(counted[0]));
+	       ((state && strcmp(state, "ok") == 0) || is_one_of(what, nameless, sizeof(nameless) / sizeof(nameless[0])));
+}
+
+static bool is_word(const char *key, const char *text)
+{
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		if (strcmp(ours[i].part, bundle.part) == 0 && strcmp(ours[i].key, key) == 0 && strcmp(ours[i].text, text) == 0)
+			return true;
+	return false;
 }
 
 static bool is_kept(const char *key)
@@ -76,13 +97,13 @@ static bool is_kept(const char *key)
 	return false;
 }
 
-/* A value of the configuration that is one of a few words, a number or a switch. */
-static bool is_plain_value(const char *key, const char *option)
+/* Of a key of the configuration; -1: it is no value of one. */
+static int kind_of_value(const char *key, const char *option)
 {
 	static const char *const values[] = {"value", "was", "is", "running", "file"};
 	const struct gm_option *o = option ? gm_option(option) : NULL;
 
-	return o && is_one_of(key, values, sizeof(values) / sizeof(values[0])) && o->kind != GM_OPTION_TEXT && o->kind != GM_OPTION_LIST;
+	return o && is_one_of(key, values, sizeof(values) / sizeof(values[0])) ? (int)o->kind : -1;
 }
 
 static json_t *number_of(const char *text)
@@ -103,16 +124,91 @@ static json_t *number_of_number(const char *key, json_int_t v)
 	return number_of(text);
 }
 
+/* ---- lists of the configuration: keys stay, and what they say but for names */
+
+static bool is_list_key(const char *word, size_t n)
+{
+	static const char *const others[] = {"name:", "prefix:", "rate:", "burst:"};
+	char key[GM_CTL_KEY_MAX + 2];
+
+	if (snprintf(key, sizeof(key), "%.*s", (int)n, word) >= (int)sizeof(key) || key[n - 1] != ':')
+		return false;
+	if (is_one_of(key, others, sizeof(others) / sizeof(others[0])))
+		return true;
+	key[n - 1] = '\0';
+	return is_one_of(key, gm_setting_keys, GM_SETTINGS_N);
+}
+
+static void put_hidden(FILE *to, const char *word, size_t n)
+{
+	const bool quoted = word[0] == '"' && n > 1;
+	char *inside = gm_cli_need(strndup(word + quoted, n - 2 * quoted));
+	json_t *number = gm_cli_need(number_of(inside));
+
+	fputs(json_string_value(number), to);
+	json_decref(number);
+	free(inside);
+}
+
+static size_t word_length(const char *p)
+{
+	size_t n = 1;
+
+	if (*p != '"')
+		return strcspn(p, "]}, ");
+	while (p[n] && p[n] != '"')
+		n += p[n] == '\\' && p[n + 1] ? 2 : 1;
+	return n + (p[n] == '"');
+}
+
+static json_t *list_without_names(const char *p)
+{
+	char *text;
+	size_t text_n;
+	bool shown = false; /* the values of this key */
+	FILE *to = gm_cli_need(open_memstream(&text, &text_n));
+
+	while (*p) {
+		size_t gap = strspn(p, "[]{}, "), n;
+		shown = shown && !memchr(p, '}', gap);
+		fwrite(p, 1, gap, to);
+		p += gap;
+		n = *p ? word_length(p) : 0;
+		bool key = n && is_list_key(p, n);
+		if (key)
+			shown = strncmp(p, "name:", n) != 0 && strncmp(p, "prefix:", n) != 0;
+		if (key || shown)
+			fwrite(p, 1, n, to);
+		else if (n)
+			put_hidden(to, p, n);
+		p += n;
+	}
+	fclose(to);
+	json_t *list = json_string(text);
+	free(text);
+	return list;
+}
+
+static json_t *hidden(json_t *object, const char *key, const char *text)
+{
+	const int kind = kind_of_value(key, json_string_value(json_object_get(object, "key")));
+
+	if (!text[0] || is_kept(key) || is_nameless(object, key) || is_word(key, text))
+		return NULL;
+	if (kind == GM_OPTION_LIST)
+		return gm_cli_need(list_without_names(text));
+	return kind >= 0 && kind != GM_OPTION_TEXT ? NULL : gm_cli_need(number_of(text));
+}
+
 static void hide(json_t *object)
 {
-	const char *option = json_string_value(json_object_get(object, "key"));
 	const char *key;
-	json_t *v;
+	json_t *v, *other;
 
 	json_object_foreach(object, key, v) {
 		const char *text = json_string_value(v);
-		if (text && text[0] && !is_plain_value(key, option) && !is_kept(key) && !is_count(object, key))
-			json_object_set_new(object, key, gm_cli_need(number_of(text)));
+		if (text && (other = hidden(object, key, text)))
+			json_object_set_new(object, key, other);
 		else if (json_is_integer(v) && is_one_of(key, identifying, sizeof(identifying) / sizeof(identifying[0])))
 			json_object_set_new(object, key, gm_cli_need(number_of_number(key, json_integer_value(v))));
 	}
