@@ -616,7 +616,7 @@ static bool load_ahead(struct gmd *d)
 		return false;
 	bool loaded = open_state(d);
 	gm_store_let_go(d->turns.store);
-	if (!loaded)
+	if (!loaded || !on_store(d, gm_store_unmap(d->turns.store), ""))
 		return false;
 	if (gm_store_id(d->turns.store) != d->upgrade.store || turn < d->upgrade.first_turn)
 		return failed("takeover", "the process that runs works on another store");

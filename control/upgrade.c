@@ -20,6 +20,7 @@
 #define BEAT_MS 100
 #define GONE_MS 3000      /* from hanging up to having ended */
 #define PUBLISH_NS 100000
+#define WAKE_EACH 1024u /* records of those that are passed */
 #define BUFFER (64u << 10)
 #define SETTING 0x8000u /* beside what workers take; where more effects come it stays */
 _Static_assert(GM_EFF_N <= SETTING, "a worker takes no such effect");
@@ -561,23 +562,46 @@ static void to_worker(struct gm_upgrade *u, unsigned worker, const struct gm_rec
 	}
 }
 
-/* Core counts who has the keys; the store does not say. */
-static void tell_core(struct gm_upgrade *u, const struct gm_eff_held *held)
+/* Core counts who has the keys; the store does not say. Of one group together, as many as there may be. */
+#define HELD_MAX 256u
+union held {
+	struct gm_ev_delivered ev;
+	uint8_t bytes[sizeof(struct gm_ev_delivered) + HELD_MAX * sizeof(((struct gm_ev_delivered *)0)->item[0])];
+};
+
+static void tell_core(struct gm_upgrade *u, union held *held)
 {
-	_Alignas(8) uint8_t bytes[sizeof(struct gm_ev_delivered) + 8] = {0};
-	struct gm_ev_delivered *ev = (void *)bytes;
 	struct gm_txn txn;
 
-	*ev = (struct gm_ev_delivered){.rec = {.type = GM_EV_DELIVERED, .len = sizeof(bytes)}, .group = held->group, .n = 1, .version = held->version};
-	ev->item[0].slot = held->slot;
-	ev->item[0].fate = GM_FATE_CONFIRMED;
+	if (!held->ev.n)
+		return;
+	held->ev.rec = (struct gm_rec){.type = GM_EV_DELIVERED, .len = sizeof(*held)};
 	gm_turns_txn(u->turns, &txn);
-	gm_core_apply(u->turns->core, &txn, &ev->rec);
+	gm_core_apply(u->turns->core, &txn, &held->ev.rec);
 	gm_wipe(&txn, sizeof(txn));
+	held->ev.n = 0;
 }
 
+static void note_held(struct gm_upgrade *u, union held *held, const struct gm_eff_held *e)
+{
+	if (held->ev.n == HELD_MAX || held->ev.group != e->group || held->ev.version != e->version)
+		tell_core(u, held);
+	held->ev.group = e->group;
+	held->ev.version = e->version;
+	held->ev.item[held->ev.n].slot = e->slot;
+	held->ev.item[held->ev.n++].fate = GM_FATE_CONFIRMED;
+}
+
+static void wake_workers(const struct gm_upgrade *u)
+{
+	for (unsigned w = 0; w < u->config->workers; w++)
+		gm_dp_wake(u->turns->dp, w);
+}
+
+/* They begin with the first ones while the last ones are read. */
 static void tell_workers(struct gm_upgrade *u)
 {
+	union held held = {.bytes = {0}};
 	const struct gm_rec *rec;
 
 	for (size_t i = 0; (rec = next_record(u, &i));) {
@@ -586,12 +610,14 @@ static void tell_workers(struct gm_upgrade *u)
 			u->contexts++;
 		} else if (rec->type == GM_EFF_HELD) {
 			to_worker(u, gm_dp_owner(u->turns->dp, ((const struct gm_eff_held *)rec)->ctx), rec);
-			tell_core(u, (const void *)rec);
+			note_held(u, &held, (const void *)rec);
 			u->held++;
 		}
+		if ((u->contexts + u->held) % WAKE_EACH == 0)
+			wake_workers(u);
 	}
-	for (unsigned w = 0; w < u->config->workers; w++)
-		gm_dp_wake(u->turns->dp, w);
+	tell_core(u, &held);
+	wake_workers(u);
 }
 
 /* false: it is cut short */

@@ -359,6 +359,12 @@ void gm_store_let_go(struct gm_store *s)
 	s->held = NULL;
 }
 
+enum gm_err gm_store_unmap(struct gm_store *s)
+{
+	s->failed = set_map(s, s->map);
+	return s->failed ? GM_E_STORE : GM_E_OK;
+}
+
 uint64_t gm_store_turn(struct gm_store *s)
 {
 	return s->turn;

@@ -102,6 +102,8 @@ GM_NODISCARD enum gm_err gm_store_get(struct gm_store *store, enum gm_table tabl
  * keeps its place in the file; and nothing else may be read or written by the one who holds it. */
 GM_NODISCARD enum gm_err gm_store_hold(struct gm_store *store, uint64_t *turn);
 void gm_store_let_go(struct gm_store *store);
+/* Pages that were read go from this process; they would take their time when it ends. Nothing is under way. STORE: no use any more */
+GM_NODISCARD enum gm_err gm_store_unmap(struct gm_store *store);
 /* Whether each record opens: `most` of those behind the one with key `after` (n 0: from the first on), audit log and all. A key is the table's
  * number and the record's own key. *more: there are others behind the last. CORRUPT: what lies behind the last cannot be read at all. */
 #define GM_STORE_KEY_MAX (1u + GM_KEY_MAX)
