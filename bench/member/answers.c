@@ -481,6 +481,8 @@ static uint8_t take_kdc(struct gm_member_env *env, struct gm_member *m, const st
 	gm_pop_input(&o, (struct gm_bytes){m->joined_cnonce, sizeof(m->joined_cnonce)}, kdc.nonce, (struct gm_bytes){0});
 	if (!gm_bytes_eq(kdc.cred, (struct gm_bytes){g->kdc_cred, g->kdc_cred_n}))
 		env->failed(env->arg, m, "kdc-cred is not that of the Join");
+	if (m->unsure)
+		return msg->code; /* it may be over the nonce of a Join that was carried out and whose answer was lost */
 	if (o.err != GM_E_OK || !gm_proof_verify(&g->params, &m->own.key, &g->kdc_pub, gm_out_result(&o), kdc.verify))
 		env->failed(env->arg, m, "proof of kdc-cred does not verify");
 	return msg->code;

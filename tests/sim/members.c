@@ -288,7 +288,7 @@ static void refused(struct sim *s, unsigned i, enum gm_member_op op, uint8_t cod
 	struct gm_member *m = &sm->m;
 
 	sm->failures++;
-	m->unsure |= code == 0 && GM_PLAN(op) & CHANGES;
+	m->unsure |= (code == 0 || m->ex.echo_tries) && GM_PLAN(op) & CHANGES; /* before an Echo it may have been carried out, too */
 	if (GM_PLAN(op) & CHANGES) {
 		/* An error may be without protection, to a copy that was damaged; another copy may come late. */
 		sm->next_ms = sim_ms(s) + 6000;
