@@ -246,10 +246,13 @@ uint32_t gm_worker_later(struct worker *w)
 	return ADMIT_SOONEST_S + gm_worker_random(w) % 4;
 }
 
-/* More is asked than a turn takes. Answers are of what we sent, and there is an end to them: nobody is refused for a rekey. */
-static bool is_full(const struct worker *w, unsigned received, unsigned hops)
+/* More is asked than a turn takes. What has ended messages of ours is not: there is an end to them, and nobody is refused for a rekey.
+ * flying: before they were looked at */
+static bool is_full(const struct worker *w, unsigned received, unsigned hops, uint32_t flying)
 {
-	return (received >= TURN_MAX && w->answers_n <= TURN_MAX / 2) || hops >= TURN_MAX;
+	const unsigned ended = flying > w->outs.used ? flying - w->outs.used : 0;
+
+	return (received >= TURN_MAX && ended <= TURN_MAX / 2) || hops >= TURN_MAX;
 }
 
 bool gm_worker_turn(struct worker *w)
@@ -261,6 +264,7 @@ bool gm_worker_turn(struct worker *w)
 	gm_ring_batch(w->up);
 	effects = gm_effects_run(w);
 	gm_box_flush(w);
+	const uint32_t flying = w->outs.used;
 	if (w->ready) {
 		looked = gm_park_begin(w);
 		received = receive(w);
@@ -268,7 +272,7 @@ bool gm_worker_turn(struct worker *w)
 		gm_check_finish(w);
 		gm_park_end(w);
 	}
-	gm_admit_end(&w->admission, received + hops ? w->ops->now_ns(w->port) - w->now_ns : 0, is_full(w, received, hops));
+	gm_admit_end(&w->admission, received + hops ? w->ops->now_ns(w->port) - w->now_ns : 0, is_full(w, received, hops, flying));
 	gm_shards_ask(w);
 	gm_timers_run(w);
 	bool busy = gm_rekey_step(w) || effects + looked + received + hops > 0;

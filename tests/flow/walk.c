@@ -339,16 +339,37 @@ static void flood(struct flow *r, const uint8_t bytes[static 4])
 	}
 }
 
-Test(walk, turns_full_of_answers_are_no_reason_to_refuse_anybody_and_those_full_of_requests_are)
+Test(walk, turns_full_of_requests_or_of_answers_that_nobody_waits_for_are_backlog)
 {
-	static const uint8_t ack[4] = {0x60, 0, 0, 1}, get[4] = {0x50, GM_COAP_GET, 0, 1};
-	struct flow *r = joined(2);
+	static const uint8_t full_of[][4] = {{0x60, 0, 0, 1}, {0x70, 0, 0, 1}, {0x50, GM_COAP_GET, 0, 1}};
+
+	for (unsigned i = 0; i < sizeof full_of / sizeof full_of[0]; i++) {
+		struct flow *r = joined(2);
+		flood(r, full_of[i]);
+		cr_expect(r->dp->worker[0]->admission.pressed);
+		flow_free(r);
+	}
+}
+
+Test(walk, turns_full_of_confirmations_are_no_backlog)
+{
+	static const uint8_t get[4] = {0x50, GM_COAP_GET, 0, 1};
+	const unsigned n = 600, others = TURN_MAX - n;
+	struct flow *r = before_a_rekey_of(n);
 	const struct worker *w = r->dp->worker[0];
 
-	flood(r, ack);
-	cr_expect(not(w->admission.pressed));
-	flood(r, get);
-	cr_expect(w->admission.pressed);
+	for (unsigned ms = 0; ms < 100 && sends.n < n; ms++) {
+		worker_turns(r, 1);
+		gm_mem_step(r->net, 1000000);
+	}
+	flow_turn(r);
+	for (unsigned i = 0; i < others; i++)
+		gm_mem_send(r->net, &r->members[0].addr, &r->env.server, get, sizeof get);
+	worker_turns(r, 1);
+	cr_expect(ge(u64, w->stats.rekey_confirmed + others, TURN_MAX));
+	cr_expect(eq(u64, w->admission.full_ms, 0));
+	flow_run(r, 20);
+	expect_all_confirmed(r, n);
 	flow_free(r);
 }
 
