@@ -9,8 +9,6 @@
 
 #include "wire/cbor.h"
 
-#define PAIRS_MAX 1024u
-
 struct member {
 	char node[32], device[96], sid[16], roles[48], how[24]; /* how: it ended; empty: it has not */
 	int64_t from, to;                                       /* from 0: before what is kept */
@@ -168,27 +166,19 @@ static void set_time(struct look *l, const char *text)
 
 static void put_member(const struct look *l, const struct member *m, gm_cli_row row, void *arg)
 {
-	uint8_t pairs[PAIRS_MAX];
-	struct gm_out o = gm_out(pairs, sizeof(pairs));
+	const struct pair pairs[] = {
+		{.key = "node", .text = m->node},
+		{.key = "device", .text = m->device},
+		{.key = "sid", .text = m->sid},
+		{.key = "roles", .text = m->roles},
+		{.key = "joined_at", .number = m->from},
+		{.key = "ended_at", .number = m->to},
+		{.key = "end", .text = m->how},
+	};
 
 	if ((m->from >= l->end) || (m->how[0] && m->to < l->begin))
 		return;
-	gm_cbor_put_map(&o, 7);
-	gm_cbor_put_text(&o, "node");
-	gm_cbor_put_text(&o, m->node);
-	gm_cbor_put_text(&o, "device");
-	gm_cbor_put_text(&o, m->device);
-	gm_cbor_put_text(&o, "sid");
-	gm_cbor_put_text(&o, m->sid);
-	gm_cbor_put_text(&o, "roles");
-	gm_cbor_put_text(&o, m->roles);
-	gm_cbor_put_text(&o, "joined_at");
-	gm_cbor_put_int(&o, m->from);
-	gm_cbor_put_text(&o, "ended_at");
-	gm_cbor_put_int(&o, m->to);
-	gm_cbor_put_text(&o, "end");
-	gm_cbor_put_text(&o, m->how);
-	row(arg, gm_out_result(&o));
+	gm_cli_row_of(pairs, sizeof(pairs) / sizeof(pairs[0]), row, arg);
 }
 
 static int by_time(const void *a, const void *b)

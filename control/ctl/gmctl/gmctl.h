@@ -68,6 +68,12 @@ struct rows {
 };
 void gm_cli_keep(void *rows, struct gm_bytes pairs); /* a gm_cli_row; rows is a struct rows */
 void gm_cli_free(struct rows *rows);
+struct pair { /* of a row that is gmctl's own */
+	const char *key, *text; /* text NULL: number is it */
+	int64_t number;
+	bool none;
+};
+void gm_cli_row_of(const struct pair *pairs, size_t n, gm_cli_row row, void *arg); /* dies where they find no room */
 const char *gm_cli_cell(const struct row *row, const char *key); /* "": none */
 unsigned long long gm_cli_number(const struct row *row, const char *key);
 const struct row *gm_cli_find(const struct rows *rows, const char *key, const char *text); /* NULL: none */

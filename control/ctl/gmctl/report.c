@@ -65,6 +65,20 @@ static struct place *place_of(const char *group, size_t device)
 	return report.places_n ? bsearch(&wanted, report.places, report.places_n, sizeof(wanted), by_group) : NULL;
 }
 
+/* They are sorted by group: none is, where the next group's begin, or all end. */
+static struct place *first_place_of(const char *group)
+{
+	size_t from = 0, n = report.places_n;
+
+	while (n) {
+		size_t half = n / 2;
+		bool before = strcmp(report.places[from + half].group, group) < 0;
+		from = before ? from + half + 1 : from;
+		n = before ? n - half - 1 : half;
+	}
+	return report.places + from;
+}
+
 static void add_places(size_t device, const char *groups)
 {
 	char *text = gm_cli_need(strdup(groups)), *rest = text, why[GM_EXPECT_WHY];
@@ -125,10 +139,11 @@ struct line_of { /* texts in the order of columns */
 	int64_t rekeyed;
 };
 
-static void emit_csv(struct gm_bytes pairs)
+static void emit_csv(void *arg, struct gm_bytes pairs)
 {
 	struct rows rows = {0};
 
+	(void)arg;
 	for (unsigned i = 0; !report.headed && i < COLUMNS_N; i++)
 		gm_csv_put(stdout, columns[i], i == 0);
 	if (!report.headed)
@@ -141,40 +156,39 @@ static void emit_csv(struct gm_bytes pairs)
 	gm_cli_free(&rows);
 }
 
-static void put_time(struct gm_out *o, const char *key, int64_t at)
-{
-	gm_cbor_put_text(o, key);
-	if (at)
-		gm_cbor_put_int(o, at);
-	else
-		gm_cbor_put_null(o);
-}
-
 static void emit(const struct line_of *l)
 {
-	const char *const texts[] = {l->group, l->node, l->device, l->name, l->roles, l->expected};
-	uint8_t buf[2048];
-	struct gm_out o = gm_out(buf, sizeof(buf));
+	const struct pair pairs[COLUMNS_N] = {
+		{.key = columns[0], .text = l->group},
+		{.key = columns[1], .text = l->node},
+		{.key = columns[2], .text = l->device},
+		{.key = columns[3], .text = l->name},
+		{.key = columns[4], .text = l->roles},
+		{.key = columns[5], .text = l->expected},
+		{.key = columns[6], .number = l->since, .none = !l->since},
+		{.key = columns[7], .text = l->keys},
+		{.key = columns[8], .text = l->finding},
+		{.key = columns[9], .number = l->rekeyed, .none = !l->rekeyed},
+	};
 
-	gm_cbor_put_map(&o, COLUMNS_N);
-	for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		gm_cbor_put_text(&o, columns[i]);
-		gm_cbor_put_text(&o, texts[i]);
-	}
-	put_time(&o, "since_at", l->since);
-	gm_cbor_put_text(&o, "keys");
-	gm_cbor_put_text(&o, l->keys);
-	gm_cbor_put_text(&o, "finding");
-	gm_cbor_put_text(&o, l->finding);
-	put_time(&o, "rekeyed_at", l->rekeyed);
-	if (o.err != GM_E_OK)
-		gm_cli_die(EXIT_FAILED, "gmd's answer cannot be read");
-	if (report.csv)
-		emit_csv(gm_out_result(&o));
-	else if (report.json)
-		gm_cli_json(NULL, gm_out_result(&o));
-	else
-		gm_cli_keep(&report.rows, gm_out_result(&o));
+	gm_cli_row_of(pairs, COLUMNS_N, report.csv ? emit_csv : report.json ? gm_cli_json : gm_cli_keep, &report.rows);
+}
+
+/* Who is expected, and not there. */
+static void emit_missing(const struct place *p, const char *finding, int64_t rekeyed)
+{
+	char expected[GM_ROLES_TEXT];
+
+	report.totals.missing++;
+	emit(&(struct line_of){.group = p->group,
+	                       .node = "",
+	                       .device = report.devices[p->device].key,
+	                       .name = report.devices[p->device].name,
+	                       .roles = "",
+	                       .expected = p->roles ? gm_roles_text(p->roles, '+', expected) : "any",
+	                       .keys = "",
+	                       .finding = finding,
+	                       .rekeyed = rekeyed});
 }
 
 /* ---- one group */
@@ -287,24 +301,10 @@ static void add_member(void *arg, struct gm_bytes pairs)
 
 static void add_missing(const struct group *g)
 {
-	char expected[GM_ROLES_TEXT];
-
-	for (struct place *p = report.places; p < report.places + report.places_n; p++) {
-		if (strcmp(p->group, g->name) != 0)
-			continue;
+	for (struct place *p = first_place_of(g->name); p < report.places + report.places_n && strcmp(p->group, g->name) == 0; p++) {
 		p->told = true;
-		if (p->seen)
-			continue;
-		report.totals.missing++;
-		emit(&(struct line_of){.group = g->name,
-		                       .node = "",
-		                       .device = report.devices[p->device].key,
-		                       .name = report.devices[p->device].name,
-		                       .roles = "",
-		                       .expected = p->roles ? gm_roles_text(p->roles, '+', expected) : "any",
-		                       .keys = "",
-		                       .finding = "missing",
-		                       .rekeyed = g->rekeyed});
+		if (!p->seen)
+			emit_missing(p, "missing", g->rekeyed);
 	}
 }
 
@@ -345,21 +345,9 @@ static void report_group(struct session *s, const struct row *row)
 /* Where a device is expected in a group that is not. */
 static void add_strays(void)
 {
-	char expected[GM_ROLES_TEXT];
-
-	for (const struct place *p = report.places; p < report.places + report.places_n; p++) {
-		if (p->told)
-			continue;
-		report.totals.missing++;
-		emit(&(struct line_of){.group = p->group,
-		                       .node = "",
-		                       .device = report.devices[p->device].key,
-		                       .name = report.devices[p->device].name,
-		                       .roles = "",
-		                       .expected = p->roles ? gm_roles_text(p->roles, '+', expected) : "any",
-		                       .keys = "",
-		                       .finding = "no such group"});
-	}
+	for (const struct place *p = report.places; p < report.places + report.places_n; p++)
+		if (!p->told)
+			emit_missing(p, "no such group", 0);
 	if (report.rows.n)
 		puts("\ngroups that are expected and not there:");
 	gm_cli_table(&report.rows);

@@ -97,6 +97,26 @@ void gm_cli_keep(void *arg, struct gm_bytes pairs)
 		gm_cli_die(EXIT_FAILED, "gmd's answer cannot be read");
 }
 
+void gm_cli_row_of(const struct pair *pairs, size_t n, gm_cli_row row, void *arg)
+{
+	uint8_t buf[2048];
+	struct gm_out o = gm_out(buf, sizeof(buf));
+
+	gm_cbor_put_map(&o, n);
+	for (const struct pair *p = pairs; p < pairs + n; p++) {
+		gm_cbor_put_text(&o, p->key);
+		if (p->text)
+			gm_cbor_put_text(&o, p->text);
+		else if (p->none)
+			gm_cbor_put_null(&o);
+		else
+			gm_cbor_put_int(&o, p->number);
+	}
+	if (o.err != GM_E_OK)
+		gm_cli_die(EXIT_FAILED, "gmd's answer cannot be read");
+	row(arg, gm_out_result(&o));
+}
+
 void gm_cli_free(struct rows *rows)
 {
 	for (size_t r = 0; r < rows->n; r++) {

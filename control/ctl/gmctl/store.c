@@ -2,8 +2,6 @@
 /* The whole store, page by page, so that gmd serves others in between; what the pages count, added up. */
 #include "ctl/gmctl/gmctl.h"
 
-#include "wire/cbor.h"
-
 #define TABLES_MAX 16u
 
 struct table {
@@ -65,21 +63,13 @@ static void read_all(struct session *s, struct gm_ctl_request *request, struct s
 
 static void emit(const struct table *t, gm_cli_row row, void *arg)
 {
-	uint8_t buf[1024];
-	struct gm_out o = gm_out(buf, sizeof(buf));
+	const struct pair pairs[] = {{.key = "table", .text = t->name},
+	                             {.key = "records", .number = (int64_t)t->records},
+	                             {.key = "bytes", .number = (int64_t)t->bytes},
+	                             {.key = "broken", .number = (int64_t)t->broken},
+	                             {.key = "first_broken", .text = t->first_broken}};
 
-	gm_cbor_put_map(&o, 5);
-	gm_cbor_put_text(&o, "table");
-	gm_cbor_put_text(&o, t->name);
-	gm_cbor_put_text(&o, "records");
-	gm_cbor_put_uint(&o, t->records);
-	gm_cbor_put_text(&o, "bytes");
-	gm_cbor_put_uint(&o, t->bytes);
-	gm_cbor_put_text(&o, "broken");
-	gm_cbor_put_uint(&o, t->broken);
-	gm_cbor_put_text(&o, "first_broken");
-	gm_cbor_put_text(&o, t->first_broken);
-	row(arg, gm_out_result(&o));
+	gm_cli_row_of(pairs, sizeof(pairs) / sizeof(pairs[0]), row, arg);
 }
 
 enum exit_code gm_cli_verify(struct session *s, struct line *line)
