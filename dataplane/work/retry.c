@@ -239,10 +239,10 @@ static void saved_due(struct worker *w, gm_ctx_id id)
 {
 	struct ctx *c = gm_ctx_at(w, id);
 
-	if (c) {
-		c->saved_timer = 0;
-		gm_blob_drop(&c->saved);
-	}
+	if (!c)
+		return;
+	c->saved_timer = 0;
+	gm_ctx_forget_answer(w, c);
 }
 
 static void body_due(struct worker *w, gm_ctx_id id)

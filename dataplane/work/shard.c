@@ -245,6 +245,7 @@ void gm_ctx_forget_answer(struct worker *w, struct ctx *c)
 {
 	gm_wheel_del(&w->wheel, c->saved_timer);
 	c->saved_timer = 0;
+	w->let_go += c->saved ? c->saved->n : 0;
 	gm_blob_drop(&c->saved);
 }
 

@@ -379,6 +379,7 @@ struct worker {
 	uint32_t names_cap, names_n, names_moved; /* moved: grows with each group that comes or goes */
 	struct as as[64];
 	struct link *as_links[LINKS_MAX]; /* those that are ours; NULL: none */
+	size_t let_go;      /* bytes of saved answers that went, since free memory went back to the system */
 	uint32_t *out_hash; /* (peer, mid) -> out */
 	uint32_t out_hash_mask;
 	struct repeat *repeats;

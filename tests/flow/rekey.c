@@ -3,6 +3,8 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
+#include <stdio.h>
+
 #include "flow_rig.h"
 
 #define JOIN (GM_PLAN(GM_OP_TOKEN) | GM_PLAN(GM_OP_JOIN))
@@ -222,6 +224,57 @@ Test(rekey, gives_back_what_its_messages_in_flight_took_ten_seconds_after_the_la
 	cr_assert(eq(u32, flow_at_version(r, 1), 6));
 	gm_worker_rest(w);
 	cr_expect_lt(gm_slab_bytes(&w->outs), 1000);
+	flow_free(r);
+}
+
+static size_t resident(void)
+{
+	unsigned long all = 0, pages = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	cr_assert(f && fscanf(f, "%lu %lu", &all, &pages) == 2);
+	fclose(f);
+	return pages * 4096;
+}
+
+/* Answers of a kilobyte, as of a wave of Joins: kept, with something behind them that stays, and let go. */
+static void keep_and_forget(struct worker *w, unsigned n, struct blob **stays)
+{
+	static const uint8_t bytes[1024] = {1};
+	struct blob **kept = calloc(n, sizeof(*kept));
+
+	for (unsigned i = 0; i < n; i++)
+		kept[i] = gm_blob_copy(bytes, sizeof bytes);
+	*stays = gm_blob_copy(bytes, sizeof bytes);
+	for (unsigned i = 0; i < n; i++) {
+		gm_ctx_id id = gm_member_at(w, 1)->ctx;
+		gm_blob_drop(&kept[i]);
+		gm_ctx_save_answer(w, gm_ctx_at(w, id), id, bytes, sizeof bytes);
+	}
+	free(kept);
+}
+
+Test(answers, of_a_wave_of_joins_give_their_memory_back_when_the_worker_has_rested)
+{
+#ifdef __SANITIZE_ADDRESS__
+	cr_skip("another allocator");
+#endif
+	const unsigned n = 4096;
+	struct flow *r = flow_new(1, NULL);
+	struct worker *w = r->dp->worker[0];
+	struct blob *stays;
+
+	join_some(r, 1);
+	gm_worker_rest(w);
+	keep_and_forget(w, n, &stays);
+	const size_t before = resident();
+	flow_run(r, 9000);
+	gm_worker_rest(w);
+	cr_expect_gt(resident() + n * 256, before, "not at once");
+	flow_run(r, 1001);
+	gm_worker_rest(w);
+	cr_expect_lt(resident() + n * 768, before);
+	gm_blob_drop(&stays);
 	flow_free(r);
 }
 
