@@ -6,10 +6,11 @@ import threading
 import time
 
 from floor import Floor, cpu
-from rig import Cost, Failed, Rig, joining
+from rig import Cost, Failed, Rig, Waits, joining
 
 GENERATOR_MAX = 0.9  # a generator busier than that was perhaps what was measured
 MACHINE_MIN = 0.85   # a machine that changes by more changes what is measured
+WAIT_MAX_US = 500    # a thread that waits so long for a processor each time waits longer than for gmd
 PACED = 500          # joins a second of those who come one by one
 PACED_N = 1000
 LOSS = 5             # percent, each way, where a plot of a rekey is asked for
@@ -91,18 +92,22 @@ def confirm_all(rig, members, answer):
 
 
 def filled(args, *lines):
-    """A rig whose group g1 has all members, and what one member costs."""
+    """A rig whose group g1 has all members, and what one more of them costs: buffers and tables of a worker are touched by the first half."""
     rig = Rig(args.port, *lines, dpdk_args=args.dpdk_args)
+    half = args.members // 2
+    rest = args.members - half
     try:
-        before = rig.memory()
-        rig.join(args.members)
-        after = rig.memory()
+        before = rig.memory()[0]
+        rig.join(half)
+        between = rig.memory()[0]
+        rig.load.ask(joining(rest, 'g1'))
+        rig.per_member = max(0, round((rig.memory()[0] - between) / rest))
+        rig.fixed = max(0, between - before - half * rig.per_member)
         rig.load.ask('verify')
         rig.ctl('group', 'create', 'g2', '--max-members', '65536')
     except BaseException:
         rig.close()
         raise
-    rig.per_member = round((after[0] - before[0]) / args.members)
     return rig
 
 
@@ -124,7 +129,7 @@ def rekey(args, note):
                     answer = rig.load.ask(rekey_command(rig))
                 runs.add(answer, floor.measure(), cost, confirm_all(rig, args.members, answer))
                 note('rekey', i, runs.last())
-            runs.more['rss_files'] = rig.memory()[1]
+            runs.more['rss_files'], runs.more['rss_fixed'] = rig.memory()[1], rig.fixed
             yield runs.row(lambda a: a['rekey'], rig.per_member, floor)
         if not args.smoke:
             yield joins_meanwhile(args, rig, note)
@@ -146,26 +151,33 @@ def joins_meanwhile(args, rig, note):
     a generator of their own, where there can be two: the rekey's is as busy as can be, and they would wait in its queue."""
     beside = rig.newcomers()
     come = 'join %d --rate %d --group g2 --post 100 --roles requester,responder' % (PACED_N, PACED)
-    idle = (beside or rig.load).ask(come)
-    joins, rekeys = [], []
+    with Waits(rig, beside or rig.load) as idle_waits:
+        idle = (beside or rig.load).ask(come)
+    joins, rekeys, waits = [], [], []
     for i in range(args.runs):
-        if beside:
-            answer, rekeyed = during(beside, come, lambda: rig.load.ask(rekey_command(rig)))
-            joins.append((answer['paced'], answer['generator']))
-        else:
-            rekeyed = [rig.load.ask(rekey_command(rig, paced()))]
-            joins += [(row['join'], row['generator']) for row in rekeyed if 'join' in row]
+        with Waits(rig, beside or rig.load) as waited:
+            if beside:
+                answer, rekeyed = during(beside, come, lambda: rig.load.ask(rekey_command(rig)))
+                joins.append((answer['paced'], answer['generator']))
+            else:
+                rekeyed = [rig.load.ask(rekey_command(rig, paced()))]
+                joins += [(row['join'], row['generator']) for row in rekeyed if 'join' in row]
         rekeys += rekeyed
+        waits.append(waited.us)
         note('join while a rekey runs', i, statistics.median(row['seconds'] for row in rekeyed))
     middle = statistics.median
     own = max(g for _, g in joins)
     p99 = middle(j['p99'] for j, _ in joins)
+    us = {name: middle(w[name] for w in waits) for name in waits[0]}
+    faults = ['generator busy for %.0f %% of the time' % (100 * own)] if own > GENERATOR_MAX else []
+    faults += ['%s waited %.1f ms for a processor each time' % (name, us[name] / 1000) for name in us if us[name] > WAIT_MAX_US]
     return {'bench': 'join-while-rekey', 'port': rig.port, 'members': args.members,
             'confirmed': min(row['confirmed'] for row in rekeys), 'rekeys': len(rekeys),
             'joins': sum(j['n'] for j, _ in joins), 'runs': args.runs, 'p50_us': 1000 * middle(j['p50'] for j, _ in joins),
             'p99_us': 1000 * p99, 'idle_p99_us': 1000 * idle['paced']['p99'], 'ratio': p99 / idle['paced']['p99'], 'cpu': cpu()[0],
             'generator': middle(row['generator'] for row in rekeys), 'generator_beside': own,
-            'void': ['generator busy for %.0f %% of the time' % (100 * own)] if own > GENERATOR_MAX else []}
+            **{name + '_wait_us': us[name] for name in us}, **{'idle_%s_wait_us' % name: idle_waits.us[name] for name in us},
+            'void': faults}
 
 
 class Watch(threading.Thread):

@@ -235,6 +235,33 @@ class Rig:
         self.close()
 
 
+class Waits:
+    """Microseconds that a thread of gmd, or the newcomers' generator, waits for a processor each time it is to run, while `with` lasts."""
+
+    def __init__(self, rig, generator):
+        self.gmd, self.generator, self.us = rig.gmd.pid, generator.process.pid, {}
+
+    def look(self):
+        rows = {}
+        for pid in (self.gmd, self.generator):
+            for task in os.listdir('/proc/%d/task' % pid):
+                with open('/proc/%d/task/%s/schedstat' % (pid, task), encoding='ascii') as file:
+                    _, waited, times = map(int, file.read().split())
+                name = 'newcomers' if pid == self.generator else 'core' if int(task) == pid else 'worker'
+                old = rows.get(name, (0, 0))
+                rows[name] = old[0] + waited, old[1] + times
+        return rows
+
+    def __enter__(self):
+        self.before = self.look()
+        return self
+
+    def __exit__(self, *_):
+        for name, (waited, times) in self.look().items():
+            old = self.before[name]
+            self.us[name] = (waited - old[0]) / 1e3 / max(1, times - old[1])
+
+
 def joining(members, group, **options):
     words = ''.join(' --%s %s' % pair for pair in options.items())
     return 'join %d --group %s --post 100 --roles requester,responder --verify later%s' % (members, group, words)
