@@ -8,7 +8,7 @@
 #define HAS_KID 0x08u /* flag byte of the option                                  RFC 8613 §6.1 */
 #define MARKER 0xffu
 #define PLAIN_MAX 65535u
-#define AAD_SHORT 11u /* bytes of kid and Partial IV with which the AAD takes two blocks, and the option a byte of length */
+#define AAD_SHORT 11u /* bytes of kid and Partial IV with which the AAD takes two blocks, and the option's length no byte of its own */
 
 #define INLINE static inline __attribute__((always_inline)) /* a call costs as much as what is called */
 
@@ -86,16 +86,17 @@ INLINE void put_nonce(uint8_t *to, const struct gm_oscore_post *post, const stru
 	store64(to + 8, (__builtin_bswap64(post->seq) ^ load64(iv + 5)) >> 24);
 }
 
-/* Two bytes of length, ["Encrypt0", h'', bstr([1, [10], kid, piv, h''])], zeros to the end of the block. Returns how many bytes
- * kid and Partial IV have, all that the first block depends on.                             RFC 8613 §5.4, RFC 3610 §2.2 */
-INLINE unsigned put_aad(uint8_t *to, const struct parts *p)
+/* First block of the AAD, of which kid and Partial IV have n bytes */
+#define AAD_START(n) {0, 19 + (n), 0x83, 0x68, 'E', 'n', 'c', 'r', 'y', 'p', 't', '0', BSTR, BSTR | (7 + (n)), 0x85, 0x01}
+
+/* Two bytes of length, ["Encrypt0", h'', bstr([1, [10], kid, piv, h''])], zeros to the end of the block.
+ *                                                                                         RFC 8613 §5.4, RFC 3610 §2.2 */
+INLINE void put_aad(uint8_t *to, const struct parts *p)
 {
-#define START(n) {0, 19 + (n), 0x83, 0x68, 'E', 'n', 'c', 'r', 'y', 'p', 't', '0', BSTR, BSTR | (7 + (n)), 0x85, 0x01}
 	static const _Alignas(16) uint8_t first[][16] = {
-	    START(0), START(1), START(2), START(3), START(4),  START(5),  START(6),
-	    START(7), START(8), START(9), START(10), START(11), START(12),
+	    AAD_START(0), AAD_START(1), AAD_START(2), AAD_START(3), AAD_START(4),  AAD_START(5),  AAD_START(6),
+	    AAD_START(7), AAD_START(8), AAD_START(9), AAD_START(10), AAD_START(11), AAD_START(12),
 	};
-#undef START
 	static const _Alignas(16) uint8_t second[16] = {0x81, ALG_CCM_16_64_128};
 	const unsigned n = p->kid_n + p->piv_n;
 
@@ -105,7 +106,6 @@ INLINE unsigned put_aad(uint8_t *to, const struct parts *p)
 	to += 19 + p->kid_n;
 	to[0] = (uint8_t)(BSTR | p->piv_n);
 	store64(to + 1, p->piv);
-	return n;
 }
 
 /* Returns where the options go. */
@@ -163,23 +163,45 @@ INLINE bool fits(const struct gm_oscore_post *post)
 	       post->token_len <= GM_COAP_TOKEN_MAX && post->obs_piv_n <= GM_OSCORE_PIV_MAX;
 }
 
-/* All but the text; returns where that goes. aad_n: as of put_aad() */
-INLINE uint8_t *frame(struct gm_oscore_post *post, uint8_t *nonce, uint8_t *aad, unsigned *aad_n)
+/* All but the text; returns where that goes. */
+typedef uint8_t *frame(const struct gm_oscore_post *post, uint8_t *nonce, uint8_t *aad);
+
+static uint8_t *frame_post(const struct gm_oscore_post *post, uint8_t *nonce, uint8_t *aad)
 {
 	const struct parts p = parts_of(post);
-	uint8_t *text;
 
+	put_aad(aad, &p);
 	put_nonce(nonce, post, &p);
-	if (post->obs_piv_n) {
-		const struct parts request = request_of(post);
-		*aad_n = put_aad(aad, &request);
-		text = put_notification(post, &p);
-	} else {
-		*aad_n = put_aad(aad, &p);
-		text = put_post(post, &p);
-	}
-	post->len = (size_t)(text - post->pkt) + post->plain.n + GM_CCM_TAG;
-	return text;
+	return put_post(post, &p);
+}
+
+static uint8_t *frame_notification(const struct gm_oscore_post *post, uint8_t *nonce, uint8_t *aad)
+{
+	const struct parts p = parts_of(post), request = request_of(post);
+
+	put_aad(aad, &request);
+	put_nonce(nonce, post, &p);
+	return put_notification(post, &p);
+}
+
+#include "wire/oscore_shuffle.h"
+
+/* Of the AAD, without the two bytes of length */
+static unsigned aad_len(const struct gm_oscore_post *post)
+{
+	const struct parts p = post->obs_piv_n ? request_of(post) : parts_of(post);
+
+	return 19 + p.kid_n + p.piv_n;
+}
+
+/* Whether kid and Partial IV have no more than AAD_SHORT */
+INLINE bool is_short(const struct gm_oscore_post *post)
+{
+	const struct gm_oscore_keys *keys = post->keys;
+
+	if (post->obs_piv_n)
+		return keys->rid.n + post->obs_piv_n <= AAD_SHORT;
+	return keys->sid.n < GM_OSCORE_ID_MAX || post->seq >> 32 == 0;
 }
 
 /* false: it cannot be made */
@@ -187,18 +209,18 @@ static __attribute__((noinline)) bool add_other(struct others *o, struct gm_osco
 {
 	const unsigned at = o->n;
 	const struct gm_bytes plain = post->plain;
-	unsigned aad_n;
 
 	if (!fits(post) || plain.n > PLAIN_MAX || post->cap < GM_OSCORE_POST_ROOM(plain.n))
 		return false;
-	uint8_t *text = frame(post, o->nonce[at], o->aad[at][0], &aad_n);
+	uint8_t *text = (post->obs_piv_n ? frame_notification : frame_post)(post, o->nonce[at], o->aad[at][0]);
 
+	post->len = (size_t)(text - post->pkt) + plain.n + GM_CCM_TAG;
 	if (plain.n)
 		memcpy(text, plain.p, plain.n);
 	o->job[at] = (struct gm_ccm_job){.key = post->keys->send_key,
 	                                 .nonce = o->nonce[at],
 	                                 .aad = o->aad[at][0] + 2,
-	                                 .aad_len = 19 + aad_n,
+	                                 .aad_len = aad_len(post),
 	                                 .text = text,
 	                                 .text_len = plain.n,
 	                                 .tag_len = GM_CCM_TAG};
@@ -211,34 +233,70 @@ static uint64_t bits(unsigned n)
 	return n == GM_BATCH_MAX ? UINT64_MAX : (UINT64_C(1) << n) - 1;
 }
 
-uint64_t gm_oscore_post_many(struct gm_oscore_post *posts, unsigned n)
+/* Frames what has the first one's text, returns how many that are. by: for POSTs; rest: bits of those with another text, with a
+ * long AAD, or no good */
+INLINE unsigned frame_alike(struct gm_ccm_same *same, struct gm_oscore_post *posts, unsigned n, uint64_t *rest, frame *by)
 {
-	const struct gm_bytes plain = n ? posts[0].plain : (struct gm_bytes){0};
-	struct gm_ccm_same same;
-	struct others others;
+	const struct gm_bytes plain = posts[0].plain;
 	const size_t room = plain.n <= PLAIN_MAX ? GM_OSCORE_POST_ROOM(plain.n) : SIZE_MAX;
-	uint64_t made = bits(n);
-	unsigned same_n = 0;
+	unsigned at = 0;
 
-	others.n = 0;
 	for (unsigned i = 0; i < n; i++) {
 		struct gm_oscore_post *post = &posts[i];
-		unsigned aad_n;
+		uint8_t *nonce = same->nonce[at], *aad = same->aad[at][0];
 
-		if (post->plain.p == plain.p && post->plain.n == plain.n && post->cap >= room && fits(post)) {
-			same.key[same_n] = post->keys->send_key;
-			same.to[same_n] = frame(post, same.nonce[same_n], same.aad[same_n][0], &aad_n);
-			if (aad_n <= AAD_SHORT) {
-				same_n++;
-				continue;
-			}
+		if (post->plain.p != plain.p || post->plain.n != plain.n || post->cap < room || !fits(post) || !is_short(post)) {
+			*rest |= UINT64_C(1) << i;
+			continue;
 		}
-		if (!add_other(&others, post))
-			made &= ~(UINT64_C(1) << i);
+		uint8_t *text = post->obs_piv_n ? frame_notification(post, nonce, aad) : by(post, nonce, aad);
+		post->len = (size_t)(text - post->pkt) + plain.n + GM_CCM_TAG;
+		same->to[at] = text;
+		same->key[at++] = post->keys->send_key;
 	}
-	same.text = plain.p;
-	same.text_len = plain.n;
-	same.aad_blocks = 2;
+	same->text = plain.p;
+	same->text_len = plain.n;
+	same->aad_blocks = 2;
+	return at;
+}
+
+/* flatten: nothing is called for each message */
+static __attribute__((flatten)) unsigned frame_by_words(struct gm_ccm_same *same, struct gm_oscore_post *posts, unsigned n,
+                                                        uint64_t *rest)
+{
+	return frame_alike(same, posts, n, rest, frame_post);
+}
+
+#ifdef __x86_64__
+static __attribute__((flatten)) SHUFFLES unsigned frame_by_shuffles(struct gm_ccm_same *same, struct gm_oscore_post *posts,
+                                                                    unsigned n, uint64_t *rest)
+{
+	return frame_alike(same, posts, n, rest, frame_shuffled_post);
+}
+#endif
+
+static unsigned frame_by_best(struct gm_ccm_same *same, struct gm_oscore_post *posts, unsigned n, uint64_t *rest)
+{
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("ssse3"))
+		return frame_by_shuffles(same, posts, n, rest);
+#endif
+	return frame_by_words(same, posts, n, rest);
+}
+
+uint64_t gm_oscore_post_many(struct gm_oscore_post *posts, unsigned n)
+{
+	struct gm_ccm_same same;
+	struct others others;
+	uint64_t made = bits(n), rest = 0;
+
+	if (n == 0)
+		return 0;
+	const unsigned same_n = frame_by_best(&same, posts, n, &rest);
+
+	for (others.n = 0; rest; rest &= rest - 1)
+		if (!add_other(&others, &posts[__builtin_ctzll(rest)]))
+			made &= ~(rest & -rest);
 	/* Sizes are good: only the portable variant can fail, without memory, and then nothing may leave. */
 	if (same_n && gm_ccm_seal_same(&same, same_n) != bits(same_n))
 		return 0;
