@@ -42,7 +42,7 @@ mixed() {
 		ask rejoin 3 g1 >/dev/null || { echo "rejoin: $answer"; return 1; }
 		ask get 20 g1 >/dev/null || { echo "get: $answer"; return 1; }
 		node=$(gmctl --json member list g1 | field node)
-		[ -z "$node" ] || gmctl member evict g1 "$node" --allow-return >/dev/null || return
+		[ -z "$node" ] || gmctl member evict g1 "$node" --allow-return --yes >/dev/null || return
 	done
 	echo "$n rounds"
 }

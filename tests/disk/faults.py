@@ -60,7 +60,7 @@ class Place:
     def __init__(self, template=None):
         self.dir = tempfile.mkdtemp(prefix='gm-fault.', dir='/dev/shm' if os.access('/dev/shm', os.W_OK) else None)
         if template:
-            shutil.copytree(template.dir, self.dir, dirs_exist_ok=True, ignore=shutil.ignore_patterns('sock', 'log'))
+            shutil.copytree(template.dir, self.dir, dirs_exist_ok=True, ignore=shutil.ignore_patterns('sock', 'sock.*', 'log'))
         self.port = power.free_port()
         self.addr = (power.HOST, self.port)
         with open(self.path('conf'), 'w', encoding='ascii') as file:
