@@ -178,7 +178,7 @@ void gm_ctx_wipe(struct worker *w, gm_ctx_id id)
 	else
 		ADD(w, contexts, -UINT64_C(1));
 	struct shard *s = w->shard[GM_CTX_SHARD(id)];
-	uint8_t gen = c->gen;
+	uint8_t gen = w->ready ? c->gen : 0; /* 0: another process may have used the slot meanwhile */
 	gm_wipe(c, sizeof *c);
 	c->gen = gen;
 	c->next_free = s->free;
@@ -219,6 +219,10 @@ enum gm_err gm_ctx_take_seq(struct worker *w, gm_ctx_id id, struct ctx *c, uint6
 	unsigned shard = GM_CTX_SHARD(id);
 	struct shard *s = w->shard[shard];
 
+	if (!s->until) { /* where a context goes on is known with the first lease of its shard */
+		ask_lease(w, shard, s, 0);
+		return GM_E_SEQ_UNLEASED;
+	}
 	if (c->resume) { /* RFC 8613 App. B.1.1 */
 		c->seq = w->config.no_lease ? 0 : s->resume;
 		c->resume = false;

@@ -276,8 +276,11 @@ bool gm_worker_turn(struct worker *w)
 	}
 	gm_admit_end(&w->admission, received + hops ? w->ops->now_ns(w->port) - w->now_ns : 0, is_full(w, received, hops, flying));
 	gm_shards_ask(w);
-	gm_timers_run(w);
-	bool busy = gm_rekey_step(w) || effects + looked + received + hops > 0;
+	bool busy = effects + looked + received + hops > 0;
+	if (w->ready) { /* before, another process may speak to the same members */
+		gm_timers_run(w);
+		busy |= gm_rekey_step(w);
+	}
 	gm_box_flush(w);
 	tell_others(w);
 	count_turn(w, effects, received, hops);

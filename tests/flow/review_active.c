@@ -179,3 +179,44 @@ Test(renewal, and_another_credential_are_refused_with_error_9_where_the_group_is
 	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_RECRED)));
 	flow_free(r);
 }
+
+/* ---- a hand-over, behind a snapshot of the store */
+
+/* The old process tells, and nobody has acknowledged it when the new one takes its place. */
+static void turn_active_unheard(struct flow *r)
+{
+	r->mute = true;
+	turn_active(r);
+	flow_run(r, 100);
+}
+
+static void nothing(struct flow *r)
+{
+	flow_run(r, 100);
+}
+
+Test(hand_over, of_a_group_with_an_observer_uses_no_nonce_twice_whether_it_turned_meanwhile_or_not)
+{
+	void (*const meanwhile[])(struct flow *r) = {nothing, turn_active_unheard};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct flow *r = flow_new(1, NULL);
+		struct gm_member *m = flow_member(r, GM_ROLE_RESPONDER, true);
+		struct reply a;
+
+		cr_assert(flow_do(r, m, JOIN));
+		cr_assert(ask(r, m, &watch_active, &a));
+		cr_assert(flow_rekey(r, false) == GM_E_OK);
+		flow_run(r, 3000);
+		cr_assert(eq(u32, flow_at_version(r, 1), 1));
+		flow_hand_over(r, 1, meanwhile[i]);
+		r->mute = false;
+		flow_run(r, 5000);
+		cr_expect(eq(u32, r->reuses, 0));
+		cr_assert(flow_rekey(r, false) == GM_E_OK);
+		flow_run(r, 5000);
+		cr_expect(eq(u32, flow_at_version(r, 2), 1), "the member is served on");
+		cr_expect(eq(u32, r->reuses, 0));
+		flow_free(r);
+	}
+}

@@ -17,6 +17,7 @@ static void store_apply(struct flow *r)
 {
 	const struct gm_change *c = NULL;
 
+	gm_changed_note(&r->changed, &r->changes);
 	while ((c = gm_changes_next(&r->changes, c))) {
 		unsigned i = 0;
 		if (entries_take(&r->entries, c))
@@ -265,24 +266,38 @@ static void start_workers(struct flow *r, unsigned workers)
 	}
 }
 
-static void start_core(struct flow *r, unsigned workers)
+static struct gm_core *core_of_records(struct flow *r, unsigned workers)
 {
 	r->core_config.workers = workers;
-	r->core = gm_core_new(&r->core_config);
-	r->effects.workers = workers;
+	struct gm_core *core = gm_core_new(&r->core_config);
+
 	if (r->records_n)
 		qsort(r->records, r->records_n, sizeof *r->records, by_key);
 	for (unsigned i = 0; i < r->records_n; i++) {
 		struct flow_record *rec = &r->records[i];
-		if (gm_core_load(r->core, rec->table, (struct gm_bytes){rec->key, rec->key_n},
+		if (gm_core_load(core, rec->table, (struct gm_bytes){rec->key, rec->key_n},
 		                 (struct gm_bytes){rec->value, rec->value_n}) != GM_E_OK)
 			abort();
 	}
+	return core;
+}
+
+static void hand_down(struct flow *r, bool (*portion)(struct gm_core *core, struct gm_txn *txn))
+{
+	r->effects.workers = r->dp->config.workers;
 	for (bool more = true; more;) {
 		struct gm_txn t = txn_of(r);
-		more = gm_core_loaded(r->core, &t);
+		more = portion(r->core, &t);
 		publish(r);
+		for (unsigned i = 0; i < r->dp->config.workers; i++)
+			gm_worker_turn(r->dp->worker[i]);
 	}
+}
+
+static void start_core(struct flow *r, unsigned workers)
+{
+	r->core = core_of_records(r, workers);
+	hand_down(r, gm_core_loaded);
 }
 
 static void stop(struct flow *r)
@@ -301,6 +316,47 @@ void flow_restart(struct flow *r, unsigned workers)
 	stop(r);
 	start_workers(r, workers);
 	start_core(r, workers);
+}
+
+static enum gm_err fetch(void *arg, enum gm_table table, struct gm_bytes key, bool all_under, gm_store_each each, void *to)
+{
+	struct flow *r = arg;
+
+	for (unsigned i = 0; i < r->records_n; i++) {
+		const struct flow_record *rec = &r->records[i];
+		if (rec->table == table && (all_under ? rec->key_n >= key.n : rec->key_n == key.n) && memcmp(rec->key, key.p, key.n) == 0)
+			GM_TRY(each(to, table, (struct gm_bytes){rec->key, rec->key_n}, (struct gm_bytes){rec->value, rec->value_n}));
+	}
+	return GM_E_OK;
+}
+
+static void load_changed(struct flow *r)
+{
+	struct gm_txn t = txn_of(r);
+	struct gm_changed_key *keys;
+	size_t n;
+
+	if (gm_changed_keys((struct gm_bytes){r->changed.bytes, r->changed.n}, &keys, &n) != GM_E_OK ||
+	    gm_core_reload(r->core, &t, keys, n, fetch, r) != GM_E_OK)
+		abort();
+	free(keys);
+	gm_changed_end(&r->changed);
+	publish(r);
+	for (unsigned i = 0; i < r->dp->config.workers; i++)
+		gm_worker_turn(r->dp->worker[i]);
+}
+
+void flow_hand_over(struct flow *r, unsigned workers, void (*meanwhile)(struct flow *r))
+{
+	gm_changed_begin(&r->changed);
+	struct gm_core *next = core_of_records(r, workers);
+	meanwhile(r);
+	stop(r);
+	start_workers(r, workers);
+	r->core = next;
+	hand_down(r, gm_core_loaded_ahead);
+	load_changed(r);
+	hand_down(r, gm_core_loaded);
 }
 
 static void add_as_and_group(struct flow *r)

@@ -8,6 +8,7 @@
 #include "entries.h"
 #include "member.h"
 #include "port/mem.h"
+#include "store/changed.h"
 #include "work/worker.h"
 
 #define FLOW_MEMBERS 65536u /* room; a test pays for those it has */
@@ -32,6 +33,7 @@ struct flow {
 	struct gm_effects effects;
 	struct flow_record *records;
 	unsigned records_n;
+	struct gm_changed changed; /* for a process that takes over */
 	struct entries entries; /* of the audit log, committed */
 	int64_t wall_s; /* added to the real clock's seconds by tests that let tokens expire */
 	struct gm_core_config core_config;
@@ -68,6 +70,8 @@ struct flow *flow_new_as(unsigned workers, const struct gm_mem_faults *faults, c
 void flow_free(struct flow *r);
 /* As kill -9 and a start with another number of workers: what was not committed is gone. */
 void flow_restart(struct flow *r, unsigned workers);
+/* Another process takes over: it loads what is stored, ahead, and what has changed meanwhile singly. */
+void flow_hand_over(struct flow *r, unsigned workers, void (*meanwhile)(struct flow *r));
 /* Once around everything, then the clock moves by one millisecond. */
 void flow_turn(struct flow *r);
 void flow_run(struct flow *r, unsigned ms);
