@@ -15,6 +15,8 @@ here=$(dirname "$0")
 . "$here/../deploy/lib.sh"
 
 members=${MEMBERS:-300}
+large=()
+[ "$members" -le 40000 ] || large=(--max-members=65536)
 
 # shellcheck disable=SC2120,SC2119 # mostly without arguments
 # take_over [NAME=VALUE...]: a new gmd in place of the one that runs; 0: it is there, and the old one has ended with 3
@@ -38,10 +40,12 @@ nobody_noticed() {
 	[ "$echoes $strangers" = '0 0' ] || { echo "$echoes challenged by Echo, $strangers unknown"; return 1; }
 }
 round() { # what the last one brought shows before the next one
+	local begun
 	sleep 0.4
 	nobody_noticed || return
-	date +%s.%N >>"$dir/times"
-	take_over
+	begun=$(date +%s.%N)
+	take_over || return
+	echo "$begun $(date +%s.%N)" >>"$dir/times"
 }
 
 # Confirmed are all: nobody was forgotten in the middle of a walk.
@@ -175,7 +179,7 @@ hand_overs() {
 	begin_run
 	say "$1 hand-overs, $members members on 127.0.0.1:$port"
 	must 'gmd runs' found
-	must 'two groups' eval 'gmctl group create g1 && gmctl group create g2'
+	must 'two groups' gmctl group create g1 g2 "${large[@]}"
 	if can_capture; then must 'capturing' start_capture "$dir/run.pcap"; else skip 'no capture, no check of nonces: dumpcap is missing or not permitted'; fi
 	start_load --keys "$dir/keys.jsonl" --tries 30
 	must "$members members join" ask join "$members" --groups g1,g2 --roles mix

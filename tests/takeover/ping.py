@@ -5,8 +5,8 @@
     ping.py IP PORT STOP [EVENTS]     until the file STOP exists; a line of JSON at the end
 
 An empty confirmable message is answered with a Reset by whoever serves the socket. Each ping has a number, its Message ID; one
-that is not answered is lost. A gap is the longest time that any answer took around a time in EVENTS (epoch seconds),
-and without EVENTS in all."""
+that is not answered is lost. A gap is the longest time that any answer took between the two times of a line
+of EVENTS (epoch seconds), and without EVENTS in all."""
 
 import json
 import os
@@ -45,8 +45,8 @@ def main(ip, port, stop, events=None):
                 begun = sent.pop(mid)
                 took.append((begun, time.time() - begun))
                 answered += 1
-    times = [float(line) for line in open(events, encoding='utf-8')] if events else []
-    gaps = [max((t for begun, t in took if at - 0.05 <= begun < at + 0.4), default=0.0) for at in times]
+    times = [line.split() for line in open(events, encoding='utf-8')] if events else []
+    gaps = [max((t for begun, t in took if float(first) - 0.05 <= begun < float(last)), default=0.0) for first, last in times]
     gaps = sorted(1000 * gap for gap in gaps) or [1000 * max(t for _, t in took)]
     print(json.dumps({'pings': number, 'answered': answered, 'lost': number - answered, 'gaps': len(gaps),
                       'gap_ms_median': round(gaps[len(gaps) // 2], 1), 'gap_ms_max': round(gaps[-1], 1)}))
