@@ -14,6 +14,7 @@
 #include "host/service.h"
 
 #define PREPARE_MS 60000u /* from WELCOME to READY, a million members are ten seconds; while it serves */
+#define TOO_MUCH "too much has changed meanwhile: once more"
 #define SETTLE_MS 2000u   /* till core has nothing to do, and till workers have halted */
 #define LOAD_MS 60000u    /* what has changed meanwhile */
 #define TAKE_MS 10000u
@@ -232,7 +233,7 @@ static bool tell_changed(struct gm_upgrade *u, struct gm_handover_msg *msg, char
 
 	msg->bytes = c->n;
 	if (c->lost || !c->on)
-		snprintf(why, GM_HANDOVER_WHY, "too much has changed meanwhile: once more");
+		snprintf(why, GM_HANDOVER_WHY, TOO_MUCH);
 	else if (!put_all(u->keys, c->bytes, c->n) || !gm_handover_seal(u->keys))
 		snprintf(why, GM_HANDOVER_WHY, "the file that was passed: %s", strerror(errno));
 	else
@@ -297,8 +298,8 @@ static void give(struct gm_upgrade *u)
 	gm_dp_park(u->turns->dp, false);
 	gm_log(GM_LOG_WARN, "handover.failed pid=%d reason=\"%s\"", pid, why);
 	gm_handover_refuse(&u->line, why);
-	close(u->file);
-	close(u->keys);
+	close_all((int[]){u->file, u->keys}, 2);
+	u->file = u->keys = 0;
 }
 
 static void welcome(struct gm_upgrade *u)
@@ -332,7 +333,7 @@ static void listen_to_it(struct gm_upgrade *u)
 
 	if (err == GM_E_BUSY)
 		return;
-	if (err == GM_E_OK && msg.step == GM_HANDOVER_HELLO && !n) {
+	if (err == GM_E_OK && msg.step == GM_HANDOVER_HELLO && !n && !u->turns->changed.on) {
 		welcome(u);
 	} else if (err == GM_E_OK && judge(&msg, GM_HANDOVER_READY, files, n, 2, why) == GM_E_OK) {
 		u->file = files[0];
@@ -362,6 +363,8 @@ void gm_upgrade_receive(struct gm_upgrade *u, const struct pollfd *fds, unsigned
 		listen_to_it(u);
 	else if (u->line.line > 0 && ms > u->line.since_ms + PREPARE_MS)
 		gm_handover_refuse(&u->line, "it took too long");
+	else if (u->line.line > 0 && u->turns->changed.lost)
+		gm_handover_refuse(&u->line, TOO_MUCH); /* before anybody is kept waiting for it */
 	if (u->line.line <= 0)
 		gm_changed_end(&u->turns->changed); /* nobody asks any more */
 	if (u->line.listener > 0 && readable(fds, n, u->line.listener))

@@ -5,7 +5,7 @@
 
 #include "store/store.h"
 
-#define GM_CHANGED_MAX ((size_t)16 << 20) /* bytes; half a million keys, beyond: lost */
+#define GM_CHANGED_MAX ((size_t)4 << 20) /* bytes; 400,000 members, 90,000 keys of the longest, beyond: lost */
 
 struct gm_changed { /* zeros at first */
 	uint8_t *bytes; /* of each: table u8, length of the key u8, key. Some come more than once */

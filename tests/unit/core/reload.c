@@ -167,7 +167,10 @@ static void group(unsigned i)
 	struct gm_admin_map map = {.has = GM_ADMIN_BIT(GM_ADMIN_MAX_STALE_SETS), .max_stale_sets = 2 + roll(6), .policies = {-1, -1}};
 	const char *why;
 
-	if (roll(2)) {
+	if (roll(3) == 0) {
+		map.has = GM_ADMIN_BIT(GM_ADMIN_ACTIVE);
+		map.active = roll(2);
+	} else if (roll(2)) {
 		map.has = GM_ADMIN_BIT(GM_ADMIN_GROUP_DESCRIPTION);
 		map.group_description = (struct gm_bytes){(const uint8_t *)"lamps of a floor", 1 + i % 16};
 	}
@@ -243,11 +246,19 @@ static void closed(unsigned i)
 	rig_closed(&rig, client[i].ctx);
 }
 
-static void (*const steps[])(unsigned) = {token,  token,         token, join,      join,  join,  join,   join,   join,   read_or_leave,
+static void lease(unsigned i)
+{
+	_Alignas(8) struct gm_ev_lease ev = {.rec = {GM_EV_LEASE, 0, sizeof(ev)}, .shard = (uint8_t)(i * 11), .want = roll(100000)};
+
+	rig_turn(&rig);
+	gm_core_apply(rig.core, &rig.txn, &ev.rec);
+	rig_turn_end(&rig);
+}
+
+static void (*const steps[])(unsigned) = {lease,  token,  token,         token, join,      join,  join,  join,   join,   join,   read_or_leave,
                                           read_or_leave, evict,  pass,  delivered, rekey, group, revoke, server, device, schedule, closed};
 
 /* ---- two ways to the same */
-
 
 static int by_key(const void *a, const void *b)
 {
