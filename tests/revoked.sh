@@ -128,8 +128,28 @@ asks_right() {
 	! gmctl token introspect 2>"$dir/bad.log" && grep -q 'token is missing' "$dir/bad.log" && ! gmctl token introspect --token "$dir/token1.json" --as other 2>"$dir/bad.log" &&
 		grep -q "no authorization server 'other'" "$dir/bad.log" && gmctl token introspect --token "$dir/token1.json" --as demo >"$dir/said"
 }
+# The server says nothing until it may go on: the one who asks is killed, and the next is not told that somebody asks already.
+asks_after_one_that_was_killed() {
+	local status=1 asker asked
+	asked=$(askings)
+	kill -STOP "$as_pid" || return
+	"$build/gmctl" -s "$dir/gmd.sock" token introspect --token "$dir/token1.json" &
+	asker=$!
+	until_true 60 asked_since "$asked"
+	kill -9 "$asker"
+	wait "$asker"
+	asked=$(askings)
+	"$build/gmctl" -s "$dir/gmd.sock" token introspect --token "$dir/token1.json" >"$dir/said" 2>&1 &
+	asker=$!
+	until_true 60 asked_since "$asked" && status=0 # it is logged also where it is refused
+	kill -CONT "$as_pid"
+	wait "$asker" && until_true 60 as_says trl observing && return $status
+}
+askings() { grep -c 'ctl.change verb="token introspect"' "$dir/gmd.log"; }
+asked_since() { [ "$(askings)" -gt "$1" ]; }
 check 'an operator is told what it is good for' about_it
 check 'of a server that there is' asks_right
+check 'and the next one when the server is silent and who asked has gone' asks_after_one_that_was_killed
 printf '{"token":"f0112233445566778899aabbccddeeff","id":"00","ms":"000102030405060708090a0b0c0d0e0f","salt":"00"}' >"$dir/token9.json"
 check 'of one that the server does not know it says so' says_of token9.json 'not active'
 check 'that the server does not know is refused with 4.01' refused_where 9 4.01 'no authorization server calls the token active'

@@ -238,7 +238,7 @@ void gm_ctl_reply_init(struct gm_ctl_reply *reply, struct gm_ctl_buf *buf, uint6
 {
 	reply->buf = buf;
 	reply->id = id;
-	reply->done = reply->refused = reply->later = reply->no_memory = reply->watches = reply->no_members = false;
+	reply->done = reply->refused = reply->later = reply->waits = reply->no_memory = reply->watches = reply->no_members = false;
 	reply->group[0] = '\0';
 	reply->pairs = gm_out(reply->scratch, sizeof(reply->scratch));
 	reply->pairs_n = 0;

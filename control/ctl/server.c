@@ -539,9 +539,11 @@ static void handle(struct gm_ctl_server *server, struct conn *conn)
 	gm_ctl_buf_eat(&conn->in, 4 + frame.n);
 }
 
-/* Who watches says nothing any more, but may go. */
+/* Who watches says nothing any more, but may go. So may who waits; what it says meanwhile is left unread. */
 static short wanted(const struct conn *conn)
 {
+	if (conn->idles)
+		return (short)(POLLRDHUP | (conn->out.n ? POLLOUT : 0));
 	return (short)((conn->out.n ? POLLOUT : POLLIN) | (conn->watches ? POLLIN : 0));
 }
 
@@ -559,12 +561,22 @@ unsigned gm_ctl_server_poll(struct gm_ctl_server *server, struct pollfd fds[stat
 	return n;
 }
 
-static bool readable(const struct pollfd *fds, unsigned n, int fd)
+static short seen(const struct pollfd *fds, unsigned n, int fd)
 {
 	for (unsigned i = 0; i < n; i++)
 		if (fds[i].fd == fd)
-			return fds[i].revents != 0;
-	return false;
+			return fds[i].revents;
+	return 0;
+}
+
+static bool readable(const struct pollfd *fds, unsigned n, int fd)
+{
+	return seen(fds, n, fd) != 0;
+}
+
+static bool has_gone(const struct pollfd *fds, unsigned n, int fd)
+{
+	return seen(fds, n, fd) & (POLLRDHUP | POLLHUP | POLLERR);
 }
 
 /* It goes, or says something that it should not. */
@@ -581,6 +593,8 @@ void gm_ctl_server_receive(struct gm_ctl_server *server, const struct pollfd *fd
 		struct conn *conn = &server->conns[i];
 		if (conn->fd >= 0 && conn->watches && readable(fds, n, conn->fd))
 			read_watcher(server, conn);
+		if (conn->fd >= 0 && conn->idles && has_gone(fds, n, conn->fd))
+			conn_close(server, conn);
 		if (is_idle(conn) && readable(fds, n, conn->fd))
 			read_some(server, conn);
 		if (waits_for_us(conn))

@@ -21,6 +21,7 @@ static uint64_t asked_over, gone_n, gone_last; /* numbers of connections */
 static struct gm_ctl_buf got;
 
 static unsigned long_one; /* calls of the verb "long", which is done with the third */
+static bool happened;     /* what the verb "wait" waits for */
 
 /* Answers with as many rows of 1,000 bytes as the verb says. */
 static void handle(void *arg, const struct gm_ctl_request *request, struct gm_ctl_reply *reply)
@@ -35,6 +36,10 @@ static void handle(void *arg, const struct gm_ctl_request *request, struct gm_ct
 		reply->later = ++long_one < 3;
 		if (reply->later)
 			return;
+	}
+	if (strcmp(request->verb, "wait") == 0 && !happened) {
+		reply->later = reply->waits = true;
+		return;
 	}
 	for (int n = atoi(request->verb); n > 0; n--) {
 		gm_ctl_put_bytes(reply, "filler", filler, sizeof(filler));
@@ -182,6 +187,77 @@ Test(server, asks_again_for_what_takes_several_turns_and_serves_others_meanwhile
 	cr_expect_gt(got.n, 0, "and it can ask for something else");
 	close(fd);
 	close(other);
+}
+
+/* How many descriptors have something to tell: 0 lets core's thread sleep. */
+static int ready(void)
+{
+	struct pollfd fds[GM_CTL_FDS_MAX];
+	unsigned n = gm_ctl_server_poll(server, fds);
+
+	return poll(fds, n, 0);
+}
+
+Test(server, sleeps_while_a_request_waits_and_forgets_it_when_who_asked_has_gone)
+{
+	struct pollfd fds[GM_CTL_FDS_MAX];
+	int fd = dial();
+
+	turn();
+	say(fd, "wait");
+	turn();
+	cr_expect_eq(handled, 1);
+	cr_expect_eq(ready(), 0);
+	cr_assert_eq(send(fd, "", 1, 0), 1);
+	cr_expect_eq(ready(), 0, "one more byte wakes nobody");
+	shutdown(fd, SHUT_WR);
+	cr_expect_eq(ready(), 1);
+	turn();
+	cr_expect_eq(handled, 1, "it is not asked about once more");
+	cr_assert_eq(gone_n, 1);
+	cr_expect_eq(gone_last, asked_over);
+	cr_expect_eq(gm_ctl_server_poll(server, fds), 1, "its place is free");
+	cr_expect_eq(ready(), 0);
+	close(fd);
+}
+
+Test(server, reads_on_when_what_a_request_waited_for_has_happened)
+{
+	int fd = dial();
+
+	turn();
+	say(fd, "wait");
+	turn();
+	say(fd, "0");
+	turns(3);
+	cr_expect_eq(handled, 4, "each turn it is looked whether it has happened");
+	happened = true;
+	turn();
+	cr_expect(hear(fd));
+	cr_expect_eq(first_answer().kind, GM_CTL_END);
+	const size_t one = got.n;
+	turn();
+	cr_expect(hear(fd));
+	cr_expect_eq(got.n, 2 * one, "what was said meanwhile has its answer, too");
+	close(fd);
+}
+
+Test(server, makes_turns_again_for_what_is_long_after_another_has_waited)
+{
+	int fd = dial();
+
+	turn();
+	say(fd, "wait");
+	turn();
+	happened = true;
+	turn();
+	say(fd, "long");
+	struct pollfd fds[GM_CTL_FDS_MAX];
+	unsigned n = gm_ctl_server_poll(server, fds);
+	cr_assert_eq(poll(fds, n, 0), 1);
+	gm_ctl_server_receive(server, fds, n);
+	cr_expect(gm_ctl_server_flush(server), "the next turn is due at once");
+	close(fd);
 }
 
 Test(server, tells_which_connection_asked_and_that_it_has_gone)
