@@ -260,8 +260,10 @@ static void start_walk(struct gm_turn *t, struct gm_group *g)
 		configuration_told(g);
 }
 
-void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason)
+void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason why)
 {
+	const enum gm_reason reason = why > g->reason ? why : g->reason; /* what was owed is paid, too */
+
 	turn_stale_sets(t, g);
 	new_keys(t, g);
 	gm_audit_rekey(t, g, g->version - 1, gm_reason_text(reason));

@@ -520,7 +520,7 @@ void gm_creds_of_joiners(struct gm_turn *t, const struct gm_group *g, struct gm_
 /* rekey_plan.c */
 void gm_plan_ask(struct gm_turn *t, struct gm_group *g, enum gm_reason reason, enum gm_haste haste);
 void gm_plan_hold(struct gm_turn *t, const struct gm_call *call);
-void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason reason);
+void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason why); /* or for what was asked for, where that is stronger */
 void gm_plan_joined(struct gm_group *g, const struct gm_member *m); /* who was held for the step */
 void gm_plan_due(struct gm_turn *t, struct gm_group *g);      /* its timer rang */
 void gm_plan_keys_due(struct gm_turn *t, struct gm_group *g); /* schedule or end of the keys */

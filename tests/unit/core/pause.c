@@ -57,9 +57,9 @@ static void rekey(const char *name, bool compromised)
 	rig_turn_end(&rig);
 }
 
-static void evict(const struct rig_client *c)
+static void evict(const struct rig_client *c, const char *name)
 {
-	struct gm_evict_spec spec = {.group = "g1", .node = rig_mirror_of(&rig, c->ctx, "g1")->node};
+	struct gm_evict_spec spec = {.group = name, .node = rig_mirror_of(&rig, c->ctx, name)->node};
 	char node[17];
 	unsigned n;
 
@@ -152,7 +152,7 @@ Test(pause, ends_with_its_distribution_and_the_next_is_not_paused)
 Test(pause, holds_up_no_eviction_and_ends_with_it)
 {
 	pause_g1();
-	evict(&member[0]);
+	evict(&member[0], "g1");
 	cr_expect_str_eq(state(), "distributing", "it will not stay paused");
 	rig_pass(&rig, 1000);
 	cr_expect_eq(version(), 2, "after its window, not after the thirty seconds that a distribution has");
@@ -208,6 +208,28 @@ Test(pause, goes_on_over_new_keys_for_a_newcomer)
 	rig_pass(&rig, 40000);
 	cr_expect_gt(rig_info(&rig, "g2").version, before, "the keys are made");
 	cr_expect_str_eq(rig_info(&rig, "g2").state, "paused", "and told to nobody");
+}
+
+Test(pause, ends_with_a_join_s_new_keys_that_an_eviction_was_waiting_for)
+{
+	struct gm_group_spec spec = rig_group_spec("g2");
+	struct rig_client out, c = rig_client(13, "g2", REQ);
+
+	spec.backward = GM_BACKWARD_EACH;
+	cr_assert_eq(rig_group(&rig, &spec), GM_E_OK);
+	out = rig_member(&rig, 11, "g2", REQ);
+	rig_member(&rig, 12, "g2", REQ);
+	rig_delivered(&rig, "g2", true);
+	rekey("g2", false);
+	cr_assert_eq(set("g2", true), GM_E_OK);
+	cr_assert_eq(rig_token(&rig, &c), GM_E_OK);
+	uint64_t before = rig_info(&rig, "g2").version;
+	evict(&out, "g2");
+	(void)rig_join(&rig, &c, &(struct rig_join){.group = "g2", .roles = REQ, .cred = "cred"});
+	cr_assert_eq(rig_info(&rig, "g2").version, before + 1, "before the window of the eviction is over");
+	cr_expect_str_eq(rig_info(&rig, "g2").state, "distributing");
+	cr_expect_str_eq(rig_info(&rig, "g2").last_reason, "evicted");
+	cr_expect_eq(status().rekeys_paused, 0);
 }
 
 Test(pause, outlives_a_stop)
