@@ -2,7 +2,8 @@
 /* A distribution that an operator has paused: who was told is told again until it confirms, nobody else is told before it is resumed. It is
  * the rest of the distribution that is owed, in the group's record, so it outlives a stop. Keys are made as ever; what is paused is the telling.
  *
- * Nobody stays in, and no keys end, because somebody forgot to resume: a rekey for more than newcomers, Sender IDs or a schedule ends it. */
+ * Nobody stays in because somebody forgot to resume: a rekey for more than newcomers, Sender IDs or a schedule ends it, and while not all were told
+ * that somebody is out, by a leave, an eviction, an end of a token or a compromise, nothing is paused. */
 #include "core/audit.h"
 #include "core/state.h"
 
@@ -39,10 +40,19 @@ void gm_pause_meets(struct gm_turn *t, struct gm_group *g, enum gm_reason reason
 	note(t, g, false, gm_reason_text(reason));
 }
 
-/* CONFLICT: there is nothing to pause, or to resume */
-static enum gm_err set(struct gm_turn *t, struct gm_group *g, bool paused)
+static const char *refusal(const struct gm_group *g, bool paused)
 {
 	if (!g->distributing || gm_pause_on(g) == paused)
+		return paused ? "no new keys are on their way, or it is paused already" : "it is not paused";
+	if (paused && g->owed & GM_OWED_OUT)
+		return "somebody is out, whom those who are not told yet would go on talking to";
+	return NULL;
+}
+
+static enum gm_err set(struct gm_turn *t, struct gm_group *g, bool paused, const char **why)
+{
+	*why = refusal(g, paused);
+	if (*why)
 		return GM_E_CONFLICT;
 	g->owed = paused ? g->owed | GM_OWED_REST : g->owed & ~GM_OWED_REST;
 	note(t, g, paused, "operator");
@@ -52,20 +62,27 @@ static enum gm_err set(struct gm_turn *t, struct gm_group *g, bool paused)
 	return GM_E_OK;
 }
 
-enum gm_err gm_core_rekey_pause(struct gm_core *core, struct gm_txn *txn, const char *group, bool paused)
+enum gm_err gm_core_rekey_pause(struct gm_core *core, struct gm_txn *txn, const char *group, bool paused, const char **why)
 {
 	struct gm_turn t = {core, txn};
 	struct gm_group *g = gm_groups_find(core, (struct gm_bytes){(const uint8_t *)group, strlen(group)});
 
-	return g ? set(&t, g, paused) : GM_E_UNKNOWN;
+	return g ? set(&t, g, paused, why) : GM_E_UNKNOWN;
 }
 
-bool gm_core_rekey_pause_all(struct gm_core *core, struct gm_txn *txn, bool paused)
+bool gm_core_rekey_pause_all(struct gm_core *core, struct gm_txn *txn, bool paused, unsigned *passed)
 {
 	struct gm_turn t = {core, txn};
+	const char *why;
 	unsigned n = 0;
 
-	for (uint32_t i = 0; i < core->groups_n && n < GROUPS_MAX; i++)
-		n += core->groups[i] && set(&t, core->groups[i], paused) == GM_E_OK;
+	*passed = 0;
+	for (uint32_t i = 0; i < core->groups_n && n < GROUPS_MAX; i++) {
+		struct gm_group *g = core->groups[i];
+		if (!g)
+			continue;
+		n += set(&t, g, paused, &why) == GM_E_OK;
+		*passed += paused && g->distributing && !gm_pause_on(g);
+	}
 	return n < GROUPS_MAX;
 }

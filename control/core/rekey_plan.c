@@ -94,10 +94,22 @@ void gm_plan_arm(struct gm_turn *t, struct gm_group *g)
 		gm_timer_set(&t->core->mono, &g->rekey, GM_TIMER_REKEY, wanted_at(t, g));
 }
 
+static bool puts_out(enum gm_reason reason)
+{
+	return reason == GM_REASON_LEAVE || reason == GM_REASON_EXPIRED || reason == GM_REASON_EVICTED || reason == GM_REASON_COMPROMISE;
+}
+
+/* Until a walk has come to its end that began after it was asked for: by then all know who is out. */
+static void outs_told(struct gm_group *g)
+{
+	if (g->reason < GM_REASON_KEYS_END)
+		g->owed &= ~GM_OWED_OUT;
+}
+
 void gm_plan_ask(struct gm_turn *t, struct gm_group *g, enum gm_reason reason, enum gm_haste haste)
 {
 	uint64_t now = t->txn->mono_ms, window = now + t->core->config.rekey_window_ms;
-	bool first = g->reason == GM_REASON_NONE;
+	bool first = g->reason == GM_REASON_NONE, out = puts_out(reason) && !(g->owed & GM_OWED_OUT);
 
 	if (first) {
 		g->asked_ms = now;
@@ -108,7 +120,8 @@ void gm_plan_ask(struct gm_turn *t, struct gm_group *g, enum gm_reason reason, e
 	g->haste = haste > g->haste ? haste : g->haste;
 	uint64_t deadline = g->asked_ms + t->core->config.rekey_deadline_ms;
 	g->window_end_ms = window < deadline ? window : deadline;
-	if (first)
+	g->owed |= out ? GM_OWED_OUT : 0;
+	if (first || out)
 		gm_record_put_group(t, g);
 	gm_plan_arm(t, g);
 }
@@ -271,6 +284,8 @@ void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason why)
 	start_walk(t, g);
 	g->last_reason = reason;
 	g->reason = GM_REASON_NONE;
+	if (!g->distributing)
+		outs_told(g);
 	g->haste = GM_HASTE_WINDOW;
 	gm_record_put_group(t, g);
 	gm_tell_group(t, g, false);
@@ -292,6 +307,7 @@ static void end_walk(struct gm_turn *t, struct gm_group *g)
 {
 	g->distributing = false;
 	g->owed &= ~GM_OWED_REST;
+	outs_told(g);
 	configuration_told(g);
 	gm_record_put_group(t, g);
 	gm_plan_arm(t, g);
@@ -373,6 +389,7 @@ void gm_plan_resume(struct gm_turn *t, struct gm_group *g)
 	} else {
 		g->distributing = false;
 		g->owed &= ~GM_OWED_REST;
+		outs_told(g);
 	}
 	if (g->reason != GM_REASON_NONE) {
 		g->asked_ms = g->window_end_ms = t->txn->mono_ms;

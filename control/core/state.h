@@ -254,7 +254,8 @@ struct gm_group {
 #define GM_OWED_CONFIG 1u /* a changed configuration, with the walk */
 #define GM_OWED_ACTIVE 2u /* whether the group is active, to those who observe that */
 #define GM_OWED_REST 4u   /* its distribution is paused: to those who were not told yet, when it is resumed */
-#define GM_OWED_ALL 7u
+#define GM_OWED_OUT 8u    /* somebody is out, and not all were told: such a distribution cannot be paused */
+#define GM_OWED_ALL 15u
 #define GM_SID_BURNED (UINT32_MAX - 1)
 
 struct gm_pending { /* contexts of one identity that wait for their first request */

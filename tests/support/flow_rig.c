@@ -566,7 +566,7 @@ enum gm_err flow_rekey(struct flow *r, bool compromised)
 enum gm_err flow_pause(struct flow *r, bool paused)
 {
 	struct gm_txn t = txn_of(r);
-	enum gm_err err = gm_core_rekey_pause(r->core, &t, "g1", paused);
+	enum gm_err err = gm_core_rekey_pause(r->core, &t, "g1", paused, &(const char *){NULL});
 
 	publish(r);
 	return err;

@@ -198,10 +198,13 @@ void gm_verb_rekey_status(struct gm_ctl_call *call)
 /* Again in the next turn where all are more than this one should have: who was set is passed over. */
 static void set_all(struct gm_ctl_call *call, bool paused)
 {
-	call->reply->later = !gm_core_rekey_pause_all(call->env->core, &call->txn, paused);
+	unsigned passed;
+
+	call->reply->later = !gm_core_rekey_pause_all(call->env->core, &call->txn, paused, &passed);
 	if (call->reply->later)
 		return;
 	gm_ctl_put_uint(call->reply, "rekeys_paused", gm_call_core(call).rekeys_paused);
+	gm_ctl_put_uint(call->reply, "passed_over", passed);
 	gm_ctl_row(call->reply);
 	gm_ctl_end(call->reply);
 }
@@ -218,9 +221,10 @@ static void set_pause(struct gm_ctl_call *call, bool paused)
 		set_all(call, paused);
 		return;
 	}
-	enum gm_err err = gm_core_rekey_pause(call->env->core, &call->txn, name, paused);
+	const char *why;
+	enum gm_err err = gm_core_rekey_pause(call->env->core, &call->txn, name, paused, &why);
 	if (err == GM_E_CONFLICT)
-		gm_ctl_error(call->reply, err, paused ? "group '%s': no new keys are on their way, or it is paused already" : "group '%s' is not paused", name);
+		gm_ctl_error(call->reply, err, "group '%s': %s", name, why);
 	else
 		gm_call_finish(call, err, "group", name);
 }

@@ -11,6 +11,8 @@
 
 static struct core_rig rig;
 static struct rig_client member[4];
+static const char *why;
+static unsigned passed;
 
 static void group(const char *name)
 {
@@ -37,7 +39,7 @@ TestSuite(pause, .init = start, .fini = stop);
 static enum gm_err set(const char *name, bool paused)
 {
 	rig_turn(&rig);
-	enum gm_err err = gm_core_rekey_pause(rig.core, &rig.txn, name, paused);
+	enum gm_err err = gm_core_rekey_pause(rig.core, &rig.txn, name, paused, &why);
 	rig_turn_end(&rig);
 	return err;
 }
@@ -45,7 +47,7 @@ static enum gm_err set(const char *name, bool paused)
 static bool set_all(bool paused)
 {
 	rig_turn(&rig);
-	bool done = gm_core_rekey_pause_all(rig.core, &rig.txn, paused);
+	bool done = gm_core_rekey_pause_all(rig.core, &rig.txn, paused, &passed);
 	rig_turn_end(&rig);
 	return done;
 }
@@ -68,6 +70,16 @@ static void evict(const struct rig_client *c, const char *name)
 	rig_turn(&rig);
 	cr_assert_eq(gm_core_evict(rig.core, &rig.txn, &spec, &n), GM_E_OK);
 	rig_turn_end(&rig);
+}
+
+static uint8_t leave(struct rig_client *c)
+{
+	struct rig_request r = {.method = 4, .res = GM_RES_NODE, .group = "g1", .node = rig_mirror_of(&rig, c->ctx, "g1")->node};
+	char node[17];
+
+	snprintf(node, sizeof(node), "%s", r.node);
+	r.node = node;
+	return rig_request(&rig, c, &r).code;
 }
 
 static const char *state(void)
@@ -161,15 +173,19 @@ Test(pause, holds_up_no_eviction_and_ends_with_it)
 	cr_expect_eq(status().rekeys_paused, 0);
 }
 
-Test(pause, ends_with_a_command_and_with_a_compromise)
+Test(pause, ends_with_a_compromise)
 {
 	pause_g1();
 	rekey("g1", true);
 	cr_expect_eq(version(), 2);
 	cr_expect(workers_were_told(false));
-	cr_assert_eq(set("g1", true), GM_E_OK);
+}
+
+Test(pause, ends_with_a_command)
+{
+	pause_g1();
 	rekey("g1", false);
-	cr_expect_eq(version(), 3, "nor does it wait for the distribution that stands");
+	cr_expect_eq(version(), 2, "nor does it wait for the distribution that stands");
 	cr_expect(workers_were_told(false));
 }
 
@@ -230,6 +246,42 @@ Test(pause, ends_with_a_join_s_new_keys_that_an_eviction_was_waiting_for)
 	cr_expect_str_eq(rig_info(&rig, "g2").state, "distributing");
 	cr_expect_str_eq(rig_info(&rig, "g2").last_reason, "evicted");
 	cr_expect_eq(status().rekeys_paused, 0);
+}
+
+Test(pause, is_refused_while_not_all_know_who_is_out_and_passed_over_with_all)
+{
+	group("g2");
+	rig_member(&rig, 21, "g2", REQ);
+	rekey("g2", false);
+	evict(&member[0], "g1");
+	rig_pass(&rig, 1000);
+	cr_assert_str_eq(state(), "distributing");
+	cr_expect_eq(set("g1", true), GM_E_CONFLICT);
+	cr_expect(strstr(why, "somebody is out") != NULL);
+	cr_expect(set_all(true));
+	cr_expect_eq(passed, 1);
+	cr_expect_eq(status().rekeys_paused, 1);
+	rekey("g1", false);
+	rig_pass(&rig, 40000);
+	cr_expect_eq(version(), 2);
+	cr_expect_eq(set("g1", true), GM_E_CONFLICT, "nor those that took the place of these");
+	rig_restart(&rig);
+	cr_assert_str_eq(state(), "distributing");
+	cr_expect_eq(set("g1", true), GM_E_CONFLICT, "nor after a stop");
+	rig_delivered(&rig, "g1", true);
+	rekey("g1", false);
+	cr_expect_eq(set("g1", true), GM_E_OK, "all know it");
+}
+
+Test(pause, is_refused_after_leave_and_compromise)
+{
+	rekey("g1", true);
+	cr_expect_eq(set("g1", true), GM_E_CONFLICT);
+	rig_delivered(&rig, "g1", true);
+	cr_assert_eq(leave(&member[0]), GM_COAP(2, 2));
+	rig_pass(&rig, 1000);
+	cr_assert_str_eq(state(), "distributing");
+	cr_expect_eq(set("g1", true), GM_E_CONFLICT);
 }
 
 Test(pause, outlives_a_stop)

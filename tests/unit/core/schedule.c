@@ -457,14 +457,14 @@ Test(schedule, passes_over_a_group_whose_distribution_is_paused_and_is_not_kept_
 	night.at_once = 1;
 	rig_turn(&rig);
 	cr_assert_eq(gm_core_rekey(rig.core, &rig.txn, "f1", false), GM_E_OK);
-	cr_assert_eq(gm_core_rekey_pause(rig.core, &rig.txn, "f1", true), GM_E_OK);
+	cr_assert_eq(gm_core_rekey_pause(rig.core, &rig.txn, "f1", true, &(const char *){NULL}), GM_E_OK);
 	rig_turn_end(&rig);
 	cr_assert_eq(set(), GM_E_OK);
 	pass_to("2023-11-15 01:00:00");
 	pass_s(1);
 	cr_expect_eq(version("f2"), 1);
 	rig_turn(&rig);
-	cr_assert_eq(gm_core_rekey_pause(rig.core, &rig.txn, "f2", true), GM_E_OK);
+	cr_assert_eq(gm_core_rekey_pause(rig.core, &rig.txn, "f2", true, &(const char *){NULL}), GM_E_OK);
 	rig_turn_end(&rig);
 	pass_s(1);
 	cr_expect_eq(version("f1"), 1, "the operator's, from before the window");
