@@ -76,8 +76,13 @@ undoes() { ask_gmd undo && rows 1 && row pace was 901 is 888 changed && [ "$(val
 confirms() { ask_gmd apply --confirm 1 && ask_gmd confirm && ! ask_gmd undo && ! ask_gmd confirm && [ "$(value pace)" = 901 ]; }
 goes_back() { # of two keys that were tried, after the one that was confirmed
 	change pace 902 && change members_max 999 && ask_gmd apply --confirm 1 && rows 3 && [ "$(value pace)" = 902 ] &&
-		until_true 60 logged 'config.undone key=members_max was="999" is=1000' && [ "$(value pace)" = 901 ] && [ "$(value members_max)" = 1000 ] &&
+		until_true 60 logged 'config.undone key=members_max was="999" is=1000' && until_true 60 logged 'config.went_back keys=2' && [ "$(value pace)" = 901 ] && [ "$(value members_max)" = 1000 ] &&
 		ask_gmd diff && row pace running 901 file 902 'at a reload' && change pace 888 && change members_max 1000 && ask_gmd apply && [ "$(value pace)" = 888 ]
+}
+set_meanwhile() { # stays; that the trial is over is told all the same
+	change pace 903 && ask_gmd apply --confirm 3600 && gmctl pace --all 70 && ask_gmd undo && ! grep -q key "$dir/said" && [ "$(value pace)" = 70 ] &&
+		logged 'config.went_back keys=0' && gmctl audit tail | grep -q 'configuration-went-back .*keys=0' &&
+		change pace 888 && ask_gmd apply && [ "$(value pace)" = 888 ]
 }
 nothing_to_confirm() { ask_gmd apply --confirm 1 && ! ask_gmd undo && ! ask_gmd apply --confirm 0 && ! ask_gmd apply --confirm 86401; }
 members_of() { gmctl --json group show g1 | field members; }
@@ -108,6 +113,7 @@ check 'a change that is to be confirmed is in force, and may be undone' tries
 check 'it is undone at a word' undoes
 check 'or stays at one' confirms
 check 'or goes back when its time is up' goes_back
+check 'but for what was set meanwhile' set_meanwhile
 check 'where nothing changes there is nothing to confirm' nothing_to_confirm
 check 'single keys are set, if they can be' sets_one
 check 'what gmctl pace changed is what is in force' counts_pace_of_now

@@ -204,16 +204,17 @@ static unsigned take_back(struct gm_ctl_env *env, struct gm_txn *txn, struct gm_
 	return n;
 }
 
-static void note(const struct gm_ctl_env *env, struct gm_txn *txn, const char *event, const char *line, uint32_t seconds)
+/* what NULL: there is no number to tell */
+static void note(const struct gm_ctl_env *env, struct gm_txn *txn, const char *event, const char *line, const char *what, uint32_t n)
 {
 	struct gm_audit a;
 
 	gm_audit_begin(&a, txn, event);
-	if (seconds)
-		gm_audit_uint(&a, "seconds", seconds);
+	if (what)
+		gm_audit_uint(&a, what, n);
 	gm_audit_end(&a, txn);
-	if (seconds)
-		say(env, "%s seconds=%u", line, seconds);
+	if (what)
+		say(env, "%s %s=%u", line, what, n);
 	else
 		say(env, "%s", line);
 }
@@ -228,7 +229,7 @@ enum gm_err gm_config_try(struct gm_ctl_env *env, struct gm_txn *txn, uint32_t s
 	if (!take_back(env, NULL, &next, NULL, NULL))
 		return GM_E_OK;
 	tried.until_ms = txn->mono_ms + 1000 * (uint64_t)seconds;
-	note(env, txn, "configuration-unconfirmed", "config.unconfirmed", seconds);
+	note(env, txn, "configuration-unconfirmed", "config.unconfirmed", "seconds", seconds);
 	return GM_E_OK;
 }
 
@@ -243,16 +244,17 @@ enum gm_err gm_config_confirm(struct gm_ctl_env *env, struct gm_txn *txn, char w
 {
 	GM_TRY(one_tried(why));
 	tried.until_ms = 0;
-	note(env, txn, "configuration-confirmed", "config.confirmed", 0);
+	note(env, txn, "configuration-confirmed", "config.confirmed", NULL, 0);
 	return GM_E_OK;
 }
 
 enum gm_err gm_config_undo(struct gm_ctl_env *env, struct gm_txn *txn, gm_changed each, void *arg, char why[static GM_CONFIG_WHY])
 {
 	GM_TRY(one_tried(why));
-	take_back(env, txn, running(env), each, arg);
+	unsigned n = take_back(env, txn, running(env), each, arg);
 	put_in_force(env);
 	tried.until_ms = 0;
+	note(env, txn, "configuration-went-back", "config.went_back", "keys", n); /* 0 where all was set anew meanwhile */
 	return GM_E_OK;
 }
 

@@ -35,6 +35,7 @@ static const struct {
 	{"schedule.resumed",  "",                     "schedule-resumed"},
 	{"config.changed",    "",                     "configuration-changed"},
 	{"config.undone",     "",                     "configuration-undone"},
+	{"config.went_back",  "",                     "configuration-went-back"},
 	{"config.unconfirmed", "",                    "configuration-unconfirmed"},
 	{"config.confirmed",  "",                     "configuration-confirmed"},
 	{"config.refused",    "",                     "configuration-refused"},
