@@ -32,12 +32,18 @@ static void note(struct gm_turn *t, const struct gm_group *g, bool paused, const
 	            (unsigned long long)g->version, reason, g->confirmed, g->waiting);
 }
 
-void gm_pause_meets(struct gm_turn *t, struct gm_group *g, enum gm_reason reason)
+void gm_pause_end(struct gm_turn *t, struct gm_group *g, const char *reason)
 {
-	if (!gm_pause_on(g) || (reason < GM_REASON_KEYS_END && g->members))
+	if (!gm_pause_on(g))
 		return;
 	g->owed &= ~GM_OWED_REST;
-	note(t, g, false, gm_reason_text(reason));
+	note(t, g, false, reason);
+}
+
+void gm_pause_meets(struct gm_turn *t, struct gm_group *g, enum gm_reason reason)
+{
+	if (reason >= GM_REASON_KEYS_END || !g->members)
+		gm_pause_end(t, g, gm_reason_text(reason));
 }
 
 static const char *refusal(const struct gm_group *g, bool paused)

@@ -306,7 +306,7 @@ void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason why)
 static void end_walk(struct gm_turn *t, struct gm_group *g)
 {
 	g->distributing = false;
-	g->owed &= ~GM_OWED_REST;
+	gm_pause_end(t, g, "all-told");
 	outs_told(g);
 	configuration_told(g);
 	gm_record_put_group(t, g);

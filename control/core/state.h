@@ -543,6 +543,7 @@ const char *gm_reason_text(enum gm_reason reason);
 /* pause.c */
 bool gm_pause_on(const struct gm_group *g);
 bool gm_pause_holds(const struct gm_group *g); /* and no rekey waits that will end it */
+void gm_pause_end(struct gm_turn *t, struct gm_group *g, const char *reason); /* if it is paused; the caller stores and tells */
 void gm_pause_meets(struct gm_turn *t, struct gm_group *g, enum gm_reason reason); /* a rekey begins for it; the caller stores and tells */
 
 /* rejoin.c */

@@ -142,6 +142,7 @@ Test(pause, is_refused_where_no_keys_are_on_their_way_and_likewise_its_end)
 	cr_expect_eq(set("g1", true), GM_E_CONFLICT);
 	rig_delivered(&rig, "g1", true);
 	cr_expect_str_eq(state(), "idle", "all had been told before");
+	cr_expect_eq(entries_of(&rig.entries, "rekey-resumed", "\"reason\":\"all-told\""), 1, "the log says when it ended");
 	cr_expect_eq(set("g1", false), GM_E_CONFLICT);
 }
 
