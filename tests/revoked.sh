@@ -97,13 +97,14 @@ bad_links() {
 		! gmctl as list | grep -q bad
 }
 
+issuer=$'as.\xc2\x9b31mex\xe2\x80\xaeample' # CSI as one character, and what turns the direction of text
 begin
 choose_ports port as_port
 say "Introspection and revoked tokens, on 127.0.0.1:$port and $as_port"
 programs
 write_config 2 'rekey_window_ms: 200'
 touch "$dir/revoked"
-must 'a key, a link and seven references' eval '"$build/gmas" keygen --alg AES-CCM-16-64-128 --iss as.example --aud gm.example -o "$dir/as.json" &&
+must 'a key, a link and seven references' eval '"$build/gmas" keygen --alg AES-CCM-16-64-128 --iss "$issuer" --aud gm.example -o "$dir/as.json" &&
 	"$build/gmas" link -o "$dir/link.json" --addr 127.0.0.1:$as_port &&
 	"$build/gmas" mint -k "$dir/as.json" --reference --group g1=requester,responder --count 7 -o "$dir/tokens.jsonl"'
 must 'gmas serves' start_gmas
@@ -121,8 +122,11 @@ says_of() { # says_of FILE STATE: what gmctl says about a token, without its key
 	gmctl --json token introspect --token "$dir/$1" >"$dir/said" && grep -q "\"state\":\"$2\"" "$dir/said" && ! grep -q "$(sed 's/.*"ms":"\([0-9a-f]*\)".*/\1/' "$dir/token1.json")" "$dir/said"
 }
 about_it() {
-	says_of token1.json active && [ "$(field hash <"$dir/said")" = "$(hash_of 1)" ] && grep -q '"as":"demo","hash":"[0-9a-f]*","device":"as:1:[0-9a-f]*","issuer":"as.example","audience":"gm.example","scope":"g1/requester+responder"' "$dir/said" &&
+	says_of token1.json active && [ "$(field hash <"$dir/said")" = "$(hash_of 1)" ] && grep -q '"as":"demo","hash":"[0-9a-f]*","device":"as:1:[0-9a-f]*","issuer":"'"$issuer"'","audience":"gm.example","scope":"g1/requester+responder"' "$dir/said" &&
 		gmctl audit tail | grep -q 'command=token introspect'
+}
+shows_no_controls() { # of the terminal, which the server's name has
+	gmctl token introspect --token "$dir/token1.json" >"$dir/said" && grep -q 'as.?31mex?ample' "$dir/said" && ! grep -q "$issuer" "$dir/said"
 }
 asks_right() {
 	! gmctl token introspect 2>"$dir/bad.log" && grep -q 'token is missing' "$dir/bad.log" && ! gmctl token introspect --token "$dir/token1.json" --as other 2>"$dir/bad.log" &&
@@ -148,6 +152,7 @@ asks_after_one_that_was_killed() {
 askings() { grep -c 'ctl.change verb="token introspect"' "$dir/gmd.log"; }
 asked_since() { [ "$(askings)" -gt "$1" ]; }
 check 'an operator is told what it is good for' about_it
+check 'and shown nothing that a terminal would obey' shows_no_controls
 check 'of a server that there is' asks_right
 check 'and the next one when the server is silent and who asked has gone' asks_after_one_that_was_killed
 printf '{"token":"f0112233445566778899aabbccddeeff","id":"00","ms":"000102030405060708090a0b0c0d0e0f","salt":"00"}' >"$dir/token9.json"

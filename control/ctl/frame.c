@@ -269,6 +269,22 @@ void gm_ctl_put_text(struct gm_ctl_reply *reply, const char *key, const char *s)
 		gm_cbor_put_null(pair(reply, key));
 }
 
+#define CUT "..."
+
+void gm_ctl_put_text_of(struct gm_ctl_reply *r, const char *key, struct gm_bytes text)
+{
+	char cut[GM_CTL_TEXT_MAX + 1];
+	size_t n = text.n;
+
+	if (n > GM_CTL_TEXT_MAX)
+		for (n = GM_CTL_TEXT_MAX - strlen(CUT); n && (text.p[n] & 0xc0) == 0x80; n--)
+			;
+	for (size_t i = 0; i < n; i++)
+		cut[i] = text.p[i] ? (char)text.p[i] : '?'; /* as gmctl shows what else is no text */
+	snprintf(cut + n, sizeof(cut) - n, "%s", n < text.n ? CUT : "");
+	gm_ctl_put_text(r, key, text.p ? cut : NULL);
+}
+
 void gm_ctl_put_bytes(struct gm_ctl_reply *reply, const char *key, const void *p, size_t n)
 {
 	gm_cbor_put_bstr(pair(reply, key), p, n);

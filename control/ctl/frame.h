@@ -89,6 +89,8 @@ void gm_ctl_reply_init(struct gm_ctl_reply *reply, struct gm_ctl_buf *buf, uint6
 void gm_ctl_put_uint(struct gm_ctl_reply *reply, const char *key, uint64_t v);
 void gm_ctl_put_int(struct gm_ctl_reply *reply, const char *key, int64_t v);
 void gm_ctl_put_text(struct gm_ctl_reply *reply, const char *key, const char *s); /* NULL: null */
+/* UTF-8 from elsewhere; p NULL: null. More than GM_CTL_TEXT_MAX is cut behind a whole character and ends with "..."; a NUL becomes '?'. */
+void gm_ctl_put_text_of(struct gm_ctl_reply *reply, const char *key, struct gm_bytes text);
 void gm_ctl_put_bytes(struct gm_ctl_reply *reply, const char *key, const void *p, size_t n);
 void gm_ctl_put_bool(struct gm_ctl_reply *reply, const char *key, bool v);
 void gm_ctl_row(struct gm_ctl_reply *reply); /* the pairs so far are a row */

@@ -77,7 +77,7 @@ void gm_cli_row_of(const struct pair *pairs, size_t n, gm_cli_row row, void *arg
 const char *gm_cli_cell(const struct row *row, const char *key); /* "": none */
 unsigned long long gm_cli_number(const struct row *row, const char *key);
 const struct row *gm_cli_find(const struct rows *rows, const char *key, const char *text); /* NULL: none */
-char *gm_cli_text(struct gm_bytes b); /* control characters would reach the terminal */
+char *gm_cli_text(struct gm_bytes b); /* with ? for each character that a terminal would obey, and for what is no UTF-8 */
 char *gm_cli_hex(struct gm_bytes b);
 
 /* ---- showing */

@@ -63,14 +63,6 @@ static const char *scope_text(struct gm_bytes scope, char *buf, size_t cap)
 	return buf;
 }
 
-static void put_text_of(struct gm_ctl_reply *r, const char *key, struct gm_bytes text)
-{
-	char cut[GM_CTL_TEXT_MAX + 1];
-
-	snprintf(cut, sizeof(cut), "%.*s", (int)text.n, text.p ? (const char *)text.p : "");
-	gm_ctl_put_text(r, key, text.p ? cut : NULL);
-}
-
 static void put_time(struct gm_ctl_reply *r, const char *key, int64_t v)
 {
 	if (v >= 0)
@@ -92,8 +84,8 @@ static void put_claims(struct gm_ctl_call *call, uint32_t as_id, const struct gm
 		memcpy(key.id, cwt->osc.id.p, key.id_n);
 	}
 	gm_ctl_put_text(r, "device", key.id_n ? gm_device_key_text(&key, text) : NULL);
-	put_text_of(r, "issuer", cwt->iss);
-	put_text_of(r, "audience", gm_cwt_audience(cwt, (struct gm_bytes){(const uint8_t *)audience, strlen(audience)}));
+	gm_ctl_put_text_of(r, "issuer", cwt->iss);
+	gm_ctl_put_text_of(r, "audience", gm_cwt_audience(cwt, (struct gm_bytes){(const uint8_t *)audience, strlen(audience)}));
 	gm_ctl_put_text(r, "scope", scope_text(cwt->scope, text, sizeof(text)));
 	put_time(r, "begins_at", cwt->nbf);
 	put_time(r, "ends_at", cwt->exp);

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 
 #include "ctl/frame.h"
+#include "wire/cbor.h"
 
 static struct gm_ctl_buf buf;
 static struct gm_ctl_request request, back;
@@ -138,6 +139,42 @@ Test(frame, carries_rows_and_their_end)
 	cr_expect_eq(end.kind, GM_CTL_END);
 	cr_expect(gm_bytes_eq(end.pairs, BYTES("\xa1\x61"
 					       "b\xf5")));
+}
+
+static struct gm_bytes text_put(const char *p, size_t n)
+{
+	gm_ctl_reply_init(&reply, &buf, 7);
+	gm_ctl_put_text_of(&reply, "t", (struct gm_bytes){(const uint8_t *)p, n});
+	gm_ctl_row(&reply);
+	struct gm_in in = gm_in_bytes(next_answer().pairs);
+	cr_assert_eq(gm_cbor_map(&in), 1);
+	gm_cbor_skip(&in);
+	struct gm_bytes text = gm_cbor_tstr(&in);
+	cr_expect_eq(in.err, GM_E_OK, "it is UTF-8");
+	return text;
+}
+
+Test(frame, cuts_text_from_elsewhere_behind_a_whole_character_and_marks_it)
+{
+	char text[600];
+
+	for (size_t i = 0; i < sizeof(text); i += 2)
+		memcpy(text + i, "\xc3\xa9", 2);
+	cr_expect_eq(text_put(text, 254).n, 254);
+	struct gm_bytes cut = text_put(text, sizeof(text));
+	cr_expect_eq(cut.n, 255);
+	cr_expect_arr_eq(cut.p, text, 252);
+	cr_expect_arr_eq(cut.p + 252, "...", 3);
+	memmove(text + 1, text, sizeof(text) - 1);
+	text[0] = 'a';
+	cut = text_put(text, sizeof(text) - 1);
+	cr_expect_eq(cut.n, 254, "the character that does not fit is left out");
+	cr_expect_arr_eq(cut.p + 251, "...", 3);
+}
+
+Test(frame, hides_no_text_behind_a_nul)
+{
+	cr_expect(gm_bytes_is(text_put("as\0evil", 7), "as?evil"));
 }
 
 Test(frame, drops_the_pairs_before_an_error)
