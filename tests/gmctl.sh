@@ -220,7 +220,8 @@ completes_every_verb() { # completes_every_verb SHELL
 completes_names() {
 	"complete_$1" -s "$dir/gmd.sock" member evict g | grep -qx g1 &&
 		"complete_$1" -s "$dir/gmd.sock" member evict g1 '' | grep -qx -- "$(node_of g1)" &&
-		"complete_$1" -s "$dir/gmd.sock" as show d | grep -qx demo && "complete_$1" member evict g1 x --y | grep -qx -- --yes &&
+		"complete_$1" -s "$dir/gmd.sock" as show d | grep -qx demo && "complete_$1" -s "$dir/gmd.sock" token introspect --as d | grep -qx demo &&
+		"complete_$1" member evict g1 x --y | grep -qx -- --yes &&
 		"complete_$1" group create x --backward '' | grep -qx window
 }
 

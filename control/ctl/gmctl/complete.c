@@ -152,7 +152,7 @@ static const struct {
 	const char *except; /* the verb that wants a new one */
 } objects[] = {{"group", groups, "group create"}, {"node", nodes, ""},       {"device", devices, ""},
                {"template", templates, ""}, {"schedule", schedules, "schedule set"},
-               {"name", servers, "as add"},       {"command", commands, ""}};
+               {"name", servers, "as add"}, {"as", servers, ""},          {"command", commands, ""}};
 
 static void offer_object(struct session *s, const struct words *w, const struct gm_ctl_verb *verb, const char *key, const char *before)
 {
