@@ -81,6 +81,12 @@ bool gm_pace(struct worker *w)
 	return true;
 }
 
+void gm_pace_spend(struct worker *w)
+{
+	refill(w);
+	w->pace.tokens = w->pace.tokens > 1 ? 1 : w->pace.tokens;
+}
+
 void gm_pace_owe(struct worker *w)
 {
 	if (rate_of(w) == 0 || w->pace.paid)

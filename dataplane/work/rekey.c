@@ -493,10 +493,12 @@ void gm_rekey_start(struct worker *w, const struct gm_eff_rekey *e)
 	g->walk.config = config.n ? gm_blob_copy(config.p, config.n) : NULL;
 }
 
-void gm_rekey_pause(struct group *g, bool paused)
+void gm_rekey_pause(struct worker *w, struct group *g, bool paused)
 {
-	if (g->paused && !paused && g->walk.active)
+	if (g->paused && !paused && g->walk.active) {
 		g->walk.behind = g->head;
+		gm_pace_spend(w);
+	}
 	g->paused = paused;
 }
 

@@ -165,7 +165,7 @@ void gm_view_group(struct worker *w, const struct gm_eff_group *e)
 	g->used = true;
 	g->view = e->view;
 	g->params = params_of(&e->view);
-	gm_rekey_pause(g, e->paused);
+	gm_rekey_pause(w, g, e->paused);
 	if (other_key) {
 		if (w->keys_n == BURST)
 			gm_view_keys(w);

@@ -654,13 +654,14 @@ uint16_t gm_pace_lane(const struct worker *w, const struct ctx *c);
 bool gm_pace_wait(struct worker *w, struct ctx *c, gm_ctx_id id, uint16_t lane, bool again);
 void gm_pace_out(struct worker *w, uint32_t h); /* the message waits */
 bool gm_pace_step(struct worker *w); /* up to a burst; true: something was sent */
+void gm_pace_spend(struct worker *w); /* what was saved for a burst is gone: a walk goes on in a network that may be in trouble still */
 uint64_t gm_pace_sleep_ns(const struct worker *w); /* until a lane may be served, UINT64_MAX: nobody waits */
 
 /* ---- rekey.c */
 /* The member has taken a block: the next one follows. false: there is none, or it is not what was asked. */
 bool gm_rekey_next_block(struct worker *w, uint32_t h, const struct gm_coap *answer);
 void gm_rekey_start(struct worker *w, const struct gm_eff_rekey *e);
-void gm_rekey_pause(struct group *g, bool paused);
+void gm_rekey_pause(struct worker *w, struct group *g, bool paused);
 void gm_walk_skip(struct group *g, uint32_t h, uint32_t next); /* h, which next follows, leaves the list */
 bool gm_rekey_step(struct worker *w); /* up to one burst of each walk, as the pacer allows; true: the next one may follow */
 bool gm_rekey_waiting(const struct worker *w);

@@ -59,6 +59,8 @@ Test(pause, tells_nobody_else_and_goes_on_where_it_stopped)
 	cr_expect(eq(u32, flow_at_version(r, 1), told));
 	cr_expect(eq(u32, flow_status(r).rekeys_paused, 1));
 	cr_assert(flow_pause(r, false) == GM_E_OK);
+	flow_run(r, 500);
+	cr_expect(le(u32, sends.n, told + 2 + 10), "by its pace, with no burst for the time that it stood");
 	flow_run(r, 6000);
 	cr_expect(eq(u32, flow_at_version(r, 1), 90));
 	cr_expect(eq(u32, sends.n, 90), "nobody is told twice");
