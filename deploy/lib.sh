@@ -57,6 +57,14 @@ until_true() {
 	done
 }
 
+# ---- what gmd says
+
+nothing_flies() { gmctl metrics | awk '/^gmd_worker_inflight/ { n += $2 } END { exit n != 0 }'; }
+# A rekey of GROUP that is paused while somebody is not told yet: nothing that is on its way ends it. At a pace of one a second
+holds_back() {
+	gmctl group rekey "$1" && gmctl rekey pause "$1" && until_true 20 nothing_flies && [ "$(gmctl --json group show "$1" | field state)" = paused ]
+}
+
 # ---- the programs
 
 # Uses GM_BUILD as it is; otherwise installs packages and builds into build/fast.

@@ -116,7 +116,7 @@ says_when_some_are_late() {
 state_is() { [ "$(gmctl --json group show g1 | field state)" = "$1" ]; }
 pauses() { # while most have not been told; the pace lets one a second through
 	local status
-	watch "$dir/events" && gmctl pace --all 1 >"$dir/paced" && until_true 60 eval 'gmctl group rekey g1 && gmctl rekey pause g1' && state_is paused && says 5 'rekeys +degraded +paused, gmctl rekey resume: g1' gmctl health &&
+	watch "$dir/events" && gmctl pace --all 1 >"$dir/paced" && until_true 60 holds_back g1 && says 5 'rekeys +degraded +paused, gmctl rekey resume: g1' gmctl health &&
 		says 0 'g1 +paused' gmctl rekey status && says 0 '0 running, 1 paused' gmctl top --once && says 0 '^gmd_rekeys_paused 1' gmctl metrics && says 1 'paused already' gmctl rekey pause g1 &&
 		says 0 'rekeys_paused +1' gmctl rekey pause --all && says 2 'a group is needed, or --all' gmctl rekey pause && says 2 'a group is needed, or --all' gmctl rekey resume g1 --all &&
 		says 0 'rekeys_paused +0' gmctl rekey resume --all && ! state_is paused && says 1 'is not paused' gmctl rekey resume g1 && happened rekey-paused && happened rekey-resumed &&

@@ -136,7 +136,7 @@ undoes() { # nobody has confirmed it
 }
 group_is() { [ "$(gmctl --json group show g1 | field state)" = "$1" ]; }
 stays_paused() { # most have not been told: the pace lets one a second through
-	gmctl pace --all 1 >"$dir/paced" && until_true 60 eval 'gmctl group rekey g1 && gmctl rekey pause g1' && upgraded && group_is paused &&
+	gmctl pace --all 1 >"$dir/paced" && until_true 60 holds_back g1 && upgraded && group_is paused &&
 		[ "$(gmctl --json group show g1 | field waiting)" -gt 1 ] && gmctl pace --all 0 >"$dir/paced" && group_is paused && gmctl rekey resume g1 && until_true 60 group_is idle &&
 		[ "$(gmctl --json group show g1 | field waiting)" = 0 ]
 }

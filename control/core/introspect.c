@@ -89,11 +89,11 @@ static struct gm_asks *asks_of(struct gm_core *c)
 	return c->asks;
 }
 
-static struct gm_ask *place_for(struct gm_turn *t, const struct gm_rec *event)
+/* stranger: whose event it is, of one without a context */
+static struct gm_ask *place_for(struct gm_turn *t, const struct gm_rec *event, bool stranger)
 {
 	struct gm_asks *asks = asks_of(t->core);
 	unsigned of_peer = 0, strangers = 0;
-	bool stranger = event->type != GM_EV_REQUEST;
 
 	for (unsigned i = 0; i < GM_ASKS_MAX && asks->used; i++) {
 		const struct gm_ask *q = &asks->at[i];
@@ -289,7 +289,7 @@ enum gm_err gm_introspect_begin(struct gm_turn *t, const struct gm_rec *event)
 {
 	uint32_t only = only_of(t->core, event);
 	struct gm_as *as = next_as(t->core, 0, only);
-	struct gm_ask *q = as ? place_for(t, event) : NULL;
+	struct gm_ask *q = as ? place_for(t, event, event->type != GM_EV_REQUEST) : NULL;
 
 	if (!as)
 		return GM_E_TOKEN_KEY;
@@ -330,9 +330,11 @@ enum gm_err gm_core_token_ask(struct gm_core *core, struct gm_txn *txn, uint64_t
 		return GM_E_BUSY;
 	ev->rec = (struct gm_rec){.type = GM_EV_TOKEN, .len = sizeof(*ev)};
 	ev->reference = add(ev, token);
-	struct gm_ask *q = place_for(&t, &ev->rec);
-	if (!q)
+	struct gm_ask *q = place_for(&t, &ev->rec, false);
+	if (!q) {
+		gm_wipe(bytes, sizeof(bytes));
 		return GM_E_BUSY;
+	}
 	core->asks->said.used = true;
 	core->asks->said.who = who;
 	q->only = only;
