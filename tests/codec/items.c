@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "wire/cbor.h"
+#include "cbor_copy.h"
 
 #define ITEM_MAX 512u
 #define FILES_MAX 4096u
@@ -171,76 +171,6 @@ static size_t make(uint8_t b[static ITEM_MAX])
 	return n;
 }
 
-/* ---- read and written again, shortest heads throughout */
-
-static void copy(struct gm_in *in, struct gm_out *out);
-
-static void copy_several(struct gm_in *in, struct gm_out *out, uint64_t n)
-{
-	for (; n && in->err == GM_E_OK; n--)
-		copy(in, out);
-}
-
-static void copy_simple(struct gm_in *in, struct gm_out *out)
-{
-	struct gm_in ahead = *in;
-	bool v = gm_cbor_bool(&ahead);
-
-	if (gm_cbor_is_null(in)) {
-		gm_cbor_null(in);
-		gm_cbor_put_null(out);
-	} else if (ahead.err == GM_E_OK) {
-		*in = ahead;
-		gm_cbor_put_bool(out, v);
-	} else { /* nothing here reads others */
-		struct gm_bytes item = gm_cbor_item(in);
-		gm_out_bytes(out, item.p, item.n);
-	}
-}
-
-static void copy(struct gm_in *in, struct gm_out *out)
-{
-	struct gm_bytes b;
-	uint64_t n;
-
-	switch (gm_cbor_peek(in)) {
-	case GM_CBOR_UINT:
-		gm_cbor_put_uint(out, gm_cbor_uint(in));
-		break;
-	case GM_CBOR_NINT:
-		gm_cbor_put_int(out, gm_cbor_int(in));
-		break;
-	case GM_CBOR_BSTR:
-		b = gm_cbor_bstr(in);
-		gm_cbor_put_bstr(out, b.p, b.n);
-		break;
-	case GM_CBOR_TSTR:
-		b = gm_cbor_tstr(in);
-		gm_cbor_put_tstr(out, b.p, b.n);
-		break;
-	case GM_CBOR_ARRAY:
-		n = gm_cbor_array(in);
-		gm_cbor_put_array(out, n);
-		copy_several(in, out, n);
-		break;
-	case GM_CBOR_MAP:
-		n = gm_cbor_map(in);
-		gm_cbor_put_map(out, n);
-		copy_several(in, out, 2 * n);
-		break;
-	case GM_CBOR_TAG:
-		gm_cbor_put_tag(out, gm_cbor_tag(in));
-		copy(in, out);
-		break;
-	case GM_CBOR_SIMPLE:
-		copy_simple(in, out);
-		break;
-	case GM_CBOR_END:
-		gm_cbor_skip(in);
-		break;
-	}
-}
-
 static void tell(const uint8_t *item, size_t n)
 {
 	uint8_t written[2 * ITEM_MAX], head[8];
@@ -249,7 +179,7 @@ static void tell(const uint8_t *item, size_t n)
 
 	gm_cbor_skip(&whole);
 	if (whole.err == GM_E_OK)
-		copy(&in, &out);
+		cbor_copy(&in, &out);
 	bool good = whole.err == GM_E_OK && in.err == GM_E_OK && out.err == GM_E_OK;
 	gm_out_be(&o, n, 2);
 	gm_out_be(&o, whole.err, 1);
