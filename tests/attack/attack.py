@@ -22,18 +22,12 @@ import links
 import network
 import storms
 import tokens
-from rig import ROOT, Client, Server, Tally, cbor2, coap, error_of
+from rig import ROOT, Client, Patient, Server, Tally, cbor2, coap, error_of
 
 GROUPS = (('quiet',), ('busy', '--max-members=400'), ('g1', '--max-members=400'), ('asleep', '--inactive'),
           ('signed', '--signature-only'))
 CONFIG = ('workers: 2', 'contexts_max: 16384', 'members_max: 2000', 'ack_timeout_ms: 400', 'retransmit_max: 3',
           'rekey_window_ms: 100', 'rekey_deadline_ms: 300')
-
-
-class Patient(Client):
-    """Is always answered, on a busy machine too."""
-
-    patience = 60.0
 
 
 class Honest(threading.Thread):

@@ -55,6 +55,18 @@ def ask_raw(client, data, seconds=0.15):
     return drain(client.sock, seconds)
 
 
+def answers_to(client, message):
+    """Every response to a message: those that come until 0.1 s after the first."""
+    client.send(message.encode())
+    got, end = [], time.monotonic() + client.patience
+    while time.monotonic() < end and not got:
+        got = [m for m in map(decoded, drain(client.sock, 0.1)) if m and m.is_response()]
+    for answer in got:
+        if answer.type == coap.CON:
+            client.send(coap.Message(type=coap.ACK, mid=answer.mid).encode())
+    return got
+
+
 def raw_messages(attack, client):
     """All types with all codes; what is no request gets a RST or silence, never a response."""
     for type_ in range(4):
@@ -321,7 +333,7 @@ def observations(attack):
         outer, exchange = client.protect(coap.GET, base, options=[(coap.OBSERVE, b'')])
         Client.mid += 1
         outer.mid, outer.token = Client.mid & 0xffff, token
-        got = [m for m in map(decoded, ask_raw(client, outer.encode(), 0.1)) if m and m.is_response()]
+        got = answers_to(client, outer)
         attack.tally.check(len(got) == 1 and got[0].token == token,
                            'an Observe with a token of %d bytes is answered' % size, len(got))
         if got:

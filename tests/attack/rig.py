@@ -289,6 +289,33 @@ class Client:
         return answer
 
 
+class Patient(Client):
+    """Is always answered, on a busy machine too. It shows its address when challenged (RFC 9175), and comes again when told."""
+
+    patience = 60.0
+
+    def plain(self, method, path, payload=b'', content_format=None, options=()):
+        answer = super().plain(method, path, payload, content_format, options)
+        if answer is None or coap.dotted(answer.code) != '4.01' or answer.get(coap.ECHO) is None:
+            return answer
+        return super().plain(method, path, payload, content_format, [*options, (coap.ECHO, answer.get(coap.ECHO))])
+
+    def served(self, ask):
+        """The answer of ask(), which is repeated as long as it is 5.03 and there is patience."""
+        end = time.monotonic() + self.patience
+        while True:
+            answer = ask()
+            if error_of(answer)[0] != '5.03' or time.monotonic() > end:
+                return answer
+            time.sleep(answer.uint(coap.MAX_AGE) or 1)
+
+    def post(self, *what, **more):
+        return self.served(lambda: Client.post(self, *what, **more))
+
+    def join(self, *what, **more):
+        return self.served(lambda: Client.join(self, *what, **more))
+
+
 class Control:
     """A raw connection to the control socket."""
 

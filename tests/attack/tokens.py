@@ -6,7 +6,7 @@ import time
 
 import cbor2
 
-from rig import ace, coap, decoded, drain, error_of, oscore
+from rig import Patient, ace, coap, decoded, drain, error_of, oscore
 
 SCOPE = [('g1', 6)]
 
@@ -221,4 +221,4 @@ def unused_tokens(attack, count=3000):
     attack.tally.check(seen <= {coap.code('2.01'), coap.code('5.03')}, 'unused tokens get 2.01 or 5.03', seen)
     grown = attack.server.rss_kib() - before
     attack.tally.check(grown < count * 16 + 8192, 'an unused token costs little memory', '%d KiB' % grown)
-    attack.client([('g1', 6)])
+    attack.clients.append(Patient(attack.server).enter([('g1', 6)]))
