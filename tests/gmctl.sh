@@ -149,6 +149,7 @@ well_again() { # some may be late once more: gmd is in a hurry, and this machine
 watch() { # watch FILE [ARGUMENT...]
 	local file=$1
 	shift
+	rm -f "$file" # else what was watched before is taken for this
 	"$build/gmctl" -s "$dir/gmd.sock" watch "$@" >"$file" 2>&1 &
 	watch_pid=$!
 	until_true 60 grep -q watching "$file"
