@@ -231,6 +231,7 @@ both_work() {
 # ---- what is not ours, and what lies
 
 other_port_is_the_kernels() {
+	rm -f "$dir/other"
 	here /usr/bin/python3 -c 'if True:
 		import socket
 		s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)

@@ -29,6 +29,7 @@ start_status() { # as nobody in the viewers' Unix group, where we are root
 		chmod 711 "$dir" && mkdir -p "$dir/bin" && cp "$build/gmd-status" "$dir/bin/" && chmod -R 755 "$dir/bin" || return
 		as=(setpriv --reuid=65534 --regid=65534 --groups=1 --inh-caps=-all --bounding-set=-all --no-new-privs --)
 	fi
+	rm -f "$dir/status.log"
 	"${as[@]}" "$([ "$(id -u)" = 0 ] && echo "$dir/bin" || echo "$build")/gmd-status" -s "$dir/gmd.sock" -l 127.0.0.1:0 "$@" 2>"$dir/status.log" 7>&- 8<&- &
 	member_pid=$! # ended with the others
 	until_true 60 grep -q '^status.ready' "$dir/status.log" && web=$(sed -n 's/^status.ready.* port=//p' "$dir/status.log")
