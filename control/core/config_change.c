@@ -345,6 +345,8 @@ static void set_exp(struct gm_turn *t, struct gm_group *g, int64_t exp)
 {
 	int64_t left = exp - t->txn->wall_s;
 
+	if (g->members)
+		gm_plan_keys_linger(g);
 	g->exp = exp;
 	g->spec.key_lifetime_s = left < 60 ? 60 : left > UINT32_MAX ? UINT32_MAX : (uint32_t)left;
 	gm_plan_arm_keys(t->core, g);

@@ -157,8 +157,8 @@ GM_NODISCARD enum gm_err gm_core_group_delete(struct gm_core *core, struct gm_tx
 /* compromised: no window, supersedes a rekey in distribution */
 GM_NODISCARD enum gm_err gm_core_rekey(struct gm_core *core, struct gm_txn *txn, const char *group, bool compromised);
 /* The distribution of a group's keys goes on to nobody who was not told yet, until it is resumed, or a rekey begins for another reason than a Join,
- * Sender IDs or a schedule: such a one neither waits nor is paused. Outlives a stop. UNKNOWN; CONFLICT: *why, static text: there is nothing to pause, or to resume, or
- * not all were told that somebody is out */
+ * Sender IDs or a schedule: such a one neither waits nor is paused; or the keys are about to end of those who were not told. Outlives a stop. UNKNOWN; CONFLICT: *why,
+ * static text: there is nothing to pause, or to resume, or not all were told that somebody is out, or those keys are about to end already */
 GM_NODISCARD enum gm_err gm_core_rekey_pause(struct gm_core *core, struct gm_txn *txn, const char *group, bool paused, const char **why);
 /* Of all groups, but *passed that cannot be paused. false: there are more than one turn should have; again. */
 GM_NODISCARD bool gm_core_rekey_pause_all(struct gm_core *core, struct gm_txn *txn, bool paused, unsigned *passed);

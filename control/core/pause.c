@@ -3,7 +3,8 @@
  * the rest of the distribution that is owed, in the group's record, so it outlives a stop. Keys are made as ever; what is paused is the telling.
  *
  * Nobody stays in because somebody forgot to resume: a rekey for more than newcomers, Sender IDs or a schedule ends it, and while not all were told
- * that somebody is out, by a leave, an eviction, an end of a token or a compromise, nothing is paused. */
+ * that somebody is out, by a leave, an eviction, an end of a token or a compromise, nothing is paused. Nor is anybody left without keys: who was not
+ * told has older ones, and before the first of these end so does the pause. */
 #include "core/audit.h"
 #include "core/state.h"
 
@@ -37,7 +38,24 @@ void gm_pause_end(struct gm_turn *t, struct gm_group *g, const char *reason)
 	if (!gm_pause_on(g))
 		return;
 	g->owed &= ~GM_OWED_REST;
+	gm_plan_arm_keys(t->core, g);
 	note(t, g, false, reason);
+}
+
+/* With time enough to tell them. New keys that are made because the old ones end have twice as much, half of which may be paused. */
+int64_t gm_pause_until(const struct gm_group *g)
+{
+	return g->untold_exp ? g->untold_exp - gm_plan_ahead(g) / 2 : INT64_MAX;
+}
+
+void gm_pause_due(struct gm_turn *t, struct gm_group *g)
+{
+	if (!gm_pause_on(g) || gm_pause_until(g) > t->txn->wall_s)
+		return;
+	gm_pause_end(t, g, gm_reason_text(GM_REASON_KEYS_END));
+	gm_record_put_group(t, g);
+	gm_tell_group(t, g, false);
+	gm_plan_arm(t, g);
 }
 
 void gm_pause_meets(struct gm_turn *t, struct gm_group *g, enum gm_reason reason)
@@ -46,18 +64,20 @@ void gm_pause_meets(struct gm_turn *t, struct gm_group *g, enum gm_reason reason
 		gm_pause_end(t, g, gm_reason_text(reason));
 }
 
-static const char *refusal(const struct gm_group *g, bool paused)
+static const char *refusal(const struct gm_turn *t, const struct gm_group *g, bool paused)
 {
 	if (!g->distributing || gm_pause_on(g) == paused)
 		return paused ? "no new keys are on their way, or it is paused already" : "it is not paused";
 	if (paused && g->owed & GM_OWED_OUT)
 		return "somebody is out, whom those who are not told yet would go on talking to";
+	if (paused && gm_pause_until(g) <= t->txn->wall_s)
+		return "the keys of those who are not told yet are about to end";
 	return NULL;
 }
 
 static enum gm_err set(struct gm_turn *t, struct gm_group *g, bool paused, const char **why)
 {
-	*why = refusal(g, paused);
+	*why = refusal(t, g, paused);
 	if (*why)
 		return GM_E_CONFLICT;
 	g->owed = paused ? g->owed | GM_OWED_REST : g->owed & ~GM_OWED_REST;
@@ -65,6 +85,7 @@ static enum gm_err set(struct gm_turn *t, struct gm_group *g, bool paused, const
 	gm_record_put_group(t, g);
 	gm_tell_group(t, g, false);
 	gm_plan_arm(t, g);
+	gm_plan_arm_keys(t->core, g);
 	return GM_E_OK;
 }
 

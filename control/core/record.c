@@ -11,6 +11,7 @@
 #define FORM_ASSOC 2u  /* 1 had no algorithm: it was ALG_OF_FORM_1 */
 #define ALG_OF_FORM_1 10u
 #define FORM_GROUP 3u  /* 1 did not say what is owed, 2 not since when the configuration is what it is */
+#define FORM_GROUP_UNTOLD 4u /* also when the keys end of members that were not told of the present ones; only where there are such */
 #define FORM_AS 2u     /* 1 had no link and nothing that goes over it */
 #define FORM_REVOKED 2u /* 1 had no age */
 #define FORM_BAR 2u    /* 1 had the group's index in its key, and no name */
@@ -205,7 +206,8 @@ static void put_params(struct gm_out *o, const struct gm_group_params *p)
 
 void gm_record_put_group(struct gm_turn *t, const struct gm_group *g)
 {
-	struct gm_out o = begin_form(t, FORM_GROUP, 26, 2048);
+	const unsigned form = g->untold_exp ? FORM_GROUP_UNTOLD : FORM_GROUP;
+	struct gm_out o = begin_form(t, form, 23 + form, 2048);
 
 	gm_cbor_put_text(&o, g->spec.name);
 	gm_cbor_put_uint(&o, g->gen);
@@ -233,6 +235,8 @@ void gm_record_put_group(struct gm_turn *t, const struct gm_group *g)
 	gm_cbor_put_bool(&o, g->distributing);
 	gm_cbor_put_uint(&o, g->owed);
 	gm_cbor_put_uint(&o, g->config_num);
+	if (g->untold_exp)
+		gm_cbor_put_int(&o, g->untold_exp);
 	put(t, GM_OWNER_GROUP(g->index), GM_TABLE_GROUP, key_u32(g->index), &o);
 }
 
@@ -516,7 +520,7 @@ static struct gm_in open_group(struct gm_bytes value, uint64_t *form)
 	uint64_t n = gm_cbor_array(&in);
 
 	*form = gm_cbor_uint(&in);
-	if (*form < FORM || *form > FORM_GROUP || n != 24 + *form)
+	if (*form < FORM || *form > FORM_GROUP_UNTOLD || n != 24 + *form)
 		gm_in_fail(&in, GM_E_CORRUPT);
 	return in;
 }
@@ -726,10 +730,11 @@ static enum gm_err load_group(struct gm_core *c, struct gm_bytes key, struct gm_
 	take_spec(&in, &g->spec);
 	take_keys(&in, g);
 	g->owed = form > FORM ? take_u32(&in, GM_OWED_ALL) : 0;
-	if (form == FORM_GROUP)
+	if (form >= FORM_GROUP)
 		g->config_num = gm_cbor_uint(&in);
 	else if (g->owed & GM_OWED_CONFIG)
 		g->config_num = g->version + (g->reason != GM_REASON_NONE); /* the rekey asked for may be its own */
+	g->untold_exp = form == FORM_GROUP_UNTOLD ? gm_cbor_int(&in) : g->distributing ? g->exp : 0; /* not known: the latest it may be */
 	GM_TRY(done(&in));
 	if (g->version < g->stale_first || g->version - g->stale_first >= g->spec.max_stale_sets || g->gid_n < 5)
 		return GM_E_CORRUPT;

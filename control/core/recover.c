@@ -37,6 +37,7 @@ static void leap(struct gm_turn *t, struct gm_group *g, uint32_t times)
 	g->last_reason = GM_REASON_COMPROMISE;
 	g->reason = GM_REASON_NONE;
 	g->owed = 0;
+	g->untold_exp = 0;
 	g->distributing = false;
 }
 

@@ -114,9 +114,9 @@ void gm_plan_ask(struct gm_turn *t, struct gm_group *g, enum gm_reason reason, e
 	if (first) {
 		g->asked_ms = now;
 		g->haste = GM_HASTE_WINDOW;
-		gm_timer_stop(&t->core->wall, &g->keys);
 	}
 	g->reason = reason > g->reason ? reason : g->reason;
+	gm_plan_arm_keys(t->core, g);
 	g->haste = haste > g->haste ? haste : g->haste;
 	uint64_t deadline = g->asked_ms + t->core->config.rekey_deadline_ms;
 	g->window_end_ms = window < deadline ? window : deadline;
@@ -149,15 +149,27 @@ void gm_plan_due(struct gm_turn *t, struct gm_group *g)
 		gm_plan_step(t, g, g->reason);
 }
 
-/* Renewed a tenth of their life before the keys end, at most an hour. */
+/* A tenth of their life, at most an hour. */
+int64_t gm_plan_ahead(const struct gm_group *g)
+{
+	return g->spec.key_lifetime_s / 10 > 3600 ? 3600 : g->spec.key_lifetime_s / 10;
+}
+
+static int64_t renewed_at(const struct gm_group *g)
+{
+	int64_t at = g->exp - gm_plan_ahead(g), schedule = g->last_rekey + g->spec.rekey_every_s;
+
+	return g->spec.rekey_every_s && schedule < at ? schedule : at;
+}
+
 void gm_plan_arm_keys(struct gm_core *c, struct gm_group *g)
 {
-	int64_t ahead = g->spec.key_lifetime_s / 10 > 3600 ? 3600 : g->spec.key_lifetime_s / 10;
-	int64_t at = g->exp - ahead, schedule = g->last_rekey + g->spec.rekey_every_s;
+	int64_t renewed = g->reason == GM_REASON_NONE ? renewed_at(g) : INT64_MAX;
+	int64_t told = gm_pause_on(g) ? gm_pause_until(g) : INT64_MAX, at = told < renewed ? told : renewed;
 
-	if (g->spec.rekey_every_s && schedule < at)
-		at = schedule;
-	if (g->reason == GM_REASON_NONE)
+	if (at == INT64_MAX)
+		gm_timer_stop(&c->wall, &g->keys);
+	else
 		gm_timer_set(&c->wall, &g->keys, GM_TIMER_KEYS, at > 0 ? (uint64_t)at : 0);
 }
 
@@ -165,7 +177,17 @@ void gm_plan_keys_due(struct gm_turn *t, struct gm_group *g)
 {
 	bool schedule = g->spec.rekey_every_s && g->last_rekey + g->spec.rekey_every_s <= t->txn->wall_s;
 
-	gm_plan_ask(t, g, schedule ? GM_REASON_SCHEDULE : GM_REASON_KEYS_END, GM_HASTE_WINDOW);
+	gm_pause_due(t, g);
+	if (g->reason == GM_REASON_NONE && renewed_at(g) <= t->txn->wall_s)
+		gm_plan_ask(t, g, schedule ? GM_REASON_SCHEDULE : GM_REASON_KEYS_END, GM_HASTE_WINDOW);
+	else
+		gm_plan_arm_keys(t->core, g);
+}
+
+void gm_plan_keys_linger(struct gm_group *g)
+{
+	if (!g->untold_exp || g->exp < g->untold_exp)
+		g->untold_exp = g->exp;
 }
 
 /* ---- Joins that wait for the window */
@@ -269,8 +291,10 @@ static void start_walk(struct gm_turn *t, struct gm_group *g)
 	g->started_ms = t->txn->mono_ms;
 	g->confirmed = g->late = 0;
 	g->waiting = g->members;
-	if (!g->distributing)
-		configuration_told(g);
+	if (g->distributing)
+		return;
+	g->untold_exp = 0;
+	configuration_told(g);
 }
 
 void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason why)
@@ -278,6 +302,7 @@ void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason why)
 	const enum gm_reason reason = why > g->reason ? why : g->reason; /* what was owed is paid, too */
 
 	turn_stale_sets(t, g);
+	gm_plan_keys_linger(g);
 	new_keys(t, g);
 	gm_audit_rekey(t, g, g->version - 1, gm_reason_text(reason));
 	gm_pause_meets(t, g, reason);
@@ -306,6 +331,7 @@ void gm_plan_step(struct gm_turn *t, struct gm_group *g, enum gm_reason why)
 static void end_walk(struct gm_turn *t, struct gm_group *g)
 {
 	g->distributing = false;
+	g->untold_exp = 0;
 	gm_pause_end(t, g, "all-told");
 	outs_told(g);
 	configuration_told(g);
@@ -389,6 +415,7 @@ void gm_plan_resume(struct gm_turn *t, struct gm_group *g)
 	} else {
 		g->distributing = false;
 		g->owed &= ~GM_OWED_REST;
+		gm_plan_arm_keys(t->core, g);
 		outs_told(g);
 	}
 	if (g->reason != GM_REASON_NONE) {

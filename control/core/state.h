@@ -217,6 +217,7 @@ struct gm_group {
 	uint64_t version;
 	uint8_t sid_len, gid_n, gid[GM_GID_MAX], ms[16], salt[8];
 	int64_t exp, created, last_rekey;
+	int64_t untold_exp; /* the earliest end of older keys that members may use still; 0: all were told of the present ones */
 	enum gm_reason last_reason;
 	uint32_t check_interval, expiration_delta;
 	uint8_t kdc_seed[32];
@@ -527,6 +528,8 @@ void gm_plan_due(struct gm_turn *t, struct gm_group *g);      /* its timer rang 
 void gm_plan_keys_due(struct gm_turn *t, struct gm_group *g); /* schedule or end of the keys */
 void gm_plan_arm(struct gm_turn *t, struct gm_group *g);
 void gm_plan_arm_keys(struct gm_core *c, struct gm_group *g);
+int64_t gm_plan_ahead(const struct gm_group *g); /* seconds before their end that keys are renewed */
+void gm_plan_keys_linger(struct gm_group *g); /* the present ones, or their end, are about to change: members have these until they are told */
 void gm_plan_delivered(struct gm_turn *t, const struct gm_ev_delivered *ev);
 void gm_plan_resume(struct gm_turn *t, struct gm_group *g); /* the walk of the current version once more */
 void gm_plan_owe_active(struct gm_turn *t, struct gm_group *g); /* the caller stores it */
@@ -545,6 +548,8 @@ bool gm_pause_on(const struct gm_group *g);
 bool gm_pause_holds(const struct gm_group *g); /* and no rekey waits that will end it */
 void gm_pause_end(struct gm_turn *t, struct gm_group *g, const char *reason); /* if it is paused; the caller stores and tells */
 void gm_pause_meets(struct gm_turn *t, struct gm_group *g, enum gm_reason reason); /* a rekey begins for it; the caller stores and tells */
+int64_t gm_pause_until(const struct gm_group *g); /* the latest that there may be one; INT64_MAX: any time */
+void gm_pause_due(struct gm_turn *t, struct gm_group *g); /* ends, stores and tells, if it is time */
 
 /* rejoin.c */
 void gm_rejoin_begin(struct gm_turn *t, struct gm_group *g); /* then expect() each that has to come again */

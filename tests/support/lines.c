@@ -138,8 +138,8 @@ static void of_group(struct lines *l, const struct gm_core *c, struct gm_group *
 	lines_add(l, "group %u params %s max %u sid_len %u exp %lld created %lld rekeyed %lld %u active %d every %u life %u backward %d", g->index,
 	          hex(&g->spec.params, sizeof(g->spec.params)), g->spec.max_members, g->sid_len, (long long)g->exp, (long long)g->created,
 	          (long long)g->last_rekey, g->last_reason, g->spec.active, g->spec.rekey_every_s, g->spec.key_lifetime_s, g->spec.backward);
-	lines_add(l, "group %u members %u waiting %u sids %u reason %u distributing %d owed %u config %llu keys %d %llu rekey %d", g->index,
-	          g->members, g->waiting, g->sids.n, g->reason, g->distributing, g->owed, (unsigned long long)g->config_num, g->keys.pos != 0,
+	lines_add(l, "group %u members %u waiting %u sids %u reason %u distributing %d owed %u config %llu untold %lld keys %d %llu rekey %d", g->index,
+	          g->members, g->waiting, g->sids.n, g->reason, g->distributing, g->owed, (unsigned long long)g->config_num, (long long)g->untold_exp, g->keys.pos != 0,
 	          (unsigned long long)(g->keys.pos ? g->keys.at : 0), g->rekey.pos != 0);
 	lines_add(l, "group %u about %s", g->index, g->about ? hex(g->about, sizeof(*g->about)) : "-");
 	for (uint32_t slot = g->free_first, n = 0; slot; slot = g->slots[slot - 1] & ~GM_SLOT_FREE, n++)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core_rig.h"
+#include "wire/admin.h"
 
 #define REQ GM_ROLE_REQUESTER
 
@@ -206,6 +207,70 @@ Test(pause, ends_before_the_keys_do)
 		rig_pass(&rig, 1000);
 	cr_expect_eq(rig_info(&rig, "g2").version, 2, "a tenth of their life before");
 	cr_expect_str_eq(rig_info(&rig, "g2").state, "distributing");
+}
+
+/* g2, whose keys last 600 s and are renewed each 200 s: so it is not the newest that end first */
+static void pause_g2(void)
+{
+	struct gm_group_spec spec = rig_group_spec("g2");
+
+	spec.key_lifetime_s = 600;
+	spec.rekey_every_s = 200;
+	cr_assert_eq(rig_group(&rig, &spec), GM_E_OK);
+	rig_member(&rig, 21, "g2", REQ);
+	rekey("g2", false);
+	cr_assert_eq(set("g2", true), GM_E_OK);
+}
+
+static void seconds(unsigned n)
+{
+	while (n--)
+		rig_pass(&rig, 1000);
+}
+
+Test(pause, ends_before_the_keys_do_of_those_who_were_not_told)
+{
+	pause_g2();
+	seconds(569);
+	cr_expect_str_eq(rig_info(&rig, "g2").state, "paused");
+	uint64_t version = rig_info(&rig, "g2").version;
+	cr_assert_gt(version, 2, "new keys have come, and did not end it");
+	seconds(1);
+	cr_expect_str_eq(rig_info(&rig, "g2").state, "distributing", "a twentieth of their life before");
+	cr_expect_eq(rig_info(&rig, "g2").version, version);
+	cr_expect(workers_were_told(false));
+	cr_expect_eq(entries_of(&rig.entries, "rekey-resumed", "\"reason\":\"keys-end\""), 1);
+	cr_expect_eq(set("g2", true), GM_E_CONFLICT, "nor may it be paused again");
+	cr_expect(strstr(why, "about to end") != NULL);
+	rig_delivered(&rig, "g2", true);
+	rekey("g2", false);
+	cr_expect_eq(set("g2", true), GM_E_OK, "all had newer ones");
+}
+
+Test(pause, ends_before_the_keys_do_of_those_who_were_not_told_also_where_it_outlived_a_stop)
+{
+	pause_g2();
+	seconds(300);
+	rig_restart(&rig);
+	seconds(269);
+	cr_expect_str_eq(rig_info(&rig, "g2").state, "paused");
+	seconds(1);
+	cr_expect_str_eq(rig_info(&rig, "g2").state, "distributing");
+}
+
+Test(pause, is_not_longer_because_an_administrator_has_the_keys_last_longer)
+{
+	struct gm_admin_map map = {.has = GM_ADMIN_BIT(GM_ADMIN_EXP), .policies = {-1, -1}, .exp = rig.wall_s + 700};
+
+	pause_g2();
+	rig_delivered(&rig, "g2", true);
+	rig_turn(&rig);
+	cr_assert_eq(gm_core_group_set(rig.core, &rig.txn, "g2", &map, &why), GM_E_OK);
+	rig_turn_end(&rig);
+	rekey("g2", false);
+	cr_assert_eq(set("g2", true), GM_E_OK);
+	seconds(601);
+	cr_expect_str_eq(rig_info(&rig, "g2").state, "distributing", "members know of the old end alone");
 }
 
 Test(pause, goes_on_over_new_keys_for_a_newcomer)

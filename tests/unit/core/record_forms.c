@@ -210,6 +210,34 @@ Test(group_record, of_the_second_form_comes_back)
 	group_of_form(2);
 }
 
+/* Form 3 did not say when the older keys end: nothing ends a pause then before the newest do. */
+Test(group_record, of_the_third_form_comes_back_while_its_distribution_is_paused)
+{
+	static struct core_rig rig;
+	struct gm_group_spec spec = rig_group_spec("g1");
+	const char *why;
+
+	rig_start(&rig, 1);
+	spec.key_lifetime_s = 600;
+	cr_assert_eq(rig_group(&rig, &spec), GM_E_OK);
+	rig_member(&rig, 1, "g1", GM_ROLE_REQUESTER);
+	rig_pass(&rig, 500000);
+	rig_turn(&rig);
+	cr_assert_eq(gm_core_rekey(rig.core, &rig.txn, "g1", false), GM_E_OK);
+	cr_assert_eq(gm_core_rekey_pause(rig.core, &rig.txn, "g1", true, &why), GM_E_OK);
+	rig_turn_end(&rig);
+	struct rig_record *rec = record_of_group(&rig);
+	cr_assert_eq(memcmp(rec->value, "\x98\x1c\x04", 3), 0);
+	cr_assert_eq(rec->value[rec->value_n - 5], 0x1a, "an end of 32 bits");
+	rec->value[1] = 0x1b;
+	rec->value[2] = 3;
+	rec->value_n -= 5;
+	rig_restart(&rig);
+	rig_pass(&rig, 200000);
+	cr_expect_str_eq(rig_info(&rig, "g1").state, "paused");
+	rig_stop(&rig);
+}
+
 /* Form 1 of the next two is their first items. */
 static void cut_to_form_1(struct rig_record *rec, unsigned items)
 {

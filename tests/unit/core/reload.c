@@ -154,9 +154,13 @@ static void delivered(unsigned i)
 
 static void rekey(unsigned i)
 {
+	unsigned passed;
+
 	(void)i;
 	rig_turn(&rig);
 	(void)!gm_core_rekey(rig.core, &rig.txn, any_group(), roll(2));
+	if (roll(2))
+		(void)!gm_core_rekey_pause_all(rig.core, &rig.txn, roll(4), &passed);
 	rig_turn_end(&rig);
 }
 
