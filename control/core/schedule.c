@@ -271,18 +271,24 @@ static bool has_new_keys(const struct schedule *s, const struct gm_group *g, int
 	return g->last_rekey >= s->opened && g->last_rekey <= now + CLOCK_STEP_S;
 }
 
-static void count(const struct gm_core *c, const struct schedule *s, int64_t now, unsigned *done, unsigned *left)
+static struct gm_schedule_count count(const struct gm_core *c, const struct schedule *s, int64_t now)
 {
-	*done = *left = 0;
-	for (uint32_t i = 0; i < c->groups_n; i++)
-		if (is_its(s, c->groups[i]))
-			++*(has_new_keys(s, c->groups[i], now) ? done : left);
+	struct gm_schedule_count n = {0};
+
+	for (uint32_t i = 0; i < c->groups_n; i++) {
+		if (!is_its(s, c->groups[i]))
+			continue;
+		bool done = has_new_keys(s, c->groups[i], now), paused = gm_pause_on(c->groups[i]);
+		n.done += done;
+		n.paused += done && paused;
+		n.left += !done;
+		n.passed_over += !done && paused;
+	}
+	return n;
 }
 
 static void begin(struct gm_turn *t, struct schedule *s, int64_t opened)
 {
-	unsigned done, left;
-
 	s->opened = opened;
 	s->run = RUNNING;
 	s->cursor = 0;
@@ -291,40 +297,47 @@ static void begin(struct gm_turn *t, struct schedule *s, int64_t opened)
 	s->look_ms = 0;
 	s->outcome[0] = '\0';
 	put(t, s);
-	count(t->core, s, t->txn->wall_s, &done, &left);
-	gm_core_log(t->core, "schedule.open schedule=%s groups=%u", s->spec.name, left);
+	gm_core_log(t->core, "schedule.open schedule=%s groups=%u", s->spec.name, count(t->core, s, t->txn->wall_s).left);
+}
+
+static void ended_with(struct schedule *s, const struct gm_schedule_count *n)
+{
+	int used = n->left ? snprintf(s->outcome, sizeof(s->outcome), "the window ended, %u groups wait for the next one", n->left)
+	                   : snprintf(s->outcome, sizeof(s->outcome), "all done");
+	unsigned paused = n->left ? n->passed_over : n->paused;
+
+	if (paused)
+		snprintf(s->outcome + used, sizeof(s->outcome) - (size_t)used, ", of %u the distribution is paused", paused);
 }
 
 static void end(struct gm_turn *t, struct schedule *s)
 {
-	unsigned done, left;
+	struct gm_schedule_count n = count(t->core, s, t->txn->wall_s);
 
-	count(t->core, s, t->txn->wall_s, &done, &left);
 	for (unsigned i = 0; i < s->flying_n; i++) { /* whose turn has come gets them */
 		const struct gm_group *g = gm_groups_at(t->core, s->flying[i].index);
-		left -= g && left && g->gen == s->flying[i].gen && !has_new_keys(s, g, t->txn->wall_s);
+		n.left -= g && n.left && g->gen == s->flying[i].gen && !has_new_keys(s, g, t->txn->wall_s);
 	}
-	if (left)
-		snprintf(s->outcome, sizeof(s->outcome), "the window ended, %u groups wait for the next one", left);
-	else
-		snprintf(s->outcome, sizeof(s->outcome), "all done");
+	n.passed_over = n.passed_over < n.left ? n.passed_over : n.left;
+	ended_with(s, &n);
 	s->run = WAITING;
 	s->flying_n = 0;
 	put(t, s);
-	gm_core_log(t->core, left ? "schedule.unfinished schedule=%s done=%u left=%u" : "schedule.done schedule=%s groups=%u", s->spec.name, done,
-	            left);
+	if (n.left)
+		gm_core_log(t->core, "schedule.unfinished schedule=%s done=%u left=%u passed_over=%u paused=%u", s->spec.name, n.done, n.left, n.passed_over,
+		            n.paused);
+	else
+		gm_core_log(t->core, "schedule.done schedule=%s groups=%u paused=%u", s->spec.name, n.done, n.paused);
 }
 
 static void stop(struct gm_turn *t, struct schedule *s, const struct gm_group *g, unsigned members)
 {
-	unsigned done, left;
-
-	count(t->core, s, t->txn->wall_s, &done, &left);
 	snprintf(s->outcome, sizeof(s->outcome), "stopped: %u of %u members of %.64s are late", g->late, members, g->spec.name);
 	s->run = STOPPED;
 	s->flying_n = 0;
 	put(t, s);
-	gm_core_log(t->core, "schedule.stopped schedule=%s group=%s late=%u members=%u left=%u", s->spec.name, g->spec.name, g->late, members, left);
+	gm_core_log(t->core, "schedule.stopped schedule=%s group=%s late=%u members=%u left=%u", s->spec.name, g->spec.name, g->late, members,
+	            count(t->core, s, t->txn->wall_s).left);
 }
 
 static bool too_many_late(const struct schedule *s, const struct gm_group *g, unsigned *members)
@@ -587,13 +600,11 @@ static struct gm_schedule_info info_of(const struct gm_core *c, const struct gm_
 	return info;
 }
 
-bool gm_core_schedule_count(const struct gm_core *core, const struct gm_txn *txn, const char *name, unsigned *done, unsigned *left)
+bool gm_core_schedule_count(const struct gm_core *core, const struct gm_txn *txn, const char *name, struct gm_schedule_count *n)
 {
 	const struct schedule *s = named(core, name);
 
-	*done = *left = 0;
-	if (s)
-		count(core, s, txn->wall_s, done, left);
+	*n = s ? count(core, s, txn->wall_s) : (struct gm_schedule_count){0};
 	return s != NULL;
 }
 

@@ -49,8 +49,12 @@ GM_NODISCARD enum gm_err gm_core_schedule_resume(struct gm_core *core, struct gm
 /* name NULL: all; stops when each() returns false. UNKNOWN */
 GM_NODISCARD enum gm_err gm_core_schedules(const struct gm_core *core, const struct gm_txn *txn, const char *name,
                                            bool (*each)(void *arg, const struct gm_schedule_info *info), void *arg);
-/* Its groups since its window opened: with new keys; still to get them. Looks at all groups. false: no such schedule */
-bool gm_core_schedule_count(const struct gm_core *core, const struct gm_txn *txn, const char *name, unsigned *done, unsigned *left);
+struct gm_schedule_count { /* its groups, since its window opened */
+	unsigned done, paused;      /* with new keys; of these, with a distribution that is paused */
+	unsigned left, passed_over; /* still to get them; of these, passed over because the distribution of those they have is paused */
+};
+/* Looks at all groups. false: no such schedule */
+bool gm_core_schedule_count(const struct gm_core *core, const struct gm_txn *txn, const char *name, struct gm_schedule_count *n);
 
 bool gm_schedule_names(const char *patterns, const char *group); /* does one of the patterns name it? */
 

@@ -221,15 +221,17 @@ static bool show_schedule(void *arg, const struct gm_schedule_info *s)
 {
 	const struct gm_ctl_call *call = arg;
 	struct gm_ctl_reply *r = call->reply;
-	unsigned done, left;
+	struct gm_schedule_count n;
 
-	gm_core_schedule_count(call->env->core, &call->txn, s->spec->name, &done, &left);
+	gm_core_schedule_count(call->env->core, &call->txn, s->spec->name, &n);
 	put_schedule(r, s);
 	gm_ctl_put_uint(r, "at_once", s->spec->at_once);
 	gm_ctl_put_int(r, "opened_at", s->opened);
 	gm_ctl_put_int(r, "window_ends_at", s->ends);
-	gm_ctl_put_uint(r, "done", done);
-	gm_ctl_put_uint(r, "left", left);
+	gm_ctl_put_uint(r, "done", n.done);
+	gm_ctl_put_uint(r, "paused", n.paused);
+	gm_ctl_put_uint(r, "left", n.left);
+	gm_ctl_put_uint(r, "passed_over", n.passed_over);
 	gm_ctl_put_uint(r, "on_their_way", s->flying);
 	gm_ctl_put_text(r, "outcome", s->outcome);
 	gm_ctl_row(r);

@@ -165,14 +165,19 @@ static struct gm_schedule_info info(void)
 	return i;
 }
 
-static unsigned left(void)
+static struct gm_schedule_count count(void)
 {
-	unsigned done, n = 0;
+	struct gm_schedule_count n;
 
 	rig_turn(&rig);
-	cr_assert(gm_core_schedule_count(rig.core, &rig.txn, "night", &done, &n));
+	cr_assert(gm_core_schedule_count(rig.core, &rig.txn, "night", &n));
 	rig_turn_end(&rig);
 	return n;
+}
+
+static unsigned left(void)
+{
+	return count().left;
 }
 
 Test(schedule, rekeys_each_group_once_when_its_window_opens)
@@ -471,7 +476,24 @@ Test(schedule, passes_over_a_group_whose_distribution_is_paused_and_is_not_kept_
 	cr_expect_eq(version("f3"), 1);
 	land(3);
 	pass_s(1);
-	cr_expect_str_eq(info().outcome, "the window ended, 1 groups wait for the next one");
+	cr_expect_str_eq(info().outcome, "the window ended, 1 groups wait for the next one, of 1 the distribution is paused");
+	cr_expect_eq(count().done, 2);
+	cr_expect_eq(count().paused, 1, "f2: it has new keys");
+	cr_expect_eq(count().passed_over, 1, "f1: it has not");
+}
+
+Test(schedule, says_whose_new_keys_are_not_told_when_all_have_them)
+{
+	groups(2, 1);
+	cr_assert_eq(set(), GM_E_OK);
+	pass_to("2023-11-15 01:00:00");
+	pass_s(1);
+	rig_turn(&rig);
+	cr_assert_eq(gm_core_rekey_pause(rig.core, &rig.txn, "f2", true, &(const char *){NULL}), GM_E_OK);
+	rig_turn_end(&rig);
+	land(2);
+	pass_s(1);
+	cr_expect_str_eq(info().outcome, "all done, of 1 the distribution is paused");
 }
 
 Test(schedule, goes_on_after_a_stop_in_the_middle_and_rekeys_nobody_twice)

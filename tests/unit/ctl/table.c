@@ -859,6 +859,8 @@ Test(table, sets_schedules_as_people_write_them)
 	cr_expect_str_eq(RUN("schedule set", "schedule=night", "days=daily", "pause-late=never"), "end\n");
 	RUN("schedule show", "schedule=night");
 	SAYS(" local_time=22:30 days=daily window=1h30m pace=100 pause_late=never ");
+	SAYS(" paused=0 left=");
+	SAYS(" passed_over=0 on_their_way=0 ");
 	cr_expect_str_eq(RUN("schedule set", "schedule=night", "at=24:00"), "error usage: at: has to be a time of day as 02:00, not '24:00'\n");
 	cr_expect_str_eq(RUN("schedule set", "schedule=night", "days=mon,noday"), "error usage: days: has to be daily, or days as mon,thu or mon-fri, not 'mon,noday'\n");
 	cr_expect_str_eq(RUN("schedule set", "schedule=night", "window=25h"), "error usage: window: has to be 1m to 24h, as 2h, 90m or 1h30m, not '25h'\n");
