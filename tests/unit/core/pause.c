@@ -361,6 +361,16 @@ Test(pause, outlives_a_stop)
 	cr_expect_str_eq(state(), "distributing");
 }
 
+Test(pause, ends_with_the_new_keys_of_a_start_that_gives_all_new_ones)
+{
+	pause_g1();
+	rig.config.rekey_at_start = true;
+	rig_restart(&rig);
+	seconds(2);
+	cr_expect_str_eq(state(), "distributing");
+	cr_expect_eq(version(), 2);
+}
+
 Test(pause, is_of_all_groups_whose_keys_are_on_their_way)
 {
 	group("g2");
