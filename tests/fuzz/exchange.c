@@ -2,7 +2,8 @@
 /* A worker and the core behind it, with a member in: any datagrams from strangers, any plaintexts under the member's context, in any
  * order, blocks both ways among them, and time that passes. No nonce of the Group Manager is used twice, nothing is left in flight,
  * and the member is served at the end.
- * Input: steps of kind and length in two bytes; then so many bytes. */
+ * Input: steps of kind and length in two bytes; then so many bytes. To make a Group Manager takes longer than most inputs do: with
+ * GM_FUZZ_LIVES=N in the environment it is made for N of them, each with a member of its own; what fails may have begun with one before. */
 #include "insist.h"
 
 #include "flow_rig.h"
@@ -71,25 +72,50 @@ static void step(struct flow *r, struct gm_member *m, uint8_t kind, struct gm_by
 	}
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static unsigned lives(void)
 {
-	struct gm_in in = gm_in(data, size);
-	struct flow *r = flow_new(1, NULL);
+	const char *text = getenv("GM_FUZZ_LIVES");
+
+	return text ? (unsigned)strtoul(text, NULL, 10) : 1;
+}
+
+/* Sender IDs that were used up by inputs before come back with the next rekey. */
+static bool joins(struct flow *r, struct gm_member *m)
+{
+	return flow_do(r, m, JOIN) || flow_code(r, m, GM_OP_JOIN) == GM_COAP(5, 3);
+}
+
+static void live(struct flow *r, struct gm_in *in, bool first)
+{
 	struct gm_member *m = flow_member(r, GM_ROLE_REQUESTER | GM_ROLE_RESPONDER, true);
 
 	last.n = 0;
-	insist(flow_do(r, m, JOIN));
+	insist(first ? flow_do(r, m, JOIN) : joins(r, m));
 	r->mute = true; /* it does not listen to what it did not ask for */
-	for (unsigned i = 0; i < STEPS && gm_in_left(&in) >= 3; i++) {
-		uint8_t kind = gm_in_u8(&in);
-		size_t n = gm_in_u16_be(&in);
-		step(r, m, kind, gm_in_take(&in, n < gm_in_left(&in) ? n : gm_in_left(&in)));
+	for (unsigned i = 0; i < STEPS && gm_in_left(in) >= 3; i++) {
+		uint8_t kind = gm_in_u8(in);
+		size_t n = gm_in_u16_be(in);
+		step(r, m, kind, gm_in_take(in, n < gm_in_left(in) ? n : gm_in_left(in)));
 	}
 	flow_run(r, 50);
 	insist(r->reuses == 0);
 	r->mute = false;
-	struct gm_member *other = flow_member(r, GM_ROLE_REQUESTER, true);
-	insist(flow_do(r, other, JOIN) || flow_code(r, other, GM_OP_JOIN) == GM_COAP(5, 3));
+	insist(joins(r, flow_member(r, GM_ROLE_REQUESTER, true)));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct flow *r;
+	static unsigned lived;
+	struct gm_in in = gm_in(data, size);
+
+	if (lived == 0)
+		r = flow_new(1, NULL);
+	live(r, &in, lived == 0);
+	if (++lived < lives())
+		return 0;
 	flow_free(r);
+	r = NULL;
+	lived = 0;
 	return 0;
 }
