@@ -48,6 +48,16 @@ static void audit(struct gm_ctl_call *call, const struct gm_ctl_verb *verb)
 	gm_audit_end(&a, &call->txn);
 }
 
+/* Once: with the turn that carries it out. Where others are asked that is the turn of the question, so that none leaves which is not in the log. */
+static bool has_its_entry_now(const struct gm_ctl_call *call)
+{
+	const struct gm_ctl_reply *reply = call->reply;
+
+	if (reply->refused || call->txn.entries || call->asked)
+		return false;
+	return reply->waits ? !call->request->again : !reply->later;
+}
+
 void gm_ctl_run(void *env, const struct gm_ctl_request *request, struct gm_ctl_reply *reply)
 {
 	const struct gm_ctl_verb *verb = gm_ctl_verb(request->verb);
@@ -64,7 +74,7 @@ void gm_ctl_run(void *env, const struct gm_ctl_request *request, struct gm_ctl_r
 		gm_verb_preview(&call);
 	else
 		functions[verb - gm_ctl_verbs](&call);
-	if (verb->change && !looks && !reply->refused && !reply->later && !call.txn.entries)
+	if (verb->change && !looks && has_its_entry_now(&call))
 		audit(&call, verb);
 	gm_wipe(&call.txn, sizeof(call.txn));
 }

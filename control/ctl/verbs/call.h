@@ -14,6 +14,7 @@ struct gm_ctl_call { /* one command */
 	uint32_t after, last; /* listings: skip up to and including; the last row's number */
 	bool more;
 	bool pairwise; /* group set: the group has pairwise mode */
+	bool asked;    /* others, in a turn before; that is in the audit log since then */
 };
 
 /* A function per row of verbs.def; several rows may have the same. Always ends the reply. */

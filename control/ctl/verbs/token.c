@@ -136,7 +136,8 @@ void gm_verb_token_introspect(struct gm_ctl_call *call)
 		gm_ctl_error(call->reply, GM_E_USAGE, "token introspect: --token is missing");
 		return;
 	}
-	if (!call->request->again)
+	call->asked = call->request->again;
+	if (!call->asked)
 		ask(call, token);
 	if (call->reply->done)
 		return;

@@ -578,6 +578,30 @@ Test(introspect, asks_for_one_operator_at_a_time_and_tells_nobody_what_another_a
 	cr_expect_eq(said.verdict, GM_E_TOKEN_INACTIVE);
 }
 
+Test(introspect, for_an_operator_takes_no_stranger_s_place)
+{
+	struct gm_cwt cwt = claims_of(&client);
+	struct gm_token_said said;
+
+	posts_of_strangers(192);
+	cr_assert_eq(operator_asks(7, NULL), GM_E_OK);
+	struct gm_eff_ask asked = *rig_ask(&rig, 0);
+	cr_expect_eq(rig_effects(&rig, GM_EFF_ASK), 1u, "of none of them it is said that it is asked no more");
+	cr_expect_eq(rig_effects(&rig, GM_EFF_TOKEN), 0u);
+	answer(&asked, &cwt);
+	cr_expect(gm_core_token_said(rig.core, 7, &said));
+	rig_pass(&rig, 10000);
+	cr_expect_eq(rig_effects(&rig, GM_EFF_TOKEN), 192u, "each has its answer");
+}
+
+Test(introspect, for_an_operator_leaves_strangers_all_their_places)
+{
+	cr_assert_eq(operator_asks(7, NULL), GM_E_OK);
+	posts_of_strangers(192); /* 64 of them of ::, as whom the operator asks */
+	rig_pass(&rig, 10000);
+	cr_expect_eq(rig_effects(&rig, GM_EFF_TOKEN), 192u, "none had to make room");
+}
+
 Test(introspect, for_an_operator_gives_way_to_no_stranger)
 {
 	struct gm_cwt cwt = claims_of(&client);

@@ -8,6 +8,7 @@
 #include "ctl/table.h"
 #include "ctl/verbs.h"
 #include "ctl/verbs/call.h"
+#include "entries.h"
 #include "gm/crypto.h"
 #include "gm/pages.h"
 #include "port/mem.h"
@@ -349,6 +350,70 @@ Test(table, refuses_keys_that_do_not_fit_their_algorithm)
 /* ["127.0.0.1:5690", sixteen bytes, "", h'00', h'01', 10] */
 #define LINK_OF(addr, sid, alg) "link#866e" addr "505152535455565758595a5b5c5d5e5f6040" "41" sid "4101" alg
 #define ADDR "3132372e302e302e313a35363930"
+
+static const void *effect_made(unsigned type)
+{
+	const struct gm_effect_buf *b = &effects.to[0];
+
+	for (size_t at = 0; at < b->n;) {
+		const struct gm_rec *rec = (const void *)(b->bytes + at);
+		if (rec->type == type)
+			return rec;
+		at += (rec->len + 7u) & ~7u;
+	}
+	return NULL;
+}
+
+static unsigned entries_about(const char *text) /* in what the turn writes */
+{
+	struct entries e = {0};
+
+	for (const struct gm_change *c = NULL; (c = gm_changes_next(&changes, c));)
+		(void)entries_take(&e, c);
+	unsigned n = e.text ? entries_of(&e, "command", text) : 0;
+	entries_free(&e);
+	return n;
+}
+
+static void introspect(bool again) /* a turn of it */
+{
+	gm_changes_reset(&changes);
+	gm_effects_reset(&effects);
+	request = (struct gm_ctl_request){.id = 5, .level = GM_CTL_OPERATOR, .verb = "token introspect", .conn = 3, .again = again};
+	add("token#0102030405");
+	gm_ctl_reply_init(&reply, &buf, request.id);
+	gm_ctl_run(&env, &request, &reply);
+}
+
+Test(table, has_in_the_audit_log_that_servers_are_asked_about_a_token_no_later_than_they_are_asked)
+{
+	static const char command[] = "\"command\":\"token introspect\"";
+	struct gm_ev_answered silent = {.rec = {.type = GM_EV_ANSWERED, .len = sizeof(silent)}, .err = GM_E_BUSY};
+	struct gm_txn t;
+
+	introspect(false);
+	cr_expect(reply.refused);
+	cr_expect_eq(entries_about(command), 0, "nobody can be asked");
+	write_answers();
+	RUN("as add", "name=as1", KEY32, "alg=HMAC256", LINK_OF(ADDR, "00", "0a"), "introspect=");
+	introspect(false);
+	cr_expect(reply.waits);
+	const struct gm_eff_ask *ask = effect_made(GM_EFF_ASK);
+	cr_assert_not_null(ask);
+	cr_expect_eq(entries_about(command), 1, "what leaves with a turn leaves when that is on the disk");
+	silent.ask = ask->ask;
+	silent.as_id = ask->as_id;
+	introspect(true);
+	cr_expect(reply.waits);
+	cr_expect_eq(entries_about(command), 0);
+	txn(NULL, &t);
+	gm_core_apply(env.core, &t, &silent.rec);
+	introspect(true);
+	cr_expect(reply.done);
+	cr_expect_eq(entries_about(command), 0, "once is enough");
+	write_answers();
+	SAYS("row state=unknown ");
+}
 
 Test(table, takes_a_link_and_what_goes_over_it_and_shows_no_secret)
 {
@@ -959,15 +1024,9 @@ static bool holds(const uint8_t *p, size_t n, const uint8_t *secret, size_t secr
 
 static const struct gm_group_view *view_made(void)
 {
-	const struct gm_effect_buf *b = &effects.to[0];
+	const struct gm_eff_group *e = effect_made(GM_EFF_GROUP);
 
-	for (size_t at = 0; at < b->n;) {
-		const struct gm_rec *rec = (const void *)(b->bytes + at);
-		if (rec->type == GM_EFF_GROUP)
-			return &((const struct gm_eff_group *)(const void *)rec)->view;
-		at += (rec->len + 7u) & ~7u;
-	}
-	return NULL;
+	return e ? &e->view : NULL;
 }
 
 Test(table, tells_a_viewer_no_secret_whatever_it_asks)
