@@ -73,9 +73,9 @@ tries() { # until somebody says so what apply has changed is no more than tried,
 		! ask_gmd apply --confirm 9 && [ "$(gmctl --json status | grep '"what":"daemon"' | field config_goes_back_s)" -gt 3000 ]
 }
 undoes() { ask_gmd undo && rows 1 && row pace was 901 is 888 changed && [ "$(value pace)" = 888 ] && ! ask_gmd undo && grep -q 'nothing waits' "$dir/refused"; }
-confirms() { ask_gmd apply --confirm 1 && ask_gmd confirm && ! ask_gmd undo && ! ask_gmd confirm && [ "$(value pace)" = 901 ]; }
+confirms() { ask_gmd apply --confirm 3600 && ask_gmd confirm && ! ask_gmd undo && ! ask_gmd confirm && [ "$(value pace)" = 901 ]; }
 goes_back() { # of two keys that were tried, after the one that was confirmed
-	change pace 902 && change members_max 999 && ask_gmd apply --confirm 1 && rows 3 && [ "$(value pace)" = 902 ] &&
+	change pace 902 && change members_max 999 && ask_gmd apply --confirm 1 && rows 3 && row pace was 901 is 902 unconfirmed && row members_max was 1000 is 999 unconfirmed &&
 		until_true 60 logged 'config.undone key=members_max was="999" is=1000' && until_true 60 logged 'config.went_back keys=2' && [ "$(value pace)" = 901 ] && [ "$(value members_max)" = 1000 ] &&
 		ask_gmd diff && row pace running 901 file 902 'at a reload' && change pace 888 && change members_max 1000 && ask_gmd apply && [ "$(value pace)" = 888 ]
 }
