@@ -70,6 +70,19 @@ static bool hear(struct gm_port *port, struct gm_dgram *d)
 	return true;
 }
 
+/* Until as many were cut off, which are not given out; what is sent on loopback may be heard only a moment later. */
+static void truncates(struct gm_port *port, uint64_t n)
+{
+	uint64_t end = ops->now_ns(port) + 30ull * S;
+	struct gm_dgram d;
+
+	do {
+		ops->wait(port, 10 * MS);
+		cr_expect_eq(ops->rx_burst(port, &d, 1), 0);
+	} while (stats_of(port).rx_truncated < n && ops->now_ns(port) < end);
+	cr_assert_eq(stats_of(port).rx_truncated, n);
+}
+
 static bool says(const struct gm_dgram *d, const char *text)
 {
 	return d->len == strlen(text) && memcmp(d->data, text, d->len) == 0;
@@ -182,15 +195,13 @@ SENTENCE(drops_and_counts_what_is_longer_than_a_buffer)
 	out.peer = to;
 	for (unsigned i = 0; i < 20; i++) {
 		cr_assert_eq(ops->tx_burst(a, &out, 1), 1);
-		ops->wait(a, 10 * MS);
-		cr_expect_eq(ops->rx_burst(a, &d, 1), 0);
+		truncates(a, i + 1);
 		cr_assert_eq(ops->tx_get(a, &out, 1), 1);
 		out.data = big;
 		out.len = sizeof(big);
 		out.peer = to;
 	}
 	ops->tx_put(a, &out, 1);
-	cr_expect_eq(stats_of(a).rx_truncated, 20);
 	say(a, (struct gm_addr){0}, to, "short", 5);
 	cr_assert(hear(a, &d));
 	cr_expect(says(&d, "short"));
@@ -211,8 +222,11 @@ SENTENCE(goes_on_after_its_buffers_ran_out)
 		ops->wait(b, 10 * MS);
 		got += ops->rx_burst(b, held + got, 8 - got);
 	}
-	ops->wait(b, MS);
-	cr_expect_eq(ops->rx_burst(b, &d, 1), 0);
+	uint64_t end = ops->now_ns(b) + 30ull * S;
+	do {
+		ops->wait(b, MS);
+		cr_expect_eq(ops->rx_burst(b, &d, 1), 0);
+	} while (ops == &gm_port_uring && stats_of(b).rx_rearm == 0 && ops->now_ns(b) < end);
 	if (ops == &gm_port_uring)
 		cr_expect_geq(stats_of(b).rx_rearm, 1);
 	ops->rx_put(b, held, 8);
@@ -369,7 +383,7 @@ SENTENCE(may_be_closed_by_another_thread_once_its_own_has_ended, .timeout = 120)
 			pthread_cond_wait(&l.opened, &l.lock);
 		pthread_mutex_unlock(&l.lock);
 		heard = l.heard;
-		for (unsigned k = 0; k < 200 && l.heard == heard;
+		for (unsigned k = 0; k < 3000 && l.heard == heard;
 		     k++) { /* the port before may hold the address a little */
 			say(a, (struct gm_addr){0}, l.config.listen[0], "x", 1);
 			usleep(10000);
