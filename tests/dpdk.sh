@@ -163,7 +163,7 @@ both_ends() {
 	serves 4 restart
 }
 
-pings() { there ping -c 2 -i 0.2 -W 1 "$1"; }
+pings() { there ping -c 2 -i 0.2 -W 60 "$1"; }
 rekeyed_while_pinged() {
 	command -v ping || { rekeyed "$1"; return; }
 	pings "$2" >"$dir/ping" 2>&1 &

@@ -38,7 +38,7 @@ revoke() {
 join() {
 	local n=$1
 	shift
-	timeout 120 /usr/bin/python3 "$python/member.py" --gm "127.0.0.1:$port" --token-file "$dir/token$n.json" --group g1 join "$@" \
+	timeout 300 /usr/bin/python3 "$python/member.py" --gm "127.0.0.1:$port" --token-file "$dir/token$n.json" --group g1 join "$@" \
 		>"$dir/member$n.log" 2>&1
 }
 node_of() { grep '"step": *"join"' "$dir/member$1.log" | field node; }

@@ -46,7 +46,7 @@ class Admin(Member):
     """A client whose token has entries [Toid, permissions]; those without bit 0 are a user's."""
 
     def __init__(self, gm, entries, as_key, **rest):
-        super().__init__(gm, 'none', 0, **{'emit': lambda **_: None, 'timeout': 20.0, **rest})
+        super().__init__(gm, 'none', 0, **{'emit': lambda **_: None, 'timeout': 60.0, **rest})
         self.osc = {0: os.urandom(4), 2: os.urandom(16), 5: os.urandom(8)}
         self.token = ace.mint(as_key, ace.osc_claims(as_key, ace.scope(entries), self.osc))
         self.authz_info()

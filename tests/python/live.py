@@ -22,7 +22,7 @@ import pcap
 from member import CheckFailed, Member, check, emit_json, host_port
 from oscore import OscoreError
 
-REKEY_SECONDS = 30.0
+REKEY_SECONDS = 60.0
 
 
 class Actor(threading.Thread):
@@ -57,7 +57,7 @@ class Actor(threading.Thread):
 
 def unprotected(member, path):
     """A request without OSCORE is unauthorized."""
-    answer = member.endpoint.request(coap.Message(coap.GET, coap.path_options(path)), member.gm, 10.0)
+    answer = member.endpoint.request(coap.Message(coap.GET, coap.path_options(path)), member.gm, 60.0)
     check(coap.dotted(answer.code) == '4.01', 'unprotected GET answered %s' % coap.dotted(answer.code))
 
 

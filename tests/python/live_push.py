@@ -56,7 +56,7 @@ class PushScene(Scene):
 
     def once(self):
         self.daemon.ctl('rekey', self.group)
-        arrived = self.actors['a'].do(lambda m: m.pump(30.0, lambda: m.rekeys >= 2))
+        arrived = self.actors['a'].do(lambda m: m.pump(60.0, lambda: m.rekeys >= 2))
         check(arrived, 'no rekey on command')
         self.settle()
         check(self.heard()['a'] == 1, 'the configuration came again')

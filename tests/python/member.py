@@ -423,7 +423,7 @@ class Member:
         check(not self.failures, '; '.join(self.failures))
         return done
 
-    def wait_rekey(self, count=1, seconds=30.0):
+    def wait_rekey(self, count=1, seconds=120.0):
         """Until `count` more rekeys are installed; asks for them when the delivery is by polling."""
         goal, end = self.rekeys + count, time.monotonic() + seconds
         while self.rekeys < goal:
@@ -544,7 +544,7 @@ class Member:
 
         before, start = answers(0)[0], len(log)
         self.endpoint.sock.sendto(data, self.gm)
-        check(self.pump(30.0, lambda: answers(start)), 'no answer to a repeated request')
+        check(self.pump(60.0, lambda: answers(start)), 'no answer to a repeated request')
         again = answers(start)[0]
         after, first = coap.Message.decode(again), coap.Message.decode(before)
         if again != before:
@@ -655,7 +655,7 @@ def do_step(member, text):
     elif name == 'stale':
         member.stale(int(args[0]))
     elif name == 'wait-rekey':
-        member.wait_rekey(int(args[0]) if args else 1, float(args[1]) if len(args) > 1 else 30.0)
+        member.wait_rekey(int(args[0]) if args else 1, float(args[1]) if len(args) > 1 else 120.0)
     elif name == 'serve':
         member.pump(float(args[0]))
     elif name == 'serve-until':

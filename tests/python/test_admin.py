@@ -33,7 +33,7 @@ class AdminTest(unittest.TestCase):
         return admin
 
     def member(self, group, delivery='control'):
-        m = Member(self.daemon.gm, group, 6, delivery, emit=lambda **_: None, timeout=20.0)
+        m = Member(self.daemon.gm, group, 6, delivery, emit=lambda **_: None, timeout=60.0)
         self.addCleanup(m.endpoint.close)
         m.mint(self.daemon.as_key)
         m.authz_info()
@@ -51,7 +51,7 @@ class AdminTest(unittest.TestCase):
         user = self.admin()
         for path in ('/manage', '/manage/g'):
             request = coap.Message(coap.POST, coap.path_options(path), b'x' * 100)  # long enough to earn hints
-            answer = user.endpoint.request(request, user.gm, 10.0)
+            answer = user.endpoint.request(request, user.gm, 60.0)
             self.assertEqual((coap.dotted(answer.code), answer.uint(coap.CONTENT_FORMAT)), ('4.01', ace.CF_ACE))
 
     def test_an_administrators_token_opens_no_group(self):

@@ -49,10 +49,10 @@ class LiveRun(unittest.TestCase):
         members = [join_group(self, gm, delivery) for delivery in ('control', 'control', 'observe')]
         members[0].leave()
         for member in members[1:]:
-            member.wait_rekey(1, 5.0)
+            member.wait_rekey()
             member.get_node()
         gm.running = False
-        gm.join(5.0)
+        gm.join(60.0)
         ends = {'in': lambda peer: (peer, gm.addr), 'out': lambda peer: (gm.addr, peer)}
         pcap.write_pcap(path, [(*ends[way](peer), data) for way, peer, data in gm.endpoint.log])
         return [member.keys_line(number) for number, member in enumerate(members)], gm.addr[1]

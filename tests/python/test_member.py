@@ -18,7 +18,7 @@ AS_KEY = {'kid': b'as', 'alg': 'AES-CCM-16-64-128', 'key': bytes(range(16)), 'is
 def join_group(test, gm, delivery='control'):
     """A member that has joined; `lines` holds what it reports."""
     lines = []
-    m = member.Member(gm.addr, 'g1', delivery=delivery, emit=lambda **f: lines.append(f), timeout=30.0)
+    m = member.Member(gm.addr, 'g1', delivery=delivery, emit=lambda **f: lines.append(f), timeout=60.0)
     m.lines = lines
     test.addCleanup(m.endpoint.close)
     m.mint(AS_KEY)
@@ -65,7 +65,7 @@ class MemberAgainstFakeGm(unittest.TestCase):
         stop.set()
         a.endpoint.send(coap.Message(type=coap.NON), b.addr)
         server.join(60.0)
-        verifier = member.Member(gm.addr, 'g1', 16, emit=lambda **f: None, timeout=30.0)
+        verifier = member.Member(gm.addr, 'g1', 16, emit=lambda **f: None, timeout=60.0)
         self.addCleanup(verifier.endpoint.close)
         verifier.mint(AS_KEY)
         verifier.authz_info()
@@ -96,7 +96,7 @@ class MemberAgainstFakeGm(unittest.TestCase):
                 m = join_group(self, gm, delivery)
                 self.assertIn(leaver.sid, m.creds)
                 leaver.leave()
-                m.wait_rekey(1, 5.0)
+                m.wait_rekey()
                 self.assertEqual((m.version, m.group.gid), (1, gm.gid))
                 self.assertNotIn(leaver.sid, m.creds)
 
@@ -110,7 +110,7 @@ class MemberAgainstFakeGm(unittest.TestCase):
             pass
         gm.skip_delivery = False
         gm.calls.put(gm.rekey)
-        m.wait_rekey(1, 5.0)
+        m.wait_rekey()
         self.assertEqual(m.version, 3)
         self.assertIn('stale-sids', [line['step'] for line in m.lines])
         self.assertNotIn(leaver.sid, m.creds)
@@ -123,12 +123,12 @@ class MemberAgainstFakeGm(unittest.TestCase):
             m = join_group(self, gm)
             gm.calls.put(gm.rekey)
             with self.assertRaisesRegex(member.CheckFailed, text):
-                m.wait_rekey(1, 5.0)
+                m.wait_rekey()
         gm = self.start(flaws=('old_notification',))
         m = join_group(self, gm, 'observe')
         gm.calls.put(gm.rekey)
         with self.assertRaisesRegex(member.CheckFailed, 'newer Partial IV'):
-            m.wait_rekey(2, 5.0)
+            m.wait_rekey(2)
         with self.assertRaisesRegex(member.CheckFailed, 'replay was answered'):
             join_group(self, self.start(flaws=('replays',))).replay()
 

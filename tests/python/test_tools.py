@@ -11,6 +11,7 @@ import ace
 import fake_gm
 import nonce_check
 import pcap
+from daemon import free_port
 
 BUILD = os.environ.get('GM_BUILD', '')
 
@@ -27,7 +28,7 @@ class Tools(unittest.TestCase):
         return os.path.join(self.folder, name)
 
     def run_tool(self, name, *arguments):
-        return subprocess.run([os.path.join(BUILD, name), *arguments], capture_output=True, text=True, timeout=60,
+        return subprocess.run([os.path.join(BUILD, name), *arguments], capture_output=True, text=True, timeout=300,
                               check=True).stdout
 
     def test_gmas_mints_tokens_that_open(self):
@@ -47,11 +48,11 @@ class Tools(unittest.TestCase):
         self.run_tool('gmas', 'keygen', '--alg', 'EdDSA', '--iss', 'as1', '--aud', 'gm1', '-o', key)
         gm = fake_gm.FakeGm(ace.load_as_key(key), echo=True, block_size=1024)
         gm.start()
-        self.run_tool('gmload', '-s', '%s:%d' % gm.addr, '-a', key, '--port', '43210', '--max', '100', '--keys', keys,
+        self.run_tool('gmload', '-s', '%s:%d' % gm.addr, '-a', key, '--port', str(free_port()), '--max', '100', '--keys', keys,
                       'join 6 --groups g1 --roles requester,responder', 'get 3 g1', 'leave 1 g1', 'sleep 1',
-                      'await-rekey g1 1 --timeout 10', 'rejoin 1 g1')
+                      'await-rekey g1 1 --timeout 60', 'rejoin 1 g1')
         gm.running = False
-        gm.join(5.0)
+        gm.join(60.0)
         ends = {'in': lambda peer: (peer, gm.addr), 'out': lambda peer: (gm.addr, peer)}
         pcap.write_pcap(capture, [(*ends[way](peer), data) for way, peer, data in gm.endpoint.log])
         report = nonce_check.check_capture(capture, nonce_check.load_keys(keys), 1.0)
