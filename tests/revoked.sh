@@ -122,7 +122,8 @@ says_of() { # says_of FILE STATE: what gmctl says about a token, without its key
 	gmctl --json token introspect --token "$dir/$1" >"$dir/said" && grep -q "\"state\":\"$2\"" "$dir/said" && ! grep -q "$(sed 's/.*"ms":"\([0-9a-f]*\)".*/\1/' "$dir/token1.json")" "$dir/said"
 }
 about_it() {
-	says_of token1.json active && [ "$(field hash <"$dir/said")" = "$(hash_of 1)" ] && grep -q '"as":"demo","hash":"[0-9a-f]*","device":"as:1:[0-9a-f]*","issuer":"'"$issuer"'","audience":"gm.example","scope":"g1/requester+responder"' "$dir/said" &&
+	says_of token1.json active && [ "$(field hash <"$dir/said")" = "$(hash_of 1)" ] && grep -q '"as":"demo","hash":"[0-9a-f]*","device":"as:1:[0-9a-f]*","issuer":"as.\\u009b31mex\\u202eample","audience":"gm.example","scope":"g1/requester+responder"' "$dir/said" &&
+		GM_ISSUER=$issuer /usr/bin/python3 -c 'import json, os, sys; assert json.load(sys.stdin)["issuer"] == os.environ["GM_ISSUER"]' <"$dir/said" &&
 		gmctl audit tail | grep -q 'command=token introspect'
 }
 shows_no_controls() { # of the terminal, which the server's name has

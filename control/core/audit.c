@@ -3,6 +3,7 @@
 
 #include "core/state.h"
 #include "gm/decimal.h"
+#include "wire/cbor.h"
 
 #define VALUE 160u /* bytes of a text as it is written */
 #define REFUSALS_MS 3600000u /* between two entries about them */
@@ -25,9 +26,9 @@ static void put_hex(struct gm_out *o, struct gm_bytes b)
 	}
 }
 
-static bool plain(uint8_t c)
+static bool plain(uint32_t c)
 {
-	return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
+	return c != '"' && c != '\\' && !gm_utf8_hides(c);
 }
 
 /* RFC 8259 §7. Cut between characters, never inside one. */
@@ -35,15 +36,18 @@ static void put_escaped(struct gm_out *o, struct gm_bytes text)
 {
 	const size_t before = gm_out_len(o);
 
-	for (size_t i = 0; i < text.n; i++) {
-		uint8_t c = text.p[i];
-		if ((c & 0xc0) != 0x80 && gm_out_len(o) - before + 6 > VALUE)
+	for (size_t i = 0, len; i < text.n; i += len) {
+		len = gm_utf8_len(text.p + i, text.n - i);
+		len = len ? len : 1;
+		uint32_t c = gm_utf8_char(text.p + i, len);
+		uint8_t be[] = {(uint8_t)(c >> 8), (uint8_t)c};
+		if (gm_out_len(o) - before + 6 > VALUE)
 			return;
 		if (plain(c)) {
-			gm_out_u8(o, c);
+			gm_out_bytes(o, text.p + i, len);
 		} else {
-			put_text(o, "\\u00");
-			put_hex(o, (struct gm_bytes){&c, 1});
+			put_text(o, "\\u");
+			put_hex(o, (struct gm_bytes){be, sizeof(be)});
 		}
 	}
 }

@@ -81,13 +81,6 @@ const char *gm_device_key_text(const struct gm_device_key *key, char buf[static 
 	return buf;
 }
 
-/* Two bytes of UTF-8 make C1 controls, which terminals obey, and bidirectional overrides show a name backwards. */
-static bool hides(const uint8_t *p, size_t len)
-{
-	return (len == 1 && (p[0] < 0x20 || p[0] == 0x7f)) || (len == 2 && p[0] == 0xc2 && p[1] < 0xa0) ||
-	       (len == 3 && p[0] == 0xe2 && ((p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) || (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9)));
-}
-
 const char *gm_device_name_fault(const char *name)
 {
 	const uint8_t *p = (const uint8_t *)name;
@@ -101,7 +94,7 @@ const char *gm_device_name_fault(const char *name)
 		return "a name neither begins nor ends with a space";
 	for (size_t at = 0; at < n; at += len) {
 		len = gm_utf8_len(p + at, n - at);
-		if (!len || hides(p + at, len))
+		if (!len || gm_utf8_hides(gm_utf8_char(p + at, len)))
 			return "a name is UTF-8, without control characters";
 		if (strchr("\"\\/", name[at]))
 			return "a name has no quotes and no slashes";

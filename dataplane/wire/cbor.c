@@ -88,6 +88,27 @@ size_t gm_utf8_len(const uint8_t *p, size_t left)
 	return n;
 }
 
+uint32_t gm_utf8_char(const uint8_t *p, size_t len)
+{
+	uint32_t c = len > 1 ? p[0] & (0x7fu >> len) : p[0];
+
+	for (size_t i = 1; i < len; i++)
+		c = c << 6 | (p[i] & 0x3fu);
+	return c;
+}
+
+bool gm_utf8_hides(uint32_t c)
+{
+	static const struct {
+		uint16_t first, last;
+	} hidden[] = {{0, 0x1f}, {0x7f, 0x9f}, {0x61c, 0x61c}, {0x200e, 0x200f}, {0x2028, 0x202e}, {0x2066, 0x2069}};
+
+	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++)
+		if (c >= hidden[i].first && c <= hidden[i].last)
+			return true;
+	return false;
+}
+
 static bool utf8_valid(struct gm_bytes text)
 {
 	for (size_t at = 0, n; at < text.n; at += n) {

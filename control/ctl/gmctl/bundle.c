@@ -219,7 +219,7 @@ static void put(json_t *object)
 	if (bundle.anon)
 		hide(object);
 	fprintf(bundle.to, "{\"of\":\"%s\",", bundle.part);
-	char *text = gm_cli_need(json_dumps(object, JSON_COMPACT));
+	char *text = gm_cli_dumped(object);
 	fputs(text + 1, bundle.to);
 	fputc('\n', bundle.to);
 	free(text);

@@ -88,6 +88,7 @@ void gm_cli_cut(const char *text, int width, FILE *to); /* with an ellipsis wher
 void gm_cli_table(const struct rows *rows);
 void gm_cli_sheets(const struct rows *rows);
 json_t *gm_cli_object(struct gm_bytes pairs); /* dies where they are none */
+char *gm_cli_dumped(const json_t *object); /* JSON, with \u009b for each character that a terminal would obey */
 void gm_cli_json(void *arg, struct gm_bytes pairs); /* a gm_cli_row: one object, one line */
 
 /* ---- around a command */

@@ -47,14 +47,43 @@ json_t *gm_cli_object(struct gm_bytes pairs)
 	return object;
 }
 
+/* What a terminal obeys stands in texts alone, and JSON has another form for it there. */
+static void put_char(FILE *to, const char *p, size_t len)
+{
+	uint32_t c = gm_utf8_char((const uint8_t *)p, len);
+
+	if (gm_utf8_hides(c))
+		fprintf(to, "\\u%04x", (unsigned)c);
+	else
+		fwrite(p, 1, len, to);
+}
+
+char *gm_cli_dumped(const json_t *object)
+{
+	char *text = gm_cli_need(json_dumps(object, JSON_COMPACT)), *shown;
+	size_t n = strlen(text), shown_n;
+	FILE *to = gm_cli_need(open_memstream(&shown, &shown_n));
+
+	for (size_t at = 0, len; at < n; at += len) {
+		len = gm_utf8_len((const uint8_t *)text + at, n - at);
+		len = len ? len : 1;
+		put_char(to, text + at, len);
+	}
+	free(text);
+	if (fclose(to) != 0)
+		gm_cli_die(EXIT_FAILED, "no memory");
+	return shown;
+}
+
 void gm_cli_json(void *arg, struct gm_bytes pairs)
 {
 	json_t *object = gm_cli_object(pairs);
+	char *text = gm_cli_dumped(object);
 
 	(void)arg;
-	if (json_dumpf(object, stdout, JSON_COMPACT) != 0)
+	if (puts(text) == EOF)
 		gm_cli_die(EXIT_FAILED, "nobody reads");
-	putchar('\n');
 	fflush(stdout); /* whoever reads gets whole lines, and at once */
+	free(text);
 	json_decref(object);
 }

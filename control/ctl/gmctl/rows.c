@@ -7,15 +7,6 @@
 
 #include "wire/cbor.h"
 
-/* C1 controls are two bytes of UTF-8; of three are those that turn the direction of what follows. Terminals obey both. */
-static bool hidden(const uint8_t *p, size_t len)
-{
-	return len == 0 || (len == 1 && (p[0] < 0x20 || p[0] == 0x7f)) || (len == 2 && p[0] == 0xc2 && p[1] < 0xa0) ||
-	       (len == 2 && p[0] == 0xd8 && p[1] == 0x9c) /* U+061C */ ||
-	       (len == 3 && p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xa8 && p[2] <= 0xae))) ||
-	       (len == 3 && p[0] == 0xe2 && p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9);
-}
-
 char *gm_cli_text(struct gm_bytes b)
 {
 	char *s = gm_cli_need(malloc(b.n + 1));
@@ -23,7 +14,7 @@ char *gm_cli_text(struct gm_bytes b)
 
 	for (size_t at = 0, len; at < b.n; at += len ? len : 1) {
 		len = gm_utf8_len(b.p + at, b.n - at);
-		if (hidden(b.p + at, len)) {
+		if (!len || gm_utf8_hides(gm_utf8_char(b.p + at, len))) {
 			s[n++] = '?';
 			continue;
 		}

@@ -40,26 +40,46 @@ void gm_verb_token_list(struct gm_ctl_call *call)
 
 /* ---- what is said about one that is not known, or is */
 
-/* "floor3/requester+responder floor4/monitor", as far as it fits; administrators' entries are counted */
+static void put_entry(struct gm_out *o, const struct gm_scope_entry *e)
+{
+	char text[GM_ROLES_TEXT];
+	const char *roles = gm_roles_text(e->perm, '+', text);
+
+	if (gm_out_len(o))
+		gm_out_u8(o, ' ');
+	for (size_t i = 0; i < e->name.n; i++)
+		gm_out_u8(o, e->name.p[i] ? e->name.p[i] : '?'); /* what came behind it would be hidden */
+	gm_out_u8(o, '/');
+	gm_out_bytes(o, roles, strlen(roles));
+}
+
+#define REST 64u /* bytes for what was counted */
+
+/* "floor3/requester+responder floor4/monitor", as many as fit whole; others, and administrators' entries, are counted */
 static const char *scope_text(struct gm_bytes scope, char *buf, size_t cap)
 {
 	struct gm_scope_iter it = gm_scope_iter(scope);
+	struct gm_out o = gm_out((uint8_t *)buf, cap - REST), before;
+	unsigned admin = 0, more = 0;
 	struct gm_scope_entry e;
-	char roles[GM_ROLES_TEXT];
-	unsigned admin = 0;
-	size_t n = 0;
 
-	buf[0] = '\0';
 	if (gm_scope_check(scope) != GM_E_OK)
 		return "cannot be read";
 	while (gm_scope_next(&it, &e)) {
-		admin += e.admin;
-		if (!e.admin && n < cap)
-			n += (size_t)snprintf(buf + n, cap - n, "%s%.*s/%s", n ? " " : "", (int)e.name.n, (const char *)e.name.p,
-			                      gm_roles_text(e.perm, '+', roles));
+		before = o;
+		if (e.admin)
+			admin++;
+		else
+			put_entry(&o, &e);
+		more += o.err != GM_E_OK;
+		o = o.err == GM_E_OK ? o : before;
 	}
-	if (admin && n < cap)
-		snprintf(buf + n, cap - n, "%sadministration (%u)", n ? " " : "", admin);
+	char *end = buf + gm_out_len(&o);
+	*end = '\0';
+	if (more)
+		end += snprintf(end, REST, "%s%u more", end > buf ? " and " : "", more);
+	if (admin)
+		snprintf(end, REST / 2, "%sadministration (%u)", end > buf ? " " : "", admin);
 	return buf;
 }
 

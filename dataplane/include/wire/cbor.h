@@ -31,6 +31,8 @@ struct gm_bytes gm_cbor_bstr(struct gm_in *in);
 struct gm_bytes gm_cbor_tstr(struct gm_in *in); /* MALFORMED unless UTF-8 */
 /* Bytes of the UTF-8 sequence at p, of which left, at least one, are there; 0: there is none.  RFC 3629 §4 */
 size_t gm_utf8_len(const uint8_t *p, size_t left);
+uint32_t gm_utf8_char(const uint8_t *p, size_t len); /* the character of a sequence of that length */
+bool gm_utf8_hides(uint32_t c); /* controls, C1's too, which terminals obey, and what turns the direction of the text around it */
 uint64_t gm_cbor_array(struct gm_in *in);       /* number of elements; RANGE if more than bytes are left */
 uint64_t gm_cbor_map(struct gm_in *in);         /* number of pairs; RANGE likewise */
 uint64_t gm_cbor_tag(struct gm_in *in);

@@ -302,11 +302,11 @@ Test(audit_core, groups_made_changed_and_deleted_are_told)
 
 Test(audit_core, authorization_servers_are_told_and_their_names_cannot_forge_fields)
 {
-	struct gm_as_spec as = rig_as_spec("a\",\"by\":\"gmd\\\n\x7f\xc3\xa9");
+	struct gm_as_spec as = rig_as_spec("a\",\"by\":\"gmd\\\n\x7f\xc3\xa9\xc2\x9b\xe2\x80\xae");
 	unsigned n;
 
 	cr_assert_eq(rig_as(&rig, &as), GM_E_OK);
-	HAS(1u, "as-added", "\"as\":\"a\\u0022,\\u0022by\\u0022:\\u0022gmd\\u005c\\u000a\\u007f\xc3\xa9\",\"id\":2,");
+	HAS(1u, "as-added", "\"as\":\"a\\u0022,\\u0022by\\u0022:\\u0022gmd\\u005c\\u000a\\u007f\xc3\xa9\\u009b\\u202e\",\"id\":2,");
 	HAS(0u, "as-added", "a\"");
 	operate();
 	cr_assert_eq(gm_core_as_remove(rig.core, &rig.txn, as.name, &n), GM_E_OK);

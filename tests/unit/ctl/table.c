@@ -13,6 +13,7 @@
 #include "gm/pages.h"
 #include "port/mem.h"
 #include "wire/cbor.h"
+#include "wire/cwt.h"
 
 static struct gm_changes changes;
 static struct gm_effects effects = {.workers = 1};
@@ -413,6 +414,73 @@ Test(table, has_in_the_audit_log_that_servers_are_asked_about_a_token_no_later_t
 	cr_expect_eq(entries_about(command), 0, "once is enough");
 	write_answers();
 	SAYS("row state=unknown ");
+}
+
+/* Claims of an active token: so many groups, whose names have 30 characters of two bytes, one with a NUL in it, and an administrator's entry. */
+static struct gm_bytes claims_about(unsigned groups)
+{
+	static uint8_t bytes[4096];
+	uint8_t scope[3072];
+	struct gm_out s = gm_out(scope, sizeof(scope)), o = gm_out(bytes, sizeof(bytes));
+
+	gm_cbor_put_array(&s, groups + 2);
+	for (unsigned i = 0; i < groups; i++) {
+		char name[64] = "";
+		for (unsigned k = 0; k < 30; k++)
+			strcat(name, "\xc3\xa4");
+		gm_cbor_put_array(&s, 2);
+		gm_cbor_put_text(&s, name);
+		gm_cbor_put_uint(&s, GM_ROLE_REQUESTER);
+	}
+	gm_out_bytes(&s, "\x82\x63g\0h\x02" "\x82\xf5\x03", 9);
+	struct gm_cwt cwt = {.exp = 1900000000, .nbf = -1, .iat = -1, .exi = -1, .scope = gm_out_result(&s), .has_osc = true, .ace_profile = -1};
+	cwt.osc.id = (struct gm_bytes){(const uint8_t *)"\x0a", 1};
+	cwt.osc.ms = (struct gm_bytes){(const uint8_t *)"0123456789abcdef", 16};
+	cwt.osc.alg = 10;
+	cwt.osc.hkdf = 5;
+	cwt.osc.version = 1;
+	gm_cwt_encode(&o, &cwt);
+	cr_assert((bytes[0] & 0xe0) == 0xa0 && (bytes[0] & 0x1f) < 0x17, "a short map");
+	bytes[0]++;
+	gm_cbor_put_uint(&o, 10);
+	gm_cbor_put_bool(&o, true);
+	return gm_out_result(&o);
+}
+
+static const char *scope_said(unsigned groups)
+{
+	static struct { _Alignas(8) uint8_t b[sizeof(struct gm_ev_answered) + 4096]; } room;
+	struct gm_ev_answered *ev = (void *)room.b;
+	struct gm_bytes claims = claims_about(groups);
+	struct gm_txn t;
+
+	introspect(false);
+	const struct gm_eff_ask *ask = effect_made(GM_EFF_ASK);
+	cr_assert_not_null(ask);
+	*ev = (struct gm_ev_answered){.rec = {.type = GM_EV_ANSWERED, .len = (uint32_t)(sizeof(*ev) + claims.n)},
+	                              .as_id = ask->as_id,
+	                              .ask = ask->ask,
+	                              .code = GM_COAP(2, 1),
+	                              .content_format = 19,
+	                              .payload = {sizeof(*ev), (uint32_t)claims.n}};
+	memcpy(room.b + sizeof(*ev), claims.p, claims.n);
+	txn(NULL, &t);
+	gm_core_apply(env.core, &t, &ev->rec);
+	introspect(true);
+	cr_assert(reply.done);
+	write_answers();
+	return said;
+}
+
+Test(table, names_as_many_groups_of_a_token_as_have_room_whole_and_counts_the_others)
+{
+	RUN("as add", "name=as1", KEY32, "alg=HMAC256", LINK_OF(ADDR, "00", "0a"), "introspect=");
+	scope_said(0);
+	SAYS(" scope=g?h/requester administration (1) ");
+	scope_said(1);
+	SAYS("\xc3\xa4/requester g?h/requester administration (1) ");
+	scope_said(40);
+	SAYS("/requester g?h/requester and 27 more administration (1) ");
 }
 
 Test(table, takes_a_link_and_what_goes_over_it_and_shows_no_secret)

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
+#include <limits.h>
+#include <locale.h>
+#include <wchar.h>
+#include <wctype.h>
 
 #include "wire/cbor.h"
 #include "vectors.h"
@@ -326,6 +330,27 @@ Test(cbor, takes_text_only_in_utf_8)
 		cr_expect_null(gm_cbor_tstr(of_hex(&f, bad[i])).p);
 		cr_expect_eq(gm_cbor_end(&f.in), GM_E_MALFORMED, "%s", bad[i]);
 	}
+}
+
+/* The C library writes the characters, and knows which are controls. */
+Test(utf_8, is_read_as_written_and_hides_controls_and_what_turns_the_direction_of_text)
+{
+	char bytes[MB_LEN_MAX];
+	unsigned turns = 0;
+
+	cr_assert_not_null(setlocale(LC_CTYPE, "C.UTF-8"));
+	for (uint32_t c = 0; c < 0x110000; c++) {
+		mbstate_t state = {0};
+		size_t n = wcrtomb(bytes, (wchar_t)c, &state);
+		if (n == (size_t)-1)
+			continue; /* surrogates */
+		cr_assert_eq(gm_utf8_len((const uint8_t *)bytes, n), n);
+		cr_assert_eq(gm_utf8_char((const uint8_t *)bytes, n), c, "%x", c);
+		bool turns_text = c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+		cr_assert_eq(gm_utf8_hides(c), iswcntrl((wint_t)c) || turns_text, "%x", c);
+		turns += turns_text;
+	}
+	cr_expect_eq(turns, 12, "all that Unicode has: its property Bidi_Control");
 }
 
 Test(cbor, says_room_and_writes_no_byte_past_the_end)
