@@ -57,11 +57,24 @@ struct gmd {
 	bool again; /* something waits that no descriptor will tell of */
 };
 
+/* The names of its sockets, that nobody will listen to. One that takes over has been passed these sockets: to that one they are left. */
+static void remove_sockets(const struct gmd *d)
+{
+	char path[108];
+
+	if (!d->server || d->upgrade.line.line > 0)
+		return;
+	unlink(d->config.control_socket);
+	if (gm_handover_path(d->config.control_socket, path))
+		unlink(path);
+}
+
 /* Nothing of this turn may become visible: no destructors, no goodbyes. */
-_Noreturn static void die_uncommitted(const char *why)
+_Noreturn static void die_uncommitted(const struct gmd *d, const char *why)
 {
 	gm_log_drop();
 	gm_log(GM_LOG_ERROR, "commit.failed reason=\"%s\"", why);
+	remove_sockets(d);
 	_exit(1);
 }
 
@@ -70,7 +83,7 @@ static void commit(struct gmd *d, unsigned events)
 	enum gm_err err = gm_turns_commit(&d->turns, events);
 
 	if (err != GM_E_OK)
-		die_uncommitted(gm_store_why(d->turns.store));
+		die_uncommitted(d, gm_store_why(d->turns.store));
 }
 
 static void publish(struct gmd *d)
@@ -80,6 +93,7 @@ static void publish(struct gmd *d)
 	if (err == GM_E_OK)
 		return;
 	gm_log(GM_LOG_ERROR, "publish.failed reason=\"%s\"", gm_err_info(err)->text);
+	remove_sockets(d);
 	_exit(1); /* what is committed but not told comes back at the next start */
 }
 
@@ -240,7 +254,7 @@ static void loop(struct gmd *d)
 		unsigned more = gm_handover_poll(&d->upgrade.line, fds + 2 + n);
 		if (poll(fds, 2 + n + more, timeout_ms(d)) < 0) {
 			if (errno != EINTR)
-				die_uncommitted(strerror(errno));
+				die_uncommitted(d, strerror(errno));
 			continue;
 		}
 		if (fds[1].revents && asked_to_stop(d))
@@ -860,13 +874,10 @@ static void log_ready(const struct gmd *d)
 
 static void stop(struct gmd *d)
 {
-	char path[108];
-
 	if (d->turns.dp)
 		gm_dp_stop(d->turns.dp);
 	gm_handover_close(&d->upgrade.line);
-	if (d->server && gm_handover_path(d->config.control_socket, path))
-		unlink(path);
+	remove_sockets(d);
 	gm_ctl_server_close(d->server);
 	d->server = NULL; /* nobody is told any more */
 	gm_ctl_backup_stop();

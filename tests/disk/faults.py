@@ -315,6 +315,8 @@ def judge(place, status, said, good):
     if any(mark in said for mark in REPORTS):
         yield 'the sanitizer reports'
     own = [line for line in said.splitlines() if not line.startswith(b'fault:')]
+    if b' commit.failed ' in said and any(os.path.exists(place.path(name)) for name in ('sock', 'sock.handover')):
+        yield 'a socket is left behind'
     if not good and status != 0 and not any(b'reason=' in line or line.startswith((b'gmd:', b'gmctl:')) for line in own):
         yield 'it says nothing about what failed'
     if os.path.exists(place.path('key')) and any(secret and secret in said for secret in known_secrets(place)):
