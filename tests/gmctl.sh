@@ -226,6 +226,12 @@ completes_names() {
 		"complete_$1" group create x --backward '' | grep -qx window
 }
 
+completes_many() { # 70 KiB of names, which the shell's 64 KiB cut within one
+	local same
+	same=$(printf '%060d' 0)
+	{ echo group; seq -f "$same%04g" 1100; } >"$dir/many" && says 0 '^groups +1100 ' gmctl import "$dir/many" --yes && terminal completes_many "$same"
+}
+
 # ---- the store, and what leaves the site
 
 opens_every_record() { # as many members and contexts as core has, and leases, of which no page has all
@@ -349,6 +355,7 @@ else
 	skip 'zsh is missing'
 	skip 'zsh is missing'
 fi
+check 'where there are more names than fit none is cut' completes_many
 check 'gmd stops in order' stop_gmd
 check 'which gmctl tells' exits 3 gmctl status
 kill "$load_pid" && wait "$load_pid"

@@ -113,6 +113,16 @@ def check_completes(gmctl, home, group):
     expect(exited(terminal.end()) == 0, 'quit does not leave well')
 
 
+def check_completes_many(gmctl, home, same):
+    """Of more names than fit none is cut: they begin with the same as all of them."""
+    terminal = Terminal(gmctl, columns=2 * len(same), home=home)
+    terminal.until(b'gmctl> ')
+    terminal.type(b'group show %s\t' % same[:1].encode())
+    terminal.until(b'show ' + same.encode())
+    terminal.type(b'\x15quit\n')
+    expect(exited(terminal.end()) == 0, 'quit does not leave well')
+
+
 def check_remembers(gmctl, home):
     """Arrow up brings the line before, in this session and in the next; a command that fails ends nothing."""
     terminal = shell(gmctl, home)

@@ -82,6 +82,8 @@ static size_t ask_child(int argc, char **argv, char *found, size_t cap)
 	close(ends[0]);
 	if (pid > 0)
 		waitpid(pid, NULL, 0);
+	while (n && found[n - 1] != '\n') /* more than fits: whole lines of it */
+		n--;
 	found[n] = '\0';
 	return n;
 }
