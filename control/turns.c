@@ -123,7 +123,7 @@ enum gm_err gm_turns_commit(struct gm_turns *t, unsigned events)
 
 static enum gm_err backlog_add(struct gm_backlog *b, const uint8_t *bytes, size_t n)
 {
-	if (b->cap - b->n < n) {
+	if (!b->bytes || b->cap - b->n < n) {
 		size_t used = b->n - b->at, cap = b->cap ? b->cap : 1u << 16;
 		while (cap - used < n)
 			cap *= 2;
@@ -131,7 +131,7 @@ static enum gm_err backlog_add(struct gm_backlog *b, const uint8_t *bytes, size_
 		if (!grown)
 			return GM_E_NO_MEMORY;
 		if (used)
-			memcpy(grown, b->bytes + b->at, used);
+			memcpy(grown, gm_there(b->bytes + b->at), used);
 		if (b->n)
 			gm_wipe(b->bytes, b->n);
 		free(b->bytes);

@@ -44,7 +44,7 @@ enum gm_member_how { GM_HOW_JOIN, GM_HOW_POST, GM_HOW_OBSERVE, GM_HOW_POLL, GM_H
 
 struct gm_member_keys { /* one version of a group's keys; secret */
 	uint64_t version;
-	uint8_t gid_n, gid[GM_GID_MAX], ms_n, ms[32], salt_n, salt[16];
+	uint8_t gid_n, gid[GM_GID_MAX], ms_n, ms[32], salt_n, salt[16], zero[5]; /* bytes are compared */
 };
 
 struct gm_member_peer {

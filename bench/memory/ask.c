@@ -126,8 +126,12 @@ bool bench_ask(const struct gm_addr *server, const struct known *known)
 	struct gm_member *m = calloc(1, sizeof(*m));
 	struct gm_member_ask ask = {.method = GM_COAP_GET, .content_format = -1};
 
-	if (a.fd < 0 || !m || gm_member_env_init(&env) != GM_E_OK)
+	if (a.fd < 0 || !m || gm_member_env_init(&env) != GM_E_OK) {
+		free(m);
+		if (a.fd >= 0)
+			close(a.fd);
 		return false;
+	}
 	memcpy(group.name, known->group, sizeof(group.name));
 	gm_member_init(m, 0, server, 0, GM_ROLE_REQUESTER, false);
 	m->state = GM_MEMBER_IN;

@@ -32,8 +32,9 @@ struct name {
 static bool same_name(const void *arg, uint32_t value)
 {
 	const struct name *name = arg;
+	const struct gm_group *g = gm_there(gm_groups_at(name->core, value - 1)); /* what has no group leaves the map */
 
-	return gm_bytes_is(name->text, gm_groups_at(name->core, value - 1)->spec.name);
+	return gm_bytes_is(name->text, g->spec.name);
 }
 
 static uint32_t name_key(const struct gm_core *c, struct gm_bytes name)
@@ -299,7 +300,7 @@ bool gm_groups_name_usable(const char *name)
 	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@";
 	size_t n = strnlen(name, GM_GROUP_NAME_MAX + 1);
 
-	return n > 0 && n <= GM_GROUP_NAME_MAX && strspn(name, allowed) == n && strcmp(name, ".") && strcmp(name, "..");
+	return n > 0 && n <= GM_GROUP_NAME_MAX && strspn(name, allowed) == n && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
 static bool spec_usable(const struct gm_group_spec *s)

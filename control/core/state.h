@@ -339,7 +339,7 @@ static inline struct gm_bytes gm_ident_osc_id(const struct gm_core *c, const str
 	if (i->osc_id_n <= sizeof(i->osc_id))
 		return (struct gm_bytes){i->osc_id, i->osc_id_n};
 	memcpy(&text, i->osc_id, sizeof(text));
-	return (struct gm_bytes){gm_pool_at(&c->texts, text), i->osc_id_n};
+	return (struct gm_bytes){gm_there(gm_pool_at(&c->texts, text)), i->osc_id_n};
 }
 
 /* core.c */
@@ -388,7 +388,7 @@ void gm_bar_lift(struct gm_turn *t, struct gm_bar *bar);
 
 /* group.c */
 struct gm_group *gm_groups_at(const struct gm_core *c, uint32_t index);
-struct gm_group *gm_groups_find(const struct gm_core *c, struct gm_bytes name);
+struct gm_group *gm_groups_find(const struct gm_core *c, struct gm_bytes text);
 struct gm_group *gm_groups_by_gid(const struct gm_core *c, struct gm_bytes gid);
 void gm_groups_has_gid(struct gm_core *c, const struct gm_group *g); /* its first; a rekey leaves it where it stands */
 struct gm_group *gm_groups_link(struct gm_core *c, uint32_t index,
@@ -499,7 +499,7 @@ struct gm_bytes gm_members_cred(const struct gm_core *c, const struct gm_member 
 void gm_members_set_parts(struct gm_core *c, struct gm_member *m, const struct gm_member_parts *parts);
 /* of: enum gm_obs; one that is not on is all zeros */
 struct gm_observation gm_members_obs(const struct gm_core *c, const struct gm_member *m, unsigned of);
-void gm_members_set_obs(struct gm_core *c, struct gm_member *m, unsigned of, const struct gm_observation *obs);
+void gm_members_set_obs(struct gm_core *c, struct gm_member *m, unsigned of, const struct gm_observation *to);
 enum gm_delivery gm_members_delivery(const struct gm_member *m);
 uint32_t gm_sid_key(const uint8_t *sid, uint8_t n);
 

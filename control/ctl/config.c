@@ -48,7 +48,7 @@ static const cyaml_strval_t ports[] = {
 	{"auto", GM_CONFIG_PORT_AUTO}, {"uring", GM_CONFIG_PORT_URING}, {"mmsg", GM_CONFIG_PORT_MMSG},
 	{"dpdk", GM_CONFIG_PORT_DPDK}};
 static const cyaml_strval_t flags[] = {{"true", 1}, {"false", 0}, {"yes", 1}, {"no", 0}, {"on", 1}, {"off", 0}};
-#define N(words) (sizeof(words) / sizeof(words[0]))
+#define N(words) (sizeof(words) / sizeof((words)[0]))
 static const cyaml_schema_value_t listen_entry = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, GM_ADDR_TEXT)};
 
 static const cyaml_schema_field_t prefix_fields[] = {
@@ -332,8 +332,10 @@ static enum gm_err take_listen(const struct source *src, const struct raw *raw, 
 	char *any[] = {(char[]){"[::]:5683"}};
 	char **texts = raw->listen_count ? raw->listen : any;
 
-	config->listen_n = raw->listen_count ? raw->listen_count : 1;
-	for (unsigned i = 0; i < config->listen_n; i++) {
+	const unsigned n = raw->listen_count ? raw->listen_count : 1;
+
+	config->listen_n = n;
+	for (unsigned i = 0; i < n; i++) {
 		if (!gm_addr_parse(&config->listen[i], texts[i]))
 			return wrong_value(src, "listen", texts[i], "'%s' is not an address like [::1]:5683 or 127.0.0.1:5683",
 				     texts[i]);

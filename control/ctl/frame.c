@@ -20,7 +20,7 @@ uint8_t *gm_ctl_buf_room(struct gm_ctl_buf *buf, size_t size)
 	uint8_t *bytes = malloc(cap);
 	if (!bytes)
 		return NULL;
-	if (used)
+	if (buf->bytes)
 		memcpy(bytes, buf->bytes + buf->at, used);
 	gm_ctl_buf_free(buf); /* wipes */
 	*buf = (struct gm_ctl_buf){.bytes = bytes, .n = used, .cap = cap};

@@ -17,12 +17,11 @@ static const char example_head[] =
 static void put_comment(FILE *to, const char *text, const char *more)
 {
 	size_t column = 0;
-	char *all = malloc(strlen(text) + strlen(more) + 1), *rest = all;
+	char *all, *rest;
 
-	if (!all)
+	if (asprintf(&all, "%s%s", text, more) < 0)
 		return;
-	strcpy(all, text);
-	strcat(all, more);
+	rest = all;
 	for (char *word; (word = strtok_r(rest, " ", &rest));) {
 		char plain[128];
 		size_t n = 0;

@@ -110,7 +110,7 @@ static enum gm_err open_good(struct mapped *m, const char *file, char why[static
 
 enum gm_err gm_backup_check(const char *file, char why[static GM_WHY])
 {
-	struct mapped m;
+	struct mapped m = {0};
 
 	GM_TRY(open_good(&m, file, why));
 	unmap(&m);
@@ -139,7 +139,7 @@ static enum gm_err no_store_in(const char *dir, char data[static GM_PATH], char 
 enum gm_err gm_backup_restore(const char *dir, const char *aside, const char *file, char why[static GM_WHY])
 {
 	char data[GM_PATH];
-	struct mapped m;
+	struct mapped m = {0};
 
 	GM_TRY(no_store_in(dir, data, why));
 	GM_TRY(open_good(&m, file, why));

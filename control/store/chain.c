@@ -95,7 +95,7 @@ static bool block_last(struct block *b, struct gm_audit_mark *mark)
 
 	while (block_next(b, &e)) {
 		mark->seq = e.seq;
-		memcpy(mark->hash, e.hash, sizeof(mark->hash));
+		memcpy(mark->hash, gm_there(e.hash), sizeof(mark->hash));
 	}
 	return b->in.err == GM_E_OK;
 }

@@ -199,7 +199,8 @@ static bool claims_pub(struct gm_bytes cred, const struct gm_group_params *p, st
 /* ---- certificates */
 
 #define CERTS_MAX 8u
-_Static_assert(CERTS_MAX <= GM_X509_MAX && CERTS_MAX <= GM_C509_MAX, "each kind takes so many");
+_Static_assert(CERTS_MAX <= GM_X509_MAX, "certificates of X.509 take so many");
+_Static_assert(CERTS_MAX <= GM_C509_MAX, "and those of C509");
 
 static bool x509_pub(const struct gm_bytes *certs, unsigned n, bool chain, int64_t at, struct gm_cred_pub *pub)
 {

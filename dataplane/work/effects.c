@@ -240,7 +240,7 @@ static struct signing *new_signing(struct worker *w, const uint8_t kdc_nonce[sta
 	*s = (struct signing){.cnonce_n = (uint8_t)(cnonce.n <= sizeof s->cnonce ? cnonce.n : 0)};
 	memcpy(s->kdc_nonce, kdc_nonce, sizeof s->kdc_nonce);
 	if (s->cnonce_n)
-		memcpy(s->cnonce, cnonce.p, s->cnonce_n);
+		memcpy(s->cnonce, gm_there(cnonce.p), s->cnonce_n);
 	return s;
 }
 

@@ -441,7 +441,7 @@ void gm_token_check(struct worker *w, const struct gm_coap *msg, const struct xc
 
 void gm_token_verified(struct worker *w, const struct posted_token *t, bool good)
 {
-	check(w, &t->x, t->format, t->payload, &w->as[t->as], good);
+	check(w, &t->x, t->format, t->payload, gm_there(&w->as[t->as]), good);
 }
 
 /* ---- core has said yes */
@@ -461,7 +461,7 @@ static bool begin_context(struct worker *w, const struct xch *x, struct making *
 	struct gm_out out = gm_out(m->salt, sizeof m->salt);
 	struct gm_cwt cwt;
 
-	memcpy(sid.b, id1.p, id1.n);
+	memcpy(sid.b, gm_there(id1.p), id1.n);
 	if (!as || gm_cwt_decode(part(p, p->claims), &cwt) != GM_E_OK)
 		return false;
 	gm_oscore_ace_salt(&out, cwt.osc.salt, as->empty_salt_item, part(p, p->nonce1),

@@ -278,9 +278,9 @@ static void set_text(struct worker *w, struct member *m, struct gm_bytes path, s
 		return;
 	m->control_n = (uint8_t)path.n;
 	m->scope_n = (uint16_t)scope.n;
-	memcpy(gm_pool_at(&w->strings, m->text), path.n ? path.p : scope.p, path.n ? path.n : scope.n);
+	memcpy(gm_pool_at(&w->strings, m->text), gm_there(path.n ? path.p : scope.p), path.n ? path.n : scope.n);
 	if (path.n && scope.n)
-		memcpy(gm_pool_at(&w->strings, m->text) + path.n, scope.p, scope.n);
+		memcpy(gm_pool_at(&w->strings, m->text) + path.n, gm_there(scope.p), scope.n);
 }
 
 static void set_obs(struct worker *w, struct member *m, const struct gm_observation obs[static GM_OBS_N])

@@ -18,7 +18,7 @@ void gm_wheel_init(struct gm_wheel *w, uint32_t max, uint64_t now_ms);
 void gm_wheel_free(struct gm_wheel *w);
 /* Fires once at due_ms or the next turn after it. Returns the timer's handle, 0: full. */
 uint32_t gm_wheel_add(struct gm_wheel *w, uint64_t due_ms, unsigned kind, uint32_t ref);
-void gm_wheel_del(struct gm_wheel *w, uint32_t timer); /* 0 does nothing */
+void gm_wheel_del(struct gm_wheel *w, uint32_t h); /* 0 does nothing */
 /* Calls fire() for all that are due, with their timer already gone. */
 void gm_wheel_run(struct gm_wheel *w, uint64_t now_ms, void (*fire)(void *arg, unsigned kind, uint32_t ref), void *arg);
 /* Milliseconds until the next may be due, at most 1,000. */

@@ -50,7 +50,7 @@ static void take_entry(void *arg, struct gm_bytes pairs)
 		else
 			gm_cbor_skip(&in);
 	}
-	char *copy = gm_cli_need(strndup((const char *)text.p, text.n));
+	char *copy = gm_cli_need(strndup(text.p ? (const char *)text.p : "", text.n));
 	e.text = copy;
 	e.n = strlen(copy);
 	r->each(r->arg, &e);

@@ -142,7 +142,7 @@ static struct audit_entry read_entry(const char *path, char *line, size_t n, uin
 		gm_cli_die(EXIT_FAILED, "%s: %s is broken: its line is no entry", path, what);
 	line[n - (sizeof(behind) - 1)] = '\0';
 	read_hex(path, what, at + sizeof(before) - 1, e.hash);
-	strcpy(at, "}");
+	memcpy(at, "}", sizeof("}"));
 	e.n = (size_t)(at + 1 - line);
 	return e;
 }

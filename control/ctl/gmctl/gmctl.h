@@ -66,7 +66,7 @@ struct rows {
 	struct row *rows;
 	size_t n, cap;
 };
-void gm_cli_keep(void *rows, struct gm_bytes pairs); /* a gm_cli_row; rows is a struct rows */
+void gm_cli_keep(void *arg, struct gm_bytes pairs); /* a gm_cli_row; arg is a struct rows */
 void gm_cli_free(struct rows *rows);
 struct pair { /* of a row that is gmctl's own */
 	const char *key, *text; /* text NULL: number is it */

@@ -82,7 +82,7 @@ enum exit_code gm_cli_do_offline(struct session *s, struct line *line)
 	(void)s;
 	program[n > 0 ? n : 0] = '\0';
 	slash = strrchr(program, '/');
-	strcpy(slash ? slash + 1 : program, "gmd");
+	memcpy(slash ? slash + 1 : program, "gmd", sizeof("gmd"));
 	args[0] = program;
 	args[1] = line->request.verb;
 	memcpy(args + 2, line->argv, (size_t)line->argc * sizeof(char *));

@@ -66,8 +66,10 @@ static bool take_window(const char *text, struct gm_schedule_spec *spec)
 
 	while (*text) {
 		char *end;
-		unsigned long v = isdigit((unsigned char)*text) ? strtoul(text, &end, 10) : 0;
-		if (!isdigit((unsigned char)*text) || v > GM_DAY_S)
+		if (!isdigit((unsigned char)*text))
+			return false;
+		unsigned long v = strtoul(text, &end, 10);
+		if (v > GM_DAY_S)
 			return false;
 		while (next < 3 && units[next].unit != *end)
 			next++;

@@ -26,6 +26,16 @@ struct gm_out {
 	enum gm_err err;
 };
 
+/* p, which is not NULL where clang's analyzer does not see it: bytes that have a length have a place. */
+static inline const void *gm_there(const void *p)
+{
+#ifdef __clang_analyzer__
+	if (!p)
+		__builtin_unreachable();
+#endif
+	return p;
+}
+
 /* p may be NULL where n is 0; what is taken from it still has a p, so that empty differs from absent. */
 static inline struct gm_in gm_in(const void *p, size_t n)
 {
@@ -114,7 +124,7 @@ static inline void gm_out_bytes(struct gm_out *out, const void *p, size_t n)
 {
 	uint8_t *to = gm_out_take(out, n);
 	if (to && n)
-		memcpy(to, p, n);
+		memcpy(to, gm_there(p), n);
 }
 
 static inline void gm_out_u8(struct gm_out *out, uint8_t v)
@@ -131,13 +141,13 @@ static inline void gm_out_be(struct gm_out *out, uint64_t v, size_t n) /* n <= 8
 
 static inline bool gm_bytes_eq(struct gm_bytes a, struct gm_bytes b)
 {
-	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+	return a.n == b.n && (a.n == 0 || memcmp(gm_there(a.p), gm_there(b.p), a.n) == 0);
 }
 
 /* true where b is the text s */
 static inline bool gm_bytes_is(struct gm_bytes b, const char *s)
 {
-	return b.n == strlen(s) && (b.n == 0 || memcmp(b.p, s, b.n) == 0);
+	return b.n == strlen(s) && (b.n == 0 || memcmp(gm_there(b.p), s, b.n) == 0);
 }
 
 #endif

@@ -444,7 +444,9 @@ struct gm_link { /* secret; ms_n 0: there is none */
 	uint8_t ms_n, ms[32], salt_n, salt[16];
 	uint8_t sid_n, sid[GM_ID_LEN_MAX], rid_n, rid[GM_ID_LEN_MAX]; /* ours; the server's */
 	int8_t alg; /* COSE AEAD */
+	uint8_t zero;
 };
+_Static_assert(sizeof(struct gm_link) == sizeof(struct gm_addr) + 68, "it is compared byte by byte");
 
 struct gm_eff_as {
 	struct gm_rec rec;

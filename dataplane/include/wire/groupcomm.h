@@ -94,6 +94,7 @@ struct gm_group_params {
 	int32_t hkdf;     /* 5; 7 */
 	int32_t cred_fmt; /* 14 */
 	bool group_mode, pairwise_mode;
+	uint8_t zero[2];              /* bytes are compared */
 	int32_t gp_enc_alg, sign_alg; /* with group_mode: 10, -8; which others: params.h */
 	int32_t alg, ecdh_alg;        /* with pairwise_mode: 10, -27 */
 	int32_t sign_kty, sign_crv;   /* 1, 6 */
