@@ -31,6 +31,7 @@ package 1 Debian
 tsan 60 seconds
 msan 0 more
 cppcheck 0 more
+tidy 0 more
 cost 400 rounds
 fuzz 100000000 executions'
 
@@ -145,6 +146,31 @@ run_cppcheck() {
 		--suppressions-list=tests/cppcheck.txt -I dataplane/include -I dataplane -I crypto/include -I crypto -I control \
 		-DGM_VERSION='"x"' -D__x86_64__ -D'SEC(name)=' -D'LIBBPF_OPTS(type,name,...)=struct type name={__VA_ARGS__}' \
 		crypto dataplane control
+}
+# Each file that is ours, with what it is compiled with. One that was clean is not read again until it or a header changes; findings stay
+# in FILE.said.
+tidy_one() {
+	local file=$1 dir=$2 mark=$2/${1//\//_} with=()
+	[ ! -e "$mark" ] || [ -n "$(find .clang-tidy control dataplane crypto bench tests -newer "$mark" \
+		\( -path "$file" -o -name '*.h' -o -name '*.def' -o -name .clang-tidy \) -print -quit)" ] || return 0
+	[ "$file" != tests/arm64/criterion.c ] || with=(--extra-arg-before=-Itests/arm64)
+	if nice clang-tidy-14 -p "$dir" --quiet "${with[@]}" "$file" >"$mark.said" 2>/dev/null; then mv "$mark.said" "$mark"; fi
+}
+run_tidy() {
+	local dir=$state/tidy findings
+	command -v clang-tidy-14 >/dev/null || { echo 'clang-tidy-14 is missing'; return; }
+	cmake --preset clang -B "$dir" -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >"$state/tidy.log" 2>&1 || { cat "$state/tidy.log"; return 1; }
+	export -f tidy_one
+	git ls-files -z '*.c' | xargs -0 -P "${GM_JOBS:-$(nproc)}" -I{} bash -c 'tidy_one "$@"' - {} "$dir"
+	findings=$(cat "$dir"/*.said 2>/dev/null | grep -E ': (error|warning): ' | sort -u)
+	{
+		clang-tidy-14 --version | sed -n 's/^ *LLVM version/clang-tidy/p'
+		echo "$(git ls-files '*.c' | wc -l) files, $(printf '%s' "$findings" | grep -c '') findings"
+		echo "argued in their line:"
+		git grep -hoE 'NOLINT(NEXTLINE|BEGIN)?\([^)]*\): [^*]*' -- '*.[ch]' | sed -E 's/^NOLINT[A-Z]*\(([^)]*)\): /  \1: /; s/ *$//' | sort | uniq -c
+	} >"$state/tidy.sum"
+	printf '%s\n' "$findings" && cat "$state/tidy.sum"
+	! compgen -G "$dir/*.said" >/dev/null && note tidy "$state/tidy.sum" && rm -r "$dir"
 }
 run_cost() { once "cost: what strangers' datagrams cost, $1 rounds" "$build/attack_cost" "$1"; }
 

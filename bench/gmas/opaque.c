@@ -37,7 +37,7 @@ void gm_opaque_add(struct gm_opaques *t, struct gm_bytes token, struct gm_bytes 
 		exit(1);
 	}
 	if (t->n)
-		memcpy(grown, t->at, t->n * sizeof(*grown));
+		memcpy(grown, t->at, t->n * sizeof(*grown)); /* NOLINT(clang-analyzer-unix.Malloc): what was freed is t->at no more */
 	struct gm_opaque_token *o = &grown[t->n];
 	*o = (struct gm_opaque_token){.token_n = token.n, .claims_n = claims.n, .exp = exp};
 	memcpy(o->token, token.p, token.n);
@@ -111,7 +111,7 @@ void gm_opaque_answer(const struct gm_opaques *t, struct gm_bytes token, const s
 void gm_opaque_drop(struct gm_opaques *t)
 {
 	if (t->at)
-		gm_wipe(t->at, t->n * sizeof(*t->at));
+		gm_wipe(t->at, t->n * sizeof(*t->at)); /* NOLINT(clang-analyzer-unix.Malloc): the same */
 	free(t->at);
 	*t = (struct gm_opaques){0};
 }

@@ -122,7 +122,7 @@ static struct watched watch(struct load *l, struct crowd *few, double seconds, d
 		uint64_t from = load_now_ns(l);
 		f->log.n = 0;
 		f->log.on = true;
-		few->rate = FEW * 1000 / SLICE_MS;
+		few->rate = FEW * 1000 / SLICE_MS; /* NOLINT(bugprone-integer-division): a whole number */
 		run_for(l, few, 1, SLICE_MS / 1000.0);
 		while (ended(f, from) < few->begun && load_now_ns(l) - from < SLICE_END_S * (uint64_t)NS_PER_S)
 			gm_fleet_turn(f, 5);

@@ -345,6 +345,7 @@ enum gm_err gm_group_wrap(const struct gm_group_oscore *ctx, const struct gm_gro
 	if (piv_n)
 		set_piv(&m, &own->sid, piv, piv_n);
 	else
+		/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): only a response has no Partial IV of its own */
 		set_piv(&m, &request->kid, request->piv, request->piv_n);
 	enum gm_err err = prepare(&m, own, peer, m.is_request ? &self : request, gm_out_result(&value));
 	if (err == GM_E_OK)

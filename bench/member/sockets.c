@@ -162,6 +162,7 @@ static void sockets_put(struct gm_port *p, struct gm_dgram *d, unsigned n)
 	(void)n;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): buf is filled */
 static bool receive_one(struct gm_port *p, unsigned i, struct gm_dgram *d, uint8_t *buf)
 {
 	union any_addr from;

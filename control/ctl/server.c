@@ -449,7 +449,7 @@ static ssize_t receive_bytes(const struct conn *conn, uint8_t *room)
 }
 
 /* Bytes, and perhaps one descriptor, of an admin: the latest counts. */
-static ssize_t receive_more(struct conn *conn, uint8_t *room)
+static ssize_t receive_more(struct conn *conn, uint8_t *room) /* NOLINT(readability-non-const-parameter): it is filled */
 {
 	struct iovec iov = {.iov_base = room, .iov_len = READ_SIZE};
 	union {

@@ -63,6 +63,7 @@ static __attribute__((unused, noinline)) void sha512_block(vec s[static 8], vec 
 		t1 = v_add(t1, v_add(big0, v_majority(a, b, c)));
 		c = b, b = a, a = t1;
 	}
+	/* NOLINTNEXTLINE(readability-misleading-indentation): the loop ended before it */
 	s[0] = v_add(s[0], a), s[1] = v_add(s[1], b), s[2] = v_add(s[2], c), s[3] = v_add(s[3], d);
 	s[4] = v_add(s[4], e), s[5] = v_add(s[5], f), s[6] = v_add(s[6], g), s[7] = v_add(s[7], h);
 }

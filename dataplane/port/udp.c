@@ -96,6 +96,7 @@ enum gm_err gm_udp_adopt(struct gm_udp *u, int fd, unsigned rcvbuf)
 		errno = why;
 		return GM_E_IO;
 	}
+	/* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): getsockname() fills it, by a transparent union */
 	u->inet = name.any.sa_family == AF_INET;
 	u->bound = gm_udp_get_name(&name);
 	u->rcvbuf = ask_rcvbuf(fd, rcvbuf);
@@ -253,7 +254,7 @@ bool gm_dp_socket_addr(int fd, struct gm_addr *addr)
 	int type = 0;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_n) < 0 || type != SOCK_DGRAM || getsockname(fd, &name.any, &n) < 0 ||
-	    (name.any.sa_family != AF_INET && name.any.sa_family != AF_INET6))
+	    (name.any.sa_family != AF_INET && name.any.sa_family != AF_INET6)) /* NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult): likewise */
 		return false;
 	*addr = gm_udp_get_name(&name);
 	return true;

@@ -3,7 +3,7 @@
 
 #include "wire/iregexp.h"
 
-#define LABEL_CONF_FILTER -27
+#define LABEL_CONF_FILTER (-27)
 #define TAG_IREGEXP 21065u
 
 /* ---- one reader and one writer for each kind of value */
@@ -64,7 +64,7 @@ static void read_caps(struct gm_in *in, void *to)
 		return;
 	}
 	struct gm_in item = gm_in_bytes(gm_cbor_item(in));
-	bool two = gm_cbor_array(&item) == 2 && gm_cbor_array(&item) == 1;
+	bool two = gm_cbor_array(&item) == 2 && gm_cbor_array(&item) == 1; /* NOLINT(misc-redundant-expression): each reads on */
 	found.kty = small_int(&item);
 	uint64_t n = gm_cbor_array(&item);
 	bool same = small_int(&item) == found.kty;

@@ -734,7 +734,7 @@ static enum gm_err read_params(struct gm_bytes item, int32_t *kty, int32_t *crv)
 		return GM_E_OK;
 	struct gm_in in = gm_in_bytes(item);
 
-	bool ok = gm_cbor_array(&in) == 2 && gm_cbor_array(&in) == 1;
+	bool ok = gm_cbor_array(&in) == 2 && gm_cbor_array(&in) == 1; /* NOLINT(misc-redundant-expression): each reads on */
 	*kty = read_small(&in);
 	ok = ok && gm_cbor_array(&in) == 2 && read_small(&in) == *kty;
 	*crv = read_small(&in);

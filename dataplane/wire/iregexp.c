@@ -130,6 +130,7 @@ static unsigned emit(struct parser *p, struct instruction i)
 	return p->n++;
 }
 
+/* NOLINTBEGIN(misc-no-recursion): DEPTH_MAX ends it */
 static void branch(struct parser *p);
 
 static void atom(struct parser *p)
@@ -263,6 +264,7 @@ static void branch(struct parser *p)
 	for (unsigned i = 0; i < n; i++)
 		p->code[jumps[i]].a = (uint16_t)p->n;
 }
+/* NOLINTEND(misc-no-recursion) */
 
 /* ---- walking */
 

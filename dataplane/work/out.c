@@ -375,6 +375,7 @@ static bool keep_body(struct worker *w, struct ctx *c, const struct xch *x, cons
 	return true;
 }
 
+/* NOLINTBEGIN(misc-no-recursion): BUSY has no body, so that it is not kept for blocks again */
 void gm_answer(struct worker *w, struct ctx *c, const struct xch *x, const struct answer *a)
 {
 	struct gm_coap_block want = x->has_block2 ? x->block2 : (struct gm_coap_block){.szx = BLOCK_SZX}, block;
@@ -440,3 +441,4 @@ void gm_answer_err(struct worker *w, struct ctx *c, const struct xch *x, enum gm
 	}
 	gm_answer(w, c, x, &a);
 }
+/* NOLINTEND(misc-no-recursion) */

@@ -140,7 +140,7 @@ static unsigned char complete(EditLine *el, int key)
 		argv[argc++] = word;
 	if (fresh)
 		argv[argc++] = text + n;
-	size_t have = strlen(argv[argc - 1]);
+	size_t have = strlen(argv[argc - 1]); /* NOLINT(clang-analyzer-core.CallAndMessage): libedit takes no NUL, so there is a word */
 	if (!ask_child(argc, argv, found, sizeof(found)))
 		return CC_ERROR;
 	unsigned many = count(found, &common);

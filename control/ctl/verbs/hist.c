@@ -30,7 +30,7 @@ uint64_t gm_hist_estimate(const uint64_t hist[static GM_HIST], double q)
 {
 	double rank = q * (double)gm_hist_sum(hist), seen = 0;
 
-	for (unsigned i = 0; i < GM_HIST && rank > 0; seen += (double)hist[i++])
+	for (unsigned i = 0; i < GM_HIST && rank > 0; seen += (double)hist[i++]) /* NOLINT(cert-flp30-c): i counts */
 		if (seen + (double)hist[i] >= rank)
 			return lower_end(i) + (uint64_t)((double)lower_end(i) * (rank - seen) / (double)hist[i]);
 	return 0;

@@ -38,7 +38,7 @@ static ssize_t receive(int fd, struct gm_netlink *nl)
 		return errno == EAGAIN || errno == EINTR ? 0 : -1;
 	if (n > (ssize_t)sizeof(nl->buf))
 		return -1;
-	return from.nl_pid == 0 ? n : 0;
+	return from.nl_pid == 0 ? n : 0; /* NOLINT(clang-analyzer-core.UndefinedBinaryOperatorResult): recvfrom() fills it, by a transparent union */
 }
 
 static bool tell(int fd, const void *bytes, size_t n)
