@@ -741,6 +741,11 @@ static void set_again(void *arg, const char *key, const char *file, const char *
 		drain_again(a);
 		return;
 	}
+	if (strcmp(key, GM_CONFIG_UNCONFIRMED) == 0) {
+		if (a->last)
+			gm_config_went_back(&a->d->env, &a->txn, value);
+		return;
+	}
 	enum gm_err err = gm_config_set_again(&a->d->env, &a->txn, key, file, value, why);
 
 	if (err != GM_E_OK && a->last)

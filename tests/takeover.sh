@@ -130,9 +130,10 @@ sets() { # the window is checked against the deadline, which comes behind it
 		! grep -q takeover.leaves "$dir/gmd.log" && kept_by_name
 }
 undoes() { # nobody has confirmed it
-	local before
+	local before log
 	before=$(gmctl --json config show | grep '"key":"groups_max"' | field value)
-	with_line groups_max 77 && gmctl config apply --confirm 3600 >"$dir/tried" && runs groups_max 77 && upgraded && runs groups_max "$before" && ! gmctl config confirm
+	with_line groups_max 77 && gmctl config apply --confirm 3600 >"$dir/tried" && runs groups_max 77 && upgraded && runs groups_max "$before" && ! gmctl config confirm &&
+		log=$(gmctl audit tail --last 1000) && [ "$(grep -c '  configuration-went-back  *gmd .*keys=[1-9]$' <<<"$log")" = 1 ] && [ "$(grep -c ' config.went_back keys=[1-9]$' "$dir/gmd.log")" = 1 ]
 }
 group_is() { [ "$(gmctl --json group show g1 | field state)" = "$1" ]; }
 stays_paused() { # most have not been told: the pace lets one a second through

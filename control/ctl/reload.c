@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/audit.h"
@@ -248,13 +249,19 @@ enum gm_err gm_config_confirm(struct gm_ctl_env *env, struct gm_txn *txn, char w
 	return GM_E_OK;
 }
 
+/* keys: 0 where all was set anew meanwhile */
+static void went_back(const struct gm_ctl_env *env, struct gm_txn *txn, uint32_t keys)
+{
+	note(env, txn, "configuration-went-back", "config.went_back", "keys", keys);
+}
+
 enum gm_err gm_config_undo(struct gm_ctl_env *env, struct gm_txn *txn, gm_changed each, void *arg, char why[static GM_CONFIG_WHY])
 {
 	GM_TRY(one_tried(why));
 	unsigned n = take_back(env, txn, running(env), each, arg);
 	put_in_force(env);
 	tried.until_ms = 0;
-	note(env, txn, "configuration-went-back", "config.went_back", "keys", n); /* 0 where all was set anew meanwhile */
+	went_back(env, txn, n);
 	return GM_E_OK;
 }
 
@@ -280,15 +287,24 @@ uint32_t gm_config_unconfirmed_s(uint64_t now_ms)
 
 void gm_config_each_set(struct gm_ctl_env *env, gm_set_each each, void *arg)
 {
+	char keys[16];
+
 	next = *running(env);
-	if (tried.until_ms)
-		take_back(env, NULL, &next, NULL, NULL);
+	if (tried.until_ms) {
+		snprintf(keys, sizeof(keys), "%u", take_back(env, NULL, &next, NULL, NULL));
+		each(arg, GM_CONFIG_UNCONFIRMED, "", keys);
+	}
 	for (const struct gm_option *o = gm_options; o < gm_options + gm_options_n; o++) {
 		if (!o->key || !o->live || gm_option_same(o, &next, env->file))
 			continue;
 		gm_option_value(o, env->file, was, sizeof(was));
 		each(arg, o->key, was, gm_option_value(o, &next, is, sizeof(is)));
 	}
+}
+
+void gm_config_went_back(struct gm_ctl_env *env, struct gm_txn *txn, const char *value)
+{
+	went_back(env, txn, (uint32_t)strtoul(value, NULL, 10));
 }
 
 enum gm_err gm_config_set_again(struct gm_ctl_env *env, struct gm_txn *txn, const char *key, const char *file, const char *value,

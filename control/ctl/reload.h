@@ -19,7 +19,7 @@ GM_NODISCARD enum gm_err gm_config_reload(struct gm_ctl_env *env, struct gm_txn 
 GM_NODISCARD enum gm_err gm_config_set(struct gm_ctl_env *env, struct gm_txn *txn, const char *key, const char *value, char why[static GM_CONFIG_WHY]);
 
 /* ---- a change that has to be confirmed: what it changed goes back once its time is up, at a word, and with a hand-over, whose new
- * process goes on with what was before. Meanwhile reloads and sets are refused, as BUSY. */
+ * process goes on with what was before, and says so. Meanwhile reloads and sets are refused, as BUSY. */
 #define GM_CONFIRM_MAX_S 86400u
 /* As gm_config_reload(). Where it changes nothing there is nothing to be confirmed. */
 GM_NODISCARD enum gm_err gm_config_try(struct gm_ctl_env *env, struct gm_txn *txn, uint32_t seconds, gm_changed each, void *arg,
@@ -33,6 +33,9 @@ uint32_t gm_config_unconfirmed_s(uint64_t now_ms);           /* how much is left
 /* What was set since, for whoever goes on in place of this process: the file's value, and the one that runs. */
 typedef void (*gm_set_each)(void *arg, const char *key, const char *file, const char *value);
 void gm_config_each_set(struct gm_ctl_env *env, gm_set_each each, void *arg);
+/* Beside them, where a change was not confirmed yet; its value is how many keys go back. No key of the configuration has that name. */
+#define GM_CONFIG_UNCONFIRMED "unconfirmed"
+void gm_config_went_back(struct gm_ctl_env *env, struct gm_txn *txn, const char *value); /* there: logged, and in the audit log */
 /* There: set again, with an entry of its own. CONFLICT: the file has another value than it had, which counts; USAGE: why. */
 GM_NODISCARD enum gm_err gm_config_set_again(struct gm_ctl_env *env, struct gm_txn *txn, const char *key, const char *file, const char *value,
                                              char why[static GM_CONFIG_WHY]);
