@@ -136,9 +136,11 @@ undoes() { # nobody has confirmed it
 		log=$(gmctl audit tail --last 1000) && [ "$(grep -c '  configuration-went-back  *gmd .*keys=[1-9]$' <<<"$log")" = 1 ] && [ "$(grep -c ' config.went_back keys=[1-9]$' "$dir/gmd.log")" = 1 ]
 }
 group_is() { [ "$(gmctl --json group show g1 | field state)" = "$1" ]; }
-stays_paused() { # most have not been told: the pace lets one a second through
-	gmctl pace --all 1 >"$dir/paced" && until_true 60 holds_back g1 && upgraded && group_is paused &&
-		[ "$(gmctl --json group show g1 | field waiting)" -gt 1 ] && gmctl pace --all 0 >"$dir/paced" && group_is paused && gmctl rekey resume g1 && until_true 60 group_is idle &&
+some_wait() { [ "$(gmctl --json group show g1 | field waiting)" -gt 1 ]; }
+holds_some_back() { holds_back g1 && some_wait; } # the messages of the first second may be told all but one
+stays_paused() {
+	gmctl pace --all 1 >"$dir/paced" && until_true 60 holds_some_back && upgraded && group_is paused && some_wait &&
+		gmctl pace --all 0 >"$dir/paced" && group_is paused && gmctl rekey resume g1 && until_true 60 group_is idle &&
 		[ "$(gmctl --json group show g1 | field waiting)" = 0 ]
 }
 other_ways() {
