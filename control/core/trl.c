@@ -233,10 +233,10 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* What comes next, after a good answer. */
-static void go_on(struct gm_turn *t, struct gm_watch *w, const struct gm_trl *trl, bool lost, bool moved)
+/* What comes next, after a good answer. A notification puts nothing off that is to come sooner: there may be one after the other. */
+static void go_on(struct gm_turn *t, struct gm_watch *w, const struct gm_trl *trl, bool lost, bool moved, bool own)
 {
-	uint64_t now = t->txn->mono_ms;
+	uint64_t now = t->txn->mono_ms, planned = own ? UINT64_MAX : w->next_ms;
 
 	w->failures = lost ? w->failures + 1 : 0;
 	w->want_full = lost;
@@ -248,6 +248,7 @@ static void go_on(struct gm_turn *t, struct gm_watch *w, const struct gm_trl *tr
 		w->next_ms = now + MORE_MS;       /* the rest of the changes */
 	else
 		w->next_ms = sooner(now + REFRESH_MS, w->full_ms > now + RETRY_MS ? w->full_ms : now + RETRY_MS);
+	w->next_ms = sooner(w->next_ms, planned);
 	arm(t, w);
 }
 
@@ -264,12 +265,13 @@ static void take_list(struct gm_turn *t, struct gm_watch *w, struct gm_as *as, c
 	}
 	bool moved = trl.has_cursor && (!w->has_cursor || w->cursor != trl.cursor);
 	bool lost = !trl.full && trl.more && !trl.has_cursor; /* entries that we have not seen are gone  RFC 9770 §9.2.3 */
+	bool own = ev->ask == w->ask;
 	as->answered++;
 	as->answered_at = t->txn->wall_s;
 	w->heard = true;
 	w->has_cursor = trl.has_cursor;
 	w->cursor = trl.cursor;
-	if (ev->ask == w->ask) {
+	if (own) {
 		w->ask = 0;
 		w->observed = ev->observed ? ev->ask : 0;
 	}
@@ -286,7 +288,7 @@ static void take_list(struct gm_turn *t, struct gm_watch *w, struct gm_as *as, c
 	if (w->ask)
 		arm(t, w); /* a notification, while another ask is out */
 	else
-		go_on(t, w, &trl, lost, moved);
+		go_on(t, w, &trl, lost, moved, own);
 }
 
 void gm_trl_answered(struct gm_turn *t, const struct gm_ev_answered *ev)

@@ -315,6 +315,34 @@ Test(trl, is_read_in_full_each_hour)
 	cr_expect_eq(full_queries, 2u);
 }
 
+/* One notification after the other, as from a server that takes back many tokens one by one. */
+Test(trl, changes_without_a_pause_put_off_neither_the_rest_of_them_nor_the_whole_list)
+{
+	unsigned full_queries = 0, n = 0;
+
+	observing(1, 1, 5);
+	answer_as(latest.ask, diff(2, 7, 13, false, false), true);
+	bool asked = false;
+	for (; n < 100 && !asked; n++) {
+		answer_as(latest.ask, diff(2, 7, 13, true, false), true);
+		rig_pass(&rig, 250);
+		asked = asks();
+	}
+	cr_expect(asked);
+	cr_expect_leq(n, 10u, "%u notifications", n);
+	cr_expect_str_eq(query, "diff=64&cursor=13");
+	answer(diff(9, 1, 14, false, false));
+	for (unsigned i = 0; i < 2 * 3600 + 60; i++) {
+		rig_pass(&rig, 1000);
+		while (asks()) {
+			full_queries += query[0] == 0;
+			answer(query[0] ? diff(0, 0, 14, false, false) : full(1, 9, 14));
+		}
+		answer_as(latest.ask, diff(9, 1, 14, false, i & 1), true);
+	}
+	cr_expect_eq(full_queries, 2u);
+}
+
 Test(trl, silence_is_answered_with_a_full_query_later_and_later)
 {
 	uint64_t gap, last = 0;
