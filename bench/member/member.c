@@ -419,6 +419,8 @@ void gm_exchange_end(struct gm_member_env *env, struct gm_member *m, uint8_t cod
 {
 	enum gm_member_op op = (enum gm_member_op)m->ex.op;
 	uint64_t took = env->now_ns - m->ex.started_ns;
+	if ((op == GM_OP_JOIN || op == GM_OP_LEAVE) && code >> 5 != 2 && m->ex.echo_tries)
+		m->unsure = true; /* what came before the Echo may have been carried out before a restart */
 	exchange_forget(env, m);
 	if (code >> 5 != 2)
 		m->plan &= GM_PLAN(GM_OP_STALE); /* the other steps behind depend on this one */

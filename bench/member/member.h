@@ -112,7 +112,7 @@ struct gm_member {
 	uint8_t later_s;   /* Max-Age of the latest 5.03, at most 255; 0: it had none */
 	bool counted;      /* of the owner: part of a run */
 	bool paced;        /* of the owner: one of those that are started at fixed distances */
-	bool unsure;       /* a Join or leave had no answer: it may have been carried out */
+	bool unsure;       /* a Join or leave had no answer, or its repeat was refused: it may have been carried out */
 	bool post;         /* wants rekeying messages at control_uri; else it observes */
 	bool want_creds;   /* joins with get_creds = null */
 	bool ask_at_join;  /* learns the group's algorithms from the 4.00 to a Join without a credential */

@@ -48,7 +48,7 @@ restart() {
 # round NUMBER: churn, a kill in the middle, sometimes a second one soon after. Requests that were out when gmd died are
 # repeated after two seconds and more, when the churn is over: so nothing covers up what the kill may have lost.
 round() {
-	local number=$1 next=${workers[$1 % 3]} kills=1
+	local number=$1 next=${workers[$1 % 3]} kills=1 churned
 	tell churn 2
 	pause 100 1900
 	[ $((RANDOM % 2)) = 0 ] || gmctl rekey "${groups[RANDOM % 3]}" >/dev/null 2>&1
@@ -60,7 +60,8 @@ round() {
 		restart "$next" || return
 	fi
 	hear >/dev/null || { printf '%s\n' "$answer"; return 1; }
-	same_members "$number" || return
+	churned=$answer
+	same_members "$number" || { printf '%s\n' "$churned"; return 1; }
 	say "$kills" "$next" >"$dir/round.said"
 }
 

@@ -4,6 +4,7 @@
 #include <criterion/new/assert.h>
 
 #include "flow_rig.h"
+#include "wire/admin.h"
 
 #define JOIN (GM_PLAN(GM_OP_TOKEN) | GM_PLAN(GM_OP_JOIN))
 #define JOIN_OBSERVE (JOIN | GM_PLAN(GM_OP_OBSERVE))
@@ -147,6 +148,27 @@ Test(backward_security, each_rekeys_before_every_answer)
 		cr_assert(eq(u64, m->keys.version, i));
 		flow_run(r, 100);
 	}
+	flow_free(r);
+}
+
+Test(join, whose_repeat_after_a_restart_is_refused_may_have_been_carried_out)
+{
+	const struct gm_admin_map inactive = {.has = GM_ADMIN_BIT(GM_ADMIN_ACTIVE), .policies = {-1, -1}};
+	struct flow *r = flow_new(1, NULL);
+	struct gm_member *m = flow_member(r, GM_ROLE_RESPONDER, true);
+
+	cr_assert(flow_do(r, m, GM_PLAN(GM_OP_TOKEN)));
+	r->mute = true;
+	gm_member_plan(&r->env, m, GM_PLAN(GM_OP_JOIN));
+	flow_run(r, 100);
+	cr_assert(eq(u64, flow_status(r).joins_ok, 1));
+	flow_restart(r, 1);
+	cr_assert(flow_set(r, &inactive) == GM_E_OK);
+	r->mute = false;
+	for (unsigned ms = 0; m->ex.active && ms < 10000; ms++)
+		flow_turn(r);
+	cr_assert(eq(u8, flow_code(r, m, GM_OP_JOIN), GM_COAP(5, 3)));
+	cr_assert(m->unsure);
 	flow_free(r);
 }
 
