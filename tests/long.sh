@@ -153,7 +153,7 @@ tidy_one() {
 	local file=$1 dir=$2 mark=$2/${1//\//_} with=()
 	[ ! -e "$mark" ] || [ -n "$(find .clang-tidy control dataplane crypto bench tests -newer "$mark" \
 		\( -path "$file" -o -name '*.h' -o -name '*.def' -o -name .clang-tidy \) -print -quit)" ] || return 0
-	[ "$file" != tests/arm64/criterion.c ] || with=(--extra-arg-before=-Itests/arm64)
+	[ "$file" != tests/arm64/criterion.c ] || with=("--extra-arg-before=-I$PWD/tests/arm64")
 	if nice clang-tidy-14 -p "$dir" --quiet "${with[@]}" "$file" >"$mark.said" 2>/dev/null; then mv "$mark.said" "$mark"; fi
 }
 run_tidy() {
@@ -164,7 +164,7 @@ run_tidy() {
 	git ls-files -z '*.c' | xargs -0 -P "${GM_JOBS:-$(nproc)}" -I{} bash -c 'tidy_one "$@"' - {} "$dir"
 	findings=$(cat "$dir"/*.said 2>/dev/null | grep -E ': (error|warning): ' | sort -u)
 	{
-		clang-tidy-14 --version | sed -n 's/^ *LLVM version/clang-tidy/p'
+		clang-tidy-14 --version | sed -n 's/.*LLVM version/clang-tidy/p'
 		echo "$(git ls-files '*.c' | wc -l) files, $(printf '%s' "$findings" | grep -c '') findings"
 		echo "argued in their line:"
 		git grep -hoE 'NOLINT(NEXTLINE|BEGIN)?\([^)]*\): [^*]*' -- '*.[ch]' | sed -E 's/^NOLINT[A-Z]*\(([^)]*)\): /  \1: /; s/ *$//' | sort | uniq -c

@@ -102,7 +102,7 @@ static enum gm_err check(struct gm_turn *t, struct gm_call *call, const struct r
 	if (gm_ident_bar(t->core, call->ident, name))
 		return GM_E_BARRED;
 	if ((ev->res == GM_RES_NODE || ev->res == GM_RES_NODE_CRED) &&
-	    !gm_bytes_is(gm_rec_bytes(ev, ev->node), call->member->node))
+	    !gm_bytes_is(gm_rec_bytes(ev, ev->node), gm_there(call->member->node)))
 		return GM_E_FORBIDDEN;
 	return GM_E_OK;
 }

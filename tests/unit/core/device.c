@@ -84,7 +84,7 @@ Test(device, has_a_name_of_its_own)
 
 Test(device, refuses_names_that_mislead)
 {
-	/* NOLINTNEXTLINE(bugprone-suspicious-missing-comma,misc-misleading-bidirectional): an escape ends where a text does; and that is tried */
+	/* NOLINTNEXTLINE(bugprone-suspicious-missing-comma): an escape ends where its text does */
 	static const char *const bad[] = {"as:1:00", "cred:x", "a/b", "say \"x\"", "a\\b", " x", "x ", "\x1b[2J", "a\nb", "\xc2\x9b" "2J", "\xe2\x80\xae" "x", "\xe2\x80\x8e" "x", "x\xe2\x80\x8f" "x", "\xd8\x9c" "x", "\xe2\x81\xa6" "x",
 	                                  "\xff", "0123456789012345678901234567890123456789012345678901234567890123"};
 
