@@ -98,9 +98,11 @@ void gm_changes_remove(struct gm_changes *c, uint32_t owner, enum gm_table table
 
 const struct gm_change *gm_changes_next(const struct gm_changes *c, const struct gm_change *at)
 {
+	if (!c->n) /* and perhaps no bytes */
+		return NULL;
 	const uint8_t *next = at ? (const uint8_t *)at + change_size(at->key_n, at->value_n) : c->bytes, *end = c->bytes + c->n;
 
-	for (; c->n && next < end; next += change_size(at->key_n, at->value_n)) {
+	for (; next < end; next += change_size(at->key_n, at->value_n)) {
 		at = (const void *)next;
 		if (!at->superseded)
 			return at;
