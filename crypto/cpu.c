@@ -9,6 +9,7 @@ struct feature {
 	const char *name;
 	unsigned ecx1, ebx7, ecx7; /* all of these bits, of CPUID 1 and 7 */
 	unsigned xcr0;             /* and these kinds of registers saved by the kernel */
+	unsigned vendor;           /* the last word of the maker's name, where it matters */
 };
 
 #define YMM 0x06u
@@ -24,6 +25,7 @@ static const struct feature features[] = {
     {GM_CPU_IFMA, "ifma", .ecx1 = AVX, .ebx7 = 1u << 21, .xcr0 = ZMM},
     {GM_CPU_VAES, "vaes", .ecx1 = AVX, .ecx7 = 1u << 9, .xcr0 = ZMM},
     {GM_CPU_SHA, "sha", .ecx1 = 1u << 19 | 1u << 9, .ebx7 = 1u << 29},
+    {GM_CPU_INTEL, "intel", .vendor = 0x6c65746e /* "ntel" */},
 };
 
 /* name is an item of the list, whose items end at a comma or a space */
@@ -55,6 +57,8 @@ static bool present(const struct feature *f)
 {
 	unsigned eax, ebx, ecx, edx, ecx1 = 0, ebx7 = 0, ecx7 = 0;
 
+	if (f->vendor && !(__get_cpuid(0, &eax, &ebx, &ecx, &edx) && ecx == f->vendor))
+		return false;
 	if (__get_cpuid(1, &eax, &ebx, &ecx, &edx))
 		ecx1 = ecx;
 	if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) {

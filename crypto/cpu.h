@@ -12,6 +12,7 @@ enum gm_cpu {
 	GM_CPU_IFMA = 1 << 3,   /* AVX-512 IFMA */
 	GM_CPU_VAES = 1 << 4,   /* AES rounds on 512 bits */
 	GM_CPU_SHA = 1 << 5,    /* SHA-NI */
+	GM_CPU_INTEL = 1 << 6,  /* Intel made it: what is faster there may not be elsewhere */
 };
 
 /* Everything of want. The environment variable GM_CPU_WITHOUT takes features away, by the names above in lower case,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "cpu.h"
 #include "trial.h"
 
 static bool always(void)
@@ -36,16 +37,24 @@ const struct gm_hkdf_variant *const gm_hkdf_variants[] = {
     &gm_hkdf_portable, NULL, /* usable everywhere */
 };
 
-static const struct gm_hkdf_variant *chosen = &gm_hkdf_portable;
+static const struct gm_hkdf_variant *chosen = &gm_hkdf_portable, *for_few = &gm_hkdf_portable;
+
+static bool good(const struct gm_hkdf_variant *v)
+{
+	return v == &gm_hkdf_portable || (v->usable() && gm_hkdf_trial(v));
+}
 
 void gm_hkdf_pick(void)
 {
 	unsigned i = 0;
 
-	while (gm_hkdf_variants[i] != &gm_hkdf_portable &&
-	       !(gm_hkdf_variants[i]->usable() && gm_hkdf_trial(gm_hkdf_variants[i])))
+	while (!good(gm_hkdf_variants[i]))
 		i++;
-	chosen = gm_hkdf_variants[i];
+	gm_hkdf_use(gm_hkdf_variants[i], gm_hkdf_variants[i]);
+#ifdef __x86_64__
+	if (for_few == &gm_hkdf_shani && gm_cpu_has(GM_CPU_INTEL) && good(&gm_hkdf_avx512))
+		chosen = &gm_hkdf_avx512;
+#endif
 }
 
 const char *gm_hkdf_picked(void)
@@ -53,7 +62,23 @@ const char *gm_hkdf_picked(void)
 	return chosen->name;
 }
 
+const char *gm_hkdf_picked_for_few(void)
+{
+	return for_few->name;
+}
+
+void gm_hkdf_use(const struct gm_hkdf_variant *many, const struct gm_hkdf_variant *few)
+{
+	chosen = many;
+	for_few = few;
+}
+
 uint64_t gm_hkdf_contexts(const struct gm_hkdf_job *jobs, unsigned n)
 {
-	return chosen->contexts(jobs, n);
+	const unsigned over = n % GM_HKDF_LANES, first = over <= GM_HKDF_FEW ? n - over : n;
+	uint64_t done = first > 0 ? chosen->contexts(jobs, first) : 0;
+
+	if (first < n)
+		done |= for_few->contexts(jobs + first, n - first) << first;
+	return done;
 }

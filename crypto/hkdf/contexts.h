@@ -14,13 +14,20 @@ struct gm_hkdf_variant {
 extern const struct gm_hkdf_variant gm_hkdf_shani, gm_hkdf_avx512, gm_hkdf_avx2; /* on x86-64 */
 extern const struct gm_hkdf_variant gm_hkdf_portable;
 
+/* The most jobs that SHA-NI, four at a time, does sooner than the 16 lanes of AVX-512 on Intel: `bench/run.sh crypto` */
+#define GM_HKDF_FEW 8u
+#define GM_HKDF_LANES 16u
+
 /* All that this build has, fastest first; ends with NULL. */
 extern const struct gm_hkdf_variant *const gm_hkdf_variants[];
 
 /* Pick the variant to use from now on; called once by gm_crypto_init(). */
 void gm_hkdf_pick(void);
-/* Its name */
+/* Its name, and that of what does a last group of GM_HKDF_FEW or fewer */
 const char *gm_hkdf_picked(void);
+const char *gm_hkdf_picked_for_few(void);
+/* Take these instead; for tests and benches. */
+void gm_hkdf_use(const struct gm_hkdf_variant *many, const struct gm_hkdf_variant *few);
 
 static inline bool gm_hkdf_fits(const struct gm_hkdf_job *j)
 {
