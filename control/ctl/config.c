@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "ctl/options.h"
+#include "wire/cbor.h"
 
 #define FILE_MAX_BYTES (64u << 10)
 #define LISTEN_N_MAX (sizeof(((struct gm_config *)0)->listen) / sizeof(struct gm_addr))
@@ -438,6 +439,25 @@ static enum gm_err take(const struct source *src, const struct raw *raw, struct 
 	return take_listen(src, raw, config);
 }
 
+/* A value that is quoted in it may have lines of its own, and what a terminal obeys. */
+static void on_one_line(char why[static GM_CONFIG_WHY])
+{
+	const size_t n = strlen(why);
+	size_t kept = 0;
+
+	for (size_t at = 0, len; at < n; at += len ? len : 1) {
+		const uint8_t *p = (const uint8_t *)why + at;
+		len = gm_utf8_len(p, n - at);
+		if (!len || gm_utf8_hides(gm_utf8_char(p, len))) {
+			why[kept++] = '?';
+			continue;
+		}
+		memmove(why + kept, p, len);
+		kept += len;
+	}
+	why[kept] = '\0';
+}
+
 enum gm_err gm_config_parse(struct gm_config *config, const char *file, const char *text, size_t n,
                             char why[static GM_CONFIG_WHY])
 {
@@ -455,9 +475,11 @@ enum gm_err gm_config_parse(struct gm_config *config, const char *file, const ch
 	cyaml_err_t err = cyaml_load_data((const uint8_t *)text, n, &cyaml, &schema, (cyaml_data_t **)&raw, NULL);
 	if (err != CYAML_OK) {
 		explain(&said, err, file, text, n, why);
+		on_one_line(why);
 		return GM_E_USAGE;
 	}
 	enum gm_err result = take(&src, raw ? raw : &none, config);
+	on_one_line(why);
 	cyaml_free(&cyaml, &schema, raw, 0);
 	return result;
 }

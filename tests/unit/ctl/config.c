@@ -252,6 +252,15 @@ Test(config, has_a_manual_made_of_its_options)
 	cr_expect_str_eq(page + strlen(".SH KEYS\n"), written_by(gm_options_manual), "gmctl config keys --manual");
 }
 
+Test(config, says_what_is_wrong_in_one_line_whatever_the_value_holds)
+{
+	cr_assert_eq(parse("audience: a\npace_prefixes:\n  - {prefix: 23\nyace\n\npace, rate: 15, burst: 2}\n"), GM_E_USAGE);
+	cr_expect_not(strchr(why, '\n'), "%s", why);
+	cr_expect(strstr(why, "pace_prefixes: '23 yace?pace'"), "%s", why);
+	cr_assert_eq(parse("audience: a\nlisten: [\"1\\e[2J\\u202e\"]\n"), GM_E_USAGE);
+	cr_expect(strstr(why, "listen: '1?[2J?'"), "%s", why);
+}
+
 Test(config, finds_the_key_that_a_typo_meant_and_none_where_none_is_near)
 {
 	cr_expect_str_eq(gm_option_nearest("wokers"), "workers");
