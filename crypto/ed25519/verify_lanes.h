@@ -101,7 +101,8 @@ LANE_FN void fill_key_table(struct key_table *t, struct fe x, struct fe y)
 	}
 }
 
-LANE_FN void add_key_digit(struct ge *q, const struct key_table *t, vec digit)
+/* doubled: is q doubled next */
+LANE_FN void add_key_digit(struct ge *q, const struct key_table *t, vec digit, bool doubled)
 {
 	const uint64_t *rows[LANES];
 	uint64_t index[LANES];
@@ -114,10 +115,13 @@ LANE_FN void add_key_digit(struct ge *q, const struct key_table *t, vec digit)
 	v_rows_get(limb, rows, CACHED_ROW);
 	memcpy(&c, limb, sizeof(c));
 	cached_negate_if(v_negative(digit), &c);
-	ge_add(q, &c);
+	if (doubled)
+		ge_add_xyz(q, &c);
+	else
+		ge_add(q, &c);
 }
 
-LANE_FN void add_base_digit(struct ge *q, vec digit)
+LANE_FN void add_base_digit(struct ge *q, vec digit, bool doubled)
 {
 	const uint64_t *rows[LANES];
 	uint64_t index[LANES];
@@ -130,7 +134,10 @@ LANE_FN void add_base_digit(struct ge *q, vec digit)
 	v_rows_get(limb, rows, NIELS_ROW);
 	memcpy(&b, limb, sizeof(b));
 	niels_negate_if(v_negative(digit), &b);
-	ge_add_niels(q, &b);
+	if (doubled)
+		ge_add_niels_xyz(q, &b);
+	else
+		ge_add_niels(q, &b);
 }
 
 /* k (x, y) + s B: one chain of doublings, every five of them a digit of k, every ten one of s */
@@ -146,9 +153,9 @@ static __attribute__((noinline)) void double_scalar(struct ge *q, struct fe x, s
 	for (unsigned i = KEY_DIGITS; i-- > 0;) {
 		if (i + 1 < KEY_DIGITS)
 			ge_double(q, KEY_WIDTH);
-		add_key_digit(q, &table, of_key[i]);
+		add_key_digit(q, &table, of_key[i], i % 2 > 0);
 		if (i % 2 == 0)
-			add_base_digit(q, of_base[i / 2]);
+			add_base_digit(q, of_base[i / 2], i > 0);
 	}
 }
 

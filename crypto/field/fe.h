@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Arithmetic modulo p = 2^255 - 19 in every lane. A number is the sum of v[i] 2^(51 i).
  *
- * How large a limb may be, in two sizes:
- *	carried   < 2^51 + 2^12: what every function here returns
- *	factor    < 2^52: what fe_mul(), fe_sq() take; the multiplier sees no more bits
+ * How large a limb may be, in three sizes:
+ *	carried   < 2^51 + 2^12: what every function here returns that does not say otherwise
+ *	factor    < 2^52: what a multiplication takes; the multiplier sees no more bits
+ *	open      < 268 2^52, the last one < 52 2^52: a product before its limbs hand on what they have above 51 bits.
+ *	          Products that are only added up, or taken from each other, hand on once, as a sum: a fifth of a product.
  */
 #ifndef GM_FE_H
 #define GM_FE_H
@@ -30,6 +32,8 @@ static const uint64_t fe_sqrtm1_limbs[5] = {0x61b274a0ea0b0, 0x0d5a5fc8f189d, 0x
 static const uint64_t fe_2p_limbs[5] = {0xfffffffffffda, 0xffffffffffffe, 0xffffffffffffe, 0xffffffffffffe,
                                         0xffffffffffffe};
 
+static const uint64_t fe_537p_limbs[5] = {0x10c7ffffffffd825, 0x10c7fffffffffde7, 0x10c7fffffffffde7, 0x10c7fffffffffde7, 0x10c7fffffffffde7};
+
 LANE_FN struct fe fe_set1(const uint64_t limbs[static 5])
 {
 	struct fe r;
@@ -40,8 +44,8 @@ LANE_FN struct fe fe_set1(const uint64_t limbs[static 5])
 	return r;
 }
 
-/* a with limbs < 2^63 -> carried. Each limb hands on what it has above 51 bits, all at once: that is < 2^12, and from
- * the last limb 19 times as much comes to the first; so a[4] has to stay < 2^58 (19 * 2^7 < 2^12), others < 2^63. */
+/* limbs < 2^63 -> factor; -> carried where the last one is < 107 2^52. Each limb hands on what it has above 51 bits, all at
+ * once: that is < 2^12, and from the last limb 19 times as much comes to the first: < 2^17, or 19 * 214 < 2^12. */
 LANE_HOT struct fe fe_carry(struct fe a)
 {
 	const vec m = v_set1(M51);
@@ -74,6 +78,26 @@ LANE_HOT struct fe fe_sub(struct fe a, struct fe b)
 	return fe_carry(a);
 }
 
+/* open + open -> factor: sums < 2^62 */
+LANE_HOT struct fe fe_add_open(struct fe a, struct fe b)
+{
+#pragma GCC unroll 5
+	for (unsigned i = 0; i < 5; i++)
+		a.v[i] = v_add(a.v[i], b.v[i]);
+	return fe_carry(a);
+}
+
+/* open - open -> factor. 537 p has limbs > 268 2^52; < 2^62 */
+LANE_HOT struct fe fe_sub_open(struct fe a, struct fe b)
+{
+	const struct fe many_p = fe_set1(fe_537p_limbs);
+
+#pragma GCC unroll 5
+	for (unsigned i = 0; i < 5; i++)
+		a.v[i] = v_add(a.v[i], v_sub(many_p.v[i], b.v[i]));
+	return fe_carry(a);
+}
+
 /* -carried where the bit is set, else a; a factor, not carried: 2p - a < 2^52 */
 LANE_HOT struct fe fe_negate_if(vmask m, struct fe a)
 {
@@ -93,86 +117,120 @@ LANE_HOT struct fe fe_select(vmask m, struct fe a, struct fe b)
 	return a;
 }
 
-/* Ten columns of a product -> carried. Columns 5 to 9 stand for 19 times columns 0 to 4; they are < 14 * 2^52, and
- * r[0] < (1 + 19 * 14) 2^52 < 2^61, r[4] < (13 + 19 * 2) 2^52 < 2^58 as fe_carry() asks. It then hands on at most
- * 19 * 2 * 51 < 2^11 to the first limb and 2 * 267 < 2^10 to the second. */
-LANE_HOT struct fe fe_fold(const vec column[static 10])
+#ifdef LANES_MUL32
+#include "field/fe_halves.h"
+#else
+/* Ten columns of a product -> open. Columns 5 to 9 stand for 19 times columns 0 to 4; they are < 14 * 2^52, and
+ * r[0] < (1 + 19 * 14) 2^52, r[4] < (13 + 19 * 2) 2^52. Those whose bit is set in halved still want to be doubled. */
+LANE_HOT struct fe fe_fold(const vec column[static 10], unsigned halved)
 {
 	struct fe r;
 
 #pragma GCC unroll 5
 	for (unsigned i = 0; i < 5; i++)
-		r.v[i] = v_add(column[i], v_mul(column[i + 5], v_set1(19)));
-	return fe_carry(r);
+		r.v[i] = v_add(column[i], v_mul(column[i + 5], v_set1(halved >> (i + 5) & 1 ? 38 : 19)));
+	return r;
 }
 
-#ifdef LANES_MUL32
-#include "field/fe_halves.h"
-#else
-/* factor * factor -> carried. A product of two limbs has 104 bits; its low half belongs to column i + j, and its high
- * half, 2^52 = 2 * 2^51, twice to the next. Low halves are < 2^52, at most 5 in a column; so are high ones. */
-LANE_LONG struct fe fe_mul(struct fe a, struct fe b)
+LANE_HOT void columns_clear(vec column[static 10])
 {
-	vec low[10], high[10], column[10];
-
 #pragma GCC unroll 10
 	for (unsigned i = 0; i < 10; i++)
-		low[i] = high[i] = v_zero();
+		column[i] = v_zero();
+}
+
+/* those whose bit is set */
+LANE_HOT void columns_double(vec column[static 10], unsigned which)
+{
+#pragma GCC unroll 10
+	for (unsigned i = 0; i < 10; i++)
+		if (which >> i & 1)
+			column[i] = v_add(column[i], column[i]);
+}
+
+/* factor * factor -> open. A product of two limbs has 104 bits; its low half belongs to column i + j, and its high half,
+ * 2^52 = 2 * 2^51, twice to the next. Low halves are < 2^52, at most 5 in a column; so are high ones. What counts twice is
+ * summed first and doubled once; the multiplier adds the rest to it. */
+LANE_LONG struct fe fe_mul_open(struct fe a, struct fe b)
+{
+	vec column[10];
+
+	columns_clear(column);
 #pragma GCC unroll 5
 	for (unsigned i = 0; i < 5; i++)
 #pragma GCC unroll 5
-		for (unsigned j = 0; j < 5; j++) {
-			low[i + j] = v_madd52lo(low[i + j], a.v[i], b.v[j]);
-			high[i + j + 1] = v_madd52hi(high[i + j + 1], a.v[i], b.v[j]);
-		}
-#pragma GCC unroll 10
-	for (unsigned i = 0; i < 10; i++)
-		column[i] = v_add(low[i], v_add(high[i], high[i]));
-	return fe_fold(column);
+		for (unsigned j = 0; j < 5; j++)
+			column[i + j + 1] = v_madd52hi(column[i + j + 1], a.v[i], b.v[j]);
+	columns_double(column, 0x1fe);
+#pragma GCC unroll 5
+	for (unsigned i = 0; i < 5; i++)
+#pragma GCC unroll 5
+		for (unsigned j = 0; j < 5; j++)
+			column[i + j] = v_madd52lo(column[i + j], a.v[i], b.v[j]);
+	return fe_fold(column, 0x200);
 }
 
-/* factor^2 -> carried. Products of two different limbs count twice; the columns are those of fe_mul(). */
-LANE_LONG struct fe fe_sq(struct fe a)
+/* factor^2 -> open. Products of two different limbs count twice, their high halves four times; the columns are those of
+ * a product, and 5, 7 and 9 have nothing that counts once. */
+LANE_LONG struct fe fe_sq_open(struct fe a)
 {
-	vec low[10], high[10], low2[10], high2[10], column[10];
+	vec column[10];
 
-#pragma GCC unroll 10
-	for (unsigned i = 0; i < 10; i++)
-		low[i] = high[i] = low2[i] = high2[i] = v_zero();
+	columns_clear(column);
+#pragma GCC unroll 5
+	for (unsigned i = 0; i < 5; i++)
+#pragma GCC unroll 5
+		for (unsigned j = i + 1; j < 5; j++)
+			column[i + j + 1] = v_madd52hi(column[i + j + 1], a.v[i], a.v[j]);
+	columns_double(column, 0x1fc);
 #pragma GCC unroll 5
 	for (unsigned i = 0; i < 5; i++) {
-		low[2 * i] = v_madd52lo(low[2 * i], a.v[i], a.v[i]);
-		high[2 * i + 1] = v_madd52hi(high[2 * i + 1], a.v[i], a.v[i]);
+		column[2 * i + 1] = v_madd52hi(column[2 * i + 1], a.v[i], a.v[i]);
 #pragma GCC unroll 5
-		for (unsigned j = i + 1; j < 5; j++) {
-			low2[i + j] = v_madd52lo(low2[i + j], a.v[i], a.v[j]);
-			high2[i + j + 1] = v_madd52hi(high2[i + j + 1], a.v[i], a.v[j]);
-		}
+		for (unsigned j = i + 1; j < 5; j++)
+			column[i + j] = v_madd52lo(column[i + j], a.v[i], a.v[j]);
 	}
-#pragma GCC unroll 10
-	for (unsigned i = 0; i < 10; i++) {
-		vec twice = v_add(v_add(low2[i], high[i]), v_add(high2[i], high2[i]));
-
-		column[i] = v_add(low[i], v_add(twice, twice));
-	}
-	return fe_fold(column);
+	columns_double(column, 0x15e);
+#pragma GCC unroll 5
+	for (unsigned i = 0; i < 5; i++)
+		column[2 * i] = v_madd52lo(column[2 * i], a.v[i], a.v[i]);
+	return fe_fold(column, 0x2a0);
 }
-
 #endif
 
-/* carried * c -> carried, for c < 2^20. The high halves are < 2^20, the low ones < 2^52. */
-LANE_HOT struct fe fe_scale(struct fe a, uint64_t c)
+/* factor * factor -> carried */
+LANE_HOT struct fe fe_mul(struct fe a, struct fe b)
+{
+	return fe_carry(fe_mul_open(a, b));
+}
+
+/* 2 factor * factor -> carried */
+LANE_HOT struct fe fe_mul_twice(struct fe a, struct fe b)
+{
+	const struct fe r = fe_mul_open(a, b);
+
+	return fe_add_open(r, r);
+}
+
+/* factor^2 -> carried */
+LANE_HOT struct fe fe_sq(struct fe a)
+{
+	return fe_carry(fe_sq_open(a));
+}
+
+/* factor * c + carried -> carried, for c < 2^20. The high halves are < 2^20, the low ones < 2^52. */
+LANE_HOT struct fe fe_scale_add(struct fe a, uint64_t c, struct fe b)
 {
 	const vec m = v_set1(c);
 	struct fe r;
 	vec over = v_madd52hi(v_zero(), a.v[4], m);
 
-	r.v[0] = v_madd52lo(v_mul(over, v_set1(38)), a.v[0], m);
+	r.v[0] = v_madd52lo(v_add(b.v[0], v_mul(over, v_set1(38))), a.v[0], m);
 #pragma GCC unroll 4
 	for (unsigned i = 1; i < 5; i++) {
 		vec high = v_madd52hi(v_zero(), a.v[i - 1], m);
 
-		r.v[i] = v_madd52lo(v_add(high, high), a.v[i], m);
+		r.v[i] = v_madd52lo(v_add(b.v[i], v_add(high, high)), a.v[i], m);
 	}
 	return fe_carry(r);
 }

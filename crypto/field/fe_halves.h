@@ -75,11 +75,11 @@ LANE_HOT vec v_times_19(vec x)
 	return v_add(v_add(x, v_add(x, x)), v_shl(x, 4));
 }
 
-/* Columns -> carried. A column has 5 products, of which 4 - k have the factor 19: c_k = 5 + 18 (4 - k) times what one
+/* Columns -> open. A column has 5 products, of which 4 - k have the factor 19: c_k = 5 + 18 (4 - k) times what one
  * can be, at most 77. So low, high < c_k 2^52, sum < c_k 2^54 < 2^61; what stands between low and high, with weight 2^26,
- * is middle < c_k 2^53 < 2^60. Its 25 low bits go with low, the others to the next limb, as does high, twice. Limbs before
- * the carry, as fe_carry() asks: the last < (5 + 2 * 23) 2^52 + 2^51 + 2^33 < 2^58, others < (77 + 2 * 77) 2^52 + 2^52
- * < 2^60, the first < (77 + 38 * 5) 2^52 + 2^52 < 2^61. */
+ * is middle < c_k 2^53 < 2^60. Its 25 low bits go with low, the others to the next limb, as does high, twice. So the
+ * last limb is < (5 + 2 * 23) 2^52 + 2^51 + 2^33, others < (77 + 2 * 77) 2^52 + 2^52, the first < (77 + 38 * 5) 2^52 +
+ * 2^52. */
 LANE_HOT struct fe fe_columns_fold(const struct fe_columns *c)
 {
 	vec up[5];
@@ -96,11 +96,11 @@ LANE_HOT struct fe fe_columns_fold(const struct fe_columns *c)
 #pragma GCC unroll 4
 	for (unsigned k = 1; k < 5; k++)
 		r.v[k] = v_add(r.v[k], up[k - 1]);
-	return fe_carry(r);
+	return r;
 }
 
-/* factor * factor -> carried */
-LANE_LONG struct fe fe_mul(struct fe a, struct fe b)
+/* factor * factor -> open */
+LANE_LONG struct fe fe_mul_open(struct fe a, struct fe b)
 {
 	const struct fe_halves x = fe_split(a), y = fe_split(b), y19 = fe_halves_scale(y, 19, 1);
 	struct fe_columns c = fe_columns_zero();
@@ -113,8 +113,8 @@ LANE_LONG struct fe fe_mul(struct fe a, struct fe b)
 	return fe_columns_fold(&c);
 }
 
-/* factor^2 -> carried */
-LANE_LONG struct fe fe_sq(struct fe a)
+/* factor^2 -> open */
+LANE_LONG struct fe fe_sq_open(struct fe a)
 {
 	const struct fe_halves x = fe_split(a), twice = fe_halves_twice(x), x19 = fe_halves_scale(x, 19, 3);
 	struct fe_columns c = fe_columns_zero();

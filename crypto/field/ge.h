@@ -7,6 +7,8 @@
 
 #include "field/fe.h"
 
+#include <stdbool.h>
+
 struct ge { /* x = X/Z, y = Y/Z, X Y = Z T */
 	struct fe X, Y, Z, T;
 };
@@ -62,49 +64,80 @@ LANE_HOT void cached_negate_if(vmask m, struct ge_cached *q)
 	q->t2d = fe_negate_if(m, q->t2d);
 }
 
-/* The second half of both additions: E = B - A, F = D - C, G = D + C, H = B + A */
-LANE_HOT void ge_finish(struct ge *p, struct fe a, struct fe b, struct fe c, struct fe d)
+/* The second half of both additions: E = B - A, F = D - C, G = D + C, H = B + A, all of them open. Without t, T is
+ * left as it was. */
+LANE_HOT void ge_finish(struct ge *p, struct fe a, struct fe b, struct fe c, struct fe d, bool t)
 {
-	struct fe e = fe_sub(b, a), f = fe_sub(d, c), g = fe_add(d, c), h = fe_add(b, a);
+	struct fe e = fe_sub_open(b, a), f = fe_sub_open(d, c), g = fe_add_open(d, c), h = fe_add_open(b, a);
 
 	p->X = fe_mul(e, f);
 	p->Y = fe_mul(g, h);
-	p->T = fe_mul(e, h);
+	if (t)
+		p->T = fe_mul(e, h);
 	p->Z = fe_mul(f, g);
+}
+
+LANE_HOT void ge_add_inside(struct ge *p, const struct ge_cached *q, bool t)
+{
+	struct fe a = fe_mul_open(fe_sub(p->Y, p->X), q->minus), b = fe_mul_open(fe_add(p->Y, p->X), q->plus);
+
+	ge_finish(p, a, b, fe_mul_open(p->T, q->t2d), fe_mul_open(p->Z, q->z2), t);
+}
+
+LANE_HOT void ge_add_niels_inside(struct ge *p, const struct ge_niels *q, bool t)
+{
+	struct fe a = fe_mul_open(fe_sub(p->Y, p->X), q->minus), b = fe_mul_open(fe_add(p->Y, p->X), q->plus), twice_z;
+
+#pragma GCC unroll 5
+	for (unsigned i = 0; i < 5; i++)
+		twice_z.v[i] = v_add(p->Z.v[i], p->Z.v[i]);
+	ge_finish(p, a, b, fe_mul_open(p->T, q->t2d), twice_z, t);
 }
 
 /* p += q: 8 multiplications */
 static __attribute__((unused, noinline)) void ge_add(struct ge *p, const struct ge_cached *q)
 {
-	struct fe a = fe_mul(fe_sub(p->Y, p->X), q->minus), b = fe_mul(fe_add(p->Y, p->X), q->plus);
-
-	ge_finish(p, a, b, fe_mul(p->T, q->t2d), fe_mul(p->Z, q->z2));
+	ge_add_inside(p, q, true);
 }
 
 /* p += q: 7 multiplications */
 static __attribute__((unused, noinline)) void ge_add_niels(struct ge *p, const struct ge_niels *q)
 {
-	struct fe a = fe_mul(fe_sub(p->Y, p->X), q->minus), b = fe_mul(fe_add(p->Y, p->X), q->plus);
-
-	ge_finish(p, a, b, fe_mul(p->T, q->t2d), fe_add(p->Z, p->Z));
+	ge_add_niels_inside(p, q, true);
 }
 
-/* p = 2 p but T, which only an addition reads; gives the two factors of T: 4 squares, 3 multiplications.
- * F = 2 Z^2 + X^2 - Y^2 is summed before it is carried: < 2^54. */
+/* The same without T, which only an addition reads: one multiplication less where p is not added to next */
+static __attribute__((unused, noinline)) void ge_add_xyz(struct ge *p, const struct ge_cached *q)
+{
+	ge_add_inside(p, q, false);
+}
+
+static __attribute__((unused, noinline)) void ge_add_niels_xyz(struct ge *p, const struct ge_niels *q)
+{
+	ge_add_niels_inside(p, q, false);
+}
+
+/* p = 2 p but T; gives the two factors of T: 3 squares, 4 multiplications, and in halves, where a square is cheap, one more
+ * of these instead. E = -2 X Y; F = 2 Z^2 + X^2 - Y^2 < 1073 2^52 before it is carried. */
 LANE_HOT void ge_double_inside(struct ge *p, struct fe *e, struct fe *h)
 {
-	const struct fe twice_p = fe_set1(fe_2p_limbs);
-	struct fe a = fe_sq(p->X), b = fe_sq(p->Y), c = fe_sq(p->Z), sum = fe_sq(fe_add(p->X, p->Y)), f, g;
+	const struct fe many_p = fe_set1(fe_537p_limbs);
+	const struct fe a = fe_sq_open(p->X), b = fe_sq_open(p->Y), c = fe_sq_open(p->Z);
+	struct fe f, g;
 
 #pragma GCC unroll 5
 	for (unsigned i = 0; i < 5; i++) {
-		g.v[i] = v_add(a.v[i], v_sub(twice_p.v[i], b.v[i]));
+		g.v[i] = v_add(a.v[i], v_sub(many_p.v[i], b.v[i]));
 		f.v[i] = v_add(g.v[i], v_add(c.v[i], c.v[i]));
 	}
 	f = fe_carry(f);
 	g = fe_carry(g);
-	*h = fe_add(a, b);
-	*e = fe_sub(*h, sum);
+	*h = fe_add_open(a, b);
+#ifdef LANES_MUL32
+	*e = fe_sub_open(*h, fe_sq_open(fe_add(p->X, p->Y)));
+#else
+	*e = fe_mul_twice(fe_negate_if(ALL_LANES, p->X), p->Y);
+#endif
 	p->X = fe_mul(*e, f);
 	p->Y = fe_mul(g, *h);
 	p->Z = fe_mul(f, g);

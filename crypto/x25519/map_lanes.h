@@ -38,7 +38,7 @@ static __attribute__((noinline)) vmask of_prime_order(struct fe x, struct fe y)
 			struct ge_cached c = multiple[size[0]];
 
 			cached_negate_if(v_negative(digit[i]), &c);
-			ge_add(&p, &c);
+			ge_add_xyz(&p, &c);
 		}
 	}
 	return ge_is_identity(&p);

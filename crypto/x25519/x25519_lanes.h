@@ -18,7 +18,7 @@ LANE_HOT void swap_if(vmask m, struct fe *a, struct fe *b)
 /* x2 / z2 is the shared u */
 static __attribute__((noinline)) void ladder(struct fe *x2, struct fe *z2, const vec k[static 4], struct fe u)
 {
-	struct fe x3 = u, z3 = fe_set1(fe_one_limbs), a, b, c, d, e;
+	struct fe x3 = u, z3 = fe_set1(fe_one_limbs), a, b, c, d, e; /* x2, z2, x3 and z3 are open */
 	vmask before = 0;
 
 	*x2 = fe_set1(fe_one_limbs);
@@ -29,20 +29,22 @@ static __attribute__((noinline)) void ladder(struct fe *x2, struct fe *z2, const
 		before = bit;
 		swap_if(swap, x2, &x3);
 		swap_if(swap, z2, &z3);
-		a = fe_add(*x2, *z2);
-		b = fe_sub(*x2, *z2);
-		c = fe_mul(fe_sub(x3, z3), a); /* DA */
-		d = fe_mul(fe_add(x3, z3), b); /* CB */
+		a = fe_add_open(*x2, *z2);
+		b = fe_sub_open(*x2, *z2);
+		c = fe_mul_open(fe_sub_open(x3, z3), a); /* DA */
+		d = fe_mul_open(fe_add_open(x3, z3), b); /* CB */
 		a = fe_sq(a);
 		b = fe_sq(b);
 		e = fe_sub(a, b);
-		x3 = fe_sq(fe_add(c, d));
-		z3 = fe_mul(u, fe_sq(fe_sub(c, d)));
-		*x2 = fe_mul(a, b);
-		*z2 = fe_mul(e, fe_add(a, fe_scale(e, 121665)));
+		x3 = fe_sq_open(fe_add_open(c, d));
+		z3 = fe_mul_open(u, fe_sq(fe_sub_open(c, d)));
+		*x2 = fe_mul_open(a, b);
+		*z2 = fe_mul_open(e, fe_scale_add(e, 121665, a));
 	}
 	swap_if(before, x2, &x3);
 	swap_if(before, z2, &z3);
+	*x2 = fe_carry(*x2);
+	*z2 = fe_carry(*z2);
 }
 
 /* x and z of one group; z is made 1 where it is 0, and x 0 with it, so that an inversion of many finds no zero */

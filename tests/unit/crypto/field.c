@@ -8,6 +8,9 @@
 
 #define CARRIED ((UINT64_C(1) << 51) + (1 << 12) - 1)
 #define FACTOR ((UINT64_C(1) << 52) - 1)
+#define OPEN ((UINT64_C(268) << 52) - 1)
+#define OPEN_LAST ((UINT64_C(52) << 52) - 1)
+#define HANDS_ON_LAST ((UINT64_C(107) << 52) - 1)
 
 static BIGNUM *prime(void)
 {
@@ -46,11 +49,25 @@ static struct fe extreme(uint64_t most)
 	return r;
 }
 
-static void expect_carried(const struct fe *a)
+static struct fe extreme_open(void)
+{
+	const struct fe last = extreme(OPEN_LAST);
+	struct fe r = extreme(OPEN);
+
+	r.v[4] = last.v[4];
+	return r;
+}
+
+static void expect_below(const struct fe *a, uint64_t most, uint64_t most_last)
 {
 	for (unsigned i = 0; i < 5; i++)
 		for (unsigned lane = 0; lane < 8; lane++)
-			cr_expect_leq(a->v[i].w[lane], CARRIED);
+			cr_expect_leq(a->v[i].w[lane], i < 4 ? most : most_last);
+}
+
+static void expect_carried(const struct fe *a)
+{
+	expect_below(a, CARRIED, CARRIED);
 }
 
 /* got = a op b modulo p in every lane, where op is one of BN_mod_mul, BN_mod_add, BN_mod_sub */
@@ -91,8 +108,42 @@ Test(field, multiplies_adds_and_subtracts_at_the_bounds_of_its_limbs)
 		expect_same(&got, &c, &d, BN_mod_sub);
 		got = fe_carry(fe_negate_if(ALL_LANES, d));
 		expect_same(&got, &zero, &d, BN_mod_sub);
-		got = fe_scale(c, (1 << 20) - 1);
-		expect_same(&got, &c, &small, BN_mod_mul);
+		got = fe_scale_add(a, (1 << 20) - 1, zero);
+		expect_same(&got, &a, &small, BN_mod_mul);
+		struct fe more = fe_scale_add(a, (1 << 20) - 1, c);
+		expect_same(&more, &got, &c, BN_mod_add);
+		more = fe_mul_twice(a, b);
+		got = fe_mul(a, b);
+		expect_same(&more, &got, &got, BN_mod_add);
+	}
+}
+
+/* What carries it as well once more: only then there is one form to compare */
+static void expect_same_factor(const struct fe *got, const struct fe *a, const struct fe *b,
+                               int (*op)(BIGNUM *, const BIGNUM *, const BIGNUM *, const BIGNUM *, BN_CTX *))
+{
+	const struct fe carried = fe_carry(*got);
+
+	expect_below(got, FACTOR, FACTOR);
+	expect_same(&carried, a, b, op);
+}
+
+Test(field, adds_and_subtracts_open_products_at_the_bounds_of_their_limbs)
+{
+	const struct fe most = fe_set1((const uint64_t[5]){FACTOR, FACTOR, FACTOR, FACTOR, FACTOR});
+
+	for (unsigned i = 0; i < 200; i++) {
+		const struct fe a = i > 0 ? extreme(FACTOR) : most, b = i > 0 ? extreme(FACTOR) : most, c = extreme_open(),
+		                d = extreme_open();
+		struct fe got = fe_mul_open(a, b);
+
+		expect_below(&got, OPEN, OPEN_LAST);
+		got = fe_sq_open(a);
+		expect_below(&got, OPEN, OPEN_LAST);
+		got = fe_add_open(c, d);
+		expect_same_factor(&got, &c, &d, BN_mod_add);
+		got = fe_sub_open(c, d);
+		expect_same_factor(&got, &c, &d, BN_mod_sub);
 	}
 }
 
@@ -101,11 +152,14 @@ Test(field, carries_limbs_at_the_bounds_that_it_names)
 	const struct fe zero = fe_set1(fe_zero_limbs);
 
 	for (unsigned i = 0; i < 200; i++) {
-		struct fe a = extreme((UINT64_C(1) << 63) - 1), top = extreme((UINT64_C(1) << 58) - 1), got;
+		struct fe a = extreme((UINT64_C(1) << 63) - 1), top = extreme(HANDS_ON_LAST), got;
 
 		a.v[4] = top.v[4];
 		got = fe_carry(a);
 		expect_same(&got, &a, &zero, BN_mod_add);
+		a = extreme((UINT64_C(1) << 63) - 1);
+		got = fe_carry(a);
+		expect_same_factor(&got, &a, &zero, BN_mod_add);
 	}
 }
 
