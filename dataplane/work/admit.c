@@ -14,6 +14,7 @@
 #define SHOWN_MS 250u /* taken together, to see what is served */
 #define FADES 16u     /* a part of what was seen so is forgotten in that time */
 #define FULL 15u      /* sixteenths of what is served in a second fill it */
+#define PART 10u      /* sixteenths of these may be told in one part of a second */
 #define ONSET 1u     /* eighths more of a turn for new tokens, until the first who were told can come */
 #define ANSWERED 64u /* refusals in a turn that are answered anyway */
 #define TAG UINT32_C(0xffff0000)
@@ -235,21 +236,35 @@ static uint32_t a_second(const struct admission *a)
 	return n ? n : 1;
 }
 
-/* Whole seconds until the next part of one that is not full, or one more. 0: there is none, or what fills it was not seen */
-static uint32_t next_free(const struct admission *a, uint32_t latest, uint32_t more)
+/* Those who were told to come in the second that begins with part `first`. */
+static uint32_t in_second(const struct admission *a, uint32_t first)
 {
-	const uint32_t seen = a->shown / CLIENT, most = (seen < by_costs(a) ? seen : by_costs(a)) * FULL / 16 / ADMIT_SLOTS;
+	uint32_t n = 0;
 
-	for (uint32_t s = ADMIT_SOONEST_S; s <= latest; s++)
-		if (a->slot[slot_in(a, s)] < most && more-- == 0)
+	for (uint32_t i = 0; i < ADMIT_SLOTS; i++)
+		n += a->slot[(first + i) % ADMIT_SLOTS_N];
+	return n;
+}
+
+/* Whole seconds until the next one that is not full. 0: there is none, or what fills it was not seen. Whoever is told a second comes at its
+ * beginning, or some time within it, so those count who were told of one that overlaps it: a part has a second's room, and not a
+ * part's, or all who were refused in one moment would be told many seconds of which they fill a part each. */
+static uint32_t next_free(const struct admission *a, uint32_t latest)
+{
+	const uint32_t seen = a->shown / CLIENT, most = (seen < by_costs(a) ? seen : by_costs(a)) * FULL / 16;
+
+	for (uint32_t s = ADMIT_SOONEST_S; s <= latest; s++) {
+		const uint32_t at = slot_in(a, s);
+		if (a->slot[at] < most * PART / 16 && in_second(a, at - (ADMIT_SLOTS - 1)) < most && in_second(a, at) < most)
 			return s;
+	}
 	return 0;
 }
 
-/* The emptiest of some seconds up to where there is room for all; the next ones for who has waited already. */
-static uint32_t any_of(const struct admission *a, enum work what, bool returning, uint32_t dice)
+/* The emptiest of some seconds up to where there is room for all. */
+static uint32_t any_of(const struct admission *a, enum work what, uint32_t dice)
 {
-	const uint32_t most = returning ? SPREAD : classes[what].latest_s - ADMIT_SOONEST_S + 1;
+	const uint32_t most = classes[what].latest_s - ADMIT_SOONEST_S + 1;
 	uint32_t seconds = a->due_n / a_second(a) + SPREAD, best = ADMIT_SOONEST_S;
 
 	if (seconds > most)
@@ -262,11 +277,17 @@ static uint32_t any_of(const struct admission *a, enum work what, bool returning
 	return best;
 }
 
+/* Whoever came when told and was refused nevertheless goes before those who are told now, however many were told before. */
+static uint32_t when(const struct admission *a, enum work what, bool returning, uint32_t dice)
+{
+	const uint32_t next = returning ? ADMIT_SOONEST_S + (dice >> 16 & 1) : next_free(a, classes[what].latest_s);
+
+	return next ? next : any_of(a, what, dice);
+}
+
 static uint32_t tell(struct admission *a, enum work what, uint32_t client, bool returning, uint32_t *told, uint32_t dice)
 {
-	/* whoever came when told and missed it is not to meet the same others again */
-	const uint32_t next = next_free(a, classes[what].latest_s, returning ? dice >> 16 & 1 : 0);
-	const uint32_t in = next ? next : any_of(a, what, returning, dice);
+	const uint32_t in = when(a, what, returning, dice);
 
 	a->due[(a->second + in) % ADMIT_SECONDS]++;
 	a->slot[slot_in(a, in)]++;

@@ -26,7 +26,7 @@
 #define ADMIT_SOONEST_S 2u
 #define ADMIT_LATEST_S 60u
 #define ADMIT_SECONDS 64u /* a power of two above the latest */
-#define ADMIT_SLOTS 4u /* of a second: what is told in a moment comes in a moment, whatever second that is in */
+#define ADMIT_SLOTS 4u /* parts of a second: what is told in one comes from the same one on, whatever second that is in */
 #define ADMIT_SLOTS_N (ADMIT_SECONDS * ADMIT_SLOTS)
 
 enum work { WORK_READ, WORK_ADMIN, WORK_TOKEN, WORK_JOIN, WORK_N }; /* JOIN: and what else changes a membership */

@@ -210,6 +210,39 @@ Test(admit, fills_the_next_seconds_with_what_it_has_seen_to_be_served)
 		cr_expect_eq(told[i], 0, "%u in second %u", told[i], i);
 }
 
+Test(admit, fills_whole_seconds_with_those_who_were_refused_in_one_moment)
+{
+	enum { SERVED = 8000, REFUSED = 20000, ENOUGH_S = 7 };
+
+	press(5 * SECOND);
+	show(5 * SECOND, SERVED);
+	begin(6 * SECOND);
+	a.waits = ADMIT_EIGHTHS;
+	for (unsigned i = 0; i < REFUSED; i++) {
+		uint32_t s = ask(WORK_TOKEN, 100000 + i);
+		cr_assert(s >= ADMIT_SOONEST_S && s < ENOUGH_S, "the %u-th: %u s", i, s);
+	}
+}
+
+Test(admit, whoever_came_when_told_is_not_sent_behind_those_who_are_told_now)
+{
+	uint32_t in;
+
+	press(5 * SECOND);
+	show(5 * SECOND, 8000);
+	begin(6 * SECOND);
+	a.waits = ADMIT_EIGHTHS;
+	cr_assert_eq(in = ask(WORK_TOKEN, 1), ADMIT_SOONEST_S);
+	for (unsigned i = 0; i < 20000; i++)
+		ask(WORK_TOKEN, 100000 + i);
+	for (unsigned n = 0, s = 6; n < 5; n++) {
+		begin((s += in) * SECOND);
+		a.waits = ADMIT_EIGHTHS;
+		in = ask(WORK_TOKEN, 1);
+		cr_expect(in >= ADMIT_SOONEST_S && in <= ADMIT_SOONEST_S + 1, "%u s", in);
+	}
+}
+
 Test(admit, what_was_asked_for_in_a_calm_time_is_not_what_can_be_served)
 {
 	enum { CALM_S = 10, REFUSED = 2000, SPREAD_S = 7 };
