@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kernel UDP sockets through io_uring. Each socket has one multishot receive that takes its buffers from a ring shared
- * by all; a burst of sends is one system call. Completions are reaped into `in` (received, not yet given out) and
- * `tx_free`.
+/* Kernel UDP sockets through io_uring. A socket is asked for what it has by a multishot receive that does not wait, and takes its
+ * buffers from a ring shared by all; a burst of sends is one system call. Completions are reaped into `in` (received, not yet
+ * given out) and `tx_free`.
  *
- * A multishot receive ends whenever it likes (no buffers, a full completion queue, an error of the socket): every
- * completion is asked whether more will come, and the receive is armed again as soon as the kernel has a buffer. */
+ * Only who is about to sleep polls the sockets. A receive that waited would have each datagram wake it, at its sender's cost, also
+ * while we work: of a rekey's CPU time, 15 %. */
 #include "port/port.h"
 
 #include <errno.h>
@@ -26,9 +26,11 @@
 #define SQ 256u
 #define RX_BUF 2048u /* result, name, control, data */
 #define REAP 64u
+#define PROVIDED 320u /* buffers that the kernel has at a time: few enough for the caches, more than all sockets take in one look */
+#define LOOK_AGAIN 16u /* so many in one look: the kernel ends a receive after some thirty, there may be more */
 #define NS_PER_S 1000000000u
 
-enum kind { RECV, SEND, WAKE }; /* what a completion belongs to: user_data is kind << 32 | index */
+enum kind { RECV, SEND, WAKE, READY }; /* what a completion belongs to: user_data is kind << 32 | index */
 
 struct tx_buf { /* the kernel reads all of it until the completion */
 	struct msghdr msg;
@@ -49,7 +51,7 @@ struct uring_port {
 	struct io_uring ring;
 	bool ring_open;
 	struct gm_udp udp[GM_LISTEN_MAX];
-	bool armed[GM_LISTEN_MAX];
+	bool watched[GM_LISTEN_MAX]; /* it is polled */
 	bool quiet; /* nothing is asked for: sockets of a predecessor, or on their way to a successor */
 	bool halted;
 	unsigned udp_n;
@@ -59,6 +61,7 @@ struct uring_port {
 	uint8_t (*rx)[RX_BUF];
 	struct received *in; /* circular */
 	uint32_t rx_n, in_head, in_tail, provided;
+	struct gm_free rx_free; /* neither the kernel's nor the caller's */
 
 	struct tx_buf *tx;
 	struct gm_free tx_free;
@@ -66,7 +69,7 @@ struct uring_port {
 	int event;
 	uint64_t event_count;
 	_Atomic bool wake_sent;
-	bool wake_armed, woken;
+	bool wake_armed, woken, came; /* came: to a socket that was polled */
 	struct gm_port_stats stats;
 };
 
@@ -89,38 +92,54 @@ static void name_sqe(struct io_uring_sqe *sqe, enum kind kind, uint32_t index)
 	sqe->user_data = (uint64_t)kind << 32 | index;
 }
 
-static void provide(struct uring_port *u, uint32_t buf, unsigned at)
+/* Those that came back last go first: the caches have them still. */
+static void provide(struct uring_port *u)
 {
-	io_uring_buf_ring_add(u->rx_ring, u->rx[buf], RX_BUF, (unsigned short)buf, (int)(u->rx_n - 1), (int)at);
-}
+	unsigned n = 0;
 
-static void provided(struct uring_port *u, unsigned n)
-{
+	for (uint32_t buf; u->provided + n < PROVIDED && gm_free_get(&u->rx_free, &buf); n++)
+		io_uring_buf_ring_add(u->rx_ring, u->rx[buf], RX_BUF, (unsigned short)buf, (int)(u->rx_n - 1), (int)n);
 	io_uring_buf_ring_advance(u->rx_ring, (int)n);
 	u->provided += n;
 }
 
-static void arm(struct uring_port *u)
+/* All is completed when it was submitted: nothing waits. */
+static void ask(struct uring_port *u)
 {
-	for (uint32_t i = 0; i < u->udp_n && u->provided && !u->quiet; i++) {
-		if (u->armed[i])
-			continue;
+	for (uint32_t i = 0; i < u->udp_n; i++) {
 		struct io_uring_sqe *sqe = get_sqe(u);
 
-		io_uring_prep_recvmsg_multishot(sqe, (int)i, &u->rx_form, 0);
+		io_uring_prep_recvmsg_multishot(sqe, (int)i, &u->rx_form, MSG_DONTWAIT);
 		sqe->flags |= IOSQE_BUFFER_SELECT | IOSQE_FIXED_FILE;
 		sqe->buf_group = 0;
 		name_sqe(sqe, RECV, i);
-		u->armed[i] = true;
 	}
-	if (!u->wake_armed) {
-		struct io_uring_sqe *sqe = get_sqe(u);
+	io_uring_submit(&u->ring);
+}
 
+static void poll_file(struct uring_port *u, enum kind kind, uint32_t i)
+{
+	struct io_uring_sqe *sqe = get_sqe(u);
+
+	if (kind == WAKE)
 		io_uring_prep_poll_multishot(sqe, (int)u->udp_n, POLLIN); /* u->event, as registered */
-		sqe->flags |= IOSQE_FIXED_FILE;
-		name_sqe(sqe, WAKE, 0);
-		u->wake_armed = true;
-	}
+	else
+		io_uring_prep_poll_add(sqe, (int)i, POLLIN);
+	sqe->flags |= IOSQE_FIXED_FILE;
+	name_sqe(sqe, kind, i);
+}
+
+/* What cannot be received for want of buffers must not end the wait, or the caller would spin. */
+static void watch(struct uring_port *u)
+{
+	for (uint32_t i = 0; i < u->udp_n && u->provided && !u->quiet; i++)
+		if (!u->watched[i]) {
+			poll_file(u, READY, i);
+			u->watched[i] = true;
+		}
+	if (!u->wake_armed)
+		poll_file(u, WAKE, 0);
+	u->wake_armed = true;
 }
 
 /* ------------------------------------------------------------------ completions */
@@ -134,10 +153,7 @@ static void on_recv(struct uring_port *u, const struct io_uring_cqe *cqe)
 		u->in[u->in_tail++ & (u->rx_n - 1)] = (struct received){
 		    .buf = cqe->flags >> IORING_CQE_BUFFER_SHIFT, .socket = (uint16_t)i, .len = cqe->res};
 	}
-	if (!(cqe->flags & IORING_CQE_F_MORE)) {
-		u->armed[i] = false;
-		u->stats.rx_rearm++;
-	}
+	u->stats.rx_cut += cqe->res < 0 && cqe->res != -EAGAIN;
 }
 
 static void on_send(struct uring_port *u, const struct io_uring_cqe *cqe)
@@ -156,10 +172,16 @@ static void on_wake(struct uring_port *u, const struct io_uring_cqe *cqe)
 	u->woken = true;
 }
 
+static void on_ready(struct uring_port *u, const struct io_uring_cqe *cqe)
+{
+	u->watched[(uint32_t)cqe->user_data] = false;
+	u->came = true;
+}
+
 static void reap(struct uring_port *u)
 {
-	static void (*const on[])(struct uring_port *,
-	                          const struct io_uring_cqe *) = {[RECV] = on_recv, [SEND] = on_send, [WAKE] = on_wake};
+	static void (*const on[])(struct uring_port *, const struct io_uring_cqe *) = {
+	    [RECV] = on_recv, [SEND] = on_send, [WAKE] = on_wake, [READY] = on_ready};
 	struct io_uring_cqe *cqe[REAP];
 	unsigned n;
 
@@ -168,9 +190,6 @@ static void reap(struct uring_port *u)
 			on[cqe[i]->user_data >> 32](u, cqe[i]);
 		io_uring_cq_advance(&u->ring, n);
 	}
-	arm(u);
-	if (io_uring_sq_ready(&u->ring))
-		io_uring_submit(&u->ring);
 }
 
 /* ------------------------------------------------------------------ opening and closing */
@@ -212,9 +231,7 @@ static bool open_buffers(struct uring_port *u)
 	if (r < 0)
 		return false;
 	io_uring_buf_ring_init(u->rx_ring);
-	for (uint32_t i = 0; i < u->rx_n; i++)
-		provide(u, i, i);
-	provided(u, u->rx_n);
+	provide(u);
 	return true;
 }
 
@@ -228,7 +245,7 @@ static bool allocate(struct uring_port *u, const struct gm_port_config *config)
 	u->rx = calloc(u->rx_n, sizeof(*u->rx));
 	u->in = calloc(u->rx_n, sizeof(*u->in));
 	u->tx = calloc(tx_n, sizeof(*u->tx));
-	return u->rx && u->in && u->tx && gm_free_start(&u->tx_free, tx_n);
+	return u->rx && u->in && u->tx && gm_free_start(&u->rx_free, u->rx_n) && gm_free_start(&u->tx_free, tx_n);
 }
 
 /* Sockets are known to the ring by their place: the kernel does not look for them anew with each send. Behind them the event. */
@@ -289,6 +306,7 @@ static void uring_close(struct gm_port *port)
 		close(u->event);
 	if (u->rx_ring)
 		munmap(u->rx_ring, u->rx_n * sizeof(struct io_uring_buf));
+	gm_free_end(&u->rx_free);
 	gm_free_end(&u->tx_free);
 	free(u->tx);
 	free(u->in);
@@ -316,7 +334,6 @@ static enum gm_err uring_open(struct gm_port **port, const struct gm_port_config
 		errno = why;
 		return GM_E_IO;
 	}
-	reap(u);
 	*port = (struct gm_port *)u;
 	return GM_E_OK;
 }
@@ -382,12 +399,6 @@ static unsigned uring_tx_burst(struct gm_port *port, struct gm_dgram *d, unsigne
 
 /* ------------------------------------------------------------------ receiving */
 
-static void rx_return(struct uring_port *u, uint32_t buf)
-{
-	provide(u, buf, 0);
-	provided(u, 1);
-}
-
 /* false: was truncated or is no datagram; its buffer has gone back. */
 static bool give_out(struct uring_port *u, const struct received *r, struct gm_dgram *d)
 {
@@ -396,7 +407,7 @@ static bool give_out(struct uring_port *u, const struct received *r, struct gm_d
 
 	if (!out || out->flags & MSG_TRUNC) {
 		u->stats.rx_truncated += out != NULL;
-		rx_return(u, r->buf);
+		gm_free_put(&u->rx_free, r->buf);
 		return false;
 	}
 	unsigned n = io_uring_recvmsg_payload_length(out, r->len, &u->rx_form);
@@ -412,6 +423,20 @@ static bool give_out(struct uring_port *u, const struct received *r, struct gm_d
 	return true;
 }
 
+/* Until there are n, or no more. */
+static void look(struct uring_port *u, unsigned n)
+{
+	uint32_t before;
+
+	do {
+		before = u->in_tail;
+		provide(u);
+		if (!u->quiet)
+			ask(u);
+		reap(u);
+	} while (u->in_tail - before >= LOOK_AGAIN && u->in_tail - u->in_head < n);
+}
+
 static unsigned uring_rx_burst(struct gm_port *port, struct gm_dgram *d, unsigned n)
 {
 	struct uring_port *u = uring(port);
@@ -419,7 +444,7 @@ static unsigned uring_rx_burst(struct gm_port *port, struct gm_dgram *d, unsigne
 
 	u->quiet = u->halted;
 	if (u->in_tail - u->in_head < n)
-		reap(u);
+		look(u, n);
 	while (got < n && u->in_head != u->in_tail)
 		got += give_out(u, &u->in[u->in_head++ & (u->rx_n - 1)], &d[got]);
 	u->stats.rx += got;
@@ -432,8 +457,8 @@ static void uring_rx_put(struct gm_port *port, struct gm_dgram *d, unsigned n)
 	struct uring_port *u = uring(port);
 
 	for (unsigned i = 0; i < n; i++)
-		provide(u, d[i].buf, i);
-	provided(u, n);
+		gm_free_put(&u->rx_free, d[i].buf);
+	provide(u);
 }
 
 /* ------------------------------------------------------------------ the rest */
@@ -464,7 +489,9 @@ static void uring_wait(struct gm_port *port, uint64_t timeout_ns)
 	bool starved = u->tx_free.n == 0;
 
 	reap(u);
-	while (u->in_head == u->in_tail && !u->woken && now < end && !(starved && u->tx_free.n)) {
+	u->came = false; /* what came is still in the socket, or was given out */
+	while (u->in_head == u->in_tail && !u->came && !u->woken && now < end && !(starved && u->tx_free.n)) {
+		watch(u);
 		sleep_until(u, end, now);
 		reap(u);
 		now = uring_now(port);
@@ -487,23 +514,12 @@ static void uring_stats(const struct gm_port *port, struct gm_port_stats *stats)
 	stats->tx -= stats->tx_failed;
 }
 
-/* Receives are called back, which says itself by a completion each; what came before is in completions ahead of that. */
+/* A poll that is out takes nothing. */
 static void uring_halt(struct gm_port *port)
 {
 	struct uring_port *u = uring(port);
 
 	u->quiet = u->halted = true;
-	for (uint32_t i = 0; i < u->udp_n; i++) {
-		struct io_uring_sync_cancel_reg one = {.addr = (uint64_t)RECV << 32 | i,
-		                                       .fd = -1,
-		                                       .flags = IORING_ASYNC_CANCEL_ALL,
-		                                       .timeout = {.tv_sec = -1, .tv_nsec = -1}};
-		while (u->armed[i]) {
-			io_uring_register_sync_cancel(&u->ring, &one);
-			io_uring_get_events(&u->ring);
-			reap(u);
-		}
-	}
 }
 
 static void uring_resume(struct gm_port *port)
@@ -511,7 +527,6 @@ static void uring_resume(struct gm_port *port)
 	struct uring_port *u = uring(port);
 
 	u->quiet = u->halted = false;
-	reap(u);
 }
 
 static int uring_socket(const struct gm_port *port, unsigned i)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a ring of the port is good for, once it is open: receiving and sending on its own sockets, and nothing else. */
+/* What a ring of the port is good for, once it is open: receiving and sending on its own sockets, and nothing else; and that when asked. */
 #include <criterion/criterion.h>
+#include <linux/sock_diag.h>
 
 #include "port/uring.c"
 
@@ -14,6 +15,16 @@ static struct uring_port *opened(void)
 	gm_addr_parse(&config.listen[0], "127.0.0.1:0");
 	cr_assert_eq(gm_port_uring.open(&port, &config), GM_E_OK, "%s", strerror(errno));
 	return uring(port);
+}
+
+static void send_to_itself(struct gm_port *port)
+{
+	struct gm_dgram d;
+
+	cr_assert_eq(uring_tx_get(port, &d, 1), 1);
+	memcpy(d.data, "hello", d.len = 5);
+	d.peer = d.local = uring_bound(port, 0);
+	cr_assert_eq(uring_tx_burst(port, &d, 1), 1);
 }
 
 /* What the kernel says to one more operation. */
@@ -72,10 +83,7 @@ Test(uring_confined, ring_carries_datagrams_all_the_same)
 	struct gm_dgram d;
 	unsigned got = 0;
 
-	cr_assert_eq(uring_tx_get(port, &d, 1), 1);
-	memcpy(d.data, "hello", d.len = 5);
-	d.peer = d.local = uring_bound(port, 0);
-	cr_assert_eq(uring_tx_burst(port, &d, 1), 1);
+	send_to_itself(port);
 	for (unsigned i = 0; i < 100 && !got; i++) {
 		uring_wait(port, 100000000);
 		got = uring_rx_burst(port, &d, 1);
@@ -88,5 +96,65 @@ Test(uring_confined, ring_carries_datagrams_all_the_same)
 	uring_wait(port, UINT64_C(5000000000));
 	cr_expect_not(u->woken, "it was, and was taken back");
 	cr_expect_eq(u->event_count, 1);
+	uring_close(port);
+}
+
+/* Whether a datagram waits in the socket, which it may begin to do a moment after it was sent. */
+static bool waits_in_socket(struct uring_port *u)
+{
+	struct pollfd fd = {.fd = u->udp[0].fd, .events = POLLIN};
+
+	return poll(&fd, 1, 30000) == 1;
+}
+
+Test(uring_confined, datagram_that_comes_while_nobody_asks_stays_in_its_socket)
+{
+	struct uring_port *u = opened();
+	struct gm_port *port = (struct gm_port *)u;
+	struct gm_dgram d;
+
+	cr_expect_eq(uring_rx_burst(port, &d, 1), 0);
+	send_to_itself(port);
+	io_uring_get_events(&u->ring);
+	reap(u);
+	cr_expect(waits_in_socket(u));
+	io_uring_get_events(&u->ring);
+	reap(u);
+	cr_expect(waits_in_socket(u) && u->in_head == u->in_tail);
+	cr_expect_eq(uring_rx_burst(port, &d, 1), 1);
+	uring_rx_put(port, &d, 1);
+	uring_halt(port);
+	send_to_itself(port);
+	cr_expect(waits_in_socket(u));
+	cr_expect_eq(uring_rx_burst(port, &d, 1), 0, "it is the successor's");
+	uring_resume(port);
+	cr_expect_eq(uring_rx_burst(port, &d, 1), 1);
+	uring_rx_put(port, &d, 1);
+	uring_close(port);
+}
+
+static uint32_t bytes_in_socket(const struct uring_port *u)
+{
+	uint32_t mem[SK_MEMINFO_VARS];
+	socklen_t n = sizeof(mem);
+
+	cr_assert_eq(getsockopt(u->udp[0].fd, SOL_SOCKET, SO_MEMINFO, mem, &n), 0);
+	return mem[SK_MEMINFO_RMEM_ALLOC];
+}
+
+Test(uring_confined, burst_takes_all_that_wait)
+{
+	struct uring_port *u = opened();
+	struct gm_port *port = (struct gm_port *)u;
+	struct gm_dgram d[GM_PORT_BURST];
+
+	for (unsigned i = 0; i < GM_PORT_BURST; i++) {
+		const uint32_t before = bytes_in_socket(u);
+		send_to_itself(port);
+		while (bytes_in_socket(u) == before)
+			usleep(1000);
+	}
+	cr_expect_eq(uring_rx_burst(port, d, GM_PORT_BURST), GM_PORT_BURST);
+	uring_rx_put(port, d, GM_PORT_BURST);
 	uring_close(port);
 }
