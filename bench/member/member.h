@@ -101,7 +101,7 @@ struct gm_answered { /* a CON of the other side, and what was said to it */
 };
 #define GM_ANSWERED 2u
 
-struct gm_member {
+struct gm_member { /* in front what a rekeying message touches: the rest is not fetched for it */
 	struct gm_addr addr;
 	uint32_t index;
 	uint16_t group; /* index in the environment */
@@ -125,29 +125,11 @@ struct gm_member {
 	uint32_t next_token;
 	uint64_t installed_ns; /* when keys were installed */
 
-	struct gm_identity own; /* of the default kind until the group's is known */
-	uint8_t *token; /* the CWT; the environment's owner frees it */
-	uint16_t token_n;
-	uint8_t *update; /* the CWT of an update of rights; its owner frees it */
-	uint16_t update_n;
-	uint8_t osc_id[8], token_ms[16], token_salt[8]; /* inputs that the token carries */
-	uint8_t osc_alg, osc_hkdf; /* its alg and hkdf; 0: the defaults */
-
 	bool has_context, tried_context;
-	uint8_t nonce1[8], id1_n, id1[4], challenge[GM_NONCE_MAX], challenge_n;
 	struct gm_oscore_keys oscore;
 	uint64_t seq;
 	struct gm_oscore_window window;
 
-	uint8_t cnonce[8], pop_n, pop[GM_PROOF_MAX];
-	uint8_t joined_cnonce[8]; /* of the latest Join that was answered */
-	struct gm_identity *next_own; /* uploaded, not confirmed; malloc()ed */
-	struct gm_member_ask *ask; /* the owner's */
-	uint8_t fetch_sid_n, fetch_sid[GM_SID_MAX];
-	uint8_t sid_n, sid[GM_SID_MAX], node_n;
-	uint8_t joined_gid_n, joined_gid[GM_GID_MAX]; /* of the Join Response that gave the Sender ID */
-	uint64_t joined_version;
-	char node[GM_NODE_NAME_MAX + 1];
 	struct gm_member_keys keys, next,
 	    prev; /* next: waits for the stale set; version of prev: 0 may mean none, see has_prev */
 	bool has_keys, has_next, has_prev, purged;
@@ -159,13 +141,32 @@ struct gm_member {
 	struct gm_oscore_request obs_request;
 	uint64_t obs_top; /* highest Partial IV of a notification, plus one */
 
-	struct gm_exchange ex;
-	uint8_t *control; /* a rekeying message of several blocks, as far as it has come; malloc()ed */
-	uint32_t control_n;
 	struct gm_answered answered[GM_ANSWERED];
 	uint8_t answered_at;
-	struct gm_member_peer *peers; /* malloc()ed, only where creds were asked for */
 	uint32_t peers_n;
+	struct gm_member_peer *peers; /* malloc()ed, only where creds were asked for */
+	struct gm_exchange ex;
+
+	struct gm_identity own; /* of the default kind until the group's is known; the first that is not fetched */
+	uint8_t *token; /* the CWT; the environment's owner frees it */
+	uint16_t token_n;
+	uint8_t *update; /* the CWT of an update of rights; its owner frees it */
+	uint16_t update_n;
+	uint8_t osc_id[8], token_ms[16], token_salt[8]; /* inputs that the token carries */
+	uint8_t osc_alg, osc_hkdf; /* its alg and hkdf; 0: the defaults */
+	uint8_t nonce1[8], id1_n, id1[4], challenge[GM_NONCE_MAX], challenge_n;
+
+	uint8_t cnonce[8], pop_n, pop[GM_PROOF_MAX];
+	uint8_t joined_cnonce[8]; /* of the latest Join that was answered */
+	struct gm_identity *next_own; /* uploaded, not confirmed; malloc()ed */
+	struct gm_member_ask *ask; /* the owner's */
+	uint8_t fetch_sid_n, fetch_sid[GM_SID_MAX];
+	uint8_t sid_n, sid[GM_SID_MAX], node_n;
+	uint8_t joined_gid_n, joined_gid[GM_GID_MAX]; /* of the Join Response that gave the Sender ID */
+	uint64_t joined_version;
+	char node[GM_NODE_NAME_MAX + 1];
+	uint8_t *control; /* a rekeying message of several blocks, as far as it has come; malloc()ed */
+	uint32_t control_n;
 };
 
 struct gm_member_group { /* what is the same for all members of a group; each one's copy is compared with it */
