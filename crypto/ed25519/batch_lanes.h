@@ -24,7 +24,7 @@
 #define R_GROUPS_MAX 4u
 #define PAIR (FE_PAIR * LANES) /* jobs that are decoded together */
 
-typedef uint64_t bucket[LANES][CACHED_ROW]; /* as rows: coordinates X, Y, Z, T and 4 words of nothing */
+typedef uint64_t bucket[LANES][CACHED_ROW]; /* as rows: X and Y, open, Z, T and 4 words of nothing */
 
 struct sum {
 	unsigned width, key_groups, r_groups, n, cap;
@@ -294,25 +294,23 @@ LANE_FN void take_base(struct sum *s, struct sc of_base)
 LANE_FN void point_rows_get(struct ge *p, bucket *b, const uint64_t index[static LANES])
 {
 	const uint64_t *rows[LANES];
-	vec limb[CACHED_ROW];
+	vec limb[CACHED_LIMBS];
 
 	for (unsigned i = 0; i < LANES; i++)
 		rows[i] = b[index[i]][i];
-	v_rows_get(limb, rows, CACHED_ROW);
+	v_rows_get(limb, rows, CACHED_LIMBS);
 	memcpy(p, limb, sizeof(*p));
 }
 
 LANE_FN void point_rows_put(bucket *b, const uint64_t index[static LANES], const struct ge *p)
 {
 	uint64_t *rows[LANES];
-	vec limb[CACHED_ROW];
+	vec limb[CACHED_LIMBS];
 
 	for (unsigned i = 0; i < LANES; i++)
 		rows[i] = b[index[i]][i];
 	memcpy(limb, p, sizeof(*p));
-	for (unsigned i = 20; i < CACHED_ROW; i++)
-		limb[i] = v_zero();
-	v_rows_put(rows, limb, CACHED_ROW);
+	v_rows_put(rows, limb, CACHED_LIMBS);
 }
 
 LANE_FN void empty_buckets(struct sum *s)
@@ -321,6 +319,21 @@ LANE_FN void empty_buckets(struct sum *s)
 
 	for (unsigned b = 0; b <= 1u << (s->width - 1); b++)
 		point_rows_put(s->buckets, (const uint64_t[LANES]){b, b, b, b, b, b, b, b}, &zero);
+}
+
+#define AHEAD 2u /* points */
+
+/* What to_buckets() will touch: all buckets together are four times as large as the first cache */
+LANE_FN void fetch_buckets(const struct sum *s, uint64_t digits)
+{
+	for (unsigned i = 0; i < LANES; i++) {
+		const int digit = (int8_t)(uint8_t)(digits >> 8 * i);
+		const uint64_t *row = s->buckets[digit < 0 ? -digit : digit][i];
+
+		__builtin_prefetch(row, 1);
+		__builtin_prefetch(row + 8, 1);
+		__builtin_prefetch(row + 16, 1);
+	}
 }
 
 /* A point, the same in all lanes, to the buckets of its digits */
@@ -338,8 +351,17 @@ static __attribute__((noinline)) void to_buckets(struct sum *s, const uint64_t r
 	memcpy(&q, limb, sizeof(q));
 	niels_negate_if(v_negative(digit), &q);
 	point_rows_get(&p, s->buckets, index);
-	ge_add_niels(&p, &q);
+	ge_add_niels_open(&p, &q);
 	point_rows_put(s->buckets, index, &p);
+}
+
+LANE_FN void all_to_buckets(struct sum *s, uint64_t (*const row)[NIELS_ROW], const uint64_t *digits)
+{
+	for (unsigned i = 0; i < s->n; i++) {
+		if (i + AHEAD < s->n)
+			fetch_buckets(s, digits[i + AHEAD]);
+		to_buckets(s, row[i], digits[i]);
+	}
 }
 
 /* b times bucket b, summed: each bucket is added to what is above it, and that to the sum */
@@ -392,10 +414,9 @@ LANE_FN void sum_up(struct ge *total, struct sum *s)
 
 		empty_buckets(s);
 		to_buckets(s, gm_ed25519_tables.base[1], s->base_digits[g]);
-		for (unsigned i = 0; i < s->n; i++)
-			to_buckets(s, s->key[i], of_key[i]);
-		for (unsigned i = 0; g < s->r_groups && i < s->n; i++)
-			to_buckets(s, s->r[i], of_r[i]);
+		all_to_buckets(s, s->key, of_key);
+		if (g < s->r_groups)
+			all_to_buckets(s, s->r, of_r);
 		fold_buckets(&part, s);
 		if (g + 1 < s->key_groups)
 			ge_double(total, LANES * s->width);

@@ -63,8 +63,9 @@ static __attribute__((noinline)) void base_times(struct ge *q, struct sc a)
 	for (unsigned w = 0; w < COMB_WINDOWS; w++) {
 		const struct ge_niels entry = comb_entry(gm_ed25519_tables.comb[w], digit[w]);
 
-		ge_add_niels(q, &entry);
+		ge_add_niels_open(q, &entry);
 	}
+	ge_close(q);
 	gm_wipe(digit, sizeof(digit));
 }
 

@@ -77,14 +77,12 @@ static __attribute__((noinline)) void decode_groups(vmask *good, struct fe *x, s
 LANE_FN void put_cached(struct key_table *t, unsigned multiple, const struct ge_cached *c)
 {
 	uint64_t *rows[LANES];
-	vec limb[CACHED_ROW];
+	vec limb[CACHED_LIMBS];
 
-	memcpy(limb, c, sizeof(*c));
-	for (unsigned i = 20; i < CACHED_ROW; i++)
-		limb[i] = v_zero();
+	memcpy(limb, c, sizeof(limb));
 	for (unsigned i = 0; i < LANES; i++)
 		rows[i] = t->row[i][multiple];
-	v_rows_put(rows, limb, CACHED_ROW);
+	v_rows_put(rows, limb, CACHED_LIMBS);
 }
 
 LANE_FN void fill_key_table(struct key_table *t, struct fe x, struct fe y)
@@ -95,32 +93,33 @@ LANE_FN void fill_key_table(struct key_table *t, struct fe x, struct fe y)
 
 	for (unsigned i = 0; i < KEY_MULTIPLES; i++) {
 		if (i > 0)
-			ge_add_niels(&p, &step);
+			ge_add_niels_open(&p, &step);
 		c = ge_to_cached(&p);
 		put_cached(t, i, &c);
 	}
 }
 
-/* doubled: is q doubled next */
+/* doubled: is q doubled next, or added to */
 LANE_FN void add_key_digit(struct ge *q, const struct key_table *t, vec digit, bool doubled)
 {
 	const uint64_t *rows[LANES];
 	uint64_t index[LANES];
-	vec limb[CACHED_ROW];
+	vec limb[CACHED_LIMBS];
 	struct ge_cached c;
 
 	v_store(index, digit_size(digit));
 	for (unsigned i = 0; i < LANES; i++)
 		rows[i] = t->row[i][index[i]];
-	v_rows_get(limb, rows, CACHED_ROW);
+	v_rows_get(limb, rows, CACHED_LIMBS);
 	memcpy(&c, limb, sizeof(c));
 	cached_negate_if(v_negative(digit), &c);
 	if (doubled)
 		ge_add_xyz(q, &c);
 	else
-		ge_add(q, &c);
+		ge_add_open(q, &c);
 }
 
+/* doubled: is q doubled next, or was this the last digit */
 LANE_FN void add_base_digit(struct ge *q, vec digit, bool doubled)
 {
 	const uint64_t *rows[LANES];
@@ -140,22 +139,38 @@ LANE_FN void add_base_digit(struct ge *q, vec digit, bool doubled)
 		ge_add_niels(q, &b);
 }
 
-/* k (x, y) + s B: one chain of doublings, every five of them a digit of k, every ten one of s */
-static __attribute__((noinline)) void double_scalar(struct ge *q, struct fe x, struct fe y, struct sc k, struct sc s)
-{
+/* Scalars and point of a group: k (x, y) + s B */
+struct terms {
+	struct fe x, y;
+	struct sc k, s;
 	struct key_table table;
 	vec of_key[KEY_DIGITS], of_base[BASE_DIGITS];
+};
 
-	fill_key_table(&table, x, y);
-	sc_digits(of_key, KEY_DIGITS, KEY_WIDTH, k);
-	sc_digits(of_base, BASE_DIGITS, BASE_WIDTH, s);
-	*q = ge_identity();
+LANE_FN void double_all(struct ge *q, unsigned n)
+{
+	if (n == FE_PAIR)
+		ge_double_pair(q, KEY_WIDTH);
+	else
+		ge_double(q, KEY_WIDTH);
+}
+
+/* k (x, y) + s B of n <= FE_PAIR groups: one chain of doublings, every five of them a digit of k, every ten one of s */
+static __attribute__((noinline)) void double_scalar(struct ge *q, struct terms *t, unsigned n)
+{
+	for (unsigned j = 0; j < n; j++) {
+		fill_key_table(&t[j].table, t[j].x, t[j].y);
+		sc_digits(t[j].of_key, KEY_DIGITS, KEY_WIDTH, t[j].k);
+		sc_digits(t[j].of_base, BASE_DIGITS, BASE_WIDTH, t[j].s);
+		q[j] = ge_identity();
+	}
 	for (unsigned i = KEY_DIGITS; i-- > 0;) {
 		if (i + 1 < KEY_DIGITS)
-			ge_double(q, KEY_WIDTH);
-		add_key_digit(q, &table, of_key[i], i % 2 > 0);
-		if (i % 2 == 0)
-			add_base_digit(q, of_base[i / 2], i > 0);
+			double_all(q, n);
+		for (unsigned j = 0; j < n; j++)
+			add_key_digit(&q[j], &t[j].table, t[j].of_key[i], i % 2 > 0);
+		for (unsigned j = 0; i % 2 == 0 && j < n; j++)
+			add_base_digit(&q[j], t[j].of_base[i / 2], i > 0);
 	}
 }
 
@@ -188,6 +203,18 @@ static __attribute__((noinline)) vmask differs_by_small_order(struct group *g)
 	return (vmask)(on_curve & ge_is_identity(&g->q));
 }
 
+LANE_FN void take_terms(struct terms *t, struct group *g, vmask on_curve, const struct fe *x, const struct fe *y)
+{
+	vec s[4];
+
+	g->hopeful &= on_curve;
+	t->x = fe_sub(fe_set1(fe_zero_limbs), fe_select(on_curve, *x, fe_set1(fe_zero_limbs)));
+	t->y = fe_select(on_curve, *y, fe_set1(fe_one_limbs));
+	t->k = challenge(g->job);
+	job_words(s, g->job, false, 32);
+	t->s = sc_of_words(s);
+}
+
 /* q of each group. Lanes whose A is no point get the neutral one instead: the inversion that follows wants no zero. */
 LANE_FN void compute_groups(struct group *group, unsigned n)
 {
@@ -201,15 +228,16 @@ LANE_FN void compute_groups(struct group *group, unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		job_words(words + 4 * i, group[i].job, true, 0);
 	decode_groups(on_curve, x, y, words, n);
-	for (unsigned i = 0; i < n; i++) {
-		const struct sc k = challenge(group[i].job);
-		vec s[4];
+	for (unsigned i = 0; i < n; i += FE_PAIR) {
+		const unsigned some = n - i < FE_PAIR ? n - i : FE_PAIR;
+		struct terms t[FE_PAIR];
+		struct ge q[FE_PAIR];
 
-		group[i].hopeful &= on_curve[i];
-		x[i] = fe_select(on_curve[i], x[i], fe_set1(fe_zero_limbs));
-		y[i] = fe_select(on_curve[i], y[i], fe_set1(fe_one_limbs));
-		job_words(s, group[i].job, false, 32);
-		double_scalar(&group[i].q, fe_sub(fe_set1(fe_zero_limbs), x[i]), y[i], k, sc_of_words(s));
+		for (unsigned j = 0; j < some; j++)
+			take_terms(&t[j], &group[i + j], on_curve[i + j], &x[i + j], &y[i + j]);
+		double_scalar(q, t, some);
+		for (unsigned j = 0; j < some; j++)
+			group[i + j].q = q[j];
 	}
 }
 

@@ -24,7 +24,8 @@ struct ge_niels { /* of a point with Z = 1; z2 is 2 and does not show */
 
 /* A row of a table: the limbs of one point, 15 for a niels, 20 for a cached one, as v_rows_get() reads them. */
 #define NIELS_ROW 16u
-#define CACHED_ROW 24u
+#define CACHED_LIMBS 20u
+#define CACHED_ROW 24u /* so that rows begin where lines of the cache do */
 
 LANE_FN struct ge ge_identity(void)
 {
@@ -33,9 +34,10 @@ LANE_FN struct ge ge_identity(void)
 	return (struct ge){zero, one, one, zero};
 }
 
+/* X and Y may be open. */
 LANE_FN struct ge_cached ge_to_cached(const struct ge *p)
 {
-	return (struct ge_cached){fe_add(p->Y, p->X), fe_sub(p->Y, p->X), fe_mul(p->T, fe_set1(fe_2d_limbs)),
+	return (struct ge_cached){fe_add_open(p->Y, p->X), fe_sub_open(p->Y, p->X), fe_mul(p->T, fe_set1(fe_2d_limbs)),
 	                          fe_add(p->Z, p->Z)};
 }
 
@@ -64,29 +66,36 @@ LANE_HOT void cached_negate_if(vmask m, struct ge_cached *q)
 	q->t2d = fe_negate_if(m, q->t2d);
 }
 
-/* The second half of both additions: E = B - A, F = D - C, G = D + C, H = B + A, all of them open. Without t, T is
- * left as it was. */
+/* The second half of both additions: E = B - A, F = D - C, G = D + C, H = B + A, all of them open. X and Y stay open;
+ * without t, T is left as it was. */
 LANE_HOT void ge_finish(struct ge *p, struct fe a, struct fe b, struct fe c, struct fe d, bool t)
 {
 	struct fe e = fe_sub_open(b, a), f = fe_sub_open(d, c), g = fe_add_open(d, c), h = fe_add_open(b, a);
 
-	p->X = fe_mul(e, f);
-	p->Y = fe_mul(g, h);
+	p->X = fe_mul_open(e, f);
+	p->Y = fe_mul_open(g, h);
 	if (t)
 		p->T = fe_mul(e, h);
 	p->Z = fe_mul(f, g);
 }
 
+LANE_HOT void ge_close(struct ge *p)
+{
+	p->X = fe_carry(p->X);
+	p->Y = fe_carry(p->Y);
+}
+
 LANE_HOT void ge_add_inside(struct ge *p, const struct ge_cached *q, bool t)
 {
-	struct fe a = fe_mul_open(fe_sub(p->Y, p->X), q->minus), b = fe_mul_open(fe_add(p->Y, p->X), q->plus);
+	struct fe a = fe_mul_open(fe_sub_open(p->Y, p->X), q->minus), b = fe_mul_open(fe_add_open(p->Y, p->X), q->plus);
 
 	ge_finish(p, a, b, fe_mul_open(p->T, q->t2d), fe_mul_open(p->Z, q->z2), t);
 }
 
 LANE_HOT void ge_add_niels_inside(struct ge *p, const struct ge_niels *q, bool t)
 {
-	struct fe a = fe_mul_open(fe_sub(p->Y, p->X), q->minus), b = fe_mul_open(fe_add(p->Y, p->X), q->plus), twice_z;
+	struct fe a = fe_mul_open(fe_sub_open(p->Y, p->X), q->minus), b = fe_mul_open(fe_add_open(p->Y, p->X), q->plus);
+	struct fe twice_z;
 
 #pragma GCC unroll 5
 	for (unsigned i = 0; i < 5; i++)
@@ -98,10 +107,23 @@ LANE_HOT void ge_add_niels_inside(struct ge *p, const struct ge_niels *q, bool t
 static __attribute__((unused, noinline)) void ge_add(struct ge *p, const struct ge_cached *q)
 {
 	ge_add_inside(p, q, true);
+	ge_close(p);
 }
 
 /* p += q: 7 multiplications */
 static __attribute__((unused, noinline)) void ge_add_niels(struct ge *p, const struct ge_niels *q)
+{
+	ge_add_niels_inside(p, q, true);
+	ge_close(p);
+}
+
+/* The same where p is added to next: its X and Y stay open, and may be before any of these. */
+static __attribute__((unused, noinline)) void ge_add_open(struct ge *p, const struct ge_cached *q)
+{
+	ge_add_inside(p, q, true);
+}
+
+static __attribute__((unused, noinline)) void ge_add_niels_open(struct ge *p, const struct ge_niels *q)
 {
 	ge_add_niels_inside(p, q, true);
 }
@@ -110,47 +132,75 @@ static __attribute__((unused, noinline)) void ge_add_niels(struct ge *p, const s
 static __attribute__((unused, noinline)) void ge_add_xyz(struct ge *p, const struct ge_cached *q)
 {
 	ge_add_inside(p, q, false);
+	ge_close(p);
 }
 
 static __attribute__((unused, noinline)) void ge_add_niels_xyz(struct ge *p, const struct ge_niels *q)
 {
 	ge_add_niels_inside(p, q, false);
+	ge_close(p);
 }
 
-/* p = 2 p but T; gives the two factors of T: 3 squares, 4 multiplications, and in halves, where a square is cheap, one more
- * of these instead. E = -2 X Y; F = 2 Z^2 + X^2 - Y^2 < 1073 2^52 before it is carried. */
-LANE_HOT void ge_double_inside(struct ge *p, struct fe *e, struct fe *h)
+/* Half of a doubling, whose products are X = E F, Y = G H, Z = F G, T = E H: -2 X Y, 2 Z^2 + G, X^2 - Y^2, X^2 + Y^2 */
+struct ge_halfway {
+	struct fe e, f, g, h;
+};
+
+/* 3 squares, a multiplication; in halves, where a square is cheap, one more of these instead. F < 1073 2^52 before it is
+ * carried. T is not read. */
+LANE_HOT void ge_double_begin(struct ge_halfway *m, const struct ge *p)
 {
 	const struct fe many_p = fe_set1(fe_537p_limbs);
 	const struct fe a = fe_sq_open(p->X), b = fe_sq_open(p->Y), c = fe_sq_open(p->Z);
-	struct fe f, g;
 
 #pragma GCC unroll 5
 	for (unsigned i = 0; i < 5; i++) {
-		g.v[i] = v_add(a.v[i], v_sub(many_p.v[i], b.v[i]));
-		f.v[i] = v_add(g.v[i], v_add(c.v[i], c.v[i]));
+		m->g.v[i] = v_add(a.v[i], v_sub(many_p.v[i], b.v[i]));
+		m->f.v[i] = v_add(m->g.v[i], v_add(c.v[i], c.v[i]));
 	}
-	f = fe_carry(f);
-	g = fe_carry(g);
-	*h = fe_add_open(a, b);
+	m->f = fe_carry(m->f);
+	m->g = fe_carry(m->g);
+	m->h = fe_add_open(a, b);
 #ifdef LANES_MUL32
-	*e = fe_sub_open(*h, fe_sq_open(fe_add(p->X, p->Y)));
+	m->e = fe_sub_open(m->h, fe_sq_open(fe_add(p->X, p->Y)));
 #else
-	*e = fe_mul_twice(fe_negate_if(ALL_LANES, p->X), p->Y);
+	m->e = fe_mul_twice(fe_negate_if(ALL_LANES, p->X), p->Y);
 #endif
-	p->X = fe_mul(*e, f);
-	p->Y = fe_mul(g, *h);
-	p->Z = fe_mul(f, g);
+}
+
+/* 3 multiplications: all but T */
+LANE_HOT void ge_double_end(struct ge *p, const struct ge_halfway *m)
+{
+	p->X = fe_mul(m->e, m->f);
+	p->Y = fe_mul(m->g, m->h);
+	p->Z = fe_mul(m->f, m->g);
 }
 
 /* p = 2^times p, times > 0 */
 static __attribute__((unused, noinline)) void ge_double(struct ge *p, unsigned times)
 {
-	struct fe e, h;
+	struct ge_halfway m;
 
-	for (unsigned i = 0; i < times; i++)
-		ge_double_inside(p, &e, &h);
-	p->T = fe_mul(e, h);
+	for (unsigned i = 0; i < times; i++) {
+		ge_double_begin(&m, p);
+		ge_double_end(p, &m);
+	}
+	p->T = fe_mul(m.e, m.h);
+}
+
+/* The same with two points: what one waits for hides behind the other */
+static __attribute__((unused, noinline)) void ge_double_pair(struct ge *p, unsigned times)
+{
+	struct ge_halfway m[FE_PAIR];
+
+	for (unsigned i = 0; i < times; i++) {
+		ge_double_begin(&m[0], &p[0]);
+		ge_double_begin(&m[1], &p[1]);
+		ge_double_end(&p[0], &m[0]);
+		ge_double_end(&p[1], &m[1]);
+	}
+	p[0].T = fe_mul(m[0].e, m[0].h);
+	p[1].T = fe_mul(m[1].e, m[1].h);
 }
 
 /* Lanes that are the neutral point */

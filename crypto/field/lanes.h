@@ -234,15 +234,38 @@ LANE_HOT void transpose(vec r[static 8])
 	r[7] = _mm512_shuffle_i64x2(u[3], u[7], 0xdd);
 }
 
-/* out[k] gets rows[i][k] in lane i, for k < n; n is a multiple of 8 */
+/* Four columns of eight rows, rows i and i + 4 in the halves of r[i]: out[k] gets column k; and back. */
+LANE_HOT void turn_halves(vec out[static 4], const vec r[static 4])
+{
+	const vec even = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), odd = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+	const vec a = _mm512_unpacklo_epi64(r[0], r[1]), b = _mm512_unpacklo_epi64(r[2], r[3]);
+	const vec c = _mm512_unpackhi_epi64(r[0], r[1]), d = _mm512_unpackhi_epi64(r[2], r[3]);
+
+	out[0] = _mm512_permutex2var_epi64(a, even, b);
+	out[1] = _mm512_permutex2var_epi64(c, even, d);
+	out[2] = _mm512_permutex2var_epi64(a, odd, b);
+	out[3] = _mm512_permutex2var_epi64(c, odd, d);
+}
+
+/* out[k] gets rows[i][k] in lane i, for k < n; n is a multiple of 4 */
 LANE_HOT void v_rows_get(vec *out, const uint64_t *const rows[static 8], unsigned n)
 {
 #pragma GCC unroll 3
-	for (unsigned k = 0; k < n; k += 8) {
+	for (unsigned k = 0; k < n / 8 * 8; k += 8) {
 #pragma GCC unroll 8
 		for (unsigned i = 0; i < 8; i++)
 			out[k + i] = v_load(rows[i] + k);
 		transpose(out + k);
+	}
+	if (n % 8 > 0) {
+		vec half[4];
+
+#pragma GCC unroll 4
+		for (unsigned i = 0; i < 4; i++)
+			half[i] = _mm512_inserti64x4(
+			    _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(rows[i] + n - 4))),
+			    _mm256_loadu_si256((const __m256i *)(rows[i + 4] + n - 4)), 1);
+		turn_halves(out + n - 4, half);
 	}
 }
 
@@ -250,7 +273,7 @@ LANE_HOT void v_rows_get(vec *out, const uint64_t *const rows[static 8], unsigne
 LANE_HOT void v_rows_put(uint64_t *const rows[static 8], const vec *in, unsigned n)
 {
 #pragma GCC unroll 3
-	for (unsigned k = 0; k < n; k += 8) {
+	for (unsigned k = 0; k < n / 8 * 8; k += 8) {
 		vec t[8];
 
 		memcpy(t, in + k, sizeof(t));
@@ -258,6 +281,16 @@ LANE_HOT void v_rows_put(uint64_t *const rows[static 8], const vec *in, unsigned
 #pragma GCC unroll 8
 		for (unsigned i = 0; i < 8; i++)
 			v_store(rows[i] + k, t[i]);
+	}
+	if (n % 8 > 0) {
+		vec half[4];
+
+		turn_halves(half, in + n - 4);
+#pragma GCC unroll 4
+		for (unsigned i = 0; i < 4; i++) {
+			_mm256_storeu_si256((__m256i *)(rows[i] + n - 4), _mm512_castsi512_si256(half[i]));
+			_mm256_storeu_si256((__m256i *)(rows[i + 4] + n - 4), _mm512_extracti64x4_epi64(half[i], 1));
+		}
 	}
 }
 
