@@ -14,7 +14,7 @@ struct gm_hkdf_variant {
 extern const struct gm_hkdf_variant gm_hkdf_shani, gm_hkdf_avx512, gm_hkdf_avx2; /* on x86-64 */
 extern const struct gm_hkdf_variant gm_hkdf_portable;
 
-/* The most jobs that SHA-NI, four at a time, does sooner than the 16 lanes of AVX-512 on Intel: `bench/run.sh crypto` */
+/* The most jobs that SHA-NI, four at a time, does sooner than the 16 lanes of AVX-512 on Intel: bench hkdf_context */
 #define GM_HKDF_FEW 8u
 #define GM_HKDF_LANES 16u
 

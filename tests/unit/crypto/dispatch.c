@@ -37,8 +37,8 @@ Test(dispatch, picks_the_fastest_that_this_processor_runs)
 	const struct features f = look();
 
 	cr_assert(gm_crypto_init());
-	fprintf(stderr, "picked: Ed25519 %s, X25519 %s, AES-CCM %s, HKDF %s, of few %s\n", gm_ed25519_picked(), gm_x25519_picked(),
-	        gm_ccm_picked(), gm_hkdf_picked(), gm_hkdf_picked_for_few());
+	fprintf(stderr, "picked: Ed25519 %s, X25519 %s, AES-CCM %s, HKDF %s, of few %s\n", gm_ed25519_picked(),
+	        gm_x25519_picked(), gm_ccm_picked(), gm_hkdf_picked(), gm_hkdf_picked_for_few());
 	cr_expect_str_eq(gm_ed25519_picked(), f.ifma ? "ifma" : f.avx512 ? "avx512" : "sodium");
 	cr_expect_str_eq(gm_x25519_picked(), f.ifma ? "ifma" : f.avx512 ? "avx512" : "sodium");
 	cr_expect_str_eq(gm_ccm_picked(), f.vaes ? "vaes" : f.aes ? "aesni" : "portable");

@@ -133,8 +133,8 @@ Test(field, adds_and_subtracts_open_products_at_the_bounds_of_their_limbs)
 	const struct fe most = fe_set1((const uint64_t[5]){FACTOR, FACTOR, FACTOR, FACTOR, FACTOR});
 
 	for (unsigned i = 0; i < 200; i++) {
-		const struct fe a = i > 0 ? extreme(FACTOR) : most, b = i > 0 ? extreme(FACTOR) : most, c = extreme_open(),
-		                d = extreme_open();
+		const struct fe a = i > 0 ? extreme(FACTOR) : most, b = i > 0 ? extreme(FACTOR) : most;
+		const struct fe c = extreme_open(), d = extreme_open();
 		struct fe got = fe_mul_open(a, b);
 
 		expect_below(&got, OPEN, OPEN_LAST);
