@@ -169,6 +169,7 @@ static void rekey_with(double p)
 	copies = calloc(members_n, sizeof *copies);
 	cr_assert_eq(randombytes_set_implementation(&seeded), 0);
 	flow_seed = seed;
+	flow_group_max = members_n;
 	struct flow *r = flow_new(2, NULL);
 	r->core_config.contexts_max = r->core_config.members_max = r->dp_config.contexts_max = 2 * members_n;
 	flow_restart(r, 2);

@@ -10,6 +10,7 @@
 
 static struct gm_askey as_key;
 uint64_t flow_seed = 1;
+unsigned flow_group_max;
 
 /* ---- records: what a store would hold */
 
@@ -373,6 +374,8 @@ static void add_as_and_group(struct flow *r)
 	}
 	snprintf(group.name, sizeof group.name, "g1");
 	group.active = true;
+	if (flow_group_max)
+		group.max_members = flow_group_max;
 	if (gm_core_as_add(r->core, &t, &as) != GM_E_OK || gm_core_group_create(r->core, &t, &group) != GM_E_OK)
 		abort();
 	publish(r);

@@ -64,6 +64,7 @@ struct flow {
 };
 
 extern uint64_t flow_seed; /* of the network's dice, 1 */
+extern unsigned flow_group_max; /* members of the group, 0: as by default */
 /* A Group Manager with that many workers, one AS, one active group "g1". */
 struct flow *flow_new(unsigned workers, const struct gm_mem_faults *faults);
 struct flow *flow_new_as(unsigned workers, const struct gm_mem_faults *faults, const char *alg); /* that protects tokens */
