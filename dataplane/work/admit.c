@@ -14,6 +14,7 @@
 #define SHOWN_MS 250u /* taken together, to see what is served */
 #define FADES 16u     /* a part of what was seen so is forgotten in that time */
 #define FULL 15u      /* sixteenths of what is served in a second fill it */
+#define FULL_AGAIN 32u /* for whoever came when told and was refused nevertheless */
 #define PART 10u      /* sixteenths of these may be told in one part of a second */
 #define ONSET 1u     /* eighths more of a turn for new tokens, until the first who were told can come */
 #define ANSWERED 64u /* refusals in a turn that are answered anyway */
@@ -21,7 +22,7 @@
 #define TOLD UINT32_C(0x8000)
 #define TOLD_SLOT 13u /* above the second: the part of it */
 #define TOLD_SECONDS UINT32_C(0x1fff)
-#define KEPT_S 120u /* so long a promise holds */
+#define KEPT_S 16u /* so long a promise holds: for messages that get lost, and not for who comes again some time */
 #define AGED 64u    /* places a second that are looked through for those that are past */
 
 static const struct {
@@ -62,7 +63,7 @@ static bool promised(const struct admission *a, uint32_t told, int32_t *in)
 	return told & TOLD && *in >= -(int32_t)KEPT_S && *in <= (int32_t)ADMIT_LATEST_S;
 }
 
-/* Where it stands, else a place that is free, else that of another one. */
+/* Where it stands, else a place that is free; NULL: others have all of them. */
 static uint32_t *place_of(struct admission *a, uint32_t client)
 {
 	uint32_t *place = &a->told[client % (ADMIT_PLACES / ADMIT_WAYS) * ADMIT_WAYS], *free = NULL;
@@ -75,7 +76,7 @@ static uint32_t *place_of(struct admission *a, uint32_t client)
 		if (!taken && !free)
 			free = &place[i];
 	}
-	return free ? free : place;
+	return free;
 }
 
 static void forget(struct admission *a, uint32_t *told, int32_t in)
@@ -246,14 +247,14 @@ static uint32_t in_second(const struct admission *a, uint32_t first)
 	return n;
 }
 
-/* Whole seconds until the next one that is not full. 0: there is none, or what fills it was not seen. Whoever is told a second comes at its
+/* Whole seconds until the next one that is not full, filled to so many sixteenths. 0: there is none, or what fills it was not seen. Whoever is told a second comes at its
  * beginning, or some time within it, so those count who were told of one that overlaps it: a part has a second's room, and not a
  * part's, or all who were refused in one moment would be told many seconds of which they fill a part each. */
-static uint32_t next_free(const struct admission *a, uint32_t latest)
+static uint32_t next_free(const struct admission *a, uint32_t latest, uint32_t sixteenths)
 {
-	const uint32_t seen = a->shown / CLIENT, most = (seen < by_costs(a) ? seen : by_costs(a)) * FULL / 16;
+	const uint32_t seen = a->shown / CLIENT, most = (seen < by_costs(a) ? seen : by_costs(a)) * sixteenths / 16;
 
-	for (uint32_t s = ADMIT_SOONEST_S; s <= latest; s++) {
+	for (uint32_t s = ADMIT_SOONEST_S; most && s <= latest; s++) {
 		const uint32_t at = slot_in(a, s);
 		if (a->slot[at] < most * PART / 16 && in_second(a, at - (ADMIT_SLOTS - 1)) < most && in_second(a, at) < most)
 			return s;
@@ -277,18 +278,13 @@ static uint32_t any_of(const struct admission *a, enum work what, uint32_t dice)
 	return best;
 }
 
-/* Whoever came when told and was refused nevertheless goes before those who are told now, however many were told before. */
-static uint32_t when(const struct admission *a, enum work what, bool returning, uint32_t dice)
-{
-	const uint32_t next = returning ? ADMIT_SOONEST_S + (dice >> 16 & 1) : next_free(a, classes[what].latest_s);
-
-	return next ? next : any_of(a, what, dice);
-}
-
 static uint32_t tell(struct admission *a, enum work what, uint32_t client, bool returning, uint32_t *told, uint32_t dice)
 {
-	const uint32_t in = when(a, what, returning, dice);
+	const uint32_t next = next_free(a, classes[what].latest_s, returning ? FULL_AGAIN : FULL);
+	const uint32_t in = next ? next : any_of(a, what, dice);
 
+	if (!told)
+		return in;
 	a->due[(a->second + in) % ADMIT_SECONDS]++;
 	a->slot[slot_in(a, in)]++;
 	a->due_n++;
@@ -328,7 +324,7 @@ uint32_t gm_admit(struct admission *a, enum work what, uint32_t client, uint32_t
 	if (what == WORK_READ)
 		return 0;
 	uint32_t *told = place_of(a, client);
-	const bool was_told = promised(a, *told, &in), returning = was_told && in <= 0;
+	const bool was_told = told && promised(a, *told, &in), returning = was_told && in <= 0;
 	if (has_room(a, what, returning)) {
 		a->taken[what] += classes[what].units;
 		a->served += classes[what].units;

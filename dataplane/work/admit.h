@@ -7,7 +7,7 @@
  * refused gets a second of its own to come again, from 2 to 60 seconds ahead: the next one that is not full, where it was seen
  * how many are served in a second, so that the worker is neither idle nor pressed when they come; before that any of those ahead, so
  * that those who obey come no faster than costs allow. Whoever keeps to it then goes before newcomers, or is told one of
- * the next seconds, however full; whoever comes too early hears the same again. All of it has a fixed size. */
+ * the next seconds, which has twice the room for it; whoever comes too early hears the same again. All of it has a fixed size. */
 #ifndef GM_WORK_ADMIT_H
 #define GM_WORK_ADMIT_H
 

@@ -243,6 +243,33 @@ Test(admit, whoever_came_when_told_is_not_sent_behind_those_who_are_told_now)
 	}
 }
 
+Test(admit, does_not_take_one_client_for_another_that_has_its_place)
+{
+	enum { SETS = ADMIT_PLACES / ADMIT_WAYS };
+
+	press(5 * SECOND);
+	a.waits = ADMIT_EIGHTHS;
+	for (uint32_t i = 0; i < 1000 + ADMIT_WAYS; i++)
+		cr_assert_leq(ask(WORK_TOKEN, i < ADMIT_WAYS ? 7 + i * SETS : 100 + i), ADMIT_LATEST_S);
+	cr_expect_eq(ask(WORK_TOKEN, 7), ADMIT_SILENT, "it was told");
+	cr_expect_leq(ask(WORK_TOKEN, 7 + ADMIT_WAYS * SETS), ADMIT_LATEST_S, "it was not");
+	begin((5 + ADMIT_LATEST_S) * SECOND);
+	a.waits = 2;
+	cr_expect_gt(ask(WORK_TOKEN, 7 + ADMIT_WAYS * SETS), 0, "none of those who come when told");
+}
+
+Test(admit, a_promise_does_not_hold_for_who_comes_some_time)
+{
+	for (unsigned late = 0; late <= 20; late += 20) {
+		press(5 * SECOND);
+		a.waits = ADMIT_EIGHTHS;
+		uint32_t in = ask(WORK_TOKEN, 1);
+		begin((5 + in + late) * SECOND);
+		a.waits = 2;
+		cr_expect_eq(ask(WORK_TOKEN, 1) == 0, late == 0, "%u s late", late);
+	}
+}
+
 Test(admit, what_was_asked_for_in_a_calm_time_is_not_what_can_be_served)
 {
 	enum { CALM_S = 10, REFUSED = 2000, SPREAD_S = 7 };
