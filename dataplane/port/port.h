@@ -35,7 +35,7 @@ struct gm_port_config {
 struct gm_port_stats {
 	uint64_t rx, tx;                 /* datagrams */
 	uint64_t rx_bursts, tx_bursts;   /* calls that moved some */
-	uint64_t rx_truncated, rx_cut;   /* longer than a buffer (dropped); uring: receives that a socket ended, for want of buffers or by an error */
+	uint64_t rx_truncated, rx_cut;   /* longer than a buffer (dropped); uring: receives that ended for want of buffers, or by an error */
 	uint64_t tx_failed;              /* the kernel refused */
 	uint64_t rx_bad, rx_fragments;   /* dpdk, dropped: wrong lengths, checksums or sender; part of a datagram to us */
 	uint64_t tx_kernel;              /* dpdk: of tx, those that had no fresh next hop */

@@ -27,7 +27,8 @@
 #define RX_BUF 2048u /* result, name, control, data */
 #define REAP 64u
 #define PROVIDED 320u /* buffers that the kernel has at a time: few enough for the caches, more than all sockets take in one look */
-#define LOOK_AGAIN 16u /* so many in one look: the kernel ends a receive after some thirty, there may be more */
+#define LOOK_AGAIN 16u /* so many in one look: the kernel ends a receive after some thirty (since 6.8), there may be more */
+#define LOOKS 64u /* in one burst: what is dropped has an end, however much of it comes */
 #define NS_PER_S 1000000000u
 
 enum kind { RECV, SEND, WAKE, READY }; /* what a completion belongs to: user_data is kind << 32 | index */
@@ -70,6 +71,8 @@ struct uring_port {
 	uint64_t event_count;
 	_Atomic bool wake_sent;
 	bool wake_armed, woken, came; /* came: to a socket that was polled */
+	bool cut;       /* an empty datagram ended a receive: there may be more */
+	unsigned first; /* socket that is asked first, another one each time: it may take all buffers */
 	struct gm_port_stats stats;
 };
 
@@ -106,7 +109,9 @@ static void provide(struct uring_port *u)
 /* All is completed when it was submitted: nothing waits. */
 static void ask(struct uring_port *u)
 {
-	for (uint32_t i = 0; i < u->udp_n; i++) {
+	u->first++;
+	for (uint32_t n = 0; n < u->udp_n; n++) {
+		const uint32_t i = (u->first + n) % u->udp_n;
 		struct io_uring_sqe *sqe = get_sqe(u);
 
 		io_uring_prep_recvmsg_multishot(sqe, (int)i, &u->rx_form, MSG_DONTWAIT);
@@ -154,6 +159,7 @@ static void on_recv(struct uring_port *u, const struct io_uring_cqe *cqe)
 		    .buf = cqe->flags >> IORING_CQE_BUFFER_SHIFT, .socket = (uint16_t)i, .len = cqe->res};
 	}
 	u->stats.rx_cut += cqe->res < 0 && cqe->res != -EAGAIN;
+	u->cut |= cqe->res >= 0 && !(cqe->flags & IORING_CQE_F_MORE);
 }
 
 static void on_send(struct uring_port *u, const struct io_uring_cqe *cqe)
@@ -423,30 +429,33 @@ static bool give_out(struct uring_port *u, const struct received *r, struct gm_d
 	return true;
 }
 
-/* Until there are n, or no more. */
-static void look(struct uring_port *u, unsigned n)
+/* Whether there may be more. */
+static bool look(struct uring_port *u)
 {
-	uint32_t before;
+	const uint32_t before = u->in_tail;
 
-	do {
-		before = u->in_tail;
-		provide(u);
-		if (!u->quiet)
-			ask(u);
-		reap(u);
-	} while (u->in_tail - before >= LOOK_AGAIN && u->in_tail - u->in_head < n);
+	u->cut = false;
+	provide(u);
+	if (!u->quiet)
+		ask(u);
+	reap(u);
+	return u->cut || u->in_tail - before >= LOOK_AGAIN;
 }
 
+/* Less than n: there was no more, whatever had to be dropped. */
 static unsigned uring_rx_burst(struct gm_port *port, struct gm_dgram *d, unsigned n)
 {
 	struct uring_port *u = uring(port);
-	unsigned got = 0;
+	unsigned got = 0, looks = 0;
+	bool more = true;
 
 	u->quiet = u->halted;
-	if (u->in_tail - u->in_head < n)
-		look(u, n);
-	while (got < n && u->in_head != u->in_tail)
-		got += give_out(u, &u->in[u->in_head++ & (u->rx_n - 1)], &d[got]);
+	do {
+		while (more && u->in_tail - u->in_head < n - got && looks++ < LOOKS)
+			more = look(u);
+		while (got < n && u->in_head != u->in_tail)
+			got += give_out(u, &u->in[u->in_head++ & (u->rx_n - 1)], &d[got]);
+	} while (got < n && more && looks < LOOKS);
 	u->stats.rx += got;
 	u->stats.rx_bursts += got > 0;
 	return got;

@@ -133,12 +133,12 @@ Test(uring_confined, datagram_that_comes_while_nobody_asks_stays_in_its_socket)
 	uring_close(port);
 }
 
-static uint32_t bytes_in_socket(const struct uring_port *u)
+static uint32_t bytes_in_socket(const struct uring_port *u, unsigned i)
 {
 	uint32_t mem[SK_MEMINFO_VARS];
 	socklen_t n = sizeof(mem);
 
-	cr_assert_eq(getsockopt(u->udp[0].fd, SOL_SOCKET, SO_MEMINFO, mem, &n), 0);
+	cr_assert_eq(getsockopt(u->udp[i].fd, SOL_SOCKET, SO_MEMINFO, mem, &n), 0);
 	return mem[SK_MEMINFO_RMEM_ALLOC];
 }
 
@@ -149,12 +149,71 @@ Test(uring_confined, burst_takes_all_that_wait)
 	struct gm_dgram d[GM_PORT_BURST];
 
 	for (unsigned i = 0; i < GM_PORT_BURST; i++) {
-		const uint32_t before = bytes_in_socket(u);
+		const uint32_t before = bytes_in_socket(u, 0);
 		send_to_itself(port);
-		while (bytes_in_socket(u) == before)
+		while (bytes_in_socket(u, 0) == before)
 			usleep(1000);
 	}
 	cr_expect_eq(uring_rx_burst(port, d, GM_PORT_BURST), GM_PORT_BURST);
 	uring_rx_put(port, d, GM_PORT_BURST);
+	uring_close(port);
+}
+
+/* n datagrams from a socket of their own, and in the port's when it returns; of each `every` the last has len bytes, the others have five. */
+static void come(struct uring_port *u, unsigned socket_i, unsigned n, unsigned every, size_t len)
+{
+	static const char bytes[4000] = "hello";
+	const struct gm_addr to = u->udp[socket_i].bound;
+	union gm_udp_name name;
+	const socklen_t name_n = gm_udp_put_name(&u->udp[socket_i], &name, &to);
+	const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	for (unsigned i = 1; i <= n; i++) {
+		const uint32_t before = bytes_in_socket(u, socket_i);
+		cr_assert_geq(sendto(fd, bytes, i % every ? 5 : len, 0, &name.any, name_n), 0);
+		while (bytes_in_socket(u, socket_i) == before)
+			usleep(1000);
+	}
+	close(fd);
+}
+
+Test(uring_confined, burst_is_full_while_more_waits_whatever_lies_between)
+{
+	static const struct { unsigned every; size_t len; } mixes[] = {{2, 2500}, {8, 2500}, {2, 0}, {4, 0}, {16, 0}};
+	struct gm_dgram d[GM_PORT_BURST];
+
+	for (unsigned i = 0; i < sizeof(mixes) / sizeof(*mixes); i++) {
+		struct uring_port *u = opened();
+		struct gm_port *port = (struct gm_port *)u;
+
+		come(u, 0, 2 * GM_PORT_BURST, mixes[i].every, mixes[i].len);
+		cr_expect_eq(uring_rx_burst(port, d, GM_PORT_BURST), GM_PORT_BURST, "each %u-th of %zu bytes", mixes[i].every, mixes[i].len);
+		uring_rx_put(port, d, GM_PORT_BURST);
+		uring_close(port);
+	}
+}
+
+Test(uring_confined, socket_that_always_has_more_leaves_buffers_to_the_others)
+{
+	enum { FEW = 8, BUSY = 64 };
+	struct gm_port_config config = {.listen_n = 2, .rx_bufs = FEW};
+	struct gm_port *port;
+	struct gm_dgram d[FEW];
+	unsigned quiet = 0;
+
+	if (!gm_port_uring_permitted())
+		cr_skip("io_uring is not permitted: %s", strerror(errno));
+	gm_addr_parse(&config.listen[0], "127.0.0.1:0");
+	gm_addr_parse(&config.listen[1], "127.0.0.1:0");
+	cr_assert_eq(gm_port_uring.open(&port, &config), GM_E_OK, "%s", strerror(errno));
+	come(uring(port), 1, 1, 2, 0);
+	for (unsigned turn = 0; turn < 4; turn++) {
+		come(uring(port), 0, BUSY, BUSY + 1, 0);
+		unsigned n = uring_rx_burst(port, d, FEW);
+		for (unsigned i = 0; i < n; i++)
+			quiet += d[i].local.port == uring_bound(port, 1).port;
+		uring_rx_put(port, d, n);
+	}
+	cr_expect_eq(quiet, 1);
 	uring_close(port);
 }
