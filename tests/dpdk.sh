@@ -228,6 +228,23 @@ both_work() {
 	least rx 1 && least rx 1 1 && is port_rx_lost 0 && is port_rx_lost 0 1
 }
 
+# All buffers come into use when many frames wait; afterwards as many can wait as before.
+takes_many_at_once() {
+	local round before
+	for round in 1 2 3 4 5 6 7 8; do
+		before=$(counter rx)
+		kill -STOP "$gmd_pid"
+		there /usr/bin/python3 -c 'if True:
+			import socket, time
+			s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+			for i in range(2000):
+				s.sendto(b"x" * 8, ("10.77.0.1", 5683))
+				if i % 50 == 0: time.sleep(0.001)'
+		kill -CONT "$gmd_pid"
+		until_true 60 least rx $((before + 1500)) || { echo "in round $round"; return 1; }
+	done
+}
+
 # ---- what is not ours, and what lies
 
 other_port_is_the_kernels() {
@@ -387,6 +404,7 @@ else
 	check 'another UDP port is the kernel'\''s' other_port_is_the_kernels
 	check 'fragments come put together by the kernel' whole_again_by_kernel
 	check 'IPv4: joined, rekeyed with both ends on it; gmd started again, rekeyed' both_ends
+	check 'as many frames wait for it after many have waited as before' takes_many_at_once
 	check 'members on the host itself are served' own_host_is_served
 	ends
 	check 'what a start that was killed left is taken away' leftover_is_taken_away

@@ -7,6 +7,7 @@
 #include <rte_dev.h>
 #include <rte_devargs.h>
 #include <rte_ethdev.h>
+#include <rte_mbuf_pool_ops.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -134,15 +135,38 @@ static bool share_out(struct gm_device *d)
 
 /* ------------------------------------------------------------------ starting them */
 
+/* Without gaps. Where pages are small the library lets no buffer cross one, as a card that reads physical addresses needs it; AF_XDP's
+ * driver then tells the kernel of a memory that ends before the last of them. One behind that end is lost when it gets its turn, and with
+ * it a place for a frame to be received, until there are none. */
+static struct rte_mempool *dense_pool(unsigned n)
+{
+	struct rte_pktmbuf_pool_private of_mbufs = {.mbuf_data_room_size = RTE_MBUF_DEFAULT_BUF_SIZE};
+	struct rte_mempool *pool = rte_mempool_create_empty("gmd", n, sizeof(struct rte_mbuf) + RTE_MBUF_DEFAULT_BUF_SIZE, CACHE,
+	                                                    sizeof(of_mbufs), SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+	int r = pool ? rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL) : 0;
+
+	if (!pool)
+		return NULL;
+	rte_pktmbuf_pool_init(pool, &of_mbufs);
+	if (r == 0)
+		r = rte_mempool_populate_default(pool);
+	if (r < 0 || pool->nb_mem_chunks != 1) {
+		rte_mempool_free(pool);
+		rte_errno = r < 0 ? -r : ENOMEM;
+		return NULL;
+	}
+	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	return pool;
+}
+
 static struct rte_mempool *pool_for(const struct gm_device *d, const struct gm_port_config *config, uint32_t ring)
 {
 	uint32_t rx_n = least(config->rx_bufs ? config->rx_bufs : BUFS, HELD), tx_n = config->tx_bufs ? config->tx_bufs : BUFS;
 	uint32_t queues = d->pairs_n * (d->kernel >= 0 ? 2 : 1), guests = d->lanes_n - d->pairs_n;
+	unsigned n = d->lanes_n * (rx_n + tx_n + 3 * BURST + CACHE) + queues * (ring + TX_RING) + guests * 2 * HANDOVER;
 
-	return rte_pktmbuf_pool_create("gmd",
-	                               d->lanes_n * (rx_n + tx_n + 3 * BURST + CACHE) + queues * (ring + TX_RING) +
-	                                   guests * 2 * HANDOVER,
-	                               CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	return is_driver(&cards[0], "net_af_xdp") ? dense_pool(n)
+	                                          : rte_pktmbuf_pool_create("gmd", n, CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 }
 
 static bool make_pool(struct gm_device *d, const struct gm_port_config *config)
