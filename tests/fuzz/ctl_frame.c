@@ -6,6 +6,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Their bodies are the same bytes in different places. */
+static bool same(const struct gm_ctl_request *a, struct gm_ctl_request *b)
+{
+	if (!gm_bytes_eq(a->body, b->body))
+		return false;
+	b->body = a->body;
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
+
 static void one_frame(struct gm_bytes frame)
 {
 	static struct gm_ctl_request request, back;
@@ -23,7 +32,7 @@ static void one_frame(struct gm_bytes frame)
 	if (verb && gm_ctl_check(verb, &request, why) == GM_E_OK && request.args_n > GM_CTL_SPECS_MAX)
 		abort();
 	if (gm_ctl_request_append(&buf, &request) != GM_E_OK || !gm_ctl_frame_next(&buf, &again, &err) ||
-	    gm_ctl_request_decode(again, &back) != GM_E_OK || memcmp(&request, &back, sizeof(back)) != 0)
+	    gm_ctl_request_decode(again, &back) != GM_E_OK || !same(&request, &back))
 		abort();
 	gm_ctl_buf_free(&buf);
 }

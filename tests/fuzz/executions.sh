@@ -4,7 +4,7 @@
 # hundredth. A tenth of them runs with ASan and UBSan, first and for all targets, the rest without. Three hundredths look for inputs with all
 # that libFuzzer has, by comparisons and by how often an edge is taken; all that follow begin with what these have found, draw from it
 # evenly and look at edges alone, which is two to seven times as fast. Where setting up is dear (exchange) many inputs share it but for the first
-# hundredth; what lives on from one to the next hides leaks, so they are looked for in that hundredth alone. Rounds of a hundredth each
+# hundredth; what lives on from one to the next hides leaks, so they are looked for in that hundredth alone. Rounds of a twentieth each
 # go over all targets, so that none waits for the others; pieces take two minutes at most, and an interrupted run goes on with the piece
 # it was in. tests/fuzz/run.sh --build makes both builds.
 #
@@ -43,7 +43,7 @@ piece() {
 		/ cov: / { for (i = 1; i < NF; i++) if ($i == "cov:") edges = $(i + 1) } END { print build, n + 0, s + 0, edges + 0 }' "$log" >>"$dir/counts/$name"
 }
 
-# part NAME KIND LONGEST ROUND: until so many hundredths are done
+# part NAME KIND LONGEST ROUND: until so many twentieths are done
 part() {
 	local goal=$runs done build
 	[ "$2" = decodes ] || [ "$2" = peer ] || goal=$((runs / 100))
@@ -51,9 +51,9 @@ part() {
 	touch "$dir/counts/$1"
 	while :; do
 		build=fuzz-fast done=$(total "$1")
-		[ "$done" -lt $((goal * $4 / 100)) ] || return 0
+		[ "$done" -lt $((goal * $4 / 20)) ] || return 0
 		[ "$(total "$1" fuzz)" -ge $((goal / 10)) ] || build=fuzz
-		piece $build "$1" "$3" $((goal * $4 / 100 - done)) "$done" "$goal" || return
+		piece $build "$1" "$3" $((goal * $4 / 20 - done)) "$done" "$goal" || return
 	done
 }
 
@@ -68,7 +68,7 @@ targets=$(tests/fuzz/run.sh --list) || exit 1
 [ $# = 0 ] || targets=$(grep -E "^($(IFS='|' && echo "$*")) " <<<"$targets")
 failed=0
 rm -f "$dir"/*.failed
-for ((round = 1; round <= 100; round++)); do
+for ((round = 1; round <= 20; round++)); do
 	while read -r name kind longest; do
 		[ ! -e "$dir/$name.failed" ] || continue
 		part "$name" "$kind" "$longest" $round </dev/null || { failed=1; touch "$dir/$name.failed"; }
