@@ -4,7 +4,7 @@
  * given out) and `tx_free`.
  *
  * Only who is about to sleep polls the sockets. A receive that waited would have each datagram wake it, at its sender's cost, also
- * while we work: of a rekey's CPU time, 15 %. */
+ * while we work: of a rekey's CPU time, a tenth. */
 #include "port/port.h"
 
 #include <errno.h>

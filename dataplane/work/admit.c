@@ -247,9 +247,10 @@ static uint32_t in_second(const struct admission *a, uint32_t first)
 	return n;
 }
 
-/* Whole seconds until the next one that is not full, filled to so many sixteenths. 0: there is none, or what fills it was not seen. Whoever is told a second comes at its
- * beginning, or some time within it, so those count who were told of one that overlaps it: a part has a second's room, and not a
- * part's, or all who were refused in one moment would be told many seconds of which they fill a part each. */
+/* Whole seconds until the next one that is not full, filled to so many sixteenths. 0: there is none, or what fills it was not
+ * seen. Whoever is told a second comes at its beginning, or some time within it, so those count who were told of one that overlaps
+ * it: a part has a second's room, and not a part's, or all who were refused in one moment would be told many seconds of which they
+ * fill a part each. */
 static uint32_t next_free(const struct admission *a, uint32_t latest, uint32_t sixteenths)
 {
 	const uint32_t seen = a->shown / CLIENT, most = (seen < by_costs(a) ? seen : by_costs(a)) * sixteenths / 16;
