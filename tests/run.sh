@@ -153,6 +153,7 @@ if [ -n "${fast:-}" ]; then
 	beside 'memory images' tally tests/images/search.py
 	beside 'packages' tally tests/package.sh
 	beside 'gmctl' tally tests/gmctl.sh
+	beside 'words of gmctl' tally tests/words.sh
 	beside 'metrics, status page' tally tests/status.sh
 	beside 'audit log' tally tests/audit.sh
 	beside 'configuration' tally tests/config.sh

@@ -3,9 +3,9 @@
 
 #include <jansson.h>
 
-static void help_of(const struct gm_ctl_verb *v)
+static void help_of(FILE *to, const struct gm_ctl_verb *v)
 {
-	printf("  %s%s%s%s%s\n      %s\n", v->name, v->args[0] ? " " : "", v->args, v->rekeys ? " --wait" : "", v->asks ? " --yes" : "", v->help);
+	fprintf(to, "  %s%s%s%s%s\n      %s\n", v->name, v->args[0] ? " " : "", v->args, v->rekeys ? " --wait" : "", v->asks ? " --yes" : "", v->help);
 }
 
 static void json_of(const struct gm_ctl_verb *v)
@@ -21,35 +21,48 @@ static void json_of(const struct gm_ctl_verb *v)
 }
 
 /* "group" is for all that begin so. */
-static bool is_about(const struct gm_ctl_verb *v, const struct line *line)
+static bool is_about(const struct gm_ctl_verb *v, const char *words)
 {
-	size_t at = 0;
+	size_t n = words ? strlen(words) : 0;
 
-	for (int i = 0; i < line->repeats_n; i++) {
-		size_t n = strlen(line->repeats[i]);
-		if (strncmp(v->name + at, line->repeats[i], n) != 0 || (v->name[at + n] && v->name[at + n] != ' '))
-			return false;
-		at += n + (v->name[at + n] == ' ');
-	}
-	return true;
+	return !n || (strncmp(v->name, words, n) == 0 && (!v->name[n] || v->name[n] == ' '));
 }
 
-enum exit_code gm_cli_do_help(struct session *s, struct line *line)
+bool gm_cli_help(FILE *to, const char *words)
 {
 	bool found = false;
 
 	for (unsigned i = 0; i < gm_ctl_verbs_n; i++) {
-		const struct gm_ctl_verb *v = &gm_ctl_verbs[i];
-		if (!is_about(v, line))
+		if (!is_about(&gm_ctl_verbs[i], words))
 			continue;
+		help_of(to, &gm_ctl_verbs[i]);
 		found = true;
-		if (s->json)
-			json_of(v);
-		else
-			help_of(v);
 	}
-	if (!found)
-		gm_cli_die(EXIT_USAGE, "no such command '%s'", line->repeats[0]);
+	return found;
+}
+
+static bool help_json(const char *words)
+{
+	bool found = false;
+
+	for (unsigned i = 0; i < gm_ctl_verbs_n; i++) {
+		if (!is_about(&gm_ctl_verbs[i], words))
+			continue;
+		json_of(&gm_ctl_verbs[i]);
+		found = true;
+	}
+	return found;
+}
+
+enum exit_code gm_cli_do_help(struct session *s, struct line *line)
+{
+	char words[256] = "";
+	size_t n = 0;
+
+	for (int i = 0; i < line->repeats_n && n < sizeof(words); i++)
+		n += (size_t)snprintf(words + n, sizeof(words) - n, "%s%s", i ? " " : "", line->repeats[i]);
+	if (!(s->json ? help_json(words) : gm_cli_help(stdout, words)))
+		gm_cli_die(EXIT_USAGE, "no such command '%s'", words);
 	return EXIT_DONE;
 }
 

@@ -157,6 +157,29 @@ void gm_cli_arguments(struct line *line, int argc, char **argv)
 		gm_cli_link_file(&line->request, line->link_file);
 }
 
+static bool is_family(const char *word)
+{
+	size_t n = strlen(word);
+
+	for (unsigned i = 0; i < gm_ctl_verbs_n; i++)
+		if (strncmp(gm_ctl_verbs[i].name, word, n) == 0 && gm_ctl_verbs[i].name[n] == ' ')
+			return true;
+	return false;
+}
+
+__attribute__((noreturn)) static void no_such_command(int argc, char **argv)
+{
+	bool family = is_family(argv[0]);
+
+	if (argc > 1 && argv[1][0] != '-')
+		gm_cli_die(EXIT_USAGE, "no such command '%s %s'; try gmctl help%s%s", argv[0], argv[1], family ? " " : "", family ? argv[0] : "");
+	if (!family)
+		gm_cli_die(EXIT_USAGE, "no such command '%s'; try gmctl help", argv[0]);
+	fprintf(stderr, "gmctl: %s needs one of these behind it:\n", argv[0]);
+	gm_cli_help(stderr, argv[0]);
+	exit(EXIT_USAGE);
+}
+
 /* "group create" before "rekey": the longest verb that the words begin with. */
 int gm_cli_verb(struct line *line, int argc, char **argv)
 {
@@ -170,7 +193,28 @@ int gm_cli_verb(struct line *line, int argc, char **argv)
 	if (!line->verb)
 		line->verb = gm_ctl_verb(argv[0]);
 	if (!line->verb)
-		gm_cli_die(EXIT_USAGE, "no such command '%s%s%s'; try gmctl help", argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
+		no_such_command(argc, argv);
 	snprintf(line->request.verb, sizeof(line->request.verb), "%s", line->verb->name);
 	return words;
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return true;
+	return false;
+}
+
+bool gm_cli_helped(int argc, char **argv)
+{
+	static struct line line;
+
+	if (!asks_for_help(argc, argv))
+		return false;
+	if (is_family(argv[0]) && argv[1][0] == '-')
+		gm_cli_help(stdout, argv[0]);
+	else if (gm_cli_verb(&line, argc, argv))
+		gm_cli_help(stdout, line.verb->name);
+	return true;
 }

@@ -177,6 +177,9 @@ static bool goes_to_gmd_whole(const struct gm_ctl_verb *verb)
 enum exit_code gm_cli_run(struct session *s, int argc, char **argv)
 {
 	static struct line line;
+
+	if (gm_cli_helped(argc, argv))
+		return EXIT_DONE;
 	int words = gm_cli_verb(&line, argc, argv);
 
 	line.argv = argv + words;
@@ -200,11 +203,8 @@ enum exit_code gm_cli_run(struct session *s, int argc, char **argv)
 
 static int print_help(void)
 {
-	static struct line all;
-	static struct session plain;
-
 	fputs(help, stdout);
-	(void)gm_cli_do_help(&plain, &all);
+	(void)gm_cli_help(stdout, NULL);
 	fputs(help_tail, stdout);
 	return EXIT_DONE;
 }
