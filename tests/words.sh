@@ -10,12 +10,16 @@ here=$(dirname "$0")
 # shellcheck source=deploy/lib.sh
 . "$here/../deploy/lib.sh"
 
-says() { # says CODE PATTERN COMMAND...: what it says stays in said
+says() { # says CODE PATTERN COMMAND...: what it says stays in said; pattern '': anything
 	local code=$1 pattern=$2 got
 	shift 2
 	"$@" >"$dir/said" 2>&1
 	got=$?
-	[ "$got" = "$code" ] && grep -qE -- "$pattern" "$dir/said" || { echo "exit code $got, not $code, or not '$pattern':"; cat "$dir/said"; return 1; }
+	if [ "$got" != "$code" ] || { [ -n "$pattern" ] && ! grep -qE -- "$pattern" "$dir/said"; }; then
+		echo "$*: exit code $got, not $code, or not '$pattern':"
+		cat "$dir/said"
+		return 1
+	fi
 }
 commands() { gmctl --json help | sed 's/.*"command":"\([^"]*\)".*/\1/'; }
 
@@ -42,10 +46,31 @@ knows_families() {
 		says 2 "no such command 'grp'; try gmctl help\$" gmctl grp && says 2 "no such command 'group crate'" gmctl help group crate
 }
 
+# ---- the command line
+
+takes_options_in_front() {
+	gmctl group create front >"$dir/said" && says 2 'without --yes' gmctl group delete front && says 0 '' gmctl --yes group delete front && gmctl group create front >"$dir/said" &&
+		says 0 '"version":1,"confirmed":0' gmctl --wait --json group rekey front && says 0 '' gmctl --yes --wait <<<'group delete front' &&
+		says 2 "group list: no such option '--yes'" gmctl --yes group list && says 2 "group list: no such option '--wait'" gmctl --wait group list
+}
+names_the_option() {
+	says 2 '^gmctl: -s needs a value$' "$build/gmctl" -s && says 2 '^gmctl: --socket needs a value$' "$build/gmctl" --json --socket && says 2 "no such option '--jsno'" gmctl --jsno group list &&
+		says 0 '^--yes$' gmctl --complete --y && says 0 '^g1$' gmctl --complete -s "$dir/gmd.sock" --yes group show g
+}
+
 begin
+choose_ports port
 programs
+write_config 1
+must 'gmd runs' found
+gmctl group create g1 >"$dir/said"
 say 'Help'
 check '--help and -h behind a command are help of it' helps_behind_each
 check 'a family of commands names them' knows_families
+say 'The command line'
+check '--yes and --wait in front are as behind' takes_options_in_front
+check 'an option in front without its value, or that is none, is named' names_the_option
+check 'gmd stops in order' stop_gmd
+[ "$failed" = 0 ] || show_logs
 tally
 [ "$failed" = 0 ]

@@ -35,6 +35,14 @@ static bool first_of_two(const char *name, const char *first, size_t n)
 	return strlen(name) > n && strncmp(name, first, n) == 0 && name[n] == ' ';
 }
 
+static void offer_first_options(const struct words *w)
+{
+	static const char *const options[] = {"--socket", "--json", "--yes", "--wait", "--help", "--version"};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]) && w->last[0] == '-'; i++)
+		offer(w, options[i]);
+}
+
 static void offer_first_words(const struct words *w)
 {
 	for (unsigned i = 0; i < gm_ctl_verbs_n; i++) {
@@ -192,6 +200,7 @@ static void offer_options(const struct words *w, const struct gm_ctl_verb *verb,
 	if (verb->rekeys)
 		offer_option(w, "--wait");
 	offer_option(w, "--json");
+	offer_option(w, "--help");
 }
 
 static const struct gm_ctl_spec *option_of(const char *word, const struct gm_ctl_spec *specs, unsigned n)
@@ -270,6 +279,7 @@ static void complete(struct session *s, int argc, char **argv)
 	w.last = w.at[w.n - 1];
 	w.len = strlen(w.last);
 	if (w.n == 1) {
+		offer_first_options(&w);
 		offer_first_words(&w);
 		return;
 	}

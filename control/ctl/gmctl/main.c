@@ -13,20 +13,27 @@
 #define DEFAULT_SOCKET "/run/gmd/gmd.sock"
 
 static const char help[] =
-	"usage: gmctl [-s SOCKET] [--json] [COMMAND ...]\n"
+	"usage: gmctl [-s SOCKET] [--json] [--yes] [--wait] [COMMAND ...]\n"
 	"\n"
-	"  -s, --socket SOCKET  control socket of gmd; else $GMD_SOCKET, else " DEFAULT_SOCKET "\n"
+	"  -s, --socket SOCKET  control socket of gmd; else $GMD_SOCKET, else\n"
+	"                       " DEFAULT_SOCKET "\n"
 	"  --json               one JSON object a line instead of tables\n"
+	"  --yes                without asking, where a command asks before it does\n"
+	"                       something; needed where there is no terminal to ask at\n"
+	"  --wait               until the rekeys that the command starts have ended:\n"
+	"                       exit status 0: all members confirmed, 5: some did not\n"
+	"  -h, --help           this; behind a command: help of it\n"
+	"  --version\n"
 	"\n"
-	"Without COMMAND gmctl asks for one after the other: with history and completion at a terminal, else line by line.\n"
-	"\n"
-	"  --wait               until the rekeys that the command starts have ended: 0 all members confirmed, 5 some did not\n"
-	"  --yes                without asking; needed where there is no terminal to ask at\n"
+	"--json, --yes and --wait may stand behind the command, too. Without COMMAND\n"
+	"gmctl asks for one after the other: with history and completion at a terminal,\n"
+	"else line by line.\n"
 	"\n"
 	"commands:\n";
 static const char help_tail[] =
 	"\n"
-	"Exit: 0 done, 1 refused or failed, 2 bad usage, 3 gmd is not running, 4 permission denied, 5 done, but not all is well.\n"
+	"Exit: 0 done, 1 refused or failed, 2 bad usage, 3 gmd is not running,\n"
+	"4 permission denied, 5 done, but not all is well.\n"
 	"See gmctl(1).\n";
 
 void gm_cli_die(enum exit_code code, const char *fmt, ...)
@@ -151,7 +158,7 @@ static enum exit_code remote(struct session *s, struct line *line)
 		fputs("gmctl: nothing was done\n", stderr);
 		return EXIT_FAILED;
 	}
-	struct waiting *waiting = s->wait ? gm_cli_wait_begin(s, line) : NULL;
+	struct waiting *waiting = s->wait && line->verb->rekeys ? gm_cli_wait_begin(s, line) : NULL;
 	ask_for_each(s, line);
 	if (waiting)
 		return gm_cli_wait_end(s, waiting);
@@ -209,6 +216,23 @@ static int print_help(void)
 	return EXIT_DONE;
 }
 
+/* What stands in front of a command that does not take it is refused as behind it. */
+static enum exit_code run_one(struct session *s, int argc, char **argv)
+{
+	static char yes[] = "--yes", wait[] = "--wait";
+	char **all = gm_cli_need(calloc((size_t)argc + 3, sizeof(char *)));
+
+	memcpy(all, argv, (size_t)argc * sizeof(char *));
+	if (s->yes)
+		all[argc++] = yes;
+	if (s->wait)
+		all[argc++] = wait;
+	s->yes = s->wait = false;
+	enum exit_code code = gm_cli_run(s, argc, all);
+	free(all);
+	return code;
+}
+
 int main(int argc, char **argv)
 {
 	const char *path = getenv("GMD_SOCKET");
@@ -218,7 +242,13 @@ int main(int argc, char **argv)
 	for (; i < argc && argv[i][0] == '-'; i++) {
 		if (strcmp(argv[i], "--json") == 0) {
 			s.json = true;
-		} else if ((strcmp(argv[i], "-s") == 0 || strcmp(argv[i], "--socket") == 0) && i + 1 < argc) {
+		} else if (strcmp(argv[i], "--yes") == 0) {
+			s.yes = true;
+		} else if (strcmp(argv[i], "--wait") == 0) {
+			s.wait = true;
+		} else if (strcmp(argv[i], "-s") == 0 || strcmp(argv[i], "--socket") == 0) {
+			if (i + 1 == argc)
+				gm_cli_die(EXIT_USAGE, "%s needs a value", argv[i]);
 			s.path = argv[++i];
 		} else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
 			return print_help();
@@ -228,8 +258,8 @@ int main(int argc, char **argv)
 			printf("gmctl %s\n", GM_VERSION);
 			return EXIT_DONE;
 		} else {
-			gm_cli_die(EXIT_USAGE, "bad option '%s'; try gmctl --help", argv[i]);
+			gm_cli_die(EXIT_USAGE, "no such option '%s'; try gmctl --help", argv[i]);
 		}
 	}
-	return (int)(i == argc ? gm_cli_shell(&s) : gm_cli_run(&s, argc - i, argv + i));
+	return (int)(i == argc ? gm_cli_shell(&s) : run_one(&s, argc - i, argv + i));
 }
