@@ -182,7 +182,7 @@ sees_late_members() {
 reads_lines() {
 	printf 'group list\n\n# a remark\ngroup show "g1"\n' | says 0 '^  max_members' gmctl &&
 		printf 'group list\ngroup show none\nversion\n' | says 1 'line 2 failed, the rest is not done' gmctl && ! grep -q '^gmctl [0-9]' "$dir/said" &&
-		printf 'version\nquit\ngroup show none\n' | exits 0 gmctl && printf 'group delete g1\n' | says 2 'without --yes' gmctl
+		printf 'version\nquit\ngroup show none\n' | exits 0 gmctl && printf 'group delete g1\n' | says 2 'pass --yes to go ahead' gmctl
 }
 reads_a_file_once() { # of which a child could put back what was read ahead
 	printf 'version\nversion\nversion\n' >"$dir/lines" && timeout 60 "$build/gmctl" -s "$dir/gmd.sock" <"$dir/lines" | head -n 9 >"$dir/said"

@@ -91,7 +91,7 @@ ten_thousand() { # and members join meanwhile
 	says 0 '^devices: 10000 made, 0 changed, 0 left alone$' gmctl import "$dir/ten.csv" --dry-run && made devices 10000 0 0 ten.csv &&
 		made devices 0 0 10000 ten.csv && [ "$(gmctl export devices | wc -l)" = 10014 ]
 }
-asks_before() { says 2 'import .*rows?.csv: devices: 1 made, 0 changed, 0 left alone; nothing is done without --yes' gmctl import "$1"; }
+asks_before() { says 2 'import .*rows?.csv: devices: 1 made, 0 changed, 0 left alone; not a terminal: pass --yes to go ahead' gmctl import "$1"; }
 groups_of_a_template() {
 	{ echo group,template,max_members; seq -f 'floor%g,floor,' 300; echo floor301,,64; } >"$dir/floors.csv"
 	made groups 301 0 0 floors.csv && made groups 0 0 301 floors.csv && [ "$(gmctl --json group show floor300 | field max_members)" = 90 ] &&

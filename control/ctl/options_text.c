@@ -8,8 +8,8 @@
 #define COLUMNS 125
 
 static const char example_head[] =
-	"# gmd's configuration: one YAML mapping. Every key but audience may be left out; the values below are the defaults, what is\n"
-	"# commented out is an example. gmctl config check FILE reads a file and says what is wrong. See gmd.conf(5).\n"
+	"# gmd's configuration: one YAML mapping. Only audience has to be set: the values below are the defaults, lines that are commented\n"
+	"# out are examples. gmctl config check FILE checks a file. See gmd.conf(5).\n"
 	"#\n"
 	"# Made of control/ctl/options.def by gmctl config keys --example.\n";
 
@@ -54,7 +54,7 @@ void gm_options_example(FILE *to)
 		}
 		const char *value = o->example ? o->example : first_of(o);
 		fputc('\n', to);
-		put_comment(to, o->text, o->live ? " A reload changes it." : "");
+		put_comment(to, o->text, o->live ? " A change takes effect at a reload." : "");
 		fprintf(to, "%s%s: %s\n", value[0] == '#' ? "# " : "", o->key, value + (value[0] == '#'));
 	}
 }
@@ -97,10 +97,12 @@ void gm_options_manual(FILE *to)
 		if (!computed && first_of(o) && first_of(o)[0]) {
 			fputs("Default: ", to);
 			put_roff(to, first_of(o));
+			fputs(".br\n", to);
 		} else if (o->kind == GM_OPTION_LIST && o->example[0] != '#') {
 			fputs("Default: ", to);
 			put_roff(to, o->example);
+			fputs(".br\n", to);
 		}
-		fputs(o->live ? "A reload changes it.\n" : "Takes effect at a start.\n", to);
+		fputs(o->live ? "A change takes effect at a reload.\n" : "A change takes effect at a start.\n", to);
 	}
 }

@@ -10,7 +10,7 @@ bool gm_cli_says_yes(const char *what, const char *says)
 	char answer[16] = "";
 
 	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
-		gm_cli_die(EXIT_USAGE, "%s: %s; nothing is done without --yes where nobody can be asked", what, says);
+		gm_cli_die(EXIT_USAGE, "%s: %s; not a terminal: pass --yes to go ahead", what, says);
 	fprintf(stderr, "%s: %s. Go on? [y/N] ", what, says);
 	if (!fgets(answer, sizeof(answer), stdin))
 		fputc('\n', stderr);
