@@ -174,6 +174,15 @@ def check_fits(gmctl, home, *words):
     expect(any('…' in line for line in lines), 'nothing was cut')
 
 
+def check_helps(gmctl, home, *words):
+    """Help fills the terminal, and no line is wider."""
+    for columns in (50, 140):
+        terminal = Terminal(gmctl + ['help', *words], columns=columns, home=home)
+        expect(exited(terminal.end()) == 0, 'it fails')
+        widest = max(map(len, terminal.seen.decode().replace('\r', '').splitlines()))
+        expect(columns - 15 < widest <= columns, '%d of %d columns' % (widest, columns))
+
+
 def check_top(gmctl, home):
     """Paints frames until q; everything is as it was then."""
     terminal = Terminal(gmctl + ['top'], home=home)

@@ -69,29 +69,15 @@ static void offer_second_words(const struct words *w)
 
 /* ---- what an argument can be */
 
-/* clang-format off */
-static const struct {
-	const char *key, *words;
-} choices[] = {
-	{"backward",   "off window each"},
-	{"hkdf",       "sha256 sha512"},
-	{"sign-alg",   "EdDSA ES256 ES384 ES512"},
-	{"ecdh-curve", "X25519 P-256 P-384 P-521"},
-	{"cred-fmt",   "kccs kcwt x5chain x5bag c5c c5b"},
-};
-/* clang-format on */
-
-static void offer_choices(const struct words *w, const char *key)
+static void offer_choices(const struct words *w, const struct gm_ctl_verb *verb, const char *key)
 {
-	char words[128], *rest = words;
+	char values[128], *rest = values;
 
-	for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); i++) {
-		if (strcmp(choices[i].key, key) != 0)
-			continue;
-		snprintf(words, sizeof(words), "%s", choices[i].words);
-		for (const char *word; (word = strtok_r(rest, " ", &rest));)
-			offer(w, word);
-	}
+	snprintf(values, sizeof(values), "%s", gm_cli_value_of(verb, key));
+	if (!strchr(values, '|'))
+		return;
+	for (const char *word; (word = strtok_r(rest, "|", &rest));)
+		offer(w, word);
 }
 
 static void groups(struct session *s, const struct words *w, const char *before)
@@ -167,7 +153,7 @@ static void offer_object(struct session *s, const struct words *w, const struct 
 	for (size_t i = 0; i < sizeof(objects) / sizeof(objects[0]); i++)
 		if (strcmp(objects[i].key, key) == 0 && strcmp(objects[i].except, verb->name) != 0)
 			objects[i].offer(s, w, before);
-	offer_choices(w, key);
+	offer_choices(w, verb, key);
 }
 
 /* ---- arguments */

@@ -38,8 +38,9 @@ void gm_cli_arguments(struct line *line, int argc, char **argv);
 /* --json, --yes and --wait wherever they stand behind the command are taken out; how many arguments are left. */
 int gm_cli_common(struct session *s, const struct gm_ctl_verb *verb, int argc, char **argv);
 bool gm_cli_helped(int argc, char **argv); /* --help or -h stands behind words that name a command or a family of them; dies */
-/* Of the commands that begin with these words; NULL: of all. false: there are none. */
+/* Of the command of this name, in full, and of those that begin with it; "": of all. false: there is none. */
 bool gm_cli_help(FILE *to, const char *words);
+const char *gm_cli_value_of(const struct gm_ctl_verb *verb, const char *key); /* as help has it: "off|window|each" are those there are */
 struct gm_ctl_arg *gm_cli_add(struct gm_ctl_request *request, const char *key, enum gm_ctl_type type);
 void gm_cli_set_text(struct gm_ctl_arg *arg, const char *text);
 void gm_cli_set_hex(struct gm_ctl_arg *arg, const char *text);

@@ -211,7 +211,7 @@ enum exit_code gm_cli_run(struct session *s, int argc, char **argv)
 static int print_help(void)
 {
 	fputs(help, stdout);
-	(void)gm_cli_help(stdout, NULL);
+	(void)gm_cli_help(stdout, "");
 	fputs(help_tail, stdout);
 	return EXIT_DONE;
 }
