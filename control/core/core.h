@@ -82,6 +82,9 @@ struct gm_group_spec { /* what an operator names at creation */
 };
 struct gm_group_spec gm_group_spec_default(void);
 bool gm_groups_name_usable(const char *name); /* as a segment of a path */
+#define GM_GROUP_NAME_RULE "a name has 1 to 64 letters, digits and -._~!$&'()*+,;=:@, and is neither . nor .."
+_Static_assert(GM_GROUP_NAME_MAX == 64, "as the rule says");
+bool gm_name_usable(const char *name, size_t most); /* of a schedule or an authorization server: letters, digits and -._, no dash first */
 /* Bytes of the Sender IDs of a group for so many members. KG §6.3 */
 uint8_t gm_core_sid_len(unsigned max_members);
 

@@ -327,8 +327,8 @@ enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struc
 
 	if (!link->ms_n ? spec->introspect[0] || spec->trl[0] : link_is_bad(link))
 		return GM_E_USAGE;
-	if (!spec->name[0] || spec->key.kid_n > sizeof(spec->key.kid) || !spec->key.key_n ||
-	    spec->key.key_n > sizeof(spec->key.key) || strnlen(spec->name, sizeof(spec->name)) == sizeof(spec->name) ||
+	if (!gm_name_usable(spec->name, sizeof(spec->name) - 1) || spec->key.kid_n > sizeof(spec->key.kid) || !spec->key.key_n ||
+	    spec->key.key_n > sizeof(spec->key.key) ||
 	    strnlen(spec->issuer, sizeof(spec->issuer)) == sizeof(spec->issuer) ||
 	    strnlen(spec->uri, sizeof(spec->uri)) == sizeof(spec->uri))
 		return GM_E_USAGE;

@@ -74,7 +74,7 @@ bool gm_expect_add(struct gm_device_spec *spec, const char *group, size_t group_
 
 	snprintf(name, sizeof(name), "%.*s", (int)(group_n < sizeof(name) ? group_n : sizeof(name) - 1), group);
 	if (group_n > GM_GROUP_NAME_MAX || !gm_groups_name_usable(name)) {
-		snprintf(why, GM_EXPECT_WHY, "'%s%s' cannot be the name of a group", name, group_n > GM_GROUP_NAME_MAX ? "..." : "");
+		snprintf(why, GM_EXPECT_WHY, GM_GROUP_NAME_RULE ", not '%s%s'", name, group_n > GM_GROUP_NAME_MAX ? "..." : "");
 		return false;
 	}
 	while (g < spec->groups + spec->groups_n && strcmp(g->group, name) != 0)

@@ -163,13 +163,23 @@ static bool over_link(struct gm_ctl_call *call, struct gm_as_spec *spec)
 	return false;
 }
 
+static bool name_of(struct gm_ctl_call *call, struct gm_as_spec *spec)
+{
+	const char *name = gm_call_text(call, "name");
+
+	if (gm_name_usable(name, sizeof(spec->name) - 1))
+		return gm_call_copy(call, "name", spec->name, sizeof(spec->name));
+	gm_ctl_error(call->reply, GM_E_USAGE, "name: a name has 1 to %zu letters, digits and -._, and begins with no dash, not '%.80s'",
+	             sizeof(spec->name) - 1, name);
+	return false;
+}
+
 void gm_verb_as_add(struct gm_ctl_call *call)
 {
 	struct gm_as_spec spec = {.empty_salt_item = gm_call_flag(call, "empty-salt-item"),
 	                          .cnonce = gm_call_flag(call, "cnonce")};
 
-	if (gm_call_copy(call, "name", spec.name, sizeof(spec.name)) &&
-	    gm_call_copy(call, "issuer", spec.issuer, sizeof(spec.issuer)) &&
+	if (name_of(call, &spec) && gm_call_copy(call, "issuer", spec.issuer, sizeof(spec.issuer)) &&
 	    gm_call_copy(call, "uri", spec.uri, sizeof(spec.uri)) && key_of(call, &spec.key) && over_link(call, &spec))
 		gm_call_finish(call, gm_core_as_add(call->env->core, &call->txn, &spec), "authorization server", spec.name);
 	gm_wipe(&spec, sizeof(spec));

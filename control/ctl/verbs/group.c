@@ -77,6 +77,10 @@ void gm_verb_group_create(struct gm_ctl_call *call)
 		gm_ctl_error(call->reply, GM_E_USAGE, "signature-only, pairwise-only and pairwise-too exclude each other");
 		return;
 	}
+	if (!gm_groups_name_usable(gm_call_text(call, "group"))) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "group: " GM_GROUP_NAME_RULE ", not '%.80s'", gm_call_text(call, "group"));
+		return;
+	}
 	if (!gm_call_copy(call, "group", spec.name, sizeof(spec.name)) || !put_template(call, &spec))
 		return;
 	for (unsigned i = 0; i < request->args_n; i++)

@@ -243,7 +243,7 @@ static bool take_group(struct file *f, const struct gm_sheet_row *row, struct en
 
 	e->group = gm_settings_begin();
 	if (!gm_groups_name_usable(row->cell[GROUP]))
-		return wrong(f, row, GROUP, "a name has 1 to %u letters, digits and -._~!$&'()*+,;=:@, not '%.80s'", GM_GROUP_NAME_MAX, row->cell[GROUP]);
+		return wrong(f, row, GROUP, GM_GROUP_NAME_RULE ", not '%.80s'", row->cell[GROUP]);
 	snprintf(e->group.name, sizeof(e->group.name), "%s", row->cell[GROUP]);
 	if (!put_settings(f, row, &e->group))
 		return false;

@@ -143,15 +143,20 @@ void gm_verb_schedule_set(struct gm_ctl_call *call)
 	struct gm_schedule_spec spec = gm_schedule_default();
 	struct gm_core *core = call->env->core;
 
-	if (gm_core_schedules(core, &call->txn, gm_call_text(call, "schedule"), copy_spec, &spec) != GM_E_OK &&
-	    !gm_call_copy(call, "schedule", spec.name, sizeof(spec.name)))
+	const char *name = gm_call_text(call, "schedule");
+
+	if (!gm_name_usable(name, GM_SCHEDULE_NAME_MAX)) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "schedule: a name has 1 to %u letters, digits and -._, and begins with no dash, not '%.80s'",
+		             GM_SCHEDULE_NAME_MAX, name);
+		return;
+	}
+	if (gm_core_schedules(core, &call->txn, name, copy_spec, &spec) != GM_E_OK && !gm_call_copy(call, "schedule", spec.name, sizeof(spec.name)))
 		return;
 	if (!take(call, &spec))
 		return;
 	enum gm_err err = gm_core_schedule_set(core, &call->txn, &spec);
 	if (err == GM_E_USAGE)
-		gm_ctl_error(call->reply, err, "schedule '%s': a name of letters, digits and -._, patterns of groups, and at least one group at once",
-		             spec.name);
+		gm_ctl_error(call->reply, err, "schedule '%s': %s", spec.name, spec.at_once ? "groups: at least one pattern is needed" : "at-once: at least 1");
 	else
 		gm_call_finish(call, err, "schedule", spec.name);
 }

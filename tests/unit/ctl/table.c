@@ -289,9 +289,39 @@ Test(table, refuses_values_that_cannot_be)
 	cr_expect_str_eq(RUN("group create", "group=g", "max-members:65537"),
 			 "error usage: max-members: has to be 1 to 65536, not '65537'\n");
 	RUN("group create", "group=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
-	cr_expect_str_eq(said, "error usage: group: longer than 64 bytes\n");
+	SAYS("error usage: group: a name has 1 to 64 letters, digits and -._~!$&'()*+,;=:@, and is neither . nor .., not 'aaa");
 	cr_expect_str_eq(RUN("dance"), "error usage: no such command 'dance'\n");
 	cr_expect_str_eq(RUN("group create"), "error usage: group create: argument 'group' is missing\n");
+}
+
+#define KEY32 "key#000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+
+Test(table, says_what_names_may_be)
+{
+	static const char *const bad[] = {"", "bad name", "\xc3\xa9", "a/b", ".", "..", "a\"b"};
+	static const char rule[] = "error usage: group: a name has 1 to 64 letters, digits and -._~!$&'()*+,;=:@, and is neither . nor .., not ";
+	char name[32], quoted[32];
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(name, sizeof(name), "group=%s", bad[i]);
+		snprintf(quoted, sizeof(quoted), "'%s'\n", bad[i]);
+		RUN("group create", name);
+		SAYS(rule);
+		SAYS(quoted);
+		snprintf(name, sizeof(name), "name=%s", bad[i]);
+		RUN("as add", name, KEY32, "alg=HMAC256");
+		if (bad[i][0] != '.')
+			SAYS("error usage: name: a name has 1 to 63 letters, digits and -._, and begins with no dash, not ");
+	}
+	RUN("device set", "device=as:1:00", "groups=a b/requester c\"d");
+	SAYS("error usage: groups: a name has 1 to 64 letters, digits and -._~!$&'()*+,;=:@, and is neither . nor .., not 'c\"d'\n");
+	RUN("as add", "name=-x", KEY32, "alg=HMAC256");
+	SAYS("begins with no dash, not '-x'\n");
+	cr_expect_str_eq(RUN("as add", "name=as_1.example", KEY32, "alg=HMAC256"), "end\n");
+	RUN("schedule set", "schedule=a b");
+	SAYS("error usage: schedule: a name has 1 to 31 letters, digits and -._, and begins with no dash, not 'a b'\n");
+	cr_expect_str_eq(RUN("schedule set", "schedule=s", "groups= "), "error usage: schedule 's': groups: at least one pattern is needed\n");
+	cr_expect_str_eq(RUN("schedule set", "schedule=s", "at-once:0"), "error usage: schedule 's': at-once: at least 1\n");
 }
 
 Test(table, lists_groups_in_pages)
@@ -318,8 +348,6 @@ Test(table, lists_groups_in_pages)
 	SAYS("row group=g299 ");
 	SAYS("\nend\n");
 }
-
-#define KEY32 "key#000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 
 Test(table, trusts_an_authorization_server_and_shows_no_key)
 {
