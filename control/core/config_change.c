@@ -504,23 +504,65 @@ struct gm_fault gm_config_settle(const struct gm_turn *t, const struct gm_group 
 	return gm_config_check(t, g, map);
 }
 
-struct gm_fault gm_config_patch(struct gm_turn *t, struct gm_group *g, const struct gm_admin_map *asked)
-{
+struct patched { /* a whole configuration, and what it borrows from */
+	struct gm_admin_map map;
 	struct gm_config_room room;
 	struct gm_config_names names;
-	struct gm_admin_map map;
+};
 
-	gm_config_read(t->core, g, &room, &map);
-	struct gm_policies policies = map.policies;
-	gm_admin_overlay(&map, asked, asked->has);
-	if (map.policies.check_interval < 0)
-		map.policies.check_interval = policies.check_interval;
-	if (map.policies.expiration_delta < 0)
-		map.policies.expiration_delta = policies.expiration_delta;
-	struct gm_fault fault = gm_config_settle(t, g, asked, &map, &names);
+static struct gm_fault settle_patch(const struct gm_turn *t, const struct gm_group *g, const struct gm_admin_map *asked, struct patched *p)
+{
+	gm_config_read(t->core, g, &p->room, &p->map);
+	struct gm_policies policies = p->map.policies;
+	gm_admin_overlay(&p->map, asked, asked->has);
+	if (p->map.policies.check_interval < 0)
+		p->map.policies.check_interval = policies.check_interval;
+	if (p->map.policies.expiration_delta < 0)
+		p->map.policies.expiration_delta = policies.expiration_delta;
+	return gm_config_settle(t, g, asked, &p->map, &p->names);
+}
+
+struct gm_fault gm_config_patch(struct gm_turn *t, struct gm_group *g, const struct gm_admin_map *asked)
+{
+	struct patched p;
+	struct gm_fault fault = settle_patch(t, g, asked, &p);
+
 	if (fault.err == GM_E_OK)
-		gm_config_apply(t, g, &map);
+		gm_config_apply(t, g, &p.map);
 	return fault;
+}
+
+static struct gm_group_cost cost_of(const struct gm_core *c, const struct gm_group *g, const struct gm_admin_map *m)
+{
+	struct gm_group_cost cost = {.members = g->members, .max_members = g->spec.max_members, .max_members_was = g->spec.max_members};
+	struct gm_group_params params = gm_config_params(m);
+	unsigned sid_max = gm_config_sid_max(&params);
+
+	if (same_params(&params, &g->spec.params) || sid_max >= g->sid_len)
+		return cost;
+	cost.max_members = SHORT_SIDS_MEMBERS;
+	for (uint32_t slot = 0; slot < g->slots_n; slot++) {
+		const struct gm_member *member = gm_groups_slot(c, g, slot);
+		cost.evicts += member && member->sid_n > sid_max;
+	}
+	return cost;
+}
+
+enum gm_err gm_core_group_set_cost(struct gm_core *core, struct gm_txn *txn, const char *name, const struct gm_admin_map *changes,
+                                   const char **why, struct gm_group_cost *cost)
+{
+	const struct gm_turn t = {core, txn};
+	const struct gm_group *g = gm_groups_find(core, text_bytes(name));
+	struct patched p;
+
+	*why = NULL;
+	if (!g)
+		return GM_E_UNKNOWN;
+	struct gm_fault fault = settle_patch(&t, g, changes, &p);
+	*why = fault.why;
+	if (fault.err == GM_E_OK)
+		*cost = cost_of(core, g, &p.map);
+	return fault.err;
 }
 
 enum gm_err gm_core_group_set(struct gm_core *core, struct gm_txn *txn, const char *name,

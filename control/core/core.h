@@ -156,6 +156,13 @@ GM_NODISCARD enum gm_err gm_core_group_create_with(struct gm_core *core, struct 
  * BAD_CONFIG: *why, static text, says what is wrong, and nothing changed */
 GM_NODISCARD enum gm_err gm_core_group_set(struct gm_core *core, struct gm_txn *txn, const char *name,
                                            const struct gm_admin_map *changes, const char **why);
+struct gm_group_cost { /* of such a change; who is evicted has a Sender ID that the nonces of the new algorithm have no room for */
+	unsigned evicts, members;               /* members: before it */
+	unsigned max_members, max_members_was;
+};
+/* What gm_core_group_set() would cost now, and fail with; nothing changes. */
+GM_NODISCARD enum gm_err gm_core_group_set_cost(struct gm_core *core, struct gm_txn *txn, const char *name, const struct gm_admin_map *changes,
+                                                const char **why, struct gm_group_cost *cost);
 GM_NODISCARD enum gm_err gm_core_group_delete(struct gm_core *core, struct gm_txn *txn, const char *name);
 /* compromised: no window, supersedes a rekey in distribution */
 GM_NODISCARD enum gm_err gm_core_rekey(struct gm_core *core, struct gm_txn *txn, const char *group, bool compromised);

@@ -33,6 +33,15 @@ static bool agreed_to(struct session *s, struct line *line, const char *name)
 	return yes;
 }
 
+/* What the command is about: its first word that is no option. */
+static const char *object_of(const struct line *line)
+{
+	struct gm_ctl_spec specs[GM_CTL_SPECS_MAX];
+	const struct gm_ctl_arg *arg = gm_ctl_specs(line->verb, specs) && specs[0].positional ? gm_ctl_arg(&line->request, specs[0].key) : NULL;
+
+	return arg && arg->type == GM_CTL_TEXT ? arg->text : "";
+}
+
 bool gm_cli_agreed(struct session *s, struct line *line)
 {
 	struct gm_ctl_request *request = &line->request;
@@ -41,7 +50,7 @@ bool gm_cli_agreed(struct session *s, struct line *line)
 	if (!line->verb->asks || s->yes)
 		return true;
 	if (!line->repeats_n)
-		return agreed_to(s, line, args_n ? request->args[0].type == GM_CTL_TEXT ? request->args[0].text : "" : "");
+		return agreed_to(s, line, object_of(line));
 	for (int i = 0; i < line->repeats_n; i++) {
 		gm_cli_set_text(gm_cli_add(request, line->repeats_key, GM_CTL_TEXT), line->repeats[i]);
 		bool yes = agreed_to(s, line, line->repeats[i]);

@@ -23,6 +23,7 @@ struct gm_ctl_call { /* one command */
 #undef GM_VERB
 #undef GM_LOCAL
 void gm_import_look(struct gm_ctl_call *call); /* rows of a file on their way, and what would become of them */
+void gm_group_set_look(struct gm_ctl_call *call); /* asks where somebody would be put out, or max_members would become less */
 void gm_import_forget(uint64_t conn); /* rows that came over this connection */
 void gm_verb_preview(struct gm_ctl_call *call); /* of one that asks: what would become of it, and nothing changes */
 

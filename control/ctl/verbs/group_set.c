@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/verbs/call.h"
 
+#include <stdio.h>
+
 #include "ctl/settings.h"
 #include "wire/params.h"
 
@@ -91,38 +93,105 @@ static bool set_app_groups(struct gm_ctl_call *call, struct gm_admin_map *map, u
 	return false;
 }
 
-void gm_verb_group_set(struct gm_ctl_call *call)
-{
-	const char *name = gm_call_text(call, "group"), *why = NULL;
-	struct gm_admin_map map = {.policies = {-1, -1}};
+struct asked {
+	struct gm_admin_map map; /* borrows from names and from the request */
 	uint8_t names[GM_ADMIN_APP_GROUPS_MAX + 8];
+};
+
+/* false: said why */
+static bool read_asked(struct gm_ctl_call *call, struct asked *asked)
+{
+	const char *name = gm_call_text(call, "group");
+	struct gm_admin_map *map = &asked->map;
 	bool on = gm_call_flag(call, "activate"), off = gm_call_flag(call, "deactivate");
 
+	*map = (struct gm_admin_map){.policies = {-1, -1}, .active = on};
 	if (on && off) {
 		gm_ctl_error(call->reply, GM_E_USAGE, "activate and deactivate exclude each other");
-		return;
+		return false;
 	}
 	if (on || off)
-		map.has |= GM_ADMIN_BIT(GM_ADMIN_ACTIVE);
-	map.active = on;
-	set_text(call, "description", GM_ADMIN_GROUP_DESCRIPTION, &map, &map.group_description);
-	set_text(call, "as-uri", GM_ADMIN_AS_URI, &map, &map.as_uri);
-	map.null &= ~GM_ADMIN_BIT(GM_ADMIN_AS_URI);
-	set_number(call, "max-stale-sets", GM_ADMIN_MAX_STALE_SETS, &map, &map.max_stale_sets);
-	set_number(call, "expires", GM_ADMIN_EXP, &map, &map.exp);
-	set_number(call, "check-interval", GM_ADMIN_GROUP_POLICIES, &map, &map.policies.check_interval);
-	set_number(call, "expiration-delta", GM_ADMIN_GROUP_POLICIES, &map, &map.policies.expiration_delta);
+		map->has |= GM_ADMIN_BIT(GM_ADMIN_ACTIVE);
+	set_text(call, "description", GM_ADMIN_GROUP_DESCRIPTION, map, &map->group_description);
+	set_text(call, "as-uri", GM_ADMIN_AS_URI, map, &map->as_uri);
+	map->null &= ~GM_ADMIN_BIT(GM_ADMIN_AS_URI);
+	set_number(call, "max-stale-sets", GM_ADMIN_MAX_STALE_SETS, map, &map->max_stale_sets);
+	set_number(call, "expires", GM_ADMIN_EXP, map, &map->exp);
+	set_number(call, "check-interval", GM_ADMIN_GROUP_POLICIES, map, &map->policies.check_interval);
+	set_number(call, "expiration-delta", GM_ADMIN_GROUP_POLICIES, map, &map->policies.expiration_delta);
 	if (gm_core_groups(call->env->core, name, sees_pairwise, call) != GM_E_OK) {
 		gm_call_refuse(call, GM_E_UNKNOWN, "group", name);
-		return;
+		return false;
 	}
-	if (!set_algs(call, &map) || !set_app_groups(call, &map, names, sizeof(names)))
-		return;
-	enum gm_err err = map.has ? gm_core_group_set(call->env->core, &call->txn, name, &map, &why) : GM_E_OK;
+	return set_algs(call, map) && set_app_groups(call, map, asked->names, sizeof(asked->names));
+}
+
+/* false: said why */
+static bool went(struct gm_ctl_call *call, enum gm_err err, const char *why)
+{
+	const char *name = gm_call_text(call, "group");
+
 	if (why)
 		gm_ctl_error(call->reply, err, "group '%s': %s", name, why);
-	else
-		gm_call_finish(call, err, "group", name);
+	else if (err != GM_E_OK)
+		gm_call_refuse(call, err, "group", name);
+	return err == GM_E_OK;
+}
+
+static bool cost_of(struct gm_ctl_call *call, const struct asked *asked, struct gm_group_cost *cost)
+{
+	const char *why;
+	enum gm_err err = gm_core_group_set_cost(call->env->core, &call->txn, gm_call_text(call, "group"), &asked->map, &why, cost);
+
+	return went(call, err, why);
+}
+
+void gm_group_set_look(struct gm_ctl_call *call)
+{
+	struct gm_ctl_reply *r = call->reply;
+	struct gm_group_cost cost;
+	struct asked asked;
+	char says[128] = "";
+
+	if (!read_asked(call, &asked) || !cost_of(call, &asked, &cost))
+		return;
+	bool asks = cost.evicts || cost.max_members < cost.max_members_was;
+	if (asks)
+		snprintf(says, sizeof(says), "puts out %u member%s, max_members becomes %u and cannot be raised again", cost.evicts,
+		         cost.evicts == 1 ? "" : "s", cost.max_members);
+	gm_ctl_put_uint(r, "evicts", cost.evicts);
+	gm_ctl_put_uint(r, "groups", 1);
+	gm_ctl_put_uint(r, "rekeys", asks ? cost.members - cost.evicts : 0);
+	gm_ctl_put_uint(r, "seconds", 0);
+	gm_ctl_put_text(r, "says", says);
+	gm_ctl_put_bool(r, "asks", asks);
+	gm_ctl_row(r);
+	gm_ctl_end(r);
+}
+
+/* What has come of it beyond what was asked for. */
+static void tell(struct gm_ctl_reply *r, const struct gm_group_cost *cost)
+{
+	if (cost->max_members == cost->max_members_was)
+		return;
+	gm_ctl_put_uint(r, "evicted", cost->evicts);
+	gm_ctl_put_uint(r, "max_members", cost->max_members);
+	gm_ctl_row(r);
+}
+
+void gm_verb_group_set(struct gm_ctl_call *call)
+{
+	const char *name = gm_call_text(call, "group"), *why;
+	struct gm_group_cost cost;
+	struct asked asked;
+
+	if (!read_asked(call, &asked) || !cost_of(call, &asked, &cost))
+		return;
+	enum gm_err err = gm_core_group_set(call->env->core, &call->txn, name, &asked.map, &why);
+	if (!went(call, err, why))
+		return;
+	tell(call->reply, &cost);
+	gm_ctl_end(call->reply);
 }
 
 static void set_active(struct gm_ctl_call *call, bool active)

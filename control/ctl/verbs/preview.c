@@ -222,7 +222,7 @@ static const struct {
 	void (*look)(struct gm_ctl_call *call);
 } looks[] = {
 	{"member evict", member}, {"device evict", device}, {"as remove", server}, {"token revoke", token}, {"group delete", group},
-	{"import", gm_import_look}};
+	{"group set", gm_group_set_look}, {"import", gm_import_look}};
 
 void gm_verb_preview(struct gm_ctl_call *call)
 {

@@ -213,6 +213,56 @@ Test(config_change, of_what_is_no_algorithm_tells_members_nothing)
 	cr_expect_eq(rig_info(&rig, "g1").version, 0u);
 }
 
+/* ---- Sender IDs that the nonces have no room for. GA §6.6.2 */
+
+static const struct gm_admin_map short_nonces = {
+    .has = GM_ADMIN_BIT(GM_ADMIN_ALG), .alg = 12 /* AES-CCM-64-64-128 */, .policies = {-1, -1}};
+
+static void three_of_300(void)
+{
+	struct gm_group_spec spec = rig_group_spec("g2");
+
+	spec.max_members = 300;
+	cr_assert_eq(rig_group(&rig, &spec), GM_E_OK);
+	for (unsigned i = 1; i <= 3; i++)
+		rig_member(&rig, i, "g2", GM_ROLE_REQUESTER);
+	rig_member(&rig, 4, "g2", GM_ROLE_MONITOR); /* has none */
+}
+
+static enum gm_err cost(const char *group, const struct gm_admin_map *map, struct gm_group_cost *cost)
+{
+	const char *why;
+
+	rig_turn(&rig);
+	enum gm_err err = gm_core_group_set_cost(rig.core, &rig.txn, group, map, &why, cost);
+	cr_expect_eq(rig.changes.count, 0u, "a look changes nothing");
+	rig_turn_end(&rig);
+	return err;
+}
+
+Test(config_change, that_would_put_members_out_is_known_before)
+{
+	struct gm_group_cost is;
+	const char *why;
+
+	three_of_300();
+	char *before = rig_dump(&rig);
+	cr_assert_eq(cost("g2", &short_nonces, &is), GM_E_OK);
+	cr_expect(is.evicts == 3 && is.members == 4 && is.max_members == 100 && is.max_members_was == 300);
+	char *after = rig_dump(&rig);
+	cr_expect_str_eq(before, after);
+	free(before);
+	free(after);
+	rig_turn(&rig);
+	cr_assert_eq(gm_core_group_set(rig.core, &rig.txn, "g2", &short_nonces, &why), GM_E_OK);
+	rig_turn_end(&rig);
+	cr_expect_eq(rig_info(&rig, "g2").members, 1u);
+	cr_expect_eq(rig_info(&rig, "g2").max_members, 100u);
+	cr_assert_eq(cost("g2", &other_alg, &is), GM_E_OK);
+	cr_expect(is.evicts == 0 && is.max_members == 100 && is.max_members_was == 100, "there is room for the Sender IDs");
+	cr_expect_eq(cost("g9", &other_alg, &is), GM_E_UNKNOWN);
+}
+
 /* ---- active. GA §6.6.2 */
 
 static void turn_active(bool active)

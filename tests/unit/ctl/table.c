@@ -217,6 +217,21 @@ Test(table, looks_at_what_would_become_of_a_command_and_changes_nothing)
 	SAYS("row group=g1 ");
 }
 
+Test(table, asks_before_a_change_lowers_max_members)
+{
+	RUN("group create", "group=g1", "max-members:300");
+	gm_changes_reset(&changes);
+	RUN("group set", "group=g1", "alg=AES-CCM-64-64-128", "preview!");
+	SAYS("row evicts=0 groups=1 rekeys=0 seconds=0 says=puts out 0 members, max_members becomes 100 and cannot be raised again asks=yes\n");
+	RUN("group set", "group=g1", "alg=A128GCM", "preview!");
+	SAYS(" asks=no\n");
+	cr_expect_str_eq(RUN("group set", "group=g1", "max-stale-sets:1", "preview!"), "error range: group 'g1': max_stale_sets: at least 2\n");
+	cr_expect_eq(changes.count, 0);
+	cr_expect_str_eq(RUN("group set", "group=g1", "alg=A128GCM"), "end\n");
+	cr_expect_str_eq(RUN("group set", "group=g1", "alg=AES-CCM-64-64-128"), "row evicted=0 max_members=100\nend\n");
+	cr_expect_str_eq(RUN("group set", "group=g1", "alg=AES-CCM-64-128-128"), "end\n");
+}
+
 /* What was passed over for the rows of an answer is work as well. */
 Test(table, ends_an_answer_when_enough_was_looked_at)
 {
