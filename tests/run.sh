@@ -115,6 +115,10 @@ compile() {
 	shift
 	cmake --preset "$preset" -DGM_TESTS=ON && cmake --build "build/$preset" -j "$(nproc)" --target all "$@"
 }
+# As on a machine that has what deploy/install.sh build brings, and no clang.
+compile_alone() {
+	cmake -S . -B build/alone -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGM_TESTS=OFF -DGM_CLANG=OFF && cmake --build build/alone -j "$(nproc)" --target gm_crypto
+}
 suite() {
 	CRITERION_VERBOSITY_LEVEL=1 ctest --test-dir "build/$1" --output-on-failure -j 2 --timeout 1200
 }
@@ -124,6 +128,7 @@ no_leaks() { ! grep -A 12 'ERROR: LeakSanitizer' build/dev/Testing/Temporary/Las
 
 stage 'install' one deploy/install.sh all || finish
 stage 'build gcc' one compile fast gmd_faults && fast=yes
+stage 'build gcc without clang' one compile_alone
 stage 'build sanitizers' one compile dev && dev=yes
 stage 'build clang' one compile clang
 

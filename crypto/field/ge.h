@@ -181,10 +181,10 @@ static __attribute__((unused, noinline)) void ge_double(struct ge *p, unsigned t
 {
 	struct ge_halfway m;
 
-	for (unsigned i = 0; i < times; i++) {
+	do {
 		ge_double_begin(&m, p);
 		ge_double_end(p, &m);
-	}
+	} while (--times);
 	p->T = fe_mul(m.e, m.h);
 }
 
@@ -193,12 +193,12 @@ static __attribute__((unused, noinline)) void ge_double_pair(struct ge *p, unsig
 {
 	struct ge_halfway m[FE_PAIR];
 
-	for (unsigned i = 0; i < times; i++) {
+	do {
 		ge_double_begin(&m[0], &p[0]);
 		ge_double_begin(&m[1], &p[1]);
 		ge_double_end(&p[0], &m[0]);
 		ge_double_end(&p[1], &m[1]);
-	}
+	} while (--times);
 	p[0].T = fe_mul(m[0].e, m[0].h);
 	p[1].T = fe_mul(m[1].e, m[1].h);
 }
