@@ -410,7 +410,7 @@ static void shorten_sids(struct gm_turn *t, struct gm_group *g, unsigned sid_max
 		if (!m || m->sid_n <= sid_max)
 			continue;
 		gm_rejoin_expect(t, g, m);
-		gm_members_remove(t, m, GM_E_EVICTED, GM_REASON_NONE, GM_HASTE_NOW);
+		gm_members_remove(t, m, GM_E_EVICTED, GM_REASON_SENDER_ID_LENGTH, GM_HASTE_NOW);
 	}
 	gm_plan_step(t, g, GM_REASON_OPERATOR);
 	drop_stale_sets(t, g);

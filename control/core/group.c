@@ -469,7 +469,7 @@ enum gm_err gm_core_group_delete(struct gm_core *core, struct gm_txn *txn, const
 	for (uint32_t slot = 0; slot < g->slots_n; slot++) {
 		struct gm_member *m = gm_groups_slot(core, g, slot);
 		if (m)
-			gm_members_remove(&t, m, GM_E_GROUP_DELETED, GM_REASON_NONE, GM_HASTE_WINDOW);
+			gm_members_remove(&t, m, GM_E_GROUP_DELETED, GM_REASON_GROUP_DELETED, GM_HASTE_WINDOW);
 	}
 	for (uint64_t v = g->stale_first; v <= g->version; v++)
 		gm_record_remove_stale(&t, g, v, gm_stale_of(g, v)->n);

@@ -568,12 +568,11 @@ void gm_members_recred(struct gm_turn *t, struct gm_call *call)
 
 /* ---- the end of a membership */
 
-static void audit_end(struct gm_turn *t, const struct gm_member *m, enum gm_err notice, enum gm_reason reason)
+static void audit_end(struct gm_turn *t, const struct gm_member *m, enum gm_reason reason)
 {
 	static const char *const events[GM_REASON_N] = {[GM_REASON_LEAVE] = "left", [GM_REASON_EXPIRED] = "expired"};
-	const char *no_rekey = notice == GM_E_GROUP_DELETED ? "group-deleted" : "sender-id-too-long"; /* NONE has these two */
 
-	gm_audit_member(t, events[reason] ? events[reason] : "evicted", m, reason == GM_REASON_NONE ? no_rekey : gm_reason_text(reason));
+	gm_audit_member(t, events[reason] ? events[reason] : "evicted", m, gm_reason_text(reason));
 }
 
 void gm_members_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notice, enum gm_reason reason,
@@ -587,7 +586,7 @@ void gm_members_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notic
 	gm_core_log(c, "member.remove group=%s node=%s reason=%s%s", g->spec.name, m->node, gm_reason_text(reason),
 	            gm_device_logged(c, m));
 	gm_members_handed(c, m, g->version);
-	audit_end(t, m, notice, reason);
+	audit_end(t, m, reason);
 	sid_give_up(t, g, m);
 	gm_record_remove_member(t, m);
 	if (a && notice != GM_E_OK)
@@ -596,10 +595,11 @@ void gm_members_remove(struct gm_turn *t, struct gm_member *m, enum gm_err notic
 		gm_tell_member(t, m, a->save.id, true);
 	gm_ident_drop_member(c, m);
 	gm_groups_member_free(c, m);
-	if (reason != GM_REASON_NONE && reason != GM_REASON_LEAVE)
+	if (reason >= GM_REASON_REKEYS)
+		return;
+	if (reason != GM_REASON_LEAVE)
 		gm_rejoin_came(t, g, ident); /* it will not */
-	if (reason != GM_REASON_NONE)
-		gm_plan_ask(t, g, reason, haste);
+	gm_plan_ask(t, g, reason, haste);
 }
 
 void gm_members_leave(struct gm_turn *t, struct gm_call *call)

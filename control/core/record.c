@@ -645,7 +645,7 @@ static void take_keys(struct gm_in *in, struct gm_group *g)
 	g->exp = gm_cbor_int(in);
 	g->created = gm_cbor_int(in);
 	g->last_rekey = gm_cbor_int(in);
-	g->last_reason = (enum gm_reason)take_u32(in, GM_REASON_N - 1);
+	g->last_reason = (enum gm_reason)take_u32(in, GM_REASON_REKEYS - 1);
 	g->check_interval = take_u32(in, UINT32_MAX);
 	g->expiration_delta = take_u32(in, UINT32_MAX);
 	take_fixed(in, g->kdc_seed, sizeof(g->kdc_seed));

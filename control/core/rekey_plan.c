@@ -23,6 +23,8 @@ static const char *const reason_text[GM_REASON_N] = {
     [GM_REASON_EVICTED] = "evicted",
     [GM_REASON_OPERATOR] = "operator",
     [GM_REASON_COMPROMISE] = "compromise",
+    [GM_REASON_GROUP_DELETED] = "group-deleted",
+    [GM_REASON_SENDER_ID_LENGTH] = "sender-id-too-long",
 };
 
 const char *gm_reason_text(enum gm_reason reason)

@@ -187,6 +187,9 @@ enum gm_reason { /* for a rekey, weakest first */
 	         GM_REASON_EVICTED,
 	         GM_REASON_OPERATOR,
 	         GM_REASON_COMPROMISE,
+	         GM_REASON_REKEYS, /* those before it; behind it is why memberships end without asking for one */
+	         GM_REASON_GROUP_DELETED = GM_REASON_REKEYS,
+	         GM_REASON_SENDER_ID_LENGTH,
 	         GM_REASON_N
 };
 enum gm_haste { GM_HASTE_WINDOW, GM_HASTE_NOW, GM_HASTE_SUPERSEDE };

@@ -263,6 +263,28 @@ Test(config_change, that_would_put_members_out_is_known_before)
 	cr_expect_eq(cost("g9", &other_alg, &is), GM_E_UNKNOWN);
 }
 
+static unsigned told; /* lines of the log about such a removal */
+
+static void count_line(const char *line)
+{
+	told += strstr(line, "member.remove group=g2 ") && strstr(line, " reason=sender-id-too-long");
+}
+
+Test(config_change, that_puts_members_out_tells_log_and_audit_log_why)
+{
+	const char *why;
+
+	told = 0;
+	rig.config.log = count_line;
+	rig_restart(&rig);
+	three_of_300();
+	rig_turn(&rig);
+	cr_assert_eq(gm_core_group_set(rig.core, &rig.txn, "g2", &short_nonces, &why), GM_E_OK);
+	rig_turn_end(&rig);
+	cr_expect_eq(told, 3u);
+	cr_expect_eq(entries_of(&rig.entries, "evicted", "\"reason\":\"sender-id-too-long\""), 3u);
+}
+
 /* ---- active. GA §6.6.2 */
 
 static void turn_active(bool active)
