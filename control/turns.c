@@ -102,8 +102,8 @@ static void count_commit(struct gm_turns *t, uint64_t us, unsigned events)
 	t->stats.commit_us_sum += us;
 	t->stats.commit_events_sum += events;
 	t->stats.commit_us_max = us > t->stats.commit_us_max ? us : t->stats.commit_us_max;
-	t->stats.hist_commit_us[gm_hist_bucket(us)]++;
-	t->stats.hist_events[gm_hist_bucket(events)]++;
+	gm_hist_count(t->stats.hist_commit_us, us);
+	gm_hist_count(t->stats.hist_events, events);
 }
 
 enum gm_err gm_turns_commit(struct gm_turns *t, unsigned events)

@@ -114,7 +114,7 @@ summary() {
 		printf '  %-40s %s\n' "$op, ms: p50 p90 p99 max" \
 			"$(for p in p50 p90 p99 max; do printf '%.1f ' "$(inner "$op" "$p" <<<"$joined")"; done)"
 	done
-	printf '  %-40s %s\n' 'rekey confirmed, ms at least: p50 p90 p99' \
+	printf '  %-40s %s\n' 'rekey confirmed, ms, estimated: p50 p90 p99' \
 		"$(for p in p50 p90 p99; do ms "$(row rekey | field confirm_us_$p)"; done)"
 	for op in open seal verify sign; do
 		printf '  %-40s %s\n' "jobs per call of $op: median, most" "$(batch $op jobs_median), $(batch $op jobs_max)"

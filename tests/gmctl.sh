@@ -102,6 +102,15 @@ every_verb_is_json() {
 	END
 }
 
+percentiles_are_in_order() { # those of commits and of confirmations, also behind the largest value there was
+	gmctl --json status >"$dir/status.json" && /usr/bin/python3 - "$dir/status.json" <<-'END'
+		import json, sys
+		rows = {row['what']: row for row in map(json.loads, open(sys.argv[1])) if row['what'] in ('turn', 'rekey')}
+		for row, name in ((rows['turn'], 'commit_us_'), (rows['rekey'], 'confirm_us_')):
+		    assert 0 < row[name + 'p50'] <= row[name + 'p99'] <= row[name + 'max'], row
+	END
+}
+
 # ---- --wait
 
 waits_for_all() { # three kinds of commands, and the version has moved each time
@@ -335,6 +344,7 @@ check 'where the file of the configuration is wrong it says so, and all else' bu
 check 'and what leaves is a file for its owner alone' for_the_owner_alone
 say 'Waiting'
 check '--wait waits for all members' waits_for_all
+check 'no percentile is above the maximum' percentiles_are_in_order
 check 'a rekey is paused, which is seen everywhere, and resumed' pauses
 say 'Watching'
 check 'events come as they happen' sees_events

@@ -11,8 +11,8 @@ struct gm_turn_stats { /* kept by the turn loop */
 	uint64_t turns, turn_us_sum, turn_us_max;
 	uint64_t commits, commit_us_sum, commit_us_max, commit_events_sum;
 	uint64_t events;
-	uint64_t hist_events[GM_HIST];    /* events per commit; bucket 0: none, b: [2^(b-1), 2^b), as workers count */
-	uint64_t hist_commit_us[GM_HIST]; /* likewise */
+	uint64_t hist_events[GM_HIST_N];    /* events per commit; bucket 0: none, b: [2^(b-1), 2^b), as workers count */
+	uint64_t hist_commit_us[GM_HIST_N]; /* likewise */
 	uint64_t backlog_bytes;           /* effects that a worker's ring had no room for */
 	/* of the start, in ms: the store opened, read into core, workers and ports, the state handed down to them */
 	uint32_t open_ms, load_ms, network_ms, down_ms;
@@ -38,12 +38,12 @@ struct gm_ctl_env { /* borrowed */
 void gm_ctl_run(void *env, const struct gm_ctl_request *request, struct gm_ctl_reply *reply);
 void gm_ctl_gone(void *env, uint64_t conn); /* likewise its gone: what a connection left half done is forgotten */
 
+void gm_hist_count(uint64_t hist[static GM_HIST_N], uint64_t v);
 /* The lower end of the bucket that holds the q-th part (0..1] of all counted; 0: nothing counted. */
-uint64_t gm_hist_quantile(const uint64_t hist[static GM_HIST], double q);
-/* The same, taking what is inside the bucket as spread evenly: for times. */
-uint64_t gm_hist_estimate(const uint64_t hist[static GM_HIST], double q);
-uint64_t gm_hist_most(const uint64_t hist[static GM_HIST]); /* the lower end of the highest bucket in use */
-unsigned gm_hist_bucket(uint64_t v); /* where v counts */
-uint64_t gm_hist_sum(const uint64_t hist[static GM_HIST]);
+uint64_t gm_hist_quantile(const uint64_t hist[static GM_HIST_N], double q);
+/* An estimate for times: values are taken as spread evenly over their bucket, and none is above the largest. */
+uint64_t gm_hist_estimate(const uint64_t hist[static GM_HIST_N], double q);
+uint64_t gm_hist_most(const uint64_t hist[static GM_HIST_N]); /* the largest value that was counted */
+uint64_t gm_hist_sum(const uint64_t hist[static GM_HIST_N]);  /* how many were */
 
 #endif

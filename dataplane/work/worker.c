@@ -27,6 +27,8 @@ void gm_work_hist(_Atomic uint64_t *hist, uint64_t v)
 	_Atomic uint64_t *at = &hist[b < GM_HIST ? b : GM_HIST - 1];
 
 	atomic_store_explicit(at, atomic_load_explicit(at, memory_order_relaxed) + 1, memory_order_relaxed);
+	if (v > atomic_load_explicit(&hist[GM_HIST], memory_order_relaxed))
+		atomic_store_explicit(&hist[GM_HIST], v, memory_order_relaxed);
 }
 
 uint32_t gm_worker_random(struct worker *w)

@@ -52,9 +52,9 @@ static const struct gm_worker_stats *stats(const struct flow *r, unsigned worker
 
 static uint64_t median(const _Atomic uint64_t *hist)
 {
-	uint64_t copy[GM_HIST];
+	uint64_t copy[GM_HIST_N];
 
-	for (unsigned i = 0; i < GM_HIST; i++)
+	for (unsigned i = 0; i < GM_HIST_N; i++)
 		copy[i] = hist[i];
 	return gm_hist_quantile(copy, 0.5);
 }

@@ -31,7 +31,7 @@ static void put(struct gm_ctl_call *call, const char *name, const char *label, c
 	gm_ctl_row(call->reply);
 }
 
-static void end_hist(struct gm_ctl_call *call, const uint64_t hist[static GM_HIST], uint64_t sum)
+static void end_hist(struct gm_ctl_call *call, const uint64_t hist[static GM_HIST_N], uint64_t sum)
 {
 	char text[GM_HIST * 21];
 	unsigned used = GM_HIST;
@@ -65,7 +65,7 @@ static uint64_t sum(const struct gm_ctl_call *call, size_t at)
 	return all;
 }
 
-static void sum_hist(const struct gm_ctl_call *call, size_t at, uint64_t hist[static GM_HIST])
+static void sum_hist(const struct gm_ctl_call *call, size_t at, uint64_t hist[static GM_HIST_N])
 {
 	for (unsigned b = 0; b < GM_HIST; b++)
 		hist[b] = sum(call, at + b * sizeof(uint64_t));
@@ -130,10 +130,10 @@ static void requests(struct gm_ctl_call *call, const char *name)
 
 static void latencies(struct gm_ctl_call *call, const char *name)
 {
-	uint64_t hist[GM_HIST];
+	uint64_t hist[GM_HIST_N];
 
 	for (unsigned h = 0; h < GM_HANDLER_N; h++) {
-		sum_hist(call, offsetof(struct gm_worker_stats, hist_answer_us[0][0]) + h * GM_HIST * sizeof(uint64_t), hist);
+		sum_hist(call, offsetof(struct gm_worker_stats, hist_answer_us[0][0]) + h * GM_HIST_N * sizeof(uint64_t), hist);
 		if (!gm_hist_sum(hist))
 			continue;
 		begin_request(call, name, h);
@@ -355,7 +355,7 @@ void gm_verb_metrics(struct gm_ctl_call *call)
 	const struct gm_turn_stats *turn = env->turn ? env->turn : &none;
 	struct gm_store_stats store = {0};
 	struct gm_audit_ends audit;
-	uint64_t hist[GM_HIST];
+	uint64_t hist[GM_HIST_N];
 
 	choose_groups(call);
 	if (env->store)

@@ -130,7 +130,7 @@ static void status_store(struct gm_ctl_call *call)
 	gm_ctl_row(r);
 }
 
-static void put_quantiles(struct gm_ctl_reply *r, const uint64_t hist[static GM_HIST], const char *const names[4])
+static void put_quantiles(struct gm_ctl_reply *r, const uint64_t hist[static GM_HIST_N], const char *const names[4])
 {
 	gm_ctl_put_uint(r, names[0], gm_hist_sum(hist));
 	gm_ctl_put_uint(r, names[1], gm_hist_quantile(hist, 0.5));
@@ -139,20 +139,26 @@ static void put_quantiles(struct gm_ctl_reply *r, const uint64_t hist[static GM_
 	gm_ctl_row(r);
 }
 
-/* clang-format off */
-#define SUM(name)                                                                                                      \
-	uint64_t sum[GM_HIST] = {0};                                                                                   \
-	for (unsigned w = 0; w < call->env->workers; w++)                                                              \
-		for (unsigned i = 0; i < GM_HIST; i++)                                                                 \
-			sum[i] += gm_call_look(&gm_dp_stats(call->env->dp, w)->hist_##name[i]);
-/* clang-format on */
+/* Of all workers. at: of the histogram in their statistics */
+static void sum_hist(const struct gm_ctl_call *call, size_t at, uint64_t sum[static GM_HIST_N])
+{
+	memset(sum, 0, GM_HIST_N * sizeof(*sum));
+	for (unsigned w = 0; w < call->env->workers; w++) {
+		const _Atomic uint64_t *hist = (const void *)((const char *)gm_dp_stats(call->env->dp, w) + at);
+		for (unsigned i = 0; i < GM_HIST; i++)
+			sum[i] += gm_call_look(&hist[i]);
+		uint64_t most = gm_call_look(&hist[GM_HIST]);
+		sum[GM_HIST] = most > sum[GM_HIST] ? most : sum[GM_HIST];
+	}
+}
 
 static void status_batches(struct gm_ctl_call *call)
 {
 	static const char *const names[4] = {"calls", "jobs_median", "jobs_p90", "jobs_max"};
 #define X(name)                                                                                                        \
 	{                                                                                                              \
-		SUM(name)                                                                                              \
+		uint64_t sum[GM_HIST_N];                                                                               \
+		sum_hist(call, offsetof(struct gm_worker_stats, hist_##name), sum);                                    \
 		gm_ctl_put_text(call->reply, "what", "batch");                                                         \
 		gm_ctl_put_text(call->reply, "call", #name);                                                           \
 		put_quantiles(call->reply, sum, names);                                                                \
@@ -166,7 +172,8 @@ static void status_queues(struct gm_ctl_call *call)
 	static const char *const names[4] = {"turns", "depth_median", "depth_p90", "depth_max"};
 #define X(name)                                                                                                        \
 	{                                                                                                              \
-		SUM(name)                                                                                              \
+		uint64_t sum[GM_HIST_N];                                                                               \
+		sum_hist(call, offsetof(struct gm_worker_stats, hist_##name), sum);                                    \
 		gm_ctl_put_text(call->reply, "what", "queue");                                                         \
 		gm_ctl_put_text(call->reply, "queue", #name);                                                          \
 		put_quantiles(call->reply, sum, names);                                                                \
@@ -178,17 +185,16 @@ static void status_queues(struct gm_ctl_call *call)
 static void status_rekey(struct gm_ctl_call *call)
 {
 	struct gm_ctl_reply *r = call->reply;
-	uint64_t us[GM_HIST] = {0}, sent = 0, confirmed = 0, retransmitted = 0, late = 0;
+	uint64_t us[GM_HIST_N], sent = 0, confirmed = 0, retransmitted = 0, late = 0;
 
 	for (unsigned w = 0; w < call->env->workers; w++) {
 		const struct gm_worker_stats *s = gm_dp_stats(call->env->dp, w);
-		for (unsigned i = 0; i < GM_HIST; i++)
-			us[i] += gm_call_look(&s->hist_confirm_us[i]);
 		sent += gm_call_look(&s->rekey_sent);
 		confirmed += gm_call_look(&s->rekey_confirmed);
 		retransmitted += gm_call_look(&s->rekey_retransmitted);
 		late += gm_call_look(&s->rekey_late);
 	}
+	sum_hist(call, offsetof(struct gm_worker_stats, hist_confirm_us), us);
 	gm_ctl_put_text(r, "what", "rekey");
 	gm_ctl_put_uint(r, "sent", sent);
 	gm_ctl_put_uint(r, "confirmed", confirmed);

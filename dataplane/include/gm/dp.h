@@ -517,6 +517,7 @@ struct gm_eff_datagram {
 /* ================================================================= life */
 
 #define GM_HIST 40u /* log2 buckets */
+#define GM_HIST_N (GM_HIST + 1) /* and behind them the largest value that was counted */
 struct gm_worker_stats { /* written by the worker, read by any thread */
 	_Atomic uint64_t rx, tx, rx_bad, rx_stranger, rx_replay, rx_undecryptable, rx_repeat, rx_hop, hop_drop, up_full;
 	_Atomic uint64_t park_drop;    /* of what waits during a hand-over, found no room */
@@ -532,19 +533,19 @@ struct gm_worker_stats { /* written by the worker, read by any thread */
 	_Atomic uint64_t port_rx_bad, port_rx_fragments, port_tx_kernel, port_rx_kernel, port_rx_lost;
 	/* What goes together: datagrams received in a turn, messages opened or sealed in a call, signatures verified in a turn
 	 * or made in a call, datagrams handed to the port at once. */
-	_Atomic uint64_t hist_rx[GM_HIST], hist_open[GM_HIST], hist_verify[GM_HIST], hist_sign[GM_HIST], hist_seal[GM_HIST];
-	_Atomic uint64_t hist_derive[GM_HIST], hist_tx[GM_HIST]; /* derive: contexts */
+	_Atomic uint64_t hist_rx[GM_HIST_N], hist_open[GM_HIST_N], hist_verify[GM_HIST_N], hist_sign[GM_HIST_N], hist_seal[GM_HIST_N];
+	_Atomic uint64_t hist_derive[GM_HIST_N], hist_tx[GM_HIST_N]; /* derive: contexts */
 	/* How deep queues are, seen once in each turn that had something to do: effects that core had sent down, datagrams from
 	 * other workers, bytes of events that core has not taken yet, messages of ours that wait to be confirmed. */
-	_Atomic uint64_t hist_down[GM_HIST], hist_hops[GM_HIST], hist_up[GM_HIST], hist_inflight[GM_HIST];
+	_Atomic uint64_t hist_down[GM_HIST_N], hist_hops[GM_HIST_N], hist_up[GM_HIST_N], hist_inflight[GM_HIST_N];
 	/* bytes that records of each kind have used so far, and rings have touched */
 	_Atomic uint64_t mem_contexts, mem_members, mem_texts, mem_messages, mem_timers, mem_groups, mem_rings;
-	_Atomic uint64_t hist_confirm_us[GM_HIST]; /* first send of a rekeying message to its confirmation */
+	_Atomic uint64_t hist_confirm_us[GM_HIST_N]; /* first send of a rekeying message to its confirmation */
 	_Atomic uint64_t confirm_us;               /* all of these together */
 	/* Requests that were answered; how long it took from the turn that found the request to the answer being handed to the
 	 * port, also where core or another worker had it in between. Repeats are answered with what is kept, and not counted. */
 	_Atomic uint64_t answers[GM_HANDLER_N][GM_CODE_N];
-	_Atomic uint64_t hist_answer_us[GM_HANDLER_N][GM_HIST], answer_us[GM_HANDLER_N];
+	_Atomic uint64_t hist_answer_us[GM_HANDLER_N][GM_HIST_N], answer_us[GM_HANDLER_N];
 	_Atomic uint64_t tokens[GM_ERR_N]; /* posted without protection, by what became of them */
 	_Atomic uint64_t leases;           /* of sequence numbers, that core has given */
 };

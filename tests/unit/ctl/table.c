@@ -576,36 +576,62 @@ Test(table, takes_a_token_back_by_its_hash)
 	SAYS("error usage: hash: ");
 }
 
+static void count(uint64_t hist[static GM_HIST_N], uint64_t v, unsigned times)
+{
+	while (times--)
+		gm_hist_count(hist, v);
+}
+
 Test(hist, counts_in_powers_of_two_and_gives_the_lower_end)
 {
-	uint64_t hist[GM_HIST] = {0};
+	uint64_t hist[GM_HIST_N] = {0};
 
 	cr_expect_eq(gm_hist_quantile(hist, 0.5), 0);
-	cr_expect_eq(gm_hist_bucket(0), 0);
-	cr_expect_eq(gm_hist_bucket(1), 1);
-	cr_expect_eq(gm_hist_bucket(64), 7);
-	cr_expect_eq(gm_hist_bucket(127), 7);
-	cr_expect_eq(gm_hist_bucket(UINT64_MAX), GM_HIST - 1);
-	hist[gm_hist_bucket(5)] = 6;
-	hist[gm_hist_bucket(1000)] = 4;
+	count(hist, 0, 1);
+	count(hist, 1, 2);
+	count(hist, 64, 3);
+	count(hist, 127, 4);
+	count(hist, UINT64_MAX, 5);
+	cr_expect(hist[0] == 1 && hist[1] == 2 && hist[7] == 7 && hist[GM_HIST - 1] == 5);
+	memset(hist, 0, sizeof(hist));
+	count(hist, 5, 6);
+	count(hist, 1000, 4);
 	cr_expect_eq(gm_hist_sum(hist), 10);
 	cr_expect_eq(gm_hist_quantile(hist, 0.5), 4);
 	cr_expect_eq(gm_hist_quantile(hist, 0.6), 4);
 	cr_expect_eq(gm_hist_quantile(hist, 0.61), 512);
 	cr_expect_eq(gm_hist_quantile(hist, 1), 512);
+	cr_expect_eq(gm_hist_most(hist), 1000);
 }
 
 Test(hist, estimates_times_inside_a_bucket)
 {
-	uint64_t hist[GM_HIST] = {0};
+	uint64_t hist[GM_HIST_N] = {0};
 
 	cr_expect_eq(gm_hist_estimate(hist, 0.5), 0);
-	hist[gm_hist_bucket(1024)] = 100;
+	count(hist, 1024, 99);
+	count(hist, 2047, 1);
 	cr_expect_eq(gm_hist_estimate(hist, 0.5), 1536);
-	cr_expect_eq(gm_hist_estimate(hist, 1), 2048);
-	hist[gm_hist_bucket(4096)] = 100;
+	cr_expect_eq(gm_hist_estimate(hist, 1), 2047);
+	count(hist, 4096, 99);
+	count(hist, 8191, 1);
 	cr_expect_eq(gm_hist_estimate(hist, 0.5), 2048);
 	cr_expect_eq(gm_hist_estimate(hist, 0.75), 6144);
+}
+
+Test(hist, no_estimate_is_above_the_largest_value)
+{
+	static const uint64_t values[] = {0, 1, 3, 700, 1024, 1025, 2000, 70000};
+
+	for (unsigned n = 1; n <= sizeof(values) / sizeof(values[0]); n++) {
+		uint64_t hist[GM_HIST_N] = {0};
+		for (unsigned i = 0; i < n; i++)
+			count(hist, values[i], 1 + 7 * i);
+		uint64_t p50 = gm_hist_estimate(hist, 0.5), p99 = gm_hist_estimate(hist, 0.99);
+		cr_expect_eq(gm_hist_most(hist), values[n - 1]);
+		cr_expect(p50 <= p99 && p99 <= gm_hist_most(hist), "%llu %llu %llu", (unsigned long long)p50, (unsigned long long)p99,
+		          (unsigned long long)gm_hist_most(hist));
+	}
 }
 
 Test(table, makes_groups_of_other_algorithms)
