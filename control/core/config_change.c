@@ -341,14 +341,20 @@ static void set_about(struct gm_turn *t, struct gm_group *g, const struct gm_adm
 	gm_record_put_about(t, g);
 }
 
-static void set_exp(struct gm_turn *t, struct gm_group *g, int64_t exp)
+/* An administrator has no parameter for how long keys live, so what is left until exp is the lifetime of later keys, too. GA §5.1.2 */
+static uint32_t lifetime_of(const struct gm_turn *t, int64_t exp)
 {
 	int64_t left = exp - t->txn->wall_s;
 
+	return left < 60 ? 60 : left > UINT32_MAX ? UINT32_MAX : (uint32_t)left;
+}
+
+static void set_exp(struct gm_turn *t, struct gm_group *g, int64_t exp)
+{
 	if (g->members)
 		gm_plan_keys_linger(g);
 	g->exp = exp;
-	g->spec.key_lifetime_s = left < 60 ? 60 : left > UINT32_MAX ? UINT32_MAX : (uint32_t)left;
+	g->spec.key_lifetime_s = lifetime_of(t, exp);
 	gm_plan_arm_keys(t->core, g);
 }
 
@@ -532,17 +538,22 @@ struct gm_fault gm_config_patch(struct gm_turn *t, struct gm_group *g, const str
 	return fault;
 }
 
-static struct gm_group_cost cost_of(const struct gm_core *c, const struct gm_group *g, const struct gm_admin_map *m)
+static struct gm_group_cost cost_of(const struct gm_turn *t, const struct gm_group *g, const struct gm_admin_map *m)
 {
-	struct gm_group_cost cost = {.members = g->members, .max_members = g->spec.max_members, .max_members_was = g->spec.max_members};
+	struct gm_group_cost cost = {.members = g->members,
+	                             .max_members = g->spec.max_members,
+	                             .max_members_was = g->spec.max_members,
+	                             .key_lifetime_s = g->spec.key_lifetime_s};
 	struct gm_group_params params = gm_config_params(m);
 	unsigned sid_max = gm_config_sid_max(&params);
 
+	if (has(m, GM_ADMIN_EXP) && m->exp != g->exp)
+		cost.key_lifetime_s = lifetime_of(t, m->exp);
 	if (same_params(&params, &g->spec.params) || sid_max >= g->sid_len)
 		return cost;
 	cost.max_members = SHORT_SIDS_MEMBERS;
 	for (uint32_t slot = 0; slot < g->slots_n; slot++) {
-		const struct gm_member *member = gm_groups_slot(c, g, slot);
+		const struct gm_member *member = gm_groups_slot(t->core, g, slot);
 		cost.evicts += member && member->sid_n > sid_max;
 	}
 	return cost;
@@ -561,7 +572,7 @@ enum gm_err gm_core_group_set_cost(struct gm_core *core, struct gm_txn *txn, con
 	struct gm_fault fault = settle_patch(&t, g, changes, &p);
 	*why = fault.why;
 	if (fault.err == GM_E_OK)
-		*cost = cost_of(core, g, &p.map);
+		*cost = cost_of(&t, g, &p.map);
 	return fault.err;
 }
 

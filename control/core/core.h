@@ -159,6 +159,7 @@ GM_NODISCARD enum gm_err gm_core_group_set(struct gm_core *core, struct gm_txn *
 struct gm_group_cost { /* of such a change; who is evicted has a Sender ID that the nonces of the new algorithm have no room for */
 	unsigned evicts, members;               /* members: before it */
 	unsigned max_members, max_members_was;
+	uint32_t key_lifetime_s; /* of later keys */
 };
 /* What gm_core_group_set() would cost now, and fail with; nothing changes. */
 GM_NODISCARD enum gm_err gm_core_group_set_cost(struct gm_core *core, struct gm_txn *txn, const char *name, const struct gm_admin_map *changes,

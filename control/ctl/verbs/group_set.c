@@ -170,13 +170,18 @@ void gm_group_set_look(struct gm_ctl_call *call)
 }
 
 /* What has come of it beyond what was asked for. */
-static void tell(struct gm_ctl_reply *r, const struct gm_group_cost *cost)
+static void tell(struct gm_ctl_call *call, const struct gm_group_cost *cost)
 {
-	if (cost->max_members == cost->max_members_was)
-		return;
-	gm_ctl_put_uint(r, "evicted", cost->evicts);
-	gm_ctl_put_uint(r, "max_members", cost->max_members);
-	gm_ctl_row(r);
+	bool lowers = cost->max_members < cost->max_members_was, expires = gm_ctl_arg(call->request, "expires") != NULL;
+
+	if (lowers) {
+		gm_ctl_put_uint(call->reply, "evicted", cost->evicts);
+		gm_ctl_put_uint(call->reply, "max_members", cost->max_members);
+	}
+	if (expires)
+		gm_ctl_put_uint(call->reply, "key_lifetime_s", cost->key_lifetime_s);
+	if (lowers || expires)
+		gm_ctl_row(call->reply);
 }
 
 void gm_verb_group_set(struct gm_ctl_call *call)
@@ -190,7 +195,7 @@ void gm_verb_group_set(struct gm_ctl_call *call)
 	enum gm_err err = gm_core_group_set(call->env->core, &call->txn, name, &asked.map, &why);
 	if (!went(call, err, why))
 		return;
-	tell(call->reply, &cost);
+	tell(call, &cost);
 	gm_ctl_end(call->reply);
 }
 

@@ -232,6 +232,15 @@ Test(table, asks_before_a_change_lowers_max_members)
 	cr_expect_str_eq(RUN("group set", "group=g1", "alg=AES-CCM-64-128-128"), "end\n");
 }
 
+Test(table, says_how_long_later_keys_live_where_the_present_ones_end_at_a_time)
+{
+	RUN("group create", "group=g1"); /* at 1800000000 */
+	cr_expect_str_eq(RUN("group set", "group=g1", "expires:1800089980"), "row key_lifetime_s=89980\nend\n");
+	RUN("group show", "group=g1");
+	SAYS(" keys_end_at=1800089980 key_lifetime_s=89980 ");
+	cr_expect_str_eq(RUN("group set", "group=g1", "expires:1800000010"), "row key_lifetime_s=60\nend\n");
+}
+
 /* What was passed over for the rows of an answer is work as well. */
 Test(table, ends_an_answer_when_enough_was_looked_at)
 {
