@@ -27,20 +27,21 @@ enum { BOTH, GROUP, PAIRWISE };
 static const struct word modes[] = {{"both", BOTH}, {"group", GROUP}, {"pairwise", PAIRWISE}, {NULL, 0}};
 static const struct word yesno[] = {{"yes", 1}, {"no", 0}, {NULL, 0}};
 
-int32_t gm_setting_hkdf(const char *text)
-{
-	for (const struct word *w = hkdfs; w->text; w++)
-		if (strcmp(w->text, text) == 0)
-			return w->value;
-	return gm_alg_of_name(text);
-}
+/* By COSE's names or numbers. */
+static const int32_t sign_algs[] = {GM_ALG_EDDSA, GM_ALG_ES256, GM_ALG_ES384, GM_ALG_ES512, 0};
+#define AEADS 1, 2, 3, GM_ALG_CCM_16_64_128, 11, 12, 13, 24, 30, 31, 32, 33
+static const int32_t aeads[] = {AEADS, 0}, encryptions[] = {AEADS, GM_ALG_A128CTR, GM_ALG_A192CTR, GM_ALG_A256CTR, 0};
+static const int32_t curves[] = {GM_CRV_X25519, GM_CRV_P256, GM_CRV_P384, GM_CRV_P521, 0};
 
 /* ---- kinds of values: put() leaves the number that is meant, text() writes it */
 
 enum kind { NUMBER, WORD, ALG, CURVE };
+#define RIGHT_MAX 288u /* bytes of what would be right */
 static const struct row {
 	enum kind kind;
-	const struct word *words; /* of WORD; of ALG, beside the names */
+	const struct word *words;    /* of WORD */
+	bool numbers;                /* of WORD: they may stand for the words */
+	const int32_t *codes;        /* of ALG, CURVE */
 	uint32_t least, most;     /* of NUMBER */
 	size_t at;                /* in struct gm_group_spec; MODES and ACTIVE are put by hand */
 } rows[GM_SETTINGS_N] = {
@@ -51,38 +52,50 @@ static const struct row {
 	[GM_SETTING_rekey_every] = {NUMBER, .least = 0, .most = UINT32_MAX, AT(rekey_every_s)},
 	[GM_SETTING_key_lifetime] = {NUMBER, .least = 60, .most = UINT32_MAX, AT(key_lifetime_s)},
 	[GM_SETTING_modes] = {WORD, .words = modes},
-	[GM_SETTING_sign_alg] = {ALG, AT(params.sign_alg)},
-	[GM_SETTING_hkdf] = {ALG, .words = hkdfs, AT(params.hkdf)},
-	[GM_SETTING_alg] = {ALG, AT(params.alg)},
-	[GM_SETTING_gp_enc_alg] = {ALG, AT(params.gp_enc_alg)},
-	[GM_SETTING_ecdh_curve] = {CURVE, AT(params.ecdh_crv)},
+	[GM_SETTING_sign_alg] = {ALG, .codes = sign_algs, AT(params.sign_alg)},
+	[GM_SETTING_hkdf] = {WORD, .words = hkdfs, .numbers = true, AT(params.hkdf)},
+	[GM_SETTING_alg] = {ALG, .codes = aeads, AT(params.alg)},
+	[GM_SETTING_gp_enc_alg] = {ALG, .codes = encryptions, AT(params.gp_enc_alg)},
+	[GM_SETTING_ecdh_curve] = {CURVE, .codes = curves, AT(params.ecdh_crv)},
 	[GM_SETTING_cred_fmt] = {WORD, .words = formats, AT(params.cred_fmt)},
 	[GM_SETTING_active] = {WORD, .words = yesno},
 };
 _Static_assert(sizeof(enum gm_backward) == sizeof(int32_t) && sizeof(unsigned) == sizeof(int32_t), "all of them have one size");
 
-static void list_words(const struct word *words, char *buf, size_t cap)
+static const char *code_name(const struct row *row, int32_t code)
 {
+	return row->kind == CURVE ? gm_crv_name(code) : gm_alg_name(code);
+}
+
+/* "a, b or c": what stands at i of the row's words or codes; NULL: none. */
+static const char *nth(const struct row *row, unsigned i)
+{
+	if (row->words)
+		return row->words[i].text;
+	return row->codes[i] ? code_name(row, row->codes[i]) : NULL;
+}
+
+static bool refuse_word(const struct row *row, const char *value, char why[static GM_SETTING_WHY])
+{
+	char right[RIGHT_MAX] = "";
+	const char *text;
 	size_t n = 0;
 
-	buf[0] = '\0';
-	for (const struct word *w = words; w->text && n < cap; w++)
-		n += (size_t)snprintf(buf + n, cap - n, "%s%s", w == words ? "" : w[1].text ? ", " : " or ", w->text);
+	for (unsigned i = 0; (text = nth(row, i)) && n < sizeof(right); i++)
+		n += (size_t)snprintf(right + n, sizeof(right) - n, "%s%s", i == 0 ? "" : nth(row, i + 1) ? ", " : " or ", text);
+	snprintf(why, GM_SETTING_WHY, "has to be %s, not '%.*s'", right, (int)GM_SETTING_MAX, value);
+	return false;
 }
 
 static bool put_word(const struct row *row, const char *value, int32_t *to, char why[static GM_SETTING_WHY])
 {
-	char words[96];
-
 	for (const struct word *w = row->words; w->text; w++) {
-		if (strcmp(w->text, value) == 0) {
+		if (strcmp(w->text, value) == 0 || (row->numbers && gm_alg_of_name(value) == w->value)) {
 			*to = w->value;
 			return true;
 		}
 	}
-	list_words(row->words, words, sizeof(words));
-	snprintf(why, GM_SETTING_WHY, "has to be %s, not '%.*s'", words, (int)GM_SETTING_MAX, value);
-	return false;
+	return refuse_word(row, value, why);
 }
 
 static bool put_number(const struct row *row, const char *value, int32_t *to, char why[static GM_SETTING_WHY])
@@ -102,11 +115,11 @@ static bool put_number(const struct row *row, const char *value, int32_t *to, ch
 
 static bool put_alg(const struct row *row, const char *value, int32_t *to, char why[static GM_SETTING_WHY])
 {
-	*to = row->kind == CURVE ? gm_crv_of_name(value) : row->words ? gm_setting_hkdf(value) : gm_alg_of_name(value);
-	if (*to)
-		return true;
-	snprintf(why, GM_SETTING_WHY, "'%.*s' is not known: COSE's names and numbers are", (int)GM_SETTING_MAX, value);
-	return false;
+	*to = row->kind == CURVE ? gm_crv_of_name(value) : gm_alg_of_name(value);
+	for (const int32_t *code = row->codes; *code; code++)
+		if (*code == *to)
+			return true;
+	return refuse_word(row, value, why);
 }
 
 bool gm_setting_put(struct gm_group_spec *spec, enum gm_setting setting, const char *value, char why[static GM_SETTING_WHY])
@@ -183,7 +196,7 @@ static const char *name_of(const struct row *row, int32_t v)
 	for (const struct word *w = row->words; w && w->text; w++)
 		if (w->value == v)
 			return w->text;
-	return row->kind == CURVE ? gm_crv_name(v) : gm_alg_name(v);
+	return row->codes ? code_name(row, v) : NULL;
 }
 
 const char *gm_setting_text(const struct gm_group_spec *spec, enum gm_setting setting, char buf[static GM_SETTING_MAX + 1])

@@ -18,7 +18,7 @@ enum gm_setting {
 extern const char *const gm_setting_keys[GM_SETTINGS_N]; /* options of gmctl have dashes where these have underscores */
 
 #define GM_SETTING_MAX 31u /* bytes of a value */
-#define GM_SETTING_WHY 192u
+#define GM_SETTING_WHY 352u
 
 /* A spec that settings are put into: the defaults, with what follows from others left open. */
 struct gm_group_spec gm_settings_begin(void);
@@ -30,7 +30,6 @@ bool gm_settings_done(struct gm_group_spec *spec, char why[static GM_SETTING_WHY
 const char *gm_setting_text(const struct gm_group_spec *spec, enum gm_setting setting, char buf[static GM_SETTING_MAX + 1]);
 struct gm_group_spec gm_settings_of(const struct gm_group_info *info); /* without its name */
 int gm_setting_named(const char *key); /* with dashes or underscores; -1: none */
-int32_t gm_setting_hkdf(const char *text); /* 0: not known */
 
 #define GM_TEMPLATES_MAX 64u
 #define GM_TEMPLATE_NAME_MAX 31u

@@ -176,7 +176,7 @@ struct file { /* on its way through the check */
 /* "floor.csv:3: backward: has to be ..." */
 __attribute__((format(printf, 4, 5))) static bool wrong(struct file *f, const struct gm_sheet_row *row, int column, const char *fmt, ...)
 {
-	char text[256];
+	char text[448];
 	va_list ap;
 
 	va_start(ap, fmt);

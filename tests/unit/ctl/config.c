@@ -160,7 +160,11 @@ static const struct {
 	{"audience: a\npace_prefixes: 7\n", "t.conf:2:16: pace_prefixes: has to be a list"},
 	{"audience: a\ntemplates:\n- name: floor\n  backward: often\n",
 	 "t.conf:3:9: templates: 'floor': backward has to be off, window or each, not 'often'"},
-	{"audience: a\ntemplates:\n- name: floor\n  alg: A128CTR\n", "t.conf:3:9: templates: 'floor': alg: an AEAD where there is pairwise mode, none elsewhere"},
+	{"audience: a\ntemplates:\n- name: floor\n  alg: A128CTR\n",
+	 "t.conf:3:9: templates: 'floor': alg has to be A128GCM, A192GCM, A256GCM, AES-CCM-16-64-128, AES-CCM-16-64-256, AES-CCM-64-64-128, "
+	 "AES-CCM-64-64-256, ChaCha20/Poly1305, AES-CCM-16-128-128, AES-CCM-16-128-256, AES-CCM-64-128-128 or AES-CCM-64-128-256, not 'A128CTR'"},
+	{"audience: a\ntemplates:\n- name: floor\n  alg: AES-CCM-64-64-128\n",
+	 "t.conf:3:9: templates: 'floor': alg: the nonces of alg and gp_enc_alg have no room for the Sender IDs of so many members"},
 	{"audience: a\ntemplates:\n- name: floor\n  maximum: 3\n", "t.conf:4:3: maximum: no such key; is max_stale_sets meant?"},
 	{"audience: a\ntemplates:\n- max_members: 3\n", "t.conf:3:16: max_members: is incomplete: an entry has no name"},
 	{"audience: a\ntemplates:\n- {name: a}\n- {name: a}\n", "t.conf:4:10: templates: 'a' is named twice"},

@@ -661,12 +661,25 @@ Test(table, makes_groups_of_other_algorithms)
 Test(table, says_which_algorithm_does_not_do)
 {
 	RUN("group create", "group=g1", "sign-alg=PS256");
-	SAYS("error usage: sign-alg: 'PS256' is not known");
+	cr_expect_str_eq(said, "error usage: sign-alg: has to be EdDSA, ES256, ES384 or ES512, not 'PS256'\n");
 	RUN("group create", "group=g1", "alg=A128CTR");
-	SAYS("error usage: alg: an AEAD");
+	cr_expect_str_eq(said, "error usage: alg: has to be A128GCM, A192GCM, A256GCM, AES-CCM-16-64-128, AES-CCM-16-64-256, AES-CCM-64-64-128, "
+	                       "AES-CCM-64-64-256, ChaCha20/Poly1305, AES-CCM-16-128-128, AES-CCM-16-128-256, AES-CCM-64-128-128 or "
+	                       "AES-CCM-64-128-256, not 'A128CTR'\n");
+	RUN("group create", "group=g1", "gp-enc-alg=HMAC-with-a-name-that-is-far-too-long");
+	SAYS("AES-CCM-64-128-256, A128CTR, A192CTR or A256CTR, not 'HMAC-with-a-name-that-is-far-to'\n");
+	RUN("group create", "group=g1", "pairwise-only!", "ecdh-curve=Ed25519");
+	SAYS("error usage: ecdh-curve: has to be X25519, P-256, P-384 or P-521, not 'Ed25519'\n");
+	RUN("group create", "group=g1", "hkdf=sha1");
+	SAYS("error usage: hkdf: has to be sha256 or sha512, not 'sha1'\n");
+	RUN("group create", "group=g1", "hkdf=10");
+	SAYS("error usage: hkdf: has to be sha256 or sha512, not '10'\n");
 	RUN("group create", "group=g1", "gp-enc-alg=AES-CCM-64-64-128", "max-members:101");
 	SAYS("error usage: alg: the nonces");
 	cr_expect_str_eq(RUN("group create", "group=g1", "gp-enc-alg=AES-CCM-64-64-128", "max-members:100"), "end\n");
+	cr_expect_str_eq(RUN("group create", "group=g2", "gp-enc-alg=-65534", "alg=24", "sign-alg=-35", "hkdf=7"), "end\n");
+	RUN("group list", "settings!");
+	SAYS(" sign_alg=ES384 hkdf=sha512 alg=ChaCha20/Poly1305 gp_enc_alg=A128CTR ");
 }
 
 Test(table, pace_of_all_is_changed_and_shown)
