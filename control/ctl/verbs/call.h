@@ -32,6 +32,8 @@ const char *gm_call_text(const struct gm_ctl_call *call, const char *key);
 bool gm_call_flag(const struct gm_ctl_call *call, const char *key);
 bool gm_call_uint(struct gm_ctl_call *call, const char *key, uint64_t most, uint32_t *to);
 bool gm_call_copy(struct gm_ctl_call *call, const char *key, char *to, size_t cap);
+/* An option of group create, as every command takes it that has one of this name; other arguments are left alone. */
+bool gm_call_put_setting(struct gm_ctl_call *call, struct gm_group_spec *spec, const struct gm_ctl_arg *arg);
 const struct gm_template *gm_call_template(const struct gm_ctl_call *call, const char *name); /* NULL: none */
 
 /* ---- who it was, for the log */
@@ -40,6 +42,7 @@ void gm_call_log(const struct gm_ctl_request *request, const char *what, const c
 /* ---- answers */
 void gm_call_refuse(struct gm_ctl_call *call, enum gm_err err, const char *what, const char *name);
 void gm_call_finish(struct gm_ctl_call *call, enum gm_err err, const char *what, const char *name); /* OK: the end */
+void gm_call_fault(struct gm_ctl_call *call, enum gm_err err, const char *fault); /* "max_stale_sets: at least 2": under the option's name */
 bool gm_call_group_exists(struct gm_ctl_call *call, const char *name);
 const char *gm_call_alg_name(int32_t alg, char buf[static 16]); /* of an authorization server's key */
 

@@ -26,7 +26,25 @@ static bool put_setting(struct gm_ctl_call *call, struct gm_group_spec *spec, co
 	return false;
 }
 
-static bool put_argument(struct gm_ctl_call *call, struct gm_group_spec *spec, const struct gm_ctl_arg *arg)
+void gm_call_fault(struct gm_ctl_call *call, enum gm_err err, const char *fault)
+{
+	static const struct {
+		const char *key, *option;
+	} others[] = {{"exp", "expires"}, {"group_description", "description"}, {"sign_params", "sign-alg"}, {"ecdh_params", "ecdh-curve"},
+	              {"ecdh_alg", "hkdf"}, {"group_policies", "check-interval"}};
+	size_t n = strcspn(fault, ":,");
+	char option[32];
+
+	snprintf(option, sizeof(option), "%.*s", (int)n, fault);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(others[i].key, option) == 0)
+			snprintf(option, sizeof(option), "%s", others[i].option);
+	for (char *c = option; *c; c++)
+		*c = *c == '_' ? '-' : *c;
+	gm_ctl_error(call->reply, err, "%s%s", option, fault + n);
+}
+
+bool gm_call_put_setting(struct gm_ctl_call *call, struct gm_group_spec *spec, const struct gm_ctl_arg *arg)
 {
 	int setting = gm_setting_named(arg->key);
 	char number[24];
@@ -84,10 +102,10 @@ void gm_verb_group_create(struct gm_ctl_call *call)
 	if (!gm_call_copy(call, "group", spec.name, sizeof(spec.name)) || !put_template(call, &spec))
 		return;
 	for (unsigned i = 0; i < request->args_n; i++)
-		if (!put_argument(call, &spec, &request->args[i]))
+		if (!gm_call_put_setting(call, &spec, &request->args[i]))
 			return;
 	if (!gm_settings_done(&spec, why)) {
-		gm_ctl_error(call->reply, GM_E_USAGE, "%s", why);
+		gm_call_fault(call, GM_E_USAGE, why);
 		return;
 	}
 	gm_call_finish(call, gm_core_group_create(call->env->core, &call->txn, &spec), "group", spec.name);

@@ -30,31 +30,34 @@ static void set_text(struct gm_ctl_call *call, const char *key, enum gm_admin_pa
 		map->null |= GM_ADMIN_BIT(param);
 }
 
-/* false: said why */
-static bool set_algs(struct gm_ctl_call *call, struct gm_admin_map *map)
+/* What group create takes, too. false: said why */
+static bool set_settings(struct gm_ctl_call *call, struct gm_admin_map *map)
 {
-	static const struct {
+	struct gm_group_spec spec = gm_settings_begin();
+	const struct {
 		const char *key;
 		enum gm_admin_param param;
-		size_t at;
-	} args[] = {
-		{"hkdf", GM_ADMIN_HKDF, offsetof(struct gm_admin_map, hkdf)},
-		{"gp-enc-alg", GM_ADMIN_GP_ENC_ALG, offsetof(struct gm_admin_map, gp_enc_alg)},
-		{"alg", GM_ADMIN_ALG, offsetof(struct gm_admin_map, alg)},
+		const int32_t *from;
+		int32_t *to;
+	} algs[] = {
+		{"hkdf", GM_ADMIN_HKDF, &spec.params.hkdf, &map->hkdf},
+		{"gp-enc-alg", GM_ADMIN_GP_ENC_ALG, &spec.params.gp_enc_alg, &map->gp_enc_alg},
+		{"alg", GM_ADMIN_ALG, &spec.params.alg, &map->alg},
 	};
 
-	for (unsigned i = 0; i < sizeof(args) / sizeof(args[0]); i++) {
-		const char *text = gm_call_text(call, args[i].key);
-		int32_t value = args[i].param == GM_ADMIN_HKDF ? gm_setting_hkdf(text) : gm_alg_of_name(text);
-		if (!text[0])
-			continue;
-		if (!value) {
-			gm_ctl_error(call->reply, GM_E_USAGE, "%s: no algorithm '%s'", args[i].key, text);
+	for (unsigned i = 0; i < sizeof(algs) / sizeof(algs[0]); i++) {
+		const struct gm_ctl_arg *arg = gm_ctl_arg(call->request, algs[i].key);
+		if (arg && !gm_call_put_setting(call, &spec, arg))
 			return false;
-		}
-		memcpy((uint8_t *)map + args[i].at, &value, sizeof(value));
-		map->has |= GM_ADMIN_BIT(args[i].param);
+		if (!arg)
+			continue;
+		*algs[i].to = *algs[i].from;
+		map->has |= GM_ADMIN_BIT(algs[i].param);
 	}
+	const struct gm_ctl_arg *sets = gm_ctl_arg(call->request, "max-stale-sets");
+	if (sets && !gm_call_put_setting(call, &spec, sets))
+		return false;
+	set_number(call, "max-stale-sets", GM_ADMIN_MAX_STALE_SETS, map, &map->max_stale_sets);
 	if ((map->has & GM_ADMIN_BIT(GM_ADMIN_HKDF)) && call->pairwise) {
 		map->has |= GM_ADMIN_BIT(GM_ADMIN_ECDH_ALG);
 		map->ecdh_alg = map->hkdf == GM_HKDF_SHA_512 ? GM_ALG_ECDH_SS_HKDF_512 : GM_ALG_ECDH_SS_HKDF_256;
@@ -115,7 +118,6 @@ static bool read_asked(struct gm_ctl_call *call, struct asked *asked)
 	set_text(call, "description", GM_ADMIN_GROUP_DESCRIPTION, map, &map->group_description);
 	set_text(call, "as-uri", GM_ADMIN_AS_URI, map, &map->as_uri);
 	map->null &= ~GM_ADMIN_BIT(GM_ADMIN_AS_URI);
-	set_number(call, "max-stale-sets", GM_ADMIN_MAX_STALE_SETS, map, &map->max_stale_sets);
 	set_number(call, "expires", GM_ADMIN_EXP, map, &map->exp);
 	set_number(call, "check-interval", GM_ADMIN_GROUP_POLICIES, map, &map->policies.check_interval);
 	set_number(call, "expiration-delta", GM_ADMIN_GROUP_POLICIES, map, &map->policies.expiration_delta);
@@ -123,18 +125,16 @@ static bool read_asked(struct gm_ctl_call *call, struct asked *asked)
 		gm_call_refuse(call, GM_E_UNKNOWN, "group", name);
 		return false;
 	}
-	return set_algs(call, map) && set_app_groups(call, map, asked->names, sizeof(asked->names));
+	return set_settings(call, map) && set_app_groups(call, map, asked->names, sizeof(asked->names));
 }
 
 /* false: said why */
 static bool went(struct gm_ctl_call *call, enum gm_err err, const char *why)
 {
-	const char *name = gm_call_text(call, "group");
-
 	if (why)
-		gm_ctl_error(call->reply, err, "group '%s': %s", name, why);
+		gm_call_fault(call, err, why);
 	else if (err != GM_E_OK)
-		gm_call_refuse(call, err, "group", name);
+		gm_call_refuse(call, err, "group", gm_call_text(call, "group"));
 	return err == GM_E_OK;
 }
 

@@ -225,7 +225,7 @@ Test(table, asks_before_a_change_lowers_max_members)
 	SAYS("row evicts=0 groups=1 rekeys=0 seconds=0 says=puts out 0 members, max_members becomes 100 and cannot be raised again asks=yes\n");
 	RUN("group set", "group=g1", "alg=A128GCM", "preview!");
 	SAYS(" asks=no\n");
-	cr_expect_str_eq(RUN("group set", "group=g1", "max-stale-sets:1", "preview!"), "error range: group 'g1': max_stale_sets: at least 2\n");
+	cr_expect_str_eq(RUN("group set", "group=g1", "max-stale-sets:1", "preview!"), "error usage: max-stale-sets: has to be 2 to 64, not '1'\n");
 	cr_expect_eq(changes.count, 0);
 	cr_expect_str_eq(RUN("group set", "group=g1", "alg=A128GCM"), "end\n");
 	cr_expect_str_eq(RUN("group set", "group=g1", "alg=AES-CCM-64-64-128"), "row evicted=0 max_members=100\nend\n");
@@ -680,6 +680,28 @@ Test(table, says_which_algorithm_does_not_do)
 	cr_expect_str_eq(RUN("group create", "group=g2", "gp-enc-alg=-65534", "alg=24", "sign-alg=-35", "hkdf=7"), "end\n");
 	RUN("group list", "settings!");
 	SAYS(" sign_alg=ES384 hkdf=sha512 alg=ChaCha20/Poly1305 gp_enc_alg=A128CTR ");
+}
+
+Test(table, says_of_a_change_what_it_says_of_a_new_group)
+{
+	static const char *const wrong[] = {"hkdf=x", "gp-enc-alg=x", "alg=ES256", "max-stale-sets:0", "max-stale-sets:65"};
+	char first[1024];
+
+	RUN("group create", "group=g1", "max-members:1000");
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		snprintf(first, sizeof(first), "%s", RUN("group create", "group=g2", wrong[i]));
+		cr_expect_str_eq(RUN("group set", "group=g1", wrong[i]), first);
+		SAYS("has to be ");
+	}
+	cr_expect_str_eq(RUN("group set", "group=g1", "expires:5"), "error range: expires: not in the future\n");
+	cr_expect_str_eq(RUN("group set", "group=g1", "as-uri=coap://x"), "error range: as-uri: not trusted\n");
+	cr_expect_str_eq(RUN("group create", "group=g2", "rekey-every:3"), "error usage: rekey-every: 0, or at least 10 seconds\n");
+	cr_expect_str_eq(RUN("group create", "group=g2", "pairwise-too!", "ecdh-curve=P-256"),
+	                 "error usage: ecdh-curve: a key for sign_alg does not serve on this curve\n");
+	cr_expect_str_eq(RUN("group set", "group=g1", "hkdf=sha512", "max-stale-sets:3"), "end\n");
+	RUN("group list", "settings!");
+	SAYS(" max_stale_sets=3 ");
+	SAYS(" hkdf=sha512 ");
 }
 
 Test(table, pace_of_all_is_changed_and_shown)
