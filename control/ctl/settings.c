@@ -162,6 +162,17 @@ bool gm_settings_done(struct gm_group_spec *spec, char why[static GM_SETTING_WHY
 	return !fault;
 }
 
+bool gm_setting_serves(const struct gm_group_spec *spec, enum gm_setting setting, char why[static GM_SETTING_WHY])
+{
+	const bool of_group = setting == GM_SETTING_sign_alg || setting == GM_SETTING_gp_enc_alg;
+	const bool of_pairs = setting == GM_SETTING_alg || setting == GM_SETTING_ecdh_curve;
+
+	if ((!of_group || spec->params.group_mode) && (!of_pairs || spec->params.pairwise_mode))
+		return true;
+	snprintf(why, GM_SETTING_WHY, "serves no group without %s mode", of_group ? "group" : "pairwise");
+	return false;
+}
+
 /* ---- and back */
 
 struct gm_group_spec gm_settings_of(const struct gm_group_info *info)

@@ -26,6 +26,8 @@ struct gm_group_spec gm_settings_begin(void);
 bool gm_setting_put(struct gm_group_spec *spec, enum gm_setting setting, const char *value, char why[static GM_SETTING_WHY]);
 /* Once all are put: what follows from the others is filled in, and all have to go together. false: why begins with the key. */
 bool gm_settings_done(struct gm_group_spec *spec, char why[static GM_SETTING_WHY]);
+/* Once all are put: false where the group's modes leave no use for this one; why begins behind the key. */
+bool gm_setting_serves(const struct gm_group_spec *spec, enum gm_setting setting, char why[static GM_SETTING_WHY]);
 /* The contrary, of a whole spec: what put() takes, empty where the group has no use for it. Returns buf. */
 const char *gm_setting_text(const struct gm_group_spec *spec, enum gm_setting setting, char buf[static GM_SETTING_MAX + 1]);
 struct gm_group_spec gm_settings_of(const struct gm_group_info *info); /* without its name */

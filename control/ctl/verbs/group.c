@@ -58,6 +58,22 @@ bool gm_call_put_setting(struct gm_ctl_call *call, struct gm_group_spec *spec, c
 	return true;
 }
 
+/* What is said for nothing is a mistake; but a template may say it for groups of other modes. */
+static bool all_serve(struct gm_ctl_call *call, const struct gm_group_spec *spec)
+{
+	const struct gm_ctl_request *request = call->request;
+	char why[GM_SETTING_WHY];
+
+	for (unsigned i = 0; i < request->args_n; i++) {
+		int setting = gm_setting_named(request->args[i].key);
+		if (setting < 0 || gm_setting_serves(spec, (enum gm_setting)setting, why))
+			continue;
+		gm_ctl_error(call->reply, GM_E_USAGE, "%s: %s", request->args[i].key, why);
+		return false;
+	}
+	return true;
+}
+
 const struct gm_template *gm_call_template(const struct gm_ctl_call *call, const char *name)
 {
 	const struct gm_config *config = call->env->config;
@@ -104,6 +120,8 @@ void gm_verb_group_create(struct gm_ctl_call *call)
 	for (unsigned i = 0; i < request->args_n; i++)
 		if (!gm_call_put_setting(call, &spec, &request->args[i]))
 			return;
+	if (!all_serve(call, &spec))
+		return;
 	if (!gm_settings_done(&spec, why)) {
 		gm_call_fault(call, GM_E_USAGE, why);
 		return;

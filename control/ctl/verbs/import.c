@@ -218,6 +218,9 @@ static bool put_settings(struct file *f, const struct gm_sheet_row *row, struct 
 	for (enum gm_setting i = 0; i < GM_SETTINGS_N; i++)
 		if (row->cell[SETTINGS + i] && !gm_setting_put(spec, i, row->cell[SETTINGS + i], why))
 			return wrong(f, row, (int)(SETTINGS + i), "%s", why);
+	for (enum gm_setting i = 0; i < GM_SETTINGS_N; i++)
+		if (row->cell[SETTINGS + i] && !gm_setting_serves(spec, i, why))
+			return wrong(f, row, (int)(SETTINGS + i), "%s", why);
 	return gm_settings_done(spec, why) ? true : wrong(f, row, -1, "%s", why);
 }
 

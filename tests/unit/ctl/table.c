@@ -682,6 +682,17 @@ Test(table, says_which_algorithm_does_not_do)
 	SAYS(" sign_alg=ES384 hkdf=sha512 alg=ChaCha20/Poly1305 gp_enc_alg=A128CTR ");
 }
 
+Test(table, refuses_what_the_modes_of_a_group_leave_no_use_for)
+{
+	cr_expect_str_eq(RUN("group create", "group=g", "signature-only!", "ecdh-curve=X25519"),
+	                 "error usage: ecdh-curve: serves no group without pairwise mode\n");
+	cr_expect_str_eq(RUN("group create", "group=g", "alg=A128GCM", "signature-only!"), "error usage: alg: serves no group without pairwise mode\n");
+	cr_expect_str_eq(RUN("group create", "group=g", "pairwise-only!", "sign-alg=ES256"), "error usage: sign-alg: serves no group without group mode\n");
+	cr_expect_str_eq(RUN("group create", "group=g", "pairwise-only!", "gp-enc-alg=A128CTR"), "error usage: gp-enc-alg: serves no group without group mode\n");
+	cr_expect_str_eq(RUN("group create", "group=g", "pairwise-only!", "alg=A128GCM", "ecdh-curve=P-256", "hkdf=sha512"), "end\n");
+	cr_expect_str_eq(RUN("group create", "group=g2", "ecdh-curve=X25519", "sign-alg=EdDSA"), "end\n");
+}
+
 Test(table, says_of_a_change_what_it_says_of_a_new_group)
 {
 	static const char *const wrong[] = {"hkdf=x", "gp-enc-alg=x", "alg=ES256", "max-stale-sets:0", "max-stale-sets:65"};
@@ -1014,6 +1025,13 @@ Test(table, imports_groups_of_templates_and_compares_those_that_are_there)
 	GROUP(3, "f4");
 	cr_expect_str_eq(file_send(false), "error usage: f.csv:3: the group stands in line 2 already\n");
 	cr_expect_str_eq(RUN("group show", "group=f4"), "error unknown: no group 'f4'\n");
+}
+
+Test(table, imports_no_setting_that_serves_nothing)
+{
+	file_new("groups");
+	GROUP(2, "f1", "", "", "", "", "", "", "pairwise", "ES256");
+	cr_expect_str_eq(file_send(false), "error usage: f.csv:2: sign_alg: serves no group without group mode\n");
 }
 
 Test(table, imports_roles_in_any_order_beside_those_there_were)
