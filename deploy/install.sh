@@ -5,7 +5,7 @@
 #   deploy/install.sh [build|dpdk|all]     dpdk: to build, and what the DPDK port needs
 set -eu
 
-build='gcc libc6-dev cmake ninja-build pkg-config libsodium-dev libssl-dev liburing-dev liblmdb-dev libcyaml-dev
+build='gcc libc6-dev cmake ninja-build pkg-config libsodium-dev libssl-dev liburing-dev liblmdb-dev libcyaml-dev libyaml-dev
        libjansson-dev libedit-dev libsystemd-dev libmicrohttpd-dev'
 tests='libcriterion-dev libcbor-dev clang-14 libclang-rt-14-dev llvm-14 tshark valgrind zsh python3 python3-cbor2
        python3-cryptography python3-prometheus-client'
