@@ -214,7 +214,10 @@ struct gm_as_spec { /* secret */
 	bool loose;                  /* with trl: tokens whose bytes can be varied are taken nevertheless    RFC 9770 §4 */
 	uint32_t trl_every_s;        /* between full queries of that list; 0: GM_TRL_EVERY_S */
 };
+/* EXISTS: the name is taken, or the key is that of another server, whose removal would leave it trusted. */
 GM_NODISCARD enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struct gm_as_spec *spec);
+/* Whose key that is, under the same kid or where one of the two has none; NULL: nobody's. */
+const char *gm_core_as_of_key(const struct gm_core *core, const struct gm_cose_key *key);
 /* Removes trust: its contexts are closed and memberships end. */
 GM_NODISCARD enum gm_err gm_core_as_remove(struct gm_core *core, struct gm_txn *txn, const char *name,
                                            unsigned *evicted);

@@ -319,6 +319,21 @@ static unsigned recall(struct gm_turn *t, const struct gm_as *as, bool (*same)(c
 	return n;
 }
 
+static bool verify_the_same(const struct gm_cose_key *a, const struct gm_cose_key *b)
+{
+	bool kid = !a->kid_n || !b->kid_n || (a->kid_n == b->kid_n && memcmp(a->kid, b->kid, a->kid_n) == 0);
+
+	return kid && a->key_n == b->key_n && memcmp(a->key, b->key, a->key_n) == 0;
+}
+
+const char *gm_core_as_of_key(const struct gm_core *core, const struct gm_cose_key *key)
+{
+	for (unsigned i = 0; i < core->ases_n; i++)
+		if (verify_the_same(&core->ases[i].spec.key, key))
+			return core->ases[i].spec.name;
+	return NULL;
+}
+
 enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struct gm_as_spec *spec)
 {
 	struct gm_turn t = {core, txn};
@@ -335,6 +350,8 @@ enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struc
 	for (unsigned i = 0; i < core->ases_n; i++)
 		if (strcmp(core->ases[i].spec.name, spec->name) == 0)
 			return GM_E_EXISTS;
+	if (gm_core_as_of_key(core, &spec->key))
+		return GM_E_EXISTS;
 	if (txn->disk_low)
 		return GM_E_DISK_FULL;
 	if (core->ases_n == GM_ASES_MAX)

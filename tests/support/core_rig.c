@@ -509,6 +509,7 @@ struct gm_as_spec rig_as_spec(const char *name)
 	struct gm_as_spec as = {.key = {.alg = 10, .key_n = 16, .key = {4, 5, 6}},
 	                        .link = {.peer.port = 5690, .ms_n = 16, .sid_n = 1, .rid_n = 1, .rid = {1}, .alg = 10}};
 
+	as.key.key[3] = (uint8_t)name[strlen(name) - 1]; /* a key of its own */
 	snprintf(as.name, sizeof(as.name), "%s", name);
 	snprintf(as.issuer, sizeof(as.issuer), "coap://%s", name);
 	return as;

@@ -174,6 +174,17 @@ static bool name_of(struct gm_ctl_call *call, struct gm_as_spec *spec)
 	return false;
 }
 
+static void add(struct gm_ctl_call *call, const struct gm_as_spec *spec)
+{
+	const char *of = gm_core_as_of_key(call->env->core, &spec->key);
+	enum gm_err err = gm_core_as_add(call->env->core, &call->txn, spec);
+
+	if (err == GM_E_EXISTS && of && strcmp(of, spec->name) != 0)
+		gm_ctl_error(call->reply, err, "authorization server '%s': its key is that of '%s'; a key is trusted once", spec->name, of);
+	else
+		gm_call_finish(call, err, "authorization server", spec->name);
+}
+
 void gm_verb_as_add(struct gm_ctl_call *call)
 {
 	struct gm_as_spec spec = {.empty_salt_item = gm_call_flag(call, "empty-salt-item"),
@@ -181,6 +192,6 @@ void gm_verb_as_add(struct gm_ctl_call *call)
 
 	if (name_of(call, &spec) && gm_call_copy(call, "issuer", spec.issuer, sizeof(spec.issuer)) &&
 	    gm_call_copy(call, "uri", spec.uri, sizeof(spec.uri)) && key_of(call, &spec.key) && over_link(call, &spec))
-		gm_call_finish(call, gm_core_as_add(call->env->core, &call->txn, &spec), "authorization server", spec.name);
+		add(call, &spec);
 	gm_wipe(&spec, sizeof(spec));
 }

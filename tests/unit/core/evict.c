@@ -274,27 +274,61 @@ Test(evict, bars_outlive_that_their_server_is_removed_and_added_again)
 	cr_expect_eq(bars(), 0u, "no longer than the token");
 }
 
+static struct gm_as_spec with_kid(const char *as, uint8_t kid)
+{
+	struct gm_as_spec spec = first_as(as);
+
+	spec.key.kid_n = 1;
+	spec.key.kid[0] = kid;
+	return spec;
+}
+
+Test(evict, one_key_is_trusted_once_so_that_its_removal_ends_it)
+{
+	struct gm_as_spec second = first_as("as2"), third = with_kid("as2", 1), other = first_as("as2");
+
+	cr_expect_eq(rig_as(&rig, &second), GM_E_EXISTS);
+	cr_expect_eq(rig_as(&rig, &third), GM_E_EXISTS, "a key without a kid is good for any");
+	remove_as("as1");
+	add_as(&third);
+	cr_expect_eq(rig_as(&rig, &second), GM_E_EXISTS, "under another name and without a kid, too");
+	snprintf(second.name, sizeof(second.name), "as3");
+	cr_expect_eq(rig_as(&rig, &second), GM_E_EXISTS);
+	cr_expect_str_eq(gm_core_as_of_key(rig.core, &second.key), "as2");
+	snprintf(other.name, sizeof(other.name), "as3");
+	other.key.key[0] = 99;
+	cr_expect_null(gm_core_as_of_key(rig.core, &other.key));
+	add_as(&other);
+}
+
+/* as1 as server 2, under a kid, and the same key under another one as server 3 */
+static void under_two_kids(void)
+{
+	struct gm_as_spec first = with_kid("as1", 1), second = with_kid("as1-new", 2);
+
+	remove_as("as1");
+	add_as(&first);
+	add_as(&second);
+}
+
 Test(evict, bars_go_over_to_a_server_that_was_added_with_the_key_before)
 {
-	struct gm_as_spec again = first_as("as1-new");
-
 	bar_one();
-	add_as(&again);
+	under_two_kids();
 	remove_as("as1");
-	cr_expect_eq(post_under(2), GM_E_TOKEN_BARRED);
+	cr_expect_eq(post_under(3), GM_E_TOKEN_BARRED);
 	rig_restart(&rig);
-	cr_expect_eq(post_under(2), GM_E_TOKEN_BARRED);
+	cr_expect_eq(post_under(3), GM_E_TOKEN_BARRED);
 }
 
 Test(evict, bars_that_go_over_end_what_was_had_there)
 {
-	struct gm_as_spec again = first_as("as1-new");
 	struct rig_client c = rig_client(1, "g1", REQ);
 	struct rig_join j = {.group = "g1", .roles = REQ, .cred = "c"};
 
 	bar_one();
-	add_as(&again);
-	c.as_id = 2;
+	under_two_kids();
+	c.as_id = 3;
 	cr_assert_eq(rig_token(&rig, &c), GM_E_OK);
 	cr_assert_eq(rig_join(&rig, &c, &j).code, GM_COAP(2, 1));
 	remove_as("as1");

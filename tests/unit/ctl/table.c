@@ -341,7 +341,7 @@ Test(table, says_what_names_may_be)
 	SAYS("error usage: groups: a name has 1 to 64 letters, digits and -._~!$&'()*+,;=:@, and is neither . nor .., not 'c\"d'\n");
 	RUN("as add", "name=-x", KEY32, "alg=HMAC256");
 	SAYS("begins with no dash, not '-x'\n");
-	cr_expect_str_eq(RUN("as add", "name=as_1.example", KEY32, "alg=HMAC256"), "end\n");
+	cr_expect_str_eq(RUN("as add", "name=as_1.example", "key#202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f", "alg=HMAC256"), "end\n");
 	RUN("schedule set", "schedule=a b");
 	SAYS("error usage: schedule: a name has 1 to 31 letters, digits and -._, and begins with no dash, not 'a b'\n");
 	cr_expect_str_eq(RUN("schedule set", "schedule=s", "groups= "), "error usage: schedule 's': groups: at least one pattern is needed\n");
@@ -378,6 +378,10 @@ Test(table, trusts_an_authorization_server_and_shows_no_key)
 	cr_expect_str_eq(RUN("as add", "name=as1", KEY32, "alg=HMAC256", "kid#0a0b", "issuer=coap://as"), "end\n");
 	cr_expect_str_eq(RUN("as add", "name=as1", KEY32, "alg=HMAC256", "kid#0a0c"),
 	                 "error exists: authorization server 'as1' exists already\n");
+	cr_expect_str_eq(RUN("as add", "name=as2", KEY32, "alg=HMAC256", "kid#0a0b", "issuer=coap://other"),
+	                 "error exists: authorization server 'as2': its key is that of 'as1'; a key is trusted once\n");
+	RUN("as add", "name=as2", KEY32, "alg=HMAC256");
+	SAYS("its key is that of 'as1'"); /* a key without a kid verifies any token */
 	RUN("as list");
 	SAYS(" alg=HMAC256 kid=0a0b issuer=coap://as ");
 	SAYS_NOT("0001020304");
