@@ -596,7 +596,7 @@ bool gm_core_schedule_count(const struct gm_core *core, const struct gm_txn *txn
 {
 	const struct schedule *s = named(core, name);
 
-	*n = s ? count(core, s, txn->wall_s) : (struct gm_schedule_count){0};
+	*n = s && s->opened ? count(core, s, txn->wall_s) : (struct gm_schedule_count){0};
 	return s != NULL;
 }
 

@@ -49,7 +49,7 @@ GM_NODISCARD enum gm_err gm_core_schedule_resume(struct gm_core *core, struct gm
 /* name NULL: all; stops when each() returns false. UNKNOWN */
 GM_NODISCARD enum gm_err gm_core_schedules(const struct gm_core *core, const struct gm_txn *txn, const char *name,
                                            bool (*each)(void *arg, const struct gm_schedule_info *info), void *arg);
-struct gm_schedule_count { /* its groups, since its window opened */
+struct gm_schedule_count { /* its groups, since its window opened; nothing before its first */
 	unsigned done, paused;      /* with new keys; of these, with a distribution that is paused */
 	unsigned left, passed_over; /* still to get them; of these, passed over because the distribution of those they have is paused */
 };

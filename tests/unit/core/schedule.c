@@ -203,6 +203,19 @@ Test(schedule, rekeys_each_group_once_when_its_window_opens)
 	cr_expect_eq(rekeyed(3), 6, "the next night again");
 }
 
+Test(schedule, has_counted_nothing_before_its_first_window)
+{
+	struct gm_schedule_count n;
+
+	groups(2, 1);
+	cr_assert_eq(set(), GM_E_OK);
+	n = count();
+	cr_expect(n.done == 0 && n.paused == 0 && n.left == 0 && n.passed_over == 0, "done %u left %u", n.done, n.left);
+	live_to("2023-11-15 03:30:00", 2);
+	n = count();
+	cr_expect(n.done == 2 && n.left == 0);
+}
+
 Test(schedule, keeps_to_its_days)
 {
 	groups(1, 0);
