@@ -62,12 +62,30 @@ static double refill(struct worker *w)
 }
 
 /* Enough for a batch: never more than a burst, a slow pace goes one by one. */
+static double enough(double rate)
+{
+	double chunk = rate * CHUNK_S;
+
+	return chunk < 1 ? 1 : chunk > BURST ? BURST : chunk;
+}
+
 bool gm_pace_ready(struct worker *w)
 {
-	uint32_t paced = rate_of(w);
-	double chunk = paced ? refill(w) * CHUNK_S : 0;
+	if (rate_of(w) == 0)
+		return true;
+	double rate = refill(w);
+	return w->pace.tokens >= enough(rate);
+}
 
-	return paced == 0 || w->pace.tokens >= (chunk < 1 ? 1 : chunk > BURST ? BURST : chunk);
+/* When it is ready, if nobody takes anything before. */
+static uint64_t ready_ns(struct worker *w)
+{
+	double rate = rate_of(w) ? refill(w) : 0, missing = enough(rate) - w->pace.tokens;
+
+	if (rate <= 0 || missing <= 0)
+		return w->now_ns;
+	double ns = missing / rate * 1e9;
+	return w->now_ns + (ns > TICK_NS ? (uint64_t)ns : TICK_NS);
 }
 
 bool gm_pace(struct worker *w)
@@ -270,13 +288,12 @@ bool gm_pace_step(struct worker *w)
 	return budget < BURST;
 }
 
-uint64_t gm_pace_sleep_ns(const struct worker *w)
+uint64_t gm_pace_sleep_ns(struct worker *w)
 {
-	const struct pace *p = &w->pace;
-
-	if (!p->lanes_n)
+	if (!w->pace.lanes_n)
 		return UINT64_MAX;
-	return p->due_ns > w->now_ns ? p->due_ns - w->now_ns : 0;
+	uint64_t ready = ready_ns(w), at = w->pace.due_ns > ready ? w->pace.due_ns : ready;
+	return at - w->now_ns;
 }
 
 void gm_pace_out(struct worker *w, uint32_t h)

@@ -664,8 +664,10 @@ const struct gm_worker_stats *gm_dp_stats(const struct gm_dp *dp, unsigned worke
 
 void gm_dp_set_pace_for_all(struct gm_dp *dp, unsigned rate)
 {
-	for (unsigned i = 0; i < dp->config.workers; i++)
+	for (unsigned i = 0; i < dp->config.workers; i++) {
 		atomic_store_explicit(&dp->worker[i]->pace.rate, rate, memory_order_relaxed);
+		gm_dp_wake(dp, i); /* it may sleep till it has gathered a message by the old one */
+	}
 }
 
 unsigned gm_dp_pace_for_all(const struct gm_dp *dp)

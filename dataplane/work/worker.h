@@ -655,7 +655,7 @@ bool gm_pace_wait(struct worker *w, struct ctx *c, gm_ctx_id id, uint16_t lane, 
 void gm_pace_out(struct worker *w, uint32_t h); /* the message waits */
 bool gm_pace_step(struct worker *w); /* up to a burst; true: something was sent */
 void gm_pace_spend(struct worker *w); /* what was saved for a burst is gone: a walk goes on in a network that may be in trouble still */
-uint64_t gm_pace_sleep_ns(const struct worker *w); /* until a lane may be served, UINT64_MAX: nobody waits */
+uint64_t gm_pace_sleep_ns(struct worker *w); /* until a lane may be served, UINT64_MAX: nobody waits */
 
 /* ---- rekey.c */
 /* The member has taken a block: the next one follows. false: there is none, or it is not what was asked. */

@@ -414,3 +414,73 @@ Test(pace, of_all_that_falls_leaves_no_more_than_a_second_to_wait)
 	cr_expect(le(u32, sends.n, 12));
 	flow_free(r);
 }
+
+/* So many members of one worker wait to be told again, at a pace of so many a second. */
+static struct flow *waiting_at(unsigned rate, unsigned members)
+{
+	struct flow *r = flow_new(1, NULL);
+	struct worker *w = r->dp->worker[0];
+
+	join_some(r, members);
+	r->mute = true;
+	cr_assert(flow_rekey(r, true) == GM_E_OK);
+	flow_run(r, 1900);
+	gm_dp_set_pace_for_all(r->dp, rate);
+	w->pace.tokens = 0;
+	w->pace.tokens_ns = gm_mem_now(r->net);
+	flow_run(r, 1200); /* all were due within 1.5 times ACK_TIMEOUT */
+	cr_assert(ge(u32, w->pace.places.used, members / 2));
+	return r;
+}
+
+Test(pace, of_all_lets_a_worker_sleep_while_a_lane_waits_for_it)
+{
+	struct flow *r = waiting_at(20, 60);
+	struct worker *w = r->dp->worker[0];
+
+	sends_watch(&sends, r);
+	for (unsigned ms = 0; ms < 1000; ms++) {
+		flow_turn(r);
+		while (gm_worker_turn(w)) {}
+		cr_assert(gt(u64, gm_worker_timeout_ns(w), 0), "after %u ms", ms);
+	}
+	cr_expect(ge(u32, sends.n, 18));
+	cr_expect(le(u32, sends.n, 21));
+	flow_free(r);
+}
+
+Test(pace, of_all_is_slept_for_as_long_as_a_message_takes_to_gather)
+{
+	struct flow *r = waiting_at(20, 60);
+	struct worker *w = r->dp->worker[0];
+
+	sends_watch(&sends, r);
+	for (unsigned i = 0; i < 10; i++) {
+		while (gm_worker_turn(w)) {}
+		const unsigned before = sends.n;
+		const uint64_t ns = gm_pace_sleep_ns(w);
+		cr_assert(le(u64, ns, 50000000));
+		for (uint64_t ms = 0; ms < ns / 1000000; ms++)
+			flow_turn(r);
+		cr_expect(eq(u32, sends.n, before), "nothing is missed");
+		flow_run(r, 2);
+		cr_expect(eq(u32, sends.n, before + 1));
+	}
+	flow_free(r);
+}
+
+Test(pace, of_all_holds_from_the_moment_it_is_changed_while_a_lane_waits_for_it)
+{
+	struct flow *r = waiting_at(1, 60);
+	struct worker *w = r->dp->worker[0];
+	const unsigned waiting = w->pace.places.used;
+
+	w->pace.tokens = -1;
+	flow_turn(r);
+	sends_watch(&sends, r);
+	gm_dp_set_pace_for_all(r->dp, 0);
+	cr_expect(eq(u64, gm_worker_timeout_ns(w), 0));
+	flow_run(r, 5);
+	cr_expect(ge(u32, sends.n, waiting), "no limit: all at once");
+	flow_free(r);
+}
