@@ -1043,13 +1043,17 @@ static unsigned take_hops(struct worker *w, struct gm_ring *ring)
 	return n;
 }
 
+/* A burst of each in turn, on from where the last turn ended: whoever sends much does not hold up what the others send. */
 unsigned gm_check_hops(struct worker *w)
 {
-	unsigned all = 0, n;
+	unsigned all = 0;
 
-	for (unsigned from = 0; from < w->workers; from++)
-		while (w->hop_in[from] && all < TURN_MAX && (n = take_hops(w, w->hop_in[from])))
-			all += n;
+	for (unsigned empty = 0; empty < w->workers && all < TURN_MAX; w->hop_next = (w->hop_next + 1) % w->workers) {
+		struct gm_ring *ring = w->hop_in[w->hop_next];
+		const unsigned n = ring ? take_hops(w, ring) : 0;
+		empty = n ? 0 : empty + 1;
+		all += n;
+	}
 	return all;
 }
 

@@ -353,6 +353,7 @@ struct worker {
 	struct gm_dp_config config;
 	struct gm_ring *up, *down;
 	struct gm_ring *hop_in[GM_WORKERS_MAX]; /* from each of the others */
+	unsigned hop_next; /* whose hops are taken next */
 	uint64_t now_ns, now_ms, busy_ms; /* busy_ms: when a message was last seen in flight, or room for more */
 	uint32_t burst_made;
 	int64_t wall_s;

@@ -215,3 +215,48 @@ Test(turn, an_answer_that_is_confirmed_before_it_is_sealed_is_forgotten_by_the_b
 	gm_box_drop_last(w);
 	flow_free(r);
 }
+
+/* Empty ACKs to messages of worker 2, which worker from gets. */
+static void confirm_to_third(struct flow *r, unsigned from, unsigned n)
+{
+	static const uint8_t ack[] = {0x60, 0, 2 << 4, 7}; /* the upper bits of a Message ID name the worker */
+	const struct gm_addr *peer = &r->members[0].addr;
+
+	while (n--)
+		gm_check_datagram(r->dp->worker[from], ack, sizeof ack, peer, &r->dp_config.listen[0], false);
+}
+
+static size_t waiting_for_third(const struct flow *r, unsigned from)
+{
+	return gm_ring_used(r->dp->worker[2]->hop_in[from]);
+}
+
+Test(turn, takes_what_one_worker_sends_over_while_another_one_floods)
+{
+	for (unsigned flood = 0; flood < 2; flood++) {
+		struct flow *r = storm_of(3, NULL, 1);
+		confirm_to_third(r, flood, 4 * TURN_MAX);
+		for (unsigned turn = 0; turn < 3; turn++) {
+			confirm_to_third(r, flood, TURN_MAX);
+			confirm_to_third(r, !flood, 3);
+			gm_worker_turn(r->dp->worker[2]);
+			cr_expect(eq(sz, waiting_for_third(r, !flood), 0), "turn %u", turn);
+		}
+		cr_expect(gt(sz, waiting_for_third(r, flood), 0), "and it was a flood");
+		flow_free(r);
+	}
+}
+
+Test(turn, takes_as_much_from_each_of_the_workers_that_flood)
+{
+	struct flow *r = storm_of(3, NULL, 1);
+
+	for (unsigned from = 0; from < 2; from++)
+		confirm_to_third(r, from, 4 * TURN_MAX);
+	const size_t all = waiting_for_third(r, 0);
+	for (unsigned turn = 0; turn < 2; turn++)
+		gm_worker_turn(r->dp->worker[2]);
+	cr_expect(eq(sz, waiting_for_third(r, 0), waiting_for_third(r, 1)));
+	cr_expect(lt(sz, waiting_for_third(r, 0), all));
+	flow_free(r);
+}
