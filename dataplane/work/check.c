@@ -1014,7 +1014,8 @@ void gm_check_finish(struct worker *w)
 	open_batch(w);
 	if (!gm_verify_waits(w))
 		return;
-	gm_box_flush(w); /* what is decided does not wait for signatures */
+	gm_box_flush(w); /* neither what is decided nor another worker waits for signatures */
+	gm_worker_wake_others(w);
 	gm_verify(w);
 	open_batch(w); /* nothing more: all room is free again */
 }

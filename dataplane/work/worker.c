@@ -111,8 +111,7 @@ static void tell_core(struct worker *w)
 	w->later_ns = 0;
 }
 
-/* Wake those who have got something. */
-static void tell_others(struct worker *w)
+void gm_worker_wake_others(struct worker *w)
 {
 	for (unsigned i = 0; i < w->workers; i++) {
 		if (!w->hopped[i])
@@ -120,7 +119,6 @@ static void tell_others(struct worker *w)
 		w->hopped[i] = false;
 		gm_dp_wake(w->dp, i);
 	}
-	tell_core(w);
 }
 
 static void check_burst(struct worker *w, struct gm_dgram *d, unsigned n)
@@ -175,6 +173,7 @@ static unsigned receive(struct worker *w)
 		finish_requests(w);
 	for (unsigned i = 0; i < w->answers_n; i += BURST)
 		check_burst(w, w->answer + i, w->answers_n - i < BURST ? w->answers_n - i : BURST);
+	gm_worker_wake_others(w); /* they work on it while this turn goes on */
 	return all;
 }
 
@@ -284,7 +283,7 @@ bool gm_worker_turn(struct worker *w)
 		busy |= gm_rekey_step(w);
 	}
 	gm_box_flush(w);
-	tell_others(w);
+	tell_core(w);
 	count_turn(w, effects, received, hops);
 	return busy;
 }

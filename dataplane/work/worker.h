@@ -496,6 +496,7 @@ void gm_worker_free(struct worker *w);
 bool gm_dp_tables(struct gm_dp *dp); /* what workers share: networks, the roster; false: no memory */
 void gm_dp_tables_free(struct gm_dp *dp);
 bool gm_worker_turn(struct worker *w); /* true: something was done */
+void gm_worker_wake_others(struct worker *w); /* those to whom something was sent over */
 void gm_worker_rest(struct worker *w); /* before it sleeps: statistics, memory that goes back */
 uint64_t gm_worker_timeout_ns(struct worker *w);
 /* Event record of size bytes, zeroed, with room for more behind; NULL: the ring is full. */

@@ -260,3 +260,44 @@ Test(turn, takes_as_much_from_each_of_the_workers_that_flood)
 	cr_expect(lt(sz, waiting_for_third(r, 0), all));
 	flow_free(r);
 }
+
+/* ---- whom a hop wakes */
+
+static struct worker *sender;
+static unsigned wakes, wakes_unverified;
+
+/* Of the other worker. Tokens of the turn are forgotten once their signatures are verified. */
+static void on_wake(struct gm_port *port)
+{
+	(void)port;
+	wakes++;
+	wakes_unverified += sender->tokens_n > 0;
+}
+
+Test(turn, wakes_who_gets_a_hop_before_it_verifies_signatures)
+{
+	struct flow *r = storm_of(2, NULL, STORM);
+	static struct gm_port_ops ops;
+
+	cr_expect(eq(uint, all_do(r, TOKEN | JOIN, GM_OP_JOIN), STORM));
+	for (unsigned i = 0; i < STORM; i++)
+		r->members[i].addr.port = (uint16_t)(r->members[i].addr.port + 1); /* half of them meet the other worker */
+	ops = *r->dp->worker[0]->ops;
+	ops.wake = on_wake;
+	for (unsigned i = 0; i < 2; i++)
+		r->dp->worker[i]->ops = &ops;
+	r->env.now_ns = gm_mem_now(r->net);
+	for (unsigned i = 0; i < STORM; i++)
+		gm_member_plan(&r->env, &r->members[i], i % 2 ? TOKEN : GM_PLAN(GM_OP_NODE));
+	gm_member_flush(&r->env);
+	for (unsigned i = 0; i < 2; i++) {
+		sender = r->dp->worker[i];
+		wakes = wakes_unverified = 0;
+		r->dp->worker[!i]->asleep = 1;
+		gm_worker_turn(sender);
+		cr_expect(ge(uint, wakes, 1), "worker %u", i);
+		cr_expect(ge(uint, wakes_unverified, 1), "worker %u", i);
+		r->dp->worker[!i]->asleep = 0;
+	}
+	flow_free(r);
+}
