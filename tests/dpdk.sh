@@ -277,6 +277,42 @@ strange() {
 strange_is_counted() {
 	strange && until_true 60 least port_rx_fragments 2 && until_true 60 least port_rx_bad 1
 }
+
+# Frames whose source is the near end itself, or loopback; then some to loopback. The one from a neighbour is counted as the others are
+# not, and comes last. SOURCE DESTINATION...
+forged() {
+	there /usr/bin/python3 - "$(here cat /sys/class/net/va/address)" "$@" <<-'END'
+		import socket, struct, sys
+		from ipaddress import ip_address
+
+		def total(b):
+		    s = sum(struct.unpack('>%dH' % (len(b) // 2), b))
+		    while s >> 16:
+		        s = (s & 0xffff) + (s >> 16)
+		    return ~s & 0xffff
+
+		def frame(mac, src, dst):
+		    udp = struct.pack('>4H', 4000, 5683, 12, 0) + b'\x40\0\0\7'  # a ping
+		    pseudo = src.packed + dst.packed + struct.pack('>2H', 17, len(udp))
+		    udp = udp[:6] + struct.pack('>H', total(pseudo + udp)) + udp[8:]
+		    if src.version == 6:
+		        return mac + bytes(6) + b'\x86\xdd' + struct.pack('>IHBB', 6 << 28, len(udp), 17, 9) + src.packed + dst.packed + udp
+		    head = struct.pack('>BBHHHBBH', 0x45, 0, 20 + len(udp), 0, 0, 9, 17, 0) + src.packed + dst.packed
+		    return mac + bytes(6) + b'\x08\0' + head[:10] + struct.pack('>H', total(head)) + head[12:] + udp
+
+		s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+		s.bind(('vb', 0))
+		mac = bytes.fromhex(sys.argv[1].replace(':', ''))
+		for src, dst in zip(*[map(ip_address, sys.argv[2:])] * 2):
+		    s.send(frame(mac, src, dst))
+	END
+}
+forged_is_refused() {
+	local rx bad
+	rx=$(counter rx) && bad=$(counter port_rx_bad) &&
+		forged 10.77.0.1 10.77.0.1 127.0.0.1 10.77.0.1 fd77::1 fd77::1 ::1 fd77::1 10.77.0.2 127.0.0.1 fd77::2 ::1 10.77.0.2 10.77.0.1 &&
+		until_true 60 least rx $((rx + 1)) && is rx $((rx + 1)) && is port_rx_bad $((bad + 4))
+}
 whole_again_by_kernel() {
 	strange && until_true 60 least port_rx_kernel 2 && until_true 60 least port_rx_bad 1 && is port_rx_fragments 0
 }
@@ -347,6 +383,7 @@ check 'IPv6: joined, rekeyed, killed with -9 and started again, rekeyed' serves 
 check 'the kernel called nothing unreachable' no_unreachables
 check 'another UDP port is the kernel'\''s' other_port_is_the_kernels
 check 'fragments and lengths that lie are counted' strange_is_counted
+check 'what claims to come from the host itself is refused, what goes to loopback is not taken' forged_is_refused
 ends
 
 say 'net_af_packet, two queue pairs for two workers'

@@ -30,6 +30,7 @@ struct list { /* as the kernel told it at once */
 	struct net net[2][GM_HOPS_ROUTES]; /* theirs */
 	unsigned route_n[2];
 	struct local addr[GM_HOPS_ADDRS];
+	struct net addr_net[GM_HOPS_ADDRS]; /* theirs */
 	unsigned addr_n;
 	unsigned last[2]; /* the route that was taken last */
 	bool policy, full[2];
@@ -230,6 +231,8 @@ void gm_hops_done(struct gm_hops *h, uint64_t now_ns)
 		leave_equals(read->route[f], read->route_n[f]);
 		make_nets(read, f);
 	}
+	for (unsigned i = 0; i < read->addr_n; i++)
+		read->addr_net[i] = net_of(read->addr[i].ip, read->addr[i].bits);
 	h->next = h->now;
 	h->now = read;
 	h->lists++;
@@ -238,13 +241,6 @@ void gm_hops_done(struct gm_hops *h, uint64_t now_ns)
 }
 
 /* ---- questions */
-
-static bool covers(const uint8_t to[static 16], unsigned bits, const uint8_t ip[static 16])
-{
-	unsigned whole = bits / 8, rest = bits % 8;
-
-	return memcmp(to, ip, whole) == 0 && (!rest || (to[whole] ^ ip[whole]) >> (8 - rest) == 0);
-}
 
 static const struct gm_route *route_to(const struct gm_hops *h, const uint8_t ip[static 16], uint64_t now_ns)
 {
@@ -295,10 +291,20 @@ bool gm_hops_find(struct gm_hops *h, const uint8_t ip[static 16], uint64_t now_n
 
 bool gm_hops_is_local(const struct gm_hops *h, const uint8_t ip[static 16])
 {
+	uint64_t a[2];
+
+	memcpy(a, ip, 16);
 	for (unsigned i = 0; i < h->now->addr_n; i++)
-		if (covers(h->now->addr[i].ip, h->now->addr[i].bits, ip))
+		if (is_in(a, &h->now->addr_net[i]))
 			return true;
 	return false;
+}
+
+bool gm_hops_is_sender(const struct gm_hops *h, const uint8_t ip[static 16])
+{
+	bool one = gm_is_v4(ip) ? ip[12] != 0 && ip[12] < 224 : !gm_is_any(ip) && ip[0] != 0xff;
+
+	return one && !gm_is_loopback(ip) && !gm_hops_is_local(h, ip);
 }
 
 bool gm_hops_local(const struct gm_hops *h, unsigned i, uint8_t ip[static 16], unsigned *bits)

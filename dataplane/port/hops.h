@@ -38,6 +38,8 @@ void gm_hops_neigh(struct gm_hops *h, const uint8_t ip[static 16], enum gm_hop_s
  * neighbour that is one a second, so that the kernel asks again. */
 bool gm_hops_find(struct gm_hops *h, const uint8_t ip[static 16], uint64_t now_ns, uint8_t mac[static 6]);
 bool gm_hops_is_local(const struct gm_hops *h, const uint8_t ip[static 16]);
+/* Whether a datagram that came by a link may have that source: one host's, and not our own. */
+bool gm_hops_is_sender(const struct gm_hops *h, const uint8_t ip[static 16]);
 /* The i-th address or prefix that is local; false: there are not so many. */
 bool gm_hops_local(const struct gm_hops *h, unsigned i, uint8_t ip[static 16], unsigned *bits);
 uint64_t gm_hops_lists(const struct gm_hops *h); /* how often lists were read */

@@ -94,7 +94,7 @@ static void take_addr(const struct gm_rtnl *r, const struct nlmsghdr *m)
 
 	/* the near end, where there is one: ADDRESS is then the far one */
 	if (is_ip(head->ifa_family) && !(head->ifa_flags & IFA_F_TENTATIVE) &&
-	    (address(&attrs, IFA_LOCAL, head->ifa_family, ip) || address(&attrs, IFA_ADDRESS, head->ifa_family, ip)))
+	    (address(&attrs, IFA_LOCAL, head->ifa_family, ip) || address(&attrs, IFA_ADDRESS, head->ifa_family, ip)) && !gm_is_loopback(ip))
 		gm_hops_addr(r->hops, ip, 128);
 }
 
@@ -131,7 +131,7 @@ static bool plain_route(const struct gm_rtnl *r, const struct rtmsg *head, const
 static bool local_prefix(const struct rtmsg *head, uint32_t table, const struct gm_route *route)
 {
 	return table == RT_TABLE_LOCAL && head->rtm_type == RTN_LOCAL && route->bits < 128 &&
-	       !(gm_is_v4(route->to) && (route->to[12] == 127 || route->bits <= 96));
+	       !gm_is_loopback(route->to) && !(gm_is_v4(route->to) && route->bits <= 96);
 }
 
 static bool link_local(const uint8_t ip[static 16], unsigned bits)

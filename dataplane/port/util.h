@@ -54,4 +54,12 @@ static inline bool gm_is_any(const uint8_t ip[static 16])
 	return memcmp(ip, zero, gm_is_v4(ip) ? 0 : 12) == 0 && memcmp(ip + 12, zero, 4) == 0;
 }
 
+/* 127.0.0.0/8 or ::1: never comes by a link, nor goes there */
+static inline bool gm_is_loopback(const uint8_t ip[static 16])
+{
+	static const uint8_t one[16] = {[15] = 1};
+
+	return gm_is_v4(ip) ? ip[12] == 127 : memcmp(ip, one, 16) == 0;
+}
+
 #endif

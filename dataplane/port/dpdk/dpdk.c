@@ -315,9 +315,11 @@ static bool link_local(const uint8_t ip[static 16])
 	return ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80;
 }
 
-/* Port 0 asks for any: a fragment does not say. */
+/* any_port: a fragment does not say. */
 static bool for_us(const struct dpdk_port *p, const struct gm_addr *local, bool any_port)
 {
+	if (gm_is_loopback(local->ip))
+		return false;
 	for (unsigned i = 0; i < p->udp_n; i++) {
 		const struct gm_addr *at = &p->udp[i].bound;
 		bool any = gm_is_any(at->ip) && (!gm_is_v4(at->ip) || gm_is_v4(local->ip));
@@ -335,14 +337,10 @@ static bool flawed(const struct rte_mbuf *m)
 	       (m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_BAD;
 }
 
-/* A sender's address has to be one that an answer can go to. */
-static bool from_one(const struct gm_addr *peer)
+/* A sender's address has to be one that an answer can go to, by the link. */
+static bool from_one(const struct dpdk_port *p, const struct gm_addr *peer)
 {
-	const uint8_t *v4 = peer->ip + 12;
-
-	if (peer->port == 0 || gm_is_any(peer->ip))
-		return false;
-	return gm_is_v4(peer->ip) ? v4[0] != 127 && v4[0] < 224 : peer->ip[0] != 0xff;
+	return peer->port != 0 && gm_hops_is_sender(p->hops, peer->ip);
 }
 
 static void fill_in(struct dpdk_port *p, struct rte_mbuf *m, const struct gm_frame *f, struct gm_dgram *d)
@@ -373,7 +371,7 @@ static enum what parse(struct dpdk_port *p, struct rte_mbuf *m, struct gm_dgram 
 	if (is == GM_FRAME_FRAGMENT && p->device->kernel >= 0)
 		return NOT_OURS; /* it puts them together, and its socket gives them to us */
 	p->stats.rx_fragments += is == GM_FRAME_FRAGMENT;
-	if (is == GM_FRAME_BAD || (is == GM_FRAME_UDP && (flawed(m) || !from_one(&f.peer))))
+	if (is == GM_FRAME_BAD || (is == GM_FRAME_UDP && (flawed(m) || !from_one(p, &f.peer))))
 		p->stats.rx_bad++;
 	else if (is == GM_FRAME_UDP && m->nb_segs > 1)
 		p->stats.rx_truncated++;

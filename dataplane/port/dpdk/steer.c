@@ -213,7 +213,7 @@ static void add_listener(struct keys *k, const struct gm_addr *listen, const str
 	uint8_t ip[16];
 	unsigned bits;
 
-	if (!any)
+	if (!any && !gm_is_loopback(listen->ip))
 		add_key(k, listen->ip, 128, listen->port);
 	for (unsigned i = 0; any && gm_hops_local(hops, i, ip, &bits); i++)
 		if (!only_v4 || gm_is_v4(ip))

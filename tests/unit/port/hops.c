@@ -218,6 +218,27 @@ Test(hops, stops_believing_lists_that_nobody_refreshes)
 	gm_hops_free(h);
 }
 
+/* Of what came by a link. */
+Test(hops, tells_who_may_have_sent_a_datagram)
+{
+	static const struct { const char *ip; bool may; } rows[] = {
+	    {"10.0.0.2", true}, {"192.0.2.1", true}, {"223.255.255.255", true}, {"fd00:0:0:7::2", true}, {"fe80::2", true}, {"2001:db8::1", true},
+	    {"0.0.0.0", false}, {"0.0.0.1", false}, {"127.0.0.1", false}, {"127.9.9.9", false}, {"224.0.0.1", false}, {"240.0.0.1", false},
+	    {"255.255.255.255", false}, {"::", false}, {"::1", false}, {"ff02::1", false},
+	    {"10.0.0.9", false}, /* our own */
+	    {"10.78.255.255", false}, {"10.79.0.0", true}, /* a prefix that is */
+	};
+	struct gm_hops *h = lan();
+
+	gm_hops_begin(h);
+	gm_hops_addr(h, ip("10.0.0.9").ip, 128);
+	gm_hops_addr(h, ip("10.78.0.0").ip, 112);
+	gm_hops_done(h, S);
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		cr_expect_eq(gm_hops_is_sender(h, ip(rows[i].ip).ip), rows[i].may, "%s", rows[i].ip);
+	gm_hops_free(h);
+}
+
 Test(hops, tells_what_is_local_prefixes_too)
 {
 	struct gm_hops *h = lan();
