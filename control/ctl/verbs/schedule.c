@@ -138,30 +138,7 @@ static bool copy_spec(void *arg, const struct gm_schedule_info *info)
 	return false;
 }
 
-void gm_verb_schedule_set(struct gm_ctl_call *call)
-{
-	struct gm_schedule_spec spec = gm_schedule_default();
-	struct gm_core *core = call->env->core;
-
-	const char *name = gm_call_text(call, "schedule");
-
-	if (!gm_name_usable(name, GM_SCHEDULE_NAME_MAX)) {
-		gm_ctl_error(call->reply, GM_E_USAGE, "schedule: a name has 1 to %u letters, digits and -._, and begins with no dash, not '%.80s'",
-		             GM_SCHEDULE_NAME_MAX, name);
-		return;
-	}
-	if (gm_core_schedules(core, &call->txn, name, copy_spec, &spec) != GM_E_OK && !gm_call_copy(call, "schedule", spec.name, sizeof(spec.name)))
-		return;
-	if (!take(call, &spec))
-		return;
-	enum gm_err err = gm_core_schedule_set(core, &call->txn, &spec);
-	if (err == GM_E_USAGE)
-		gm_ctl_error(call->reply, err, "schedule '%s': %s", spec.name, spec.at_once ? "groups: at least one pattern is needed" : "at-once: at least 1");
-	else
-		gm_call_finish(call, err, "schedule", spec.name);
-}
-
-/* ---- and as it is shown */
+/* ---- as it is shown */
 
 static const char *days_text(uint8_t set, char buf[static 32])
 {
@@ -209,6 +186,60 @@ static void put_schedule(struct gm_ctl_reply *r, const struct gm_schedule_info *
 	gm_ctl_put_text(r, "pause_late", late_text(s->spec->late_most, text));
 	gm_ctl_put_int(r, "next_at", s->next);
 }
+
+/* ---- and made or changed */
+
+/* false: said why. *made: there is none of that name yet */
+static bool begin(struct gm_ctl_call *call, struct gm_schedule_spec *spec, bool *made)
+{
+	const char *name = gm_call_text(call, "schedule");
+	unsigned options = call->request->args_n - 1;
+
+	if (!gm_name_usable(name, GM_SCHEDULE_NAME_MAX)) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "schedule: a name has 1 to %u letters, digits and -._, and begins with no dash, not '%.80s'",
+		             GM_SCHEDULE_NAME_MAX, name);
+		return false;
+	}
+	*made = gm_core_schedules(call->env->core, &call->txn, name, copy_spec, spec) != GM_E_OK;
+	if (*made && !gm_ctl_arg(call->request, "groups"))
+		gm_ctl_error(call->reply, GM_E_USAGE, "there is no schedule '%s' yet: a new one needs --groups, '*' for all", name);
+	else if (!*made && !options)
+		gm_ctl_error(call->reply, GM_E_USAGE, "schedule '%s': nothing to change, no option is given", name);
+	else
+		return gm_call_copy(call, "schedule", spec->name, sizeof(spec->name));
+	return false;
+}
+
+static bool tell_schedule(void *arg, const struct gm_schedule_info *s)
+{
+	put_schedule(arg, s);
+	gm_ctl_row(arg);
+	return false;
+}
+
+static void tell(struct gm_ctl_call *call, const char *name, bool made)
+{
+	gm_ctl_put_text(call->reply, "result", made ? "made" : "changed");
+	gm_call_finish(call, gm_core_schedules(call->env->core, &call->txn, name, tell_schedule, call->reply), "schedule", name);
+}
+
+void gm_verb_schedule_set(struct gm_ctl_call *call)
+{
+	struct gm_schedule_spec spec = gm_schedule_default();
+	bool made;
+
+	if (!begin(call, &spec, &made) || !take(call, &spec))
+		return;
+	enum gm_err err = gm_core_schedule_set(call->env->core, &call->txn, &spec);
+	if (err == GM_E_OK)
+		tell(call, spec.name, made);
+	else if (err == GM_E_USAGE)
+		gm_ctl_error(call->reply, err, "schedule '%s': %s", spec.name, spec.at_once ? "groups: at least one pattern is needed" : "at-once: at least 1");
+	else
+		gm_call_refuse(call, err, "schedule", spec.name);
+}
+
+/* ---- reading */
 
 static bool list_schedule(void *arg, const struct gm_schedule_info *s)
 {

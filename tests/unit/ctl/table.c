@@ -345,7 +345,7 @@ Test(table, says_what_names_may_be)
 	RUN("schedule set", "schedule=a b");
 	SAYS("error usage: schedule: a name has 1 to 31 letters, digits and -._, and begins with no dash, not 'a b'\n");
 	cr_expect_str_eq(RUN("schedule set", "schedule=s", "groups= "), "error usage: schedule 's': groups: at least one pattern is needed\n");
-	cr_expect_str_eq(RUN("schedule set", "schedule=s", "at-once:0"), "error usage: schedule 's': at-once: at least 1\n");
+	cr_expect_str_eq(RUN("schedule set", "schedule=s", "groups=*", "at-once:0"), "error usage: schedule 's': at-once: at least 1\n");
 }
 
 Test(table, lists_groups_in_pages)
@@ -1121,10 +1121,14 @@ Test(table, forgets_a_file_half_come_with_its_connection)
 Test(table, sets_schedules_as_people_write_them)
 {
 	cr_expect_str_eq(RUN("schedule set", "schedule=night", "groups=f* g1", "at=22:30", "days=sat-mon,wed", "window=1h30m", "pace:100", "pause-late=0.5%"),
-	                 "end\n");
+	                 "row result=made schedule=night state=waiting groups=f* g1 local_time=22:30 days=mon,wed,sat,sun window=1h30m pace=100 pause_late=0.5% "
+	                 "next_at=1800138600\nend\n");
+	cr_expect_str_eq(RUN("schedule set", "schedule=nihgt", "days=daily"), "error usage: there is no schedule 'nihgt' yet: a new one needs --groups, '*' for all\n");
+	cr_expect_str_eq(RUN("schedule set", "schedule=night"), "error usage: schedule 'night': nothing to change, no option is given\n");
 	RUN("schedule list");
 	SAYS("row schedule=night state=waiting groups=f* g1 local_time=22:30 days=mon,wed,sat,sun window=1h30m pace=100 pause_late=0.5% next_at=");
-	cr_expect_str_eq(RUN("schedule set", "schedule=night", "days=daily", "pause-late=never"), "end\n");
+	RUN("schedule set", "schedule=night", "days=daily", "pause-late=never");
+	SAYS("row result=changed schedule=night state=waiting groups=f* g1 local_time=22:30 days=daily ");
 	RUN("schedule show", "schedule=night");
 	SAYS(" local_time=22:30 days=daily window=1h30m pace=100 pause_late=never ");
 	SAYS(" paused=0 left=");
@@ -1181,7 +1185,7 @@ Test(table, has_metrics_of_each_group_and_of_what_is_counted)
 
 Test(table, has_metrics_of_schedules_and_of_a_drain)
 {
-	RUN("schedule set", "schedule=night");
+	RUN("schedule set", "schedule=night", "groups=*");
 	RUN("schedule pause", "schedule=night");
 	RUN("drain");
 	level = GM_CTL_VIEWER;
