@@ -442,20 +442,7 @@ static enum gm_err take(const struct source *src, const struct raw *raw, struct 
 /* A value that is quoted in it may have lines of its own, and what a terminal obeys. */
 static void on_one_line(char why[static GM_CONFIG_WHY])
 {
-	const size_t n = strlen(why);
-	size_t kept = 0;
-
-	for (size_t at = 0, len; at < n; at += len ? len : 1) {
-		const uint8_t *p = (const uint8_t *)why + at;
-		len = gm_utf8_len(p, n - at);
-		if (!len || gm_utf8_hides(gm_utf8_char(p, len))) {
-			why[kept++] = '?';
-			continue;
-		}
-		memmove(why + kept, p, len);
-		kept += len;
-	}
-	why[kept] = '\0';
+	why[gm_utf8_shown(why, (const uint8_t *)why, strlen(why))] = '\0';
 }
 
 enum gm_err gm_config_parse(struct gm_config *config, const char *file, const char *text, size_t n,

@@ -109,6 +109,22 @@ bool gm_utf8_hides(uint32_t c)
 	return false;
 }
 
+size_t gm_utf8_shown(char *to, const uint8_t *p, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t at = 0, len; at < n; at += len ? len : 1) {
+		len = gm_utf8_len(p + at, n - at);
+		if (!len || gm_utf8_hides(gm_utf8_char(p + at, len))) {
+			to[kept++] = '?';
+			continue;
+		}
+		memmove(to + kept, p + at, len);
+		kept += len;
+	}
+	return kept;
+}
+
 static bool utf8_valid(struct gm_bytes text)
 {
 	for (size_t at = 0, n; at < text.n; at += n) {

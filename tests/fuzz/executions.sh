@@ -3,7 +3,7 @@
 # Runs the fuzz targets until each has had its executions: of those that only decode so many, of those with cryptography or state a
 # hundredth. A tenth of them runs with ASan and UBSan, first and for all targets, the rest without. Three hundredths look for inputs with all
 # that libFuzzer has, by comparisons and by how often an edge is taken; all that follow begin with what these have found, draw from it
-# evenly and look at edges alone, which is two to seven times as fast. Where setting up is dear (exchange) many inputs share it but for the first
+# evenly and look at edges alone, which is two to seven times as fast. Where setting up is dear (kind: shared) many inputs share it but for the first
 # hundredth; what lives on from one to the next hides leaks, so they are looked for in that hundredth alone. Rounds of a twentieth each
 # go over all targets, so that none waits for the others; pieces take two minutes at most, and an interrupted run goes on with the piece
 # it was in. tests/fuzz/run.sh --build makes both builds.
@@ -29,12 +29,12 @@ table() {
 	done < <(tests/fuzz/run.sh --list)
 }
 
-# piece BUILD NAME LONGEST RUNS DONE GOAL
+# piece BUILD NAME KIND LONGEST RUNS DONE GOAL
 piece() {
 	local build=$1 name=$2 found=$dir/found/$2 grown=$dir/grown/$2 log=$dir/$2.log how=(-entropic=1) lives=1 leaks=1
-	[ "$5" -lt $(($6 * 3 / 100)) ] || how=(-entropic=0 -reduce_inputs=0 -use_counters=0)
-	[ "$name" != exchange ] || [ "$5" -lt $(($6 / 100)) ] || lives=32 leaks=0
-	if ! ASAN_OPTIONS=detect_leaks=$leaks GM_FUZZ_LIVES=$lives nice build/"$build"/fuzz_"$name" -runs="$4" -max_len="$3" -max_total_time=120 -timeout=10 -rss_limit_mb=1024 \
+	[ "$6" -lt $(($7 * 3 / 100)) ] || how=(-entropic=0 -reduce_inputs=0 -use_counters=0)
+	[ "$3" != shared ] || [ "$6" -lt $(($7 / 100)) ] || lives=32 leaks=0
+	if ! ASAN_OPTIONS=detect_leaks=$leaks GM_FUZZ_LIVES=$lives nice build/"$build"/fuzz_"$name" -runs="$5" -max_len="$4" -max_total_time=120 -timeout=10 -rss_limit_mb=1024 \
 		"${how[@]}" -detect_leaks=$leaks -print_final_stats=1 -verbosity=1 -artifact_prefix="$found/" "$grown" "tests/fuzz/corpus/$name" >"$log" 2>&1; then
 		tail -n 30 "$log"
 		return 1
@@ -53,7 +53,7 @@ part() {
 		build=fuzz-fast done=$(total "$1")
 		[ "$done" -lt $((goal * $4 / 20)) ] || return 0
 		[ "$(total "$1" fuzz)" -ge $((goal / 10)) ] || build=fuzz
-		piece $build "$1" "$3" $((goal * $4 / 20 - done)) "$done" "$goal" || return
+		piece $build "$1" "$2" "$3" $((goal * $4 / 20 - done)) "$done" "$goal" || return
 	done
 }
 

@@ -10,18 +10,8 @@
 char *gm_cli_text(struct gm_bytes b)
 {
 	char *s = gm_cli_need(malloc(b.n + 1));
-	size_t n = 0;
 
-	for (size_t at = 0, len; at < b.n; at += len ? len : 1) {
-		len = gm_utf8_len(b.p + at, b.n - at);
-		if (!len || gm_utf8_hides(gm_utf8_char(b.p + at, len))) {
-			s[n++] = '?';
-			continue;
-		}
-		memcpy(s + n, b.p + at, len);
-		n += len;
-	}
-	s[n] = '\0';
+	s[gm_utf8_shown(s, b.p, b.n)] = '\0';
 	return s;
 }
 

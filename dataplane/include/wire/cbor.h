@@ -33,6 +33,8 @@ struct gm_bytes gm_cbor_tstr(struct gm_in *in); /* MALFORMED unless UTF-8 */
 size_t gm_utf8_len(const uint8_t *p, size_t left);
 uint32_t gm_utf8_char(const uint8_t *p, size_t len); /* the character of a sequence of that length */
 bool gm_utf8_hides(uint32_t c); /* controls, C1's too, which terminals obey, and what turns the direction of the text around it */
+/* Copies it, with '?' for each of those and for each byte that is no UTF-8. to: room for n bytes; may be where p is. Bytes of it */
+size_t gm_utf8_shown(char *to, const uint8_t *p, size_t n);
 uint64_t gm_cbor_array(struct gm_in *in);       /* number of elements; RANGE if more than bytes are left */
 uint64_t gm_cbor_map(struct gm_in *in);         /* number of pairs; RANGE likewise */
 uint64_t gm_cbor_tag(struct gm_in *in);

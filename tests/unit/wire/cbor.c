@@ -353,6 +353,22 @@ Test(utf_8, is_read_as_written_and_hides_controls_and_what_turns_the_direction_o
 	cr_expect_eq(turns, 12, "all that Unicode has: its property Bidi_Control");
 }
 
+Test(utf_8, is_shown_with_a_question_mark_for_what_is_hidden_and_for_each_byte_that_is_none)
+{
+	static const struct {
+		const char *text, *shown;
+	} cases[] = {{"", ""}, {"a\nb", "a?b"}, {"\xc3\xbc\xe2\x80\xae" "x", "\xc3\xbc?x"}, {"\xc3", "?"}, {"\xe2\x82" "a", "??a"}, {"\x1b[2J", "?[2J"}};
+	char other[16], own[16];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(own, sizeof own, "%s", cases[i].text);
+		other[gm_utf8_shown(other, (const uint8_t *)own, strlen(own))] = '\0';
+		own[gm_utf8_shown(own, (const uint8_t *)own, strlen(own))] = '\0';
+		cr_expect_str_eq(other, cases[i].shown);
+		cr_expect_str_eq(own, cases[i].shown, "in its place");
+	}
+}
+
 Test(cbor, says_room_and_writes_no_byte_past_the_end)
 {
 	uint8_t b[4] = {0, 0, 0, 0x77};
