@@ -12,6 +12,7 @@
 #define ACK_RANDOM_MS 1000u
 #define RETRANSMIT_MAX 4u
 #define SEPARATE_MS 93000u /* MAX_TRANSMIT_WAIT: how long a separate response may take */
+#define RESTARTS 3u
 
 const char *gm_member_op_name(enum gm_member_op op)
 {
@@ -576,9 +577,26 @@ static bool next_block(struct gm_member_env *env, struct gm_member *m, const str
 	return true;
 }
 
+/* What was read by blocks is gone: a notification has taken its place, or it is another by now. Asked for again, where that changes
+ * nothing.                                                                       RFC 7959 §2.4 */
+static bool reads_anew(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg)
+{
+	const bool reads = m->ex.op >= GM_OP_OBSERVE && m->ex.op <= GM_OP_KDC;
+
+	if (msg->code != GM_COAP(4, 8) || !m->ex.block || !reads || m->ex.restarts == RESTARTS)
+		return false;
+	free(m->ex.body);
+	m->ex.body = NULL;
+	m->ex.body_n = m->ex.block = 0;
+	m->ex.node_n = 0;
+	m->ex.restarts++;
+	gm_exchange_send(env, m);
+	return true;
+}
+
 static void take_response(struct gm_member_env *env, struct gm_member *m, const struct gm_coap *msg)
 {
-	if (repeat_with_echo(env, m, msg) || next_block(env, m, msg))
+	if (repeat_with_echo(env, m, msg) || reads_anew(env, m, msg) || next_block(env, m, msg))
 		return;
 	if (!m->ex.body) {
 		gm_answer_take(env, m, msg, msg->payload);

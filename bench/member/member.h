@@ -86,7 +86,7 @@ struct gm_exchange {   /* the one request of ours that is out */
 	uint32_t wait_ms;  /* current retransmission interval */
 	uint16_t pkt_n, mid;
 	uint8_t op, tries, active, acked, echo_n, szx;
-	uint8_t echo_tries, challenge_tries;
+	uint8_t echo_tries, challenge_tries, restarts;
 	uint8_t code, observed, node_n; /* what the first of several blocks said beside its payload */
 	char node[GM_NODE_NAME_MAX];
 	uint8_t token[4];

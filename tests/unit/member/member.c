@@ -20,7 +20,7 @@ struct manager { /* the other side */
 	uint64_t version;
 	struct gm_group_params params, told; /* told: to joiners */
 	unsigned refusals;
-	bool echo, echoed, blockwise, bad_signature, observed;
+	bool echo, echoed, blockwise, forgets, bad_signature, observed; /* forgets: once, what it was asked for by blocks */
 	uint8_t obs_token[4], creds[640];
 	struct gm_oscore_request obs;
 	unsigned joins;
@@ -325,6 +325,11 @@ static uint8_t manager_inner(struct world *w, const struct gm_coap *inner, struc
 		gm_coap_put_payload(out, g->body + from, more ? 128 : n);
 		return code;
 	}
+	if (g->forgets && inner->has_block2 && inner->block2.num) {
+		g->forgets = false;
+		gm_out_u8(out, GM_COAP(4, 8));
+		return GM_COAP(4, 8);
+	}
 	if (inner->code == GM_COAP_DELETE) {
 		gm_out_u8(out, GM_COAP(2, 2));
 		return GM_COAP(2, 2);
@@ -341,7 +346,11 @@ static uint8_t manager_inner(struct world *w, const struct gm_coap *inner, struc
 	} else {
 		gm_keying_encode(&payload, &k, (struct gm_bytes){0}, (struct gm_bytes){0});
 	}
-	gm_coap_put_payload(out, body, gm_out_len(&payload));
+	size_t from = inner->has_block2 ? inner->block2.num * 32u : 0, n = gm_out_len(&payload) - from;
+	bool more = g->blockwise && n > 32;
+	if (g->blockwise)
+		gm_coap_put_block(out, &last, GM_OPT_BLOCK2, (struct gm_coap_block){inner->has_block2 ? inner->block2.num : 0, more, 1});
+	gm_coap_put_payload(out, body + from, more ? 32 : n);
 	return code;
 }
 
@@ -597,6 +606,20 @@ Test(member, puts_a_long_join_response_together)
 	cr_assert_eq(w->failed, 0, "%s", w->reason);
 	cr_assert(w->m.state == GM_MEMBER_IN && w->gm.joins == 1 && w->env.stats.blocks >= 2);
 	cr_assert(gm_member_find_peer(&w->m, (struct gm_bytes){(const uint8_t *)"\x51", 1}) != NULL);
+	free_world(w);
+}
+
+Test(member, reads_anew_when_the_rest_of_an_answer_is_gone)
+{
+	struct world *w = joined_world(JOIN);
+
+	w->gm.blockwise = w->gm.forgets = true;
+	gm_member_plan(&w->env, &w->m, GM_PLAN(GM_OP_GROUP));
+	for (unsigned i = 0; i < 20 && w->m.ex.active; i++)
+		manager_answer(w, false);
+	cr_expect_eq(w->failed, 0, "%s", w->reason);
+	cr_expect(!w->gm.forgets && w->env.stats.blocks >= 2);
+	cr_expect_eq(w->code, GM_COAP(2, 5), "%x", w->code);
 	free_world(w);
 }
 
