@@ -16,6 +16,23 @@ PACED_N = 1000
 LOSS = 5             # percent, each way, where a plot of a rekey is asked for
 
 
+def batches(rig):
+    """How many calls verified so many signatures, by the lower ends of powers of two."""
+    row, = [row for row in rig.rows('batch') if row['call'] == 'verify']
+    return {int(at): int(n) for at, n in (pair.split(':') for pair in row['histogram'].split())}
+
+
+def median_batch(before, after):
+    """Of the calls between the two: the lower ends of the median's bucket and of the highest one."""
+    calls = sorted((at, n - before.get(at, 0)) for at, n in after.items() if n > before.get(at, 0))
+    half, seen = sum(n for _, n in calls) / 2, 0
+    for at, n in calls:
+        seen += n
+        if seen >= half:
+            return at, calls[-1][0]
+    return 0, 0
+
+
 class Runs:
     """What was measured, run by run, and the row that comes of it."""
 
@@ -39,7 +56,10 @@ class Runs:
         middle = statistics.median
         looks = [c.verified for c in self.costs] + [f['verified'] for f in self.floors]
         machine, verified = min(looks) / max(looks), middle(c.verified for c in self.costs)
+        peer = max(f['peer'] for f in self.floors)
         faults = floor_of.faults(self.floors)
+        if peer > GENERATOR_MAX:
+            faults.append('floor: its peer busy for %.0f %% of the time' % (100 * peer))
         if machine < MACHINE_MIN:
             faults.append('the machine did at one time %.0f %% of what it did at another' % (100 * machine))
         if max(generator) > GENERATOR_MAX:
@@ -115,8 +135,8 @@ def rekey_command(rig, more=''):
     return 'rekey g1 --socket %s/gmd.sock --timeout %d%s' % (rig.dir, 120, more)
 
 
-def paced(n=PACED_N):
-    return ' --joins %d --group g2 --rate %d --post 100 --roles requester,responder' % (n, PACED)
+def paced(n=PACED_N, group='g2'):
+    return ' --joins %d --group %s --rate %d --post 100 --roles requester,responder' % (n, group, PACED)
 
 
 def rekey(args, note):
@@ -131,8 +151,8 @@ def rekey(args, note):
                 note('rekey', i, runs.last())
             runs.more['rss_files'], runs.more['rss_fixed'] = rig.memory()[1], rig.fixed
             yield runs.row(lambda a: a['rekey'], rig.per_member, floor)
-        if not args.smoke:
-            yield joins_meanwhile(args, rig, note)
+        yield joins_meanwhile(args, rig, note)
+        yield from reads_meanwhile(args, rig, note)
         if args.plot:
             args.draw(args, rig, lossy_rekey(rig))
 
@@ -146,38 +166,58 @@ def during(load, command, work):
     return load.checked(command), done
 
 
-def joins_meanwhile(args, rig, note):
-    """Join latencies of those who come one by one, while nothing else goes on and while all are rekeyed, again and again. They have
-    a generator of their own, where there can be two: the rekey's is as busy as can be, and they would wait in its queue."""
-    beside = rig.newcomers()
-    come = 'join %d --rate %d --group g2 --post 100 --roles requester,responder' % (PACED_N, PACED)
-    with Waits(rig, beside or rig.load) as idle_waits:
-        idle = (beside or rig.load).ask(come)
-    joins, rekeys, waits = [], [], []
+def spread(values):
+    return statistics.median(values), min(values), max(values)
+
+
+def while_rekeyed(args, rig, note, bench, load, command, of):
+    """Latencies of `command`, whose percentiles are of(answer), while nothing else goes on and while all are rekeyed, again and again.
+    load is a generator of its own, where there can be two: the rekey's is as busy as can be, and others would wait in its queue."""
+    with Waits(rig, load) as idle_waits:
+        idle = of(load.ask(command))['p99']
+    there, rekeys, waits = [], [], []
     for i in range(args.runs):
-        with Waits(rig, beside or rig.load) as waited:
-            if beside:
-                answer, rekeyed = during(beside, come, lambda: rig.load.ask(rekey_command(rig)))
-                joins.append((answer['paced'], answer['generator']))
-            else:
+        with Waits(rig, load) as waited:
+            if load is rig.load:
                 rekeyed = [rig.load.ask(rekey_command(rig, paced()))]
-                joins += [(row['join'], row['generator']) for row in rekeyed if 'join' in row]
+                there += [(row['join'], row['generator']) for row in rekeyed if 'join' in row]
+            else:
+                answer, rekeyed = during(load, command, lambda: rig.load.ask(rekey_command(rig)))
+                there.append((of(answer), answer['generator']))
         rekeys += rekeyed
         waits.append(waited.us)
-        note('join while a rekey runs', i, statistics.median(row['seconds'] for row in rekeyed))
+        note(bench, i, '%.3f s, p99 %.3f ms, idle %.3f ms' % (statistics.median(row['seconds'] for row in rekeyed),
+                                                            there[-1][0]['p99'] if there else 0, idle))
     middle = statistics.median
-    own = max(g for _, g in joins)
-    p99 = middle(j['p99'] for j, _ in joins)
+    own = max(g for _, g in there)
+    ratio, least, most = spread([t['p99'] / idle for t, _ in there])
+    seconds = middle(row['seconds'] for row in rekeys)
     us = {name: middle(w[name] for w in waits) for name in waits[0]}
     faults = ['generator busy for %.0f %% of the time' % (100 * own)] if own > GENERATOR_MAX else []
     faults += ['%s waited %.1f ms for a processor each time' % (name, us[name] / 1000) for name in us if us[name] > WAIT_MAX_US]
-    return {'bench': 'join-while-rekey', 'port': rig.port, 'members': args.members,
-            'confirmed': min(row['confirmed'] for row in rekeys), 'rekeys': len(rekeys),
-            'joins': sum(j['n'] for j, _ in joins), 'runs': args.runs, 'p50_us': 1000 * middle(j['p50'] for j, _ in joins),
-            'p99_us': 1000 * p99, 'idle_p99_us': 1000 * idle['paced']['p99'], 'ratio': p99 / idle['paced']['p99'], 'cpu': cpu()[0],
+    return {'bench': bench, 'port': rig.port, 'members': args.members,
+            'confirmed': min(row['confirmed'] for row in rekeys), 'rekeys': len(rekeys), 'seconds': seconds, 'per_s': args.members / seconds,
+            'served': sum(t['n'] for t, _ in there), 'runs': args.runs, 'p50_us': 1000 * middle(t['p50'] for t, _ in there),
+            'p99_us': 1000 * middle(t['p99'] for t, _ in there), 'idle_p99_us': 1000 * idle, 'ratio': ratio, 'ratio_min': least,
+            'ratio_max': most, 'rss_per_member': rig.per_member, 'cpu': cpu()[0],
             'generator': middle(row['generator'] for row in rekeys), 'generator_beside': own,
             **{name + '_wait_us': us[name] for name in us}, **{'idle_%s_wait_us' % name: idle_waits.us[name] for name in us},
             'void': faults}
+
+
+def joins_meanwhile(args, rig, note):
+    come = 'join %d --rate %d --group g2 --post 100 --roles requester,responder' % (args.paced_n, PACED)
+    return while_rekeyed(args, rig, note, 'join-while-rekey', rig.beside('newcomers') or rig.load, come, lambda a: a['paced'])
+
+
+def reads_meanwhile(args, rig, note):
+    """Of the keys, by members of another group, eight at a time; where there is one interface they have no generator."""
+    readers = rig.beside('readers', '--window', '8')
+    if not readers:
+        return
+    rig.ctl('group', 'create', 'g3', '--max-members', '65536')
+    readers.ask(joining(4 * args.paced_n, 'g3'))
+    yield while_rekeyed(args, rig, note, 'read-while-rekey', readers, 'poll g3 --who all', lambda a: a['ms']['get-group'])
 
 
 class Watch(threading.Thread):
@@ -200,7 +240,7 @@ def lossy_rekey(rig):
     before = rig.rows('rekey')[0]['retransmitted']
     watch = Watch(rig)
     watch.start()
-    answer = rig.load.ask(rekey_command(rig, ' --events %s/events' % rig.dir), must=False)
+    answer = rig.load.ask(rekey_command(rig, ' --events %s/events' % rig.dir + paced(10 * PACED_N)), must=False)
     watch.done = True
     watch.join()
     rig.load.ask('loss 0')
@@ -245,8 +285,10 @@ def storm(args, note):
                         rig.crash()
                     command = 'storm g1%s' % (' --how echo' if kind == 'storm-echo' else
                                               ' --events %s/events%s' % (rig.dir, paced(10 * PACED_N)))
+                    verified = batches(rig)
                     with Cost(rig) as cost:
                         answer = rig.load.ask(command)
+                    answer['batch'] = median_batch(verified, batches(rig))
                     if len(floors) < len(kinds):
                         floors.append(floor_for(args, 'serve', answer))
                     runs.add(answer, floors[len(kinds) - 1 if i == 0 else kind == 'storm-echo'].measure(), cost,
@@ -264,6 +306,8 @@ def storm(args, note):
                 for key, times in (('paced_p99_us', 'paced_late_half'), ('served_p99_us', 'served_late_half')):
                     late = [a[times]['p99'] for a in runs.answers if times in a]
                     runs.more[key] = 1000 * statistics.median(late) if late else 0
+                for i, key in enumerate(('verify_median', 'verify_max')):
+                    runs.more[key] = statistics.median(a['batch'][i] for a in runs.answers)
             yield runs.row(lambda a: a['storm'], per_member, floor)
     finally:
         for floor in floors:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What bench/run.sh starts for rekey, join, storm and read: JSON on standard output, a table on standard error."""
+"""What bench/run.sh starts for rekey, join, storm, read and overload: JSON on standard output, a table on standard error."""
 
 import argparse
 import json
@@ -28,6 +28,11 @@ def options():
     if not 0 < args.members <= 65536 or args.runs < 1:
         p.error('1 to 65536 members, at least one run')
     args.draw = plot.draw
+    args.paced_n = 20 if args.smoke else benches.PACED_N
+    if args.plot and args.bench not in ('rekey', 'storm'):
+        p.error('--plot is for rekey and storm')
+    if args.budget and args.bench not in budget.COMMANDS:
+        p.error('--budget is for ' + ', '.join(budget.COMMANDS))
     if args.plot:
         plot.needed()
     return args

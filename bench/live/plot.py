@@ -38,6 +38,7 @@ plot "%(dir)s/keys" using 1:2 with lines lw 3 lc rgb "#1f6fb4" title "have the n
      %(members)d with lines dt 2 lc rgb "#999999" title "all"
 ''' + LOWER + '''set ylabel "of these (log)"
 plot "%(dir)s/keys" using 1:($3 > 0 ? $3 : 1/0) with lines lw 2 lc rgb "#e08a1e" title "members without the new keys", \\
+     "%(dir)s/paced" using 1:2 with lines lw 2 lc rgb "#2e8b57" title "newcomers that have joined another group", \\
      "%(dir)s/late" using 1:($4 > 0 ? $4 : 1/0) with lines lw 2 dt 2 lc rgb "#777777" title "retransmissions", \\
      "%(dir)s/late" using 1:($3 > 0 ? $3 : 1/0) with points pt 7 ps 0.6 lc rgb "#c0392b" title "late: given up"
 unset multiplot
@@ -79,6 +80,8 @@ def draw(args, rig, data):
         if data['kind'] == 'rekey':
             times = [t for t, _ in of('keys')]
             curve(folder / 'keys', times, args.members)
+            joined = sorted(t for t, _ in of('paced')) or [1.0]
+            curve(folder / 'paced', joined, len(joined))
             (folder / 'late').write_text(''.join('%.3f %d %d %d\n' % row for row in data['late']))
             words.update({'what': 'command', 'to': max(times[-1], data['late'][-1][0]) * 1.1, 'bottom': 0.7,
                           'from': max(times[0] / 1.5, 1e-3), 'top2': 2.0 * args.members,

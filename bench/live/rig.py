@@ -131,7 +131,7 @@ class Rig:
 
     def __init__(self, port, *lines, dpdk_args=DPDK_ARGS):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix='gmd.'))
-        self.port, self.gmd, self.load, self.beside, self.path = port, None, None, None, None
+        self.port, self.gmd, self.load, self.others, self.path = port, None, None, {}, None
         try:
             self.path = Veth() if port == 'dpdk' else Loopback()
             if port == 'dpdk':
@@ -147,14 +147,17 @@ class Rig:
             self.close()
             raise
 
-    def generator(self, most):
-        return Load(self.path, self.dir / 'gmload.log', '--as', str(self.dir / 'as.json'), '--port', str(free_port()), '--max', str(most))
+    def generator(self, most, *options):
+        return Load(self.path, self.dir / 'gmload.log', '--as', str(self.dir / 'as.json'), '--port', str(free_port()), '--max', str(most),
+                    *options)
 
-    def newcomers(self):
-        """A generator of their own: what they wait for is gmd, and not that the other one gets round to them. None: there is one interface."""
-        if not self.beside and self.port != 'dpdk':
-            self.beside = self.generator(16384)
-        return self.beside
+    def beside(self, name, *options):
+        """A generator for others: what they wait for is gmd, and not that the first one gets round to them. None: there is one interface."""
+        if self.port == 'dpdk':
+            return None
+        if name not in self.others:
+            self.others[name] = self.generator(16384, *options)
+        return self.others[name]
 
     def configure(self, lines):
         (self.dir / 'gmd.conf').write_text('\n'.join((
@@ -211,7 +214,7 @@ class Rig:
         return self.load.ask(joining(members, group, **options)) if members else None
 
     def close(self):
-        for load in (self.beside, self.load):
+        for load in (*self.others.values(), self.load):
             if load:
                 load.close()
         if self.gmd and self.gmd.poll() is None:
@@ -236,7 +239,7 @@ class Rig:
 
 
 class Waits:
-    """Microseconds that a thread of gmd, or the newcomers' generator, waits for a processor each time it is to run, while `with` lasts."""
+    """Microseconds that a thread of gmd, or the generator, waits for a processor each time it is to run, while `with` lasts."""
 
     def __init__(self, rig, generator):
         self.gmd, self.generator, self.us = rig.gmd.pid, generator.process.pid, {}
@@ -247,7 +250,7 @@ class Waits:
             for task in os.listdir('/proc/%d/task' % pid):
                 with open('/proc/%d/task/%s/schedstat' % (pid, task), encoding='ascii') as file:
                     _, waited, times = map(int, file.read().split())
-                name = 'newcomers' if pid == self.generator else 'core' if int(task) == pid else 'worker'
+                name = 'generator' if pid == self.generator else 'core' if int(task) == pid else 'worker'
                 old = rows.get(name, (0, 0))
                 rows[name] = old[0] + waited, old[1] + times
         return rows

@@ -45,5 +45,8 @@ uint64_t gm_hist_quantile(const uint64_t hist[static GM_HIST_N], double q);
 uint64_t gm_hist_estimate(const uint64_t hist[static GM_HIST_N], double q);
 uint64_t gm_hist_most(const uint64_t hist[static GM_HIST_N]); /* the largest value that was counted */
 uint64_t gm_hist_sum(const uint64_t hist[static GM_HIST_N]);  /* how many were */
+/* As "64:120 128:7": 120 were of 64 to 127, 7 of 128 to 255; buckets that nothing fell into are left out */
+#define GM_HIST_TEXT (GM_HIST * 34u)
+void gm_hist_text(const uint64_t hist[static GM_HIST_N], char text[static GM_HIST_TEXT]);
 
 #endif

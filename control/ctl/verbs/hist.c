@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/table.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 uint64_t gm_hist_sum(const uint64_t hist[static GM_HIST_N])
 {
 	uint64_t sum = 0;
@@ -56,4 +59,14 @@ void gm_hist_count(uint64_t hist[static GM_HIST_N], uint64_t v)
 {
 	hist[bucket(v)]++;
 	hist[GM_HIST] = v > hist[GM_HIST] ? v : hist[GM_HIST];
+}
+
+void gm_hist_text(const uint64_t hist[static GM_HIST_N], char text[static GM_HIST_TEXT])
+{
+	size_t n = 0;
+
+	text[0] = '\0';
+	for (unsigned i = 0; i < GM_HIST; i++)
+		if (hist[i])
+			n += (size_t)snprintf(text + n, GM_HIST_TEXT - n, "%s%" PRIu64 ":%" PRIu64, n ? " " : "", lower_end(i), hist[i]);
 }

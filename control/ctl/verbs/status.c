@@ -132,10 +132,14 @@ static void status_store(struct gm_ctl_call *call)
 
 static void put_quantiles(struct gm_ctl_reply *r, const uint64_t hist[static GM_HIST_N], const char *const names[4])
 {
+	char text[GM_HIST_TEXT];
+
 	gm_ctl_put_uint(r, names[0], gm_hist_sum(hist));
 	gm_ctl_put_uint(r, names[1], gm_hist_quantile(hist, 0.5));
 	gm_ctl_put_uint(r, names[2], gm_hist_quantile(hist, 0.9));
 	gm_ctl_put_uint(r, names[3], gm_hist_most(hist));
+	gm_hist_text(hist, text);
+	gm_ctl_put_text(r, "histogram", text);
 	gm_ctl_row(r);
 }
 

@@ -617,6 +617,22 @@ Test(hist, counts_in_powers_of_two_and_gives_the_lower_end)
 	cr_expect_eq(gm_hist_most(hist), 1000);
 }
 
+Test(hist, is_said_bucket_by_bucket)
+{
+	uint64_t hist[GM_HIST_N] = {0};
+	char text[GM_HIST_TEXT];
+
+	gm_hist_text(hist, text);
+	cr_expect_str_eq(text, "");
+	hist[0] = 1, hist[7] = 120, hist[8] = 7;
+	gm_hist_text(hist, text);
+	cr_expect_str_eq(text, "0:1 64:120 128:7");
+	for (unsigned i = 0; i < GM_HIST; i++)
+		hist[i] = UINT64_MAX;
+	gm_hist_text(hist, text);
+	cr_expect_str_eq(strrchr(text, ' '), " 274877906944:18446744073709551615", "the longest fits");
+}
+
 Test(hist, estimates_times_inside_a_bucket)
 {
 	uint64_t hist[GM_HIST_N] = {0};
