@@ -1120,7 +1120,7 @@ int main(int argc, char **argv)
 		return gm_offline_init(line.state_dir, line.key_file);
 	if (gm_config_load(&config, line.config_file, why) != GM_E_OK) {
 		fprintf(stderr, "gmd: %s\n", why);
-		return 2;
+		return 1;
 	}
 	return verb->run(&config, &line);
 }

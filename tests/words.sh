@@ -92,6 +92,78 @@ names_the_option() {
 		says 0 '^--yes$' gmctl --complete --y && says 0 '^g1$' gmctl --complete -s "$dir/gmd.sock" --yes group show g
 }
 
+# ---- exit status: 2 for the command line alone, 1 for what gmd or a file says
+
+each_command_exits() {
+	gmctl --json help >"$dir/verbs.json" && /usr/bin/python3 - "$build/gmctl" "$dir" <<-'END'
+		import json, re, subprocess, sys
+		gmctl, at = sys.argv[1:]
+		good = at + '/rows.csv'
+		open(good, 'w').write('group\nfrom-a-file\n')
+		open(at + '/there', 'w').write('x')
+
+		def runs(code, *words, socket=at + '/gmd.sock', stdin=''):
+		    ran = subprocess.run([gmctl, '-s', socket, *words], capture_output=True, text=True, input=stdin)
+		    assert ran.returncode == code, (code, ran.returncode, words, ran.stderr)
+		    return ran.stderr
+
+		files = 0
+		for verb in map(json.loads, open(at + '/verbs.json')):
+		    name, arguments = verb['command'].split(), verb['arguments'].split()
+		    words = [re.split('[=.]', word)[0] for word in arguments if not word.startswith(('-', '['))]
+		    right = name + [good if word == 'FILE' and name == ['import'] else '0a' if word == 'HASH' else 'x' for word in words]
+		    right += ['--all'] if name[0] == 'rekey' and '--all' in arguments else []
+		    runs(2, *right, '--no-such-option')
+		    if words and verb['level'] != 'local':
+		        assert re.search(': .* is missing', runs(2, *name)), name
+		    if not any('...' in word for word in arguments) and verb['command'] not in ('recover', 'rotate-key'):
+		        runs(2, *right, 'x', 'x', 'x')
+		    for word in arguments:
+		        option = word.split('=')[0].replace('[', '')
+		        if option.startswith('--') and word.endswith('=UINT'):
+		            runs(2, *right, option, 'x')
+		        if option.startswith('--') and word.endswith('=HEX'):
+		            runs(2, *right, option, 'xyz')
+		        if option.startswith('--') and '=' in word and '[' not in word:
+		            runs(2, *right, option)
+		        if option.startswith('--') and word.endswith('=FILE'):
+		            runs(1, *right, option, at + '/missing')
+		            runs(1, *right, option, '/dev/null')
+		            runs(1, *right, option, '-')
+		            files += 1
+		        if option == '-c':
+		            runs(1, *right, *['--rekey-all'] * ('--rekey-all' in arguments), '-c', at + '/missing')
+		            files += 1
+		    if verb['level'] != 'local' and '--token=FILE' not in arguments:
+		        runs(3, *right, '--yes' if verb['asks'] else '--json', socket=at + '/none')
+		assert files >= 6, files
+		for words in ('import', 'config check', 'audit verify'): # files that are read
+		    runs(1, *words.split(), at + '/missing')
+		for words in ('backup', 'audit export', 'export groups', 'export devices', 'export roles', 'support-bundle'): # that are made
+		    runs(1, *words.split(), at + '/there')
+		for text in ('grup\nx\n', 'group,max_members\nx,lots\n', 'group\na b\n', '{"group": [5]}', '{"group"'):
+		    runs(1, 'import', '-', '--yes', stdin=text)
+		for words in (['group', 'create', 'a b'], ['group', 'create', 'x', '--hkdf', 'x'], ['group', 'set', 'g1', '--hkdf', 'x'],
+		              ['group', 'create', 'x', '--max-stale-sets', '0'], ['group', 'set', 'g1', '--max-stale-sets', '0'], ['group', 'show', 'none'],
+		              ['config', 'set', 'pace', 'fast'], ['schedule', 'set', 's', '--at', 'noon'], ['token', 'revoke', '05', '--yes'],
+		              ['device', 'set', 'x'], ['pace', '--all', '100000001'], ['config', 'apply', '--confirm', '0']):
+		    runs(1, *words)
+	END
+}
+daemon_exits() { # as gmctl does, and what it hands over
+	local code
+	echo 'audience: 3: 4' >"$dir/wrong.conf"
+	for code in "1 check -c $dir/wrong.conf" "1 check -c $dir/missing" "2 check --what" "2 check more" "2 dance" "1 restore x -c $dir/missing" "0 check -c $dir/gmd.conf"; do
+		# shellcheck disable=SC2086 # words
+		says "${code%% *}" '' "$build/gmd" ${code#* } || return
+	done
+}
+reads_standard_input() {
+	says 1 '^gmctl: standard input: is empty$' gmctl as add x --key - </dev/null && says 1 '^gmctl: -: key: hexadecimal digits' gmctl as add x --key - <<<'secret' &&
+		says 1 '^gmctl: standard input: is empty$' gmctl token introspect --token - </dev/null && says 2 'rekey pause: a group is needed, or --all' gmctl rekey pause &&
+		says 2 'rekey resume: a group is needed, or --all' gmctl rekey resume g1 --all
+}
+
 begin
 choose_ports port
 programs
@@ -107,6 +179,10 @@ check 'arguments are written as they are given' writes_arguments
 say 'The command line'
 check '--yes and --wait in front are as behind' takes_options_in_front
 check 'an option in front without its value, or that is none, is named' names_the_option
+say 'Exit status'
+check 'is 2 where the command line is wrong and 1 where gmd or a file says so, for each command' each_command_exits
+check 'and so is that of gmd' daemon_exits
+check 'what standard input should have had is said' reads_standard_input
 check 'gmd stops in order' stop_gmd
 [ "$failed" = 0 ] || show_logs
 tally

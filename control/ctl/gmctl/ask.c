@@ -93,9 +93,7 @@ void gm_cli_receive(struct session *s, struct gm_bytes *frame)
 
 static void refused(const struct session *s, const struct gm_ctl_answer *answer)
 {
-	enum exit_code code = gm_bytes_is(answer->code, "denied")  ? EXIT_DENIED
-	                      : gm_bytes_is(answer->code, "usage") ? EXIT_USAGE
-	                                                           : EXIT_FAILED;
+	enum exit_code code = gm_bytes_is(answer->code, "denied") ? EXIT_DENIED : EXIT_FAILED;
 	char *text = gm_cli_text(answer->error);
 
 	if (!s->refused || code == EXIT_DENIED)

@@ -43,7 +43,8 @@ bool gm_cli_help(FILE *to, const char *words);
 const char *gm_cli_value_of(const struct gm_ctl_verb *verb, const char *key); /* as help has it: "off|window|each" are those there are */
 struct gm_ctl_arg *gm_cli_add(struct gm_ctl_request *request, const char *key, enum gm_ctl_type type);
 void gm_cli_set_text(struct gm_ctl_arg *arg, const char *text);
-void gm_cli_set_hex(struct gm_ctl_arg *arg, const char *text);
+void gm_cli_set_hex(struct gm_ctl_arg *arg, const char *text); /* of the command line: dies */
+bool gm_cli_put_hex(struct gm_ctl_arg *arg, const char *text);   /* false: these are no bytes in hexadecimal digits */
 void gm_cli_key_file(struct gm_ctl_request *request, const char *path);
 void gm_cli_token_file(struct gm_ctl_request *request, const char *path);
 void gm_cli_link_file(struct gm_ctl_request *request, const char *path);

@@ -31,12 +31,12 @@ static char *read_file(const char *path, size_t *n)
 	char *text = gm_cli_need(malloc(FILE_BYTES_MAX + 1));
 
 	if (!f)
-		gm_cli_die(EXIT_USAGE, "%s: %s", path, strerror(errno));
+		gm_cli_die(EXIT_FAILED, "%s: %s", path, strerror(errno));
 	*n = fread(text, 1, FILE_BYTES_MAX + 1, f);
 	if (ferror(f))
-		gm_cli_die(EXIT_USAGE, "%s: %s", path, strerror(errno));
+		gm_cli_die(EXIT_FAILED, "%s: %s", path, strerror(errno));
 	if (*n > FILE_BYTES_MAX)
-		gm_cli_die(EXIT_USAGE, "%s: longer than %u MiB: import it in several files", path, FILE_BYTES_MAX >> 20);
+		gm_cli_die(EXIT_FAILED, "%s: longer than %u MiB: import it in several files", path, FILE_BYTES_MAX >> 20);
 	if (f != stdin)
 		fclose(f);
 	return text;

@@ -25,17 +25,24 @@ void gm_cli_set_text(struct gm_ctl_arg *arg, const char *text)
 	memcpy(arg->text, text, arg->n + 1);
 }
 
-void gm_cli_set_hex(struct gm_ctl_arg *arg, const char *text)
+bool gm_cli_put_hex(struct gm_ctl_arg *arg, const char *text)
 {
 	size_t n = strlen(text);
 
 	if (n % 2 || n / 2 > GM_CTL_TEXT_MAX || strspn(text, "0123456789abcdefABCDEF") != n)
-		gm_cli_die(EXIT_USAGE, "%s: hexadecimal digits are needed, two a byte", arg->key);
+		return false;
 	for (size_t i = 0; i < n / 2; i++) {
 		const char two[3] = {text[2 * i], text[2 * i + 1], '\0'};
 		arg->text[i] = (char)strtoul(two, NULL, 16);
 	}
 	arg->n = n / 2;
+	return true;
+}
+
+void gm_cli_set_hex(struct gm_ctl_arg *arg, const char *text)
+{
+	if (!gm_cli_put_hex(arg, text))
+		gm_cli_die(EXIT_USAGE, "%s: hexadecimal digits are needed, two a byte", arg->key);
 }
 
 static void set_uint(struct gm_ctl_arg *arg, const char *text)
@@ -116,6 +123,20 @@ int gm_cli_common(struct session *s, const struct gm_ctl_verb *verb, int argc, c
 	return left;
 }
 
+/* "[GROUP] --all": one of the two. */
+static void one_or_all(const struct line *line, const struct gm_ctl_spec *specs, unsigned n)
+{
+	bool all = false, one = false, named = false;
+
+	for (unsigned i = 0; i < n; i++) {
+		all |= !specs[i].positional && specs[i].type == GM_CTL_SPEC_FLAG && strcmp(specs[i].key, "all") == 0;
+		one |= specs[i].positional && specs[i].optional && strcmp(specs[i].key, "group") == 0;
+	}
+	named = gm_ctl_arg(&line->request, "group") != NULL;
+	if (all && one && named == (gm_ctl_arg(&line->request, "all") != NULL))
+		gm_cli_die(EXIT_USAGE, "%s: a group is needed, or --all", line->verb->name);
+}
+
 void gm_cli_arguments(struct line *line, int argc, char **argv)
 {
 	struct gm_ctl_spec specs[GM_CTL_SPECS_MAX];
@@ -149,6 +170,7 @@ void gm_cli_arguments(struct line *line, int argc, char **argv)
 		if (specs[i].positional && !specs[i].optional && !given)
 			gm_cli_die(EXIT_USAGE, "%s: %s is missing", line->verb->name, specs[i].key);
 	}
+	one_or_all(line, specs, n);
 	if (line->key_file)
 		gm_cli_key_file(&line->request, line->key_file);
 	if (line->token_file)

@@ -32,8 +32,8 @@ static const char help[] =
 	"commands:\n";
 static const char help_tail[] =
 	"\n"
-	"Exit: 0 done, 1 refused or failed, 2 bad usage, 3 gmd is not running,\n"
-	"4 permission denied, 5 done, but not all is well.\n"
+	"Exit: 0 done, 1 refused or failed, 2 the command line is wrong, 3 gmd is not\n"
+	"running, 4 permission denied, 5 done, but not all is well.\n"
 	"See gmctl(1).\n";
 
 void gm_cli_die(enum exit_code code, const char *fmt, ...)

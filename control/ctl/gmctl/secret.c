@@ -12,16 +12,23 @@
 
 #define KEY_FILE_MAX 8192u
 
+static void take_hex(struct gm_ctl_request *request, const char *path, const char *key, const char *text)
+{
+	if (!gm_cli_put_hex(gm_cli_add(request, key, GM_CTL_BYTES), text))
+		gm_cli_die(EXIT_FAILED, "%s: %s: hexadecimal digits are needed, two a byte", path, key);
+}
+
 /* One member of a key file, unless the command line named it already. */
-static void take_member(struct gm_ctl_request *request, const json_t *json, const char *member, const char *key,
-			bool hex)
+static void take_member(struct gm_ctl_request *request, const char *path, const json_t *json, const char *member, const char *key, bool hex)
 {
 	const char *text = json_string_value(json_object_get(json, member));
 
 	if (!text || gm_ctl_arg(request, key))
 		return;
 	if (hex)
-		gm_cli_set_hex(gm_cli_add(request, key, GM_CTL_BYTES), text);
+		take_hex(request, path, key, text);
+	else if (strlen(text) > GM_CTL_TEXT_MAX)
+		gm_cli_die(EXIT_FAILED, "%s: %s: longer than %u bytes", path, member, GM_CTL_TEXT_MAX);
 	else
 		gm_cli_set_text(gm_cli_add(request, key, GM_CTL_TEXT), text);
 }
@@ -35,14 +42,16 @@ static size_t read_secret(const char *path)
 	FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
 
 	if (!f)
-		gm_cli_die(EXIT_USAGE, "%s: %s", path, strerror(errno));
+		gm_cli_die(EXIT_FAILED, "%s: %s", path, strerror(errno));
 	size_t n = fread(file_text, 1, sizeof(file_text) - 1, f);
 	if (ferror(f))
-		gm_cli_die(EXIT_USAGE, "%s: %s", path, strerror(errno));
+		gm_cli_die(EXIT_FAILED, "%s: %s", path, strerror(errno));
 	if (f != stdin)
 		fclose(f);
 	while (n && isspace((unsigned char)file_text[n - 1]))
 		n--;
+	if (!n)
+		gm_cli_die(EXIT_FAILED, "%s: is empty", f == stdin ? "standard input" : path);
 	file_text[n] = '\0';
 	return n;
 }
@@ -53,9 +62,9 @@ static json_t *read_json(const char *path, size_t n)
 
 	file_json = json_loadb(file_text, n, 0, &error);
 	if (!file_json)
-		gm_cli_die(EXIT_USAGE, "%s:%d:%d: %s", path, error.line, error.column, error.text);
+		gm_cli_die(EXIT_FAILED, "%s:%d:%d: %s", path, error.line, error.column, error.text);
 	if (!json_is_object(file_json))
-		gm_cli_die(EXIT_USAGE, "%s: a JSON object is needed", path);
+		gm_cli_die(EXIT_FAILED, "%s: a JSON object is needed", path);
 	return file_json;
 }
 
@@ -65,14 +74,14 @@ void gm_cli_key_file(struct gm_ctl_request *request, const char *path)
 	size_t n = read_secret(path);
 
 	if (file_text[0] != '{') {
-		gm_cli_set_hex(gm_cli_add(request, "key", GM_CTL_BYTES), file_text);
+		take_hex(request, path, "key", file_text);
 	} else {
 		json_t *json = read_json(path, n);
-		take_member(request, json, "pub", "key", true);
-		take_member(request, json, "key", "key", true);
-		take_member(request, json, "kid", "kid", true);
-		take_member(request, json, "alg", "alg", false);
-		take_member(request, json, "iss", "issuer", false);
+		take_member(request, path, json, "pub", "key", true);
+		take_member(request, path, json, "key", "key", true);
+		take_member(request, path, json, "kid", "kid", true);
+		take_member(request, path, json, "alg", "alg", false);
+		take_member(request, path, json, "iss", "issuer", false);
 		json_decref(json);
 	}
 	gm_wipe(file_text, sizeof(file_text));
@@ -84,10 +93,10 @@ void gm_cli_token_file(struct gm_ctl_request *request, const char *path)
 	size_t n = read_secret(path);
 
 	if (file_text[0] != '{') {
-		gm_cli_set_hex(gm_cli_add(request, "token", GM_CTL_BYTES), file_text);
+		take_hex(request, path, "token", file_text);
 	} else {
 		json_t *json = read_json(path, n);
-		take_member(request, json, "token", "token", true);
+		take_member(request, path, json, "token", "token", true);
 		json_decref(json);
 	}
 	gm_wipe(file_text, sizeof(file_text));
@@ -99,7 +108,7 @@ static const char *text_member(const char *path, const json_t *json, const char 
 	const json_t *value = json_object_get(json, member);
 
 	if (value && !json_is_string(value))
-		gm_cli_die(EXIT_USAGE, "%s: %s: a string is needed", path, member);
+		gm_cli_die(EXIT_FAILED, "%s: %s: a string is needed", path, member);
 	return json_string_value(value);
 }
 
@@ -111,7 +120,7 @@ static void put_hex_member(struct gm_out *o, const char *path, const json_t *jso
 	struct gm_ctl_arg bytes = {.key = "link"};
 
 	if (n > 2 * most || n % 2 || n / 2 < least || (text && strspn(text, "0123456789abcdefABCDEF") != n))
-		gm_cli_die(EXIT_USAGE, "%s: %s: %zu to %zu bytes in hexadecimal digits are needed", path, member, least, most);
+		gm_cli_die(EXIT_FAILED, "%s: %s: %zu to %zu bytes in hexadecimal digits are needed", path, member, least, most);
 	gm_cli_set_hex(&bytes, text ? text : "");
 	gm_cbor_put_bstr(o, bytes.text, bytes.n);
 	gm_wipe(&bytes, sizeof(bytes));
@@ -127,9 +136,9 @@ void gm_cli_link_file(struct gm_ctl_request *request, const char *path)
 	struct gm_out o = gm_out((uint8_t *)arg->text, GM_CTL_TEXT_MAX);
 
 	if (!addr || strlen(addr) >= 64)
-		gm_cli_die(EXIT_USAGE, "%s: addr: an address and a port are needed, as 127.0.0.1:5690 or [::1]:5690", path);
+		gm_cli_die(EXIT_FAILED, "%s: addr: an address and a port are needed, as 127.0.0.1:5690 or [::1]:5690", path);
 	if (alg && (!json_is_integer(alg) || json_integer_value(alg) < 1 || json_integer_value(alg) > 127))
-		gm_cli_die(EXIT_USAGE, "%s: alg: the COSE number of an AEAD is needed", path);
+		gm_cli_die(EXIT_FAILED, "%s: alg: the COSE number of an AEAD is needed", path);
 	gm_cbor_put_array(&o, 6);
 	gm_cbor_put_text(&o, addr);
 	put_hex_member(&o, path, json, "ms", 16, 32);
