@@ -75,6 +75,19 @@ static void read_about(const struct gm_core *c, const struct gm_about *about, st
 	                                       : gm_config_as_uri(c);
 }
 
+void gm_core_group_about(const struct gm_core *core, const struct gm_group_info *info, struct gm_group_about *about)
+{
+	const struct gm_group *g = gm_groups_at(core, info->index);
+	struct gm_admin_map map = {0};
+
+	read_about(core, g->about, &map);
+	*about = (struct gm_group_about){.description = map.group_description,
+	                                 .as_uri = map.as_uri,
+	                                 .app_groups = map.app_groups,
+	                                 .check_interval_s = g->check_interval,
+	                                 .expiration_delta_s = g->expiration_delta};
+}
+
 void gm_config_read(const struct gm_core *c, const struct gm_group *g, struct gm_config_room *room,
                     struct gm_admin_map *map)
 {

@@ -316,6 +316,12 @@ bool gm_core_losses(const struct gm_core *core, const struct gm_whom *whom,
  * from the start */
 GM_NODISCARD enum gm_err gm_core_groups(const struct gm_core *core, const char *group,
                                         bool (*each)(void *arg, const struct gm_group_info *info), void *arg);
+struct gm_group_about { /* what administrators read of it, and members of its policies; borrowed from the group */
+	struct gm_bytes description, as_uri; /* p NULL: none */
+	struct gm_list app_groups;           /* texts */
+	uint32_t check_interval_s, expiration_delta_s;
+};
+void gm_core_group_about(const struct gm_core *core, const struct gm_group_info *info, struct gm_group_about *about); /* inside the callback that was shown it */
 /* All behind place `after`, gm_group_info's index; UINT32_MAX: from the start. For paging. */
 void gm_core_groups_behind(const struct gm_core *core, uint32_t after, bool (*each)(void *arg, const struct gm_group_info *info), void *arg);
 GM_NODISCARD enum gm_err gm_core_members(const struct gm_core *core, const char *group, const char *node,

@@ -170,6 +170,36 @@ void gm_verb_group_list(struct gm_ctl_call *call)
 	gm_call_end_page(call);
 }
 
+/* With commas between, as group set takes them. */
+static void put_app_groups(struct gm_ctl_reply *r, struct gm_list names)
+{
+	char text[GM_ADMIN_APP_GROUPS_MAX];
+	struct gm_out o = gm_out(text, sizeof(text));
+	struct gm_bytes name;
+
+	while (gm_list_tstr(&names, &name)) {
+		if (gm_out_len(&o))
+			gm_out_u8(&o, ',');
+		gm_out_bytes(&o, name.p, name.n);
+	}
+	gm_ctl_put_text_of(r, "app_groups", gm_out_result(&o));
+}
+
+static void put_about(struct gm_ctl_call *call, const struct gm_group_info *g)
+{
+	static const uint8_t none[1];
+	struct gm_group_about about;
+
+	gm_core_group_about(call->env->core, g, &about);
+	if (!about.description.p)
+		about.description.p = none;
+	gm_ctl_put_text_of(call->reply, "description", about.description);
+	put_app_groups(call->reply, about.app_groups);
+	gm_ctl_put_text_of(call->reply, "as_uri", about.as_uri);
+	gm_ctl_put_uint(call->reply, "check_interval_s", about.check_interval_s);
+	gm_ctl_put_uint(call->reply, "expiration_delta_s", about.expiration_delta_s);
+}
+
 static bool show_group(void *arg, const struct gm_group_info *g)
 {
 	struct gm_ctl_reply *r = ((struct gm_ctl_call *)arg)->reply;
@@ -197,6 +227,7 @@ static bool show_group(void *arg, const struct gm_group_info *g)
 	gm_ctl_put_int(r, "ecdh_crv", g->params->ecdh_crv);
 	gm_ctl_put_int(r, "alg", g->params->alg);
 	gm_ctl_put_int(r, "ecdh_alg", g->params->ecdh_alg);
+	put_about(arg, g);
 	gm_ctl_row(r);
 	return true;
 }

@@ -173,7 +173,7 @@ Test(table, makes_shows_and_deletes_a_group)
 	SAYS(" backward=each ");
 	SAYS(" rekey_every_s=60 ");
 	SAYS(" group_mode=yes pairwise_mode=yes ");
-	SAYS(" ecdh_alg=-27\n");
+	SAYS(" ecdh_alg=-27 ");
 	cr_expect_str_eq(RUN("group delete", "group=g1"), "end\n");
 	cr_expect_str_eq(RUN("group delete", "group=g1"), "error unknown: no group 'g1'\n");
 }
@@ -241,6 +241,20 @@ Test(table, says_how_long_later_keys_live_where_the_present_ones_end_at_a_time)
 	cr_expect_str_eq(RUN("group set", "group=g1", "expires:1800000010"), "row key_lifetime_s=60\nend\n");
 }
 
+Test(table, shows_all_that_group_set_has_set)
+{
+	RUN("group create", "group=g1");
+	RUN("group show", "group=g1");
+	SAYS(" description= app_groups= as_uri= check_interval_s=3600 expiration_delta_s=0\n");
+	RUN("as add", "name=as1", "key#000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "alg=HMAC256", "uri=coap://as/token");
+	cr_expect_str_eq(RUN("group set", "group=g1", "description=Lamps, north", "app-groups=lamps,north", "check-interval:60", "expiration-delta:5"), "end\n");
+	RUN("group show", "group=g1");
+	SAYS(" description=Lamps, north app_groups=lamps,north as_uri=coap://as/token check_interval_s=60 expiration_delta_s=5\n");
+	cr_expect_str_eq(RUN("group set", "group=g1", "description=", "app-groups="), "end\n");
+	RUN("group show", "group=g1");
+	SAYS(" description= app_groups= as_uri=coap://as/token check_interval_s=60 expiration_delta_s=5\n");
+}
+
 /* What was passed over for the rows of an answer is work as well. */
 Test(table, ends_an_answer_when_enough_was_looked_at)
 {
@@ -289,7 +303,7 @@ Test(table, leaves_the_pairwise_mode_out_on_request)
 	RUN("group create", "group=g1", "signature-only!");
 	RUN("group show", "group=g1");
 	SAYS(" group_mode=yes pairwise_mode=no ");
-	SAYS(" alg=0 ecdh_alg=0\n");
+	SAYS(" alg=0 ecdh_alg=0 ");
 	RUN("group create", "group=g2", "signature-only!", "pairwise-too!");
 	SAYS("error usage: signature-only, pairwise-only and pairwise-too exclude each other");
 }
@@ -668,14 +682,14 @@ Test(table, makes_groups_of_other_algorithms)
 	cr_expect_str_eq(RUN("group create", "group=g1", "sign-alg=ES384", "hkdf=sha512", "alg=A128GCM", "gp-enc-alg=A256CTR"),
 			 "end\n");
 	RUN("group show", "group=g1");
-	SAYS(" hkdf=7 gp_enc_alg=-65532 sign_alg=-35 sign_crv=2 cred_fmt=14 ecdh_crv=2 alg=1 ecdh_alg=-28\n");
+	SAYS(" hkdf=7 gp_enc_alg=-65532 sign_alg=-35 sign_crv=2 cred_fmt=14 ecdh_crv=2 alg=1 ecdh_alg=-28 ");
 	RUN("group create", "group=g2", "pairwise-only!");
 	RUN("group show", "group=g2");
 	SAYS(" group_mode=no pairwise_mode=yes ");
-	SAYS(" gp_enc_alg=0 sign_alg=0 sign_crv=0 cred_fmt=14 ecdh_crv=4 alg=10 ecdh_alg=-27\n");
+	SAYS(" gp_enc_alg=0 sign_alg=0 sign_crv=0 cred_fmt=14 ecdh_crv=4 alg=10 ecdh_alg=-27 ");
 	RUN("group create", "group=g3", "pairwise-only!", "ecdh-curve=P-521", "alg=24");
 	RUN("group show", "group=g3");
-	SAYS(" ecdh_crv=3 alg=24 ecdh_alg=-27\n");
+	SAYS(" ecdh_crv=3 alg=24 ecdh_alg=-27 ");
 }
 
 Test(table, says_which_algorithm_does_not_do)
