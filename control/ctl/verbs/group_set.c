@@ -71,6 +71,21 @@ static bool sees_pairwise(void *arg, const struct gm_group_info *info)
 	return false;
 }
 
+/* Words of a list, each one there and without blanks. */
+static bool words(const char *text)
+{
+	const char *p = text;
+
+	for (;; p++) {
+		size_t n = strcspn(p, ", \t\n");
+		p += n;
+		if (!n || (*p && *p != ','))
+			return false;
+		if (!*p)
+			return true;
+	}
+}
+
 /* "a,b" becomes ["a", "b"] in room. */
 static bool set_app_groups(struct gm_ctl_call *call, struct gm_admin_map *map, uint8_t *room, size_t cap)
 {
@@ -80,6 +95,10 @@ static bool set_app_groups(struct gm_ctl_call *call, struct gm_admin_map *map, u
 
 	if (!arg)
 		return true;
+	if (arg->text[0] && !words(arg->text)) {
+		gm_ctl_error(call->reply, GM_E_USAGE, "app-groups: has to be names without blanks, with commas between, such as lamps,north, not '%s'", arg->text);
+		return false;
+	}
 	for (const char *p = arg->text; *p; p++)
 		n += *p == ',';
 	n = arg->text[0] ? n : 0;
@@ -125,7 +144,11 @@ static bool read_asked(struct gm_ctl_call *call, struct asked *asked)
 		gm_call_refuse(call, GM_E_UNKNOWN, "group", name);
 		return false;
 	}
-	return set_settings(call, map) && set_app_groups(call, map, asked->names, sizeof(asked->names));
+	if (!set_settings(call, map) || !set_app_groups(call, map, asked->names, sizeof(asked->names)))
+		return false;
+	if (!map->has)
+		gm_ctl_error(call->reply, GM_E_USAGE, "group '%s': nothing to change, no option is given", name);
+	return map->has != 0;
 }
 
 /* false: said why */

@@ -255,6 +255,23 @@ Test(table, shows_all_that_group_set_has_set)
 	SAYS(" description= app_groups= as_uri=coap://as/token check_interval_s=60 expiration_delta_s=5\n");
 }
 
+Test(table, refuses_a_change_of_nothing_and_names_that_are_none)
+{
+	static const char *const bad[] = {"a b,,c", "a,", ",a", "a,,b", " a", "a, b", ","};
+	char arg[32];
+
+	RUN("group create", "group=g1");
+	gm_changes_reset(&changes);
+	cr_expect_str_eq(RUN("group set", "group=g1"), "error usage: group 'g1': nothing to change, no option is given\n");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(arg, sizeof(arg), "app-groups=%s", bad[i]);
+		RUN("group set", "group=g1", arg);
+		SAYS("error usage: app-groups: has to be names without blanks, with commas between, such as lamps,north, not '");
+	}
+	cr_expect_eq(changes.count, 0, "no entry of the audit log either");
+	cr_expect_str_eq(RUN("group set", "group=g1", "app-groups=a,bc"), "end\n");
+}
+
 /* What was passed over for the rows of an answer is work as well. */
 Test(table, ends_an_answer_when_enough_was_looked_at)
 {
