@@ -28,6 +28,7 @@ memory 1000000 members
 overload 16000 members
 soak 1800 seconds
 package 1 Debian
+clean 200 members
 tsan 60 seconds
 msan 0 more
 cppcheck 0 more
@@ -135,6 +136,7 @@ run_memory() { once "memory: $1 members" "$build/bench_memory" --members "$1" --
 run_loss() { GM_LOSS_MEMBERS=$1 once "loss: a rekey of $1 members over a network that loses" "$build/test_flow_loss" --verbose; }
 run_posts() { GM_FAILED_POSTS=$1 once "posts: $1 bad tokens, then a good one" "$build/test_flow_regression" --filter 'token/*' --verbose; }
 run_package() { once "package: in a new Debian" tests/package.sh clean; }
+run_clean() { once "clean: the quickstart in a new Debian, $1 members" tests/clean.sh "$1"; }
 run_overload() { GM_BUILD=$build once "overload: ten times the peak, $1 members" bench/run.sh overload --members "$1" --runs 1; }
 run_tsan() { once "tsan: $1 s of everything mixed for each port, gmd under ThreadSanitizer" tests/tsan.sh "$1"; }
 run_msan() { once 'msan: the corpora through decoders built with MemorySanitizer' tests/fuzz/msan.sh; }
