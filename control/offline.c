@@ -27,16 +27,14 @@ static int failed(const char *what, enum gm_err err, const char *why)
 
 int gm_offline_init(const char *state_dir, const char *key_file)
 {
-	enum gm_err err;
+	char why[GM_WHY];
 
 	umask(077);
-	err = gm_store_init(state_dir, key_file);
-	if (err == GM_E_OK) {
-		printf("made store %s and its key %s\n", state_dir, key_file);
-		return 0;
-	}
-	fprintf(stderr, "gmd: cannot make store %s with key %s: %s\n", state_dir, key_file, gm_err_info(err)->text);
-	return 1;
+	enum gm_err err = gm_store_init(state_dir, key_file, why);
+	if (err != GM_E_OK)
+		return failed("cannot make the store", err, why);
+	printf("made store %s and its key %s\n", state_dir, key_file);
+	return 0;
 }
 
 /* ---- the audit log: nobody is asked who they are here, so it is whoever runs this */

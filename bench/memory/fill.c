@@ -257,7 +257,7 @@ static bool open_filler(struct filler *f, const struct plan *p)
 	snprintf(key, sizeof(key), "%s/store.key", p->dir);
 	if (p->groups > sizeof(f->gens) / sizeof(*f->gens))
 		return false;
-	enum gm_err err = gm_store_init(state, key);
+	enum gm_err err = gm_store_init(state, key, why);
 	if (err != GM_E_OK && err != GM_E_EXISTS)
 		return false;
 	f->plan = p;

@@ -680,25 +680,34 @@ static int first_records(struct gm_store *s)
 	return r;
 }
 
-static enum gm_err fill_store(struct gm_store *s, const char *dir, const char *key_file)
+static enum gm_err fill_store(struct gm_store *s, const char *dir, const char *key_file, char why[static GM_WHY])
 {
-	if (!gm_lmdb_sync_parent(key_file) || gm_lmdb_open(s, dir, 0) != 0 || first_records(s) != 0)
-		return GM_E_IO;
-	return sync_dir(dir) && gm_lmdb_sync_parent(dir) ? GM_E_OK : GM_E_IO;
+	int r;
+
+	if (!gm_lmdb_sync_parent(key_file))
+		return gm_why(why, GM_E_IO, "%s: %s", key_file, strerror(errno));
+	if ((r = gm_lmdb_open(s, dir, 0)) != 0 || (r = first_records(s)) != 0)
+		return gm_why(why, GM_E_IO, "%s: %s", dir, mdb_strerror(r));
+	return sync_dir(dir) && gm_lmdb_sync_parent(dir) ? GM_E_OK : gm_why(why, GM_E_IO, "%s: %s", dir, strerror(errno));
+}
+
+static enum gm_err make_key(struct gm_store *s, const char *key_file, char why[static GM_WHY])
+{
+	enum gm_err err = gm_seal_key_make(&s->key, key_file);
+
+	return err == GM_E_OK ? err : gm_why(why, err, "%s: %s", key_file, strerror(errno));
 }
 
 /* Under the lock; what fails half way takes away what it made. */
-static enum gm_err make_store(struct gm_store *s, const char *dir, const char *data, const char *key_file)
+static enum gm_err make_store(struct gm_store *s, const char *dir, const char *data, const char *key_file, char why[static GM_WHY])
 {
-	char why[GM_WHY];
-
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return GM_E_IO;
+		return gm_why(why, GM_E_IO, "%s: %s", dir, strerror(errno));
 	GM_TRY(gm_lmdb_lock(s, dir, why));
 	if (gm_path_exists(data))
-		return GM_E_EXISTS;
-	GM_TRY(gm_seal_key_make(&s->key, key_file));
-	enum gm_err err = fill_store(s, dir, key_file);
+		return gm_why(why, GM_E_EXISTS, "%s: %s", data, strerror(EEXIST));
+	GM_TRY(make_key(s, key_file, why));
+	enum gm_err err = fill_store(s, dir, key_file, why);
 	if (err != GM_E_OK) {
 		unlink(key_file);
 		unlink(data);
@@ -706,18 +715,18 @@ static enum gm_err make_store(struct gm_store *s, const char *dir, const char *d
 	return err;
 }
 
-enum gm_err gm_store_init(const char *dir, const char *key_file)
+enum gm_err gm_store_init(const char *dir, const char *key_file, char why[static GM_WHY])
 {
 	char data[GM_PATH];
 
 	if (!gm_in_dir(data, dir, "data.mdb"))
-		return GM_E_IO;
+		return gm_why(why, GM_E_IO, "%s: %s", dir, strerror(ENAMETOOLONG));
 	if (gm_path_exists(data) || gm_path_exists(key_file))
-		return GM_E_EXISTS;
+		return gm_why(why, GM_E_EXISTS, "%s: %s", gm_path_exists(data) ? data : key_file, strerror(EEXIST));
 	struct gm_store *s = gm_lmdb_new();
 	if (!s)
-		return GM_E_NO_MEMORY;
-	enum gm_err err = make_store(s, dir, data, key_file);
+		return gm_why(why, GM_E_NO_MEMORY, "%s", gm_err_info(GM_E_NO_MEMORY)->text);
+	enum gm_err err = make_store(s, dir, data, key_file, why);
 	gm_store_close(s);
 	return err;
 }

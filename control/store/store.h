@@ -69,8 +69,8 @@ struct gm_store;
 struct gm_age;
 
 /* Make a new store in dir (created 0700) and its key file (created 0600, 32 random bytes in hex).
- * EXISTS: either is there already; nothing is changed. IO. */
-GM_NODISCARD enum gm_err gm_store_init(const char *dir, const char *key_file);
+ * EXISTS: either is there already; nothing is changed. IO. why: names the path */
+GM_NODISCARD enum gm_err gm_store_init(const char *dir, const char *key_file, char why[static 256]);
 
 struct gm_store_stats {
 	uint64_t commits, changes, bytes;

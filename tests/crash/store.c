@@ -132,7 +132,7 @@ Test(crash, keeps_every_acknowledged_turn_through_fifty_kills, .timeout = 120)
 	cr_assert_not_null(mkdtemp(base));
 	snprintf(dir, sizeof(dir), "%s/store", base);
 	snprintf(key_file, sizeof(key_file), "%s/key", base);
-	cr_assert_eq(gm_store_init(dir, key_file), GM_E_OK);
+	cr_assert_eq(gm_store_init(dir, key_file, why), GM_E_OK);
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		gm_random(&random, sizeof(random));
 		turn = round_of(turn, 500 + random % 30000);

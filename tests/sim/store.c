@@ -170,7 +170,7 @@ static void path(const struct sim_store *st, char to[static 96], const char *fil
 bool sim_store_new(struct sim *s, bool lmdb)
 {
 	struct sim_store *st = &s->store;
-	char key[96];
+	char key[96], why[256];
 
 	st->sim = s;
 	if (!lmdb)
@@ -178,7 +178,7 @@ bool sim_store_new(struct sim *s, bool lmdb)
 	snprintf(st->dir, sizeof st->dir, "%s/sim.%d", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (int)getpid());
 	path(st, key, "key");
 	s->lmdb = 1;
-	return gm_store_init(st->dir, key) == GM_E_OK || (perror("mkdir"), false);
+	return gm_store_init(st->dir, key, why) == GM_E_OK || (fprintf(stderr, "%s\n", why), false);
 }
 
 void sim_store_closed(struct sim *s)

@@ -19,7 +19,7 @@ static void start(void)
 	cr_assert_not_null(mkdtemp(base));
 	snprintf(dir, sizeof(dir), "%s/store", base);
 	snprintf(key_file, sizeof(key_file), "%s/key", base);
-	cr_assert_eq(gm_store_init(dir, key_file), GM_E_OK);
+	cr_assert_eq(gm_store_init(dir, key_file, why), GM_E_OK);
 	cr_assert_eq(gm_store_open(&store, dir, key_file, why), GM_E_OK, "%s", why);
 }
 

@@ -25,7 +25,7 @@ static void start(void)
 	cr_assert_not_null(mkdtemp(base));
 	snprintf(dir, sizeof(dir), "%s/store", base);
 	snprintf(key_file, sizeof(key_file), "%s/key", base);
-	cr_assert_eq(gm_store_init(dir, key_file), GM_E_OK);
+	cr_assert_eq(gm_store_init(dir, key_file, why), GM_E_OK);
 }
 
 static void finish(void)
@@ -171,18 +171,37 @@ Test(store, is_made_once_and_for_its_owner_only)
 	struct stat st;
 	char path[120];
 
-	cr_expect_eq(gm_store_init(dir, key_file), GM_E_EXISTS);
+	cr_expect_eq(gm_store_init(dir, key_file, why), GM_E_EXISTS);
 	snprintf(path, sizeof(path), "%s/key2", base);
-	cr_expect_eq(gm_store_init(dir, path), GM_E_EXISTS);
+	cr_expect_eq(gm_store_init(dir, path, why), GM_E_EXISTS);
 	cr_expect_neq(access(path, F_OK), 0);
 	snprintf(path, sizeof(path), "%s/elsewhere", base);
-	cr_expect_eq(gm_store_init(path, key_file), GM_E_EXISTS);
+	cr_expect_eq(gm_store_init(path, key_file, why), GM_E_EXISTS);
 	cr_expect_neq(access(path, F_OK), 0);
 	cr_expect(stat(dir, &st) == 0 && (st.st_mode & 07777) == 0700);
 	cr_expect(stat(key_file, &st) == 0 && (st.st_mode & 07777) == 0600 && st.st_size == 65);
 	snprintf(path, sizeof(path), "%s/data.mdb", dir);
 	cr_expect(stat(path, &st) == 0 && (st.st_mode & 07777) == 0600);
 	cr_expect_eq(open_store(), GM_E_OK, "%s", why);
+}
+
+Test(store, that_cannot_be_made_says_which_path_and_why)
+{
+	char path[140], said[200];
+
+	snprintf(path, sizeof(path), "%s/none/store", base);
+	snprintf(said, sizeof(said), "%s: No such file or directory", path);
+	cr_expect_eq(gm_store_init(path, "/nowhere/key", why), GM_E_IO);
+	cr_expect_str_eq(why, said);
+	snprintf(path, sizeof(path), "%s/new", base);
+	cr_expect_eq(gm_store_init(path, "/nowhere/key", why), GM_E_IO);
+	cr_expect_str_eq(why, "/nowhere/key: No such file or directory");
+	cr_expect_eq(unlink(strcat(path, "/lock")), 0);
+	path[strlen(path) - 5] = '\0';
+	cr_expect_eq(rmdir(path), 0, "nothing else was made");
+	snprintf(said, sizeof(said), "%s/data.mdb: File exists", dir);
+	cr_expect_eq(gm_store_init(dir, key_file, why), GM_E_EXISTS);
+	cr_expect_str_eq(why, said);
 }
 
 Test(store, says_that_there_is_none)
@@ -249,7 +268,7 @@ Test(store, is_not_made_again_while_it_is_open_and_its_key_gone)
 {
 	cr_assert_eq(open_store(), GM_E_OK);
 	remove(key_file);
-	cr_expect_eq(gm_store_init(dir, key_file), GM_E_EXISTS);
+	cr_expect_eq(gm_store_init(dir, key_file, why), GM_E_EXISTS);
 	cr_expect_neq(access(key_file, F_OK), 0);
 }
 

@@ -31,7 +31,7 @@ static void start(void)
 	snprintf(key_file, sizeof(key_file), "%s/key", base);
 	snprintf(witness, sizeof(witness), "%s/witness", base);
 	snprintf(file, sizeof(file), "%s/backup", base);
-	cr_assert_eq(gm_store_init(dir, key_file), GM_E_OK);
+	cr_assert_eq(gm_store_init(dir, key_file, why), GM_E_OK);
 }
 
 static void finish(void)
@@ -199,7 +199,7 @@ Test(recover, refuses_the_witness_of_another_store)
 	close_store();
 	snprintf(two, sizeof(two), "%s/two", base);
 	snprintf(key_file, sizeof(key_file), "%s/key.old", base);
-	cr_assert_eq(gm_store_init(two, key_file), GM_E_OK);
+	cr_assert_eq(gm_store_init(two, key_file, why), GM_E_OK);
 	strcpy(dir, two);
 	open_store();
 	cr_assert_eq(gm_store_watch(store, witness, why), GM_E_STORE_OLD);
