@@ -94,7 +94,7 @@ bad_links() {
 	while read -r text; do
 		printf '%s' "$text" >"$dir/bad.json"
 		gmctl as add bad --key "$dir/as.json" --link "$dir/bad.json" --trl >"$dir/bad.log" 2>&1
-		[ $? = 2 ] && grep -q 'bad.json' "$dir/bad.log" || { printf 'not refused: %s\n' "$text"; cat "$dir/bad.log"; return 1; }
+		[ $? = 1 ] && grep -q 'bad.json' "$dir/bad.log" || { printf 'not refused: %s\n' "$text"; cat "$dir/bad.log"; return 1; }
 	done <<-'END'
 		{"addr": 
 		[1]
