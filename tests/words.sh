@@ -92,6 +92,16 @@ names_the_option() {
 		says 0 '^--yes$' gmctl --complete --y && says 0 '^g1$' gmctl --complete -s "$dir/gmd.sock" --yes group show g
 }
 
+# ---- answers
+
+names_algorithms() { # where a number stands in JSON
+	gmctl group create alg-1 --sign-alg ES384 --hkdf sha512 --gp-enc-alg A128CTR >"$dir/said" && says 0 '^  hkdf +sha512$' gmctl group show alg-1 && grep -qx '  sign_alg  *ES384' "$dir/said" &&
+		grep -qx '  gp_enc_alg  *A128CTR' "$dir/said" && grep -qx '  sign_crv  *P-384' "$dir/said" && grep -qx '  cred_fmt  *kccs' "$dir/said" && grep -qx '  ecdh_crv  *P-384' "$dir/said" &&
+		grep -qx '  alg  *AES-CCM-16-64-128' "$dir/said" && grep -qx '  ecdh_alg  *ECDH-SS+HKDF-512' "$dir/said" &&
+		says 0 '"hkdf":7,"gp_enc_alg":-65534,"sign_alg":-35,"sign_crv":2,"cred_fmt":14,"ecdh_crv":2,"alg":10,"ecdh_alg":-28' gmctl --json group show alg-1 &&
+		gmctl group create alg-2 --pairwise-only >"$dir/said" && says 0 '^  sign_alg +-$' gmctl group show alg-2
+}
+
 # ---- exit status: 2 for the command line alone, 1 for what gmd or a file says
 
 each_command_exits() {
@@ -179,6 +189,8 @@ check 'arguments are written as they are given' writes_arguments
 say 'The command line'
 check '--yes and --wait in front are as behind' takes_options_in_front
 check 'an option in front without its value, or that is none, is named' names_the_option
+say 'Answers'
+check 'algorithms have their names' names_algorithms
 say 'Exit status'
 check 'is 2 where the command line is wrong and 1 where gmd or a file says so, for each command' each_command_exits
 check 'and so is that of gmd' daemon_exits

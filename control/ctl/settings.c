@@ -234,6 +234,22 @@ const char *gm_setting_text(const struct gm_group_spec *spec, enum gm_setting se
 	return buf;
 }
 
+const char *gm_param_name(const char *key, int64_t v)
+{
+	static const char *const curve_keys[] = {"ecdh_crv", "sign_crv"};
+	static const enum gm_setting of[] = {GM_SETTING_sign_alg, GM_SETTING_hkdf, GM_SETTING_alg, GM_SETTING_gp_enc_alg, GM_SETTING_cred_fmt};
+
+	if (v < INT32_MIN || v > INT32_MAX)
+		return NULL;
+	for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++)
+		if (strcmp(gm_setting_keys[of[i]], key) == 0)
+			return v ? name_of(&rows[of[i]], (int32_t)v) : "-";
+	for (size_t i = 0; i < sizeof(curve_keys) / sizeof(curve_keys[0]); i++)
+		if (strcmp(curve_keys[i], key) == 0)
+			return v ? gm_crv_name((int32_t)v) : "-";
+	return strcmp(key, "ecdh_alg") != 0 ? NULL : v ? gm_alg_name((int32_t)v) : "-";
+}
+
 int gm_setting_named(const char *key)
 {
 	for (int i = 0; i < (int)GM_SETTINGS_N; i++) {

@@ -31,6 +31,8 @@ bool gm_setting_serves(const struct gm_group_spec *spec, enum gm_setting setting
 /* The contrary, of a whole spec: what put() takes, empty where the group has no use for it. Returns buf. */
 const char *gm_setting_text(const struct gm_group_spec *spec, enum gm_setting setting, char buf[static GM_SETTING_MAX + 1]);
 struct gm_group_spec gm_settings_of(const struct gm_group_info *info); /* without its name */
+/* Of a number under the key that group show has: "EdDSA", "P-256", "kccs"; "-" for 0, which is none; NULL: the key has none, or the number. */
+const char *gm_param_name(const char *key, int64_t v);
 int gm_setting_named(const char *key); /* with dashes or underscores; -1: none */
 
 #define GM_TEMPLATES_MAX 64u

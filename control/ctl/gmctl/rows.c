@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "ctl/settings.h"
 #include "wire/cbor.h"
 
 char *gm_cli_text(struct gm_bytes b)
@@ -34,9 +35,12 @@ bool gm_cli_is_time(const char *key)
 static char *number_text(const char *key, int64_t v)
 {
 	char buf[32];
+	const char *name = gm_param_name(key, v);
 	time_t t = (time_t)v;
 	struct tm tm;
 
+	if (name)
+		return gm_cli_need(strdup(name));
 	if (gm_cli_is_time(key) && v <= 0)
 		snprintf(buf, sizeof(buf), "-");
 	else if (gm_cli_is_time(key) && gmtime_r(&t, &tm))
