@@ -949,7 +949,7 @@ static const char help[] =
 	"       gmd upgrade [-c FILE]                 the same in the background; returns when the new gmd serves, or has failed\n"
 	"       gmd init [-c FILE]                    make the store and its key as FILE names them\n"
 	"       gmd init --state DIR --key FILE       the same without a configuration\n"
-	"       gmd check [-c FILE]                   read the configuration and say what is wrong\n"
+	"       gmd check [-c FILE]                   say what is wrong with the configuration, or missing on this machine\n"
 	"       gmd restore [-c FILE] BACKUP          make the store of a file that gmctl backup made, and recover it\n"
 	"       gmd recover [-c FILE] --rekey-all     go on with a store that went back in time: all members join anew\n"
 	"       gmd rotate-key [-c FILE]              seal all records under a new key\n"
@@ -1018,8 +1018,8 @@ static int do_init(const struct gm_config *config, const struct line *line)
 
 static int do_check(const struct gm_config *config, const struct line *line)
 {
-	(void)config, (void)line;
-	return puts("configuration is good") < 0;
+	(void)line;
+	return gm_offline_check(config);
 }
 
 static int do_restore(const struct gm_config *config, const struct line *line)

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "offline.h"
 
+#include <libgen.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/audit.h"
 #include "core/core.h"
+#include "ctl/server.h"
 #include "gm/crypto.h"
 #include "store/backup.h"
 
@@ -35,6 +38,54 @@ int gm_offline_init(const char *state_dir, const char *key_file)
 		return failed("cannot make the store", err, why);
 	printf("made store %s and its key %s\n", state_dir, key_file);
 	return 0;
+}
+
+/* ---- what the configuration names */
+
+static bool lacks(const char *key, const char *why)
+{
+	fprintf(stderr, "gmd: %s: %s\n", key, why);
+	return true;
+}
+
+static bool lacks_group(const char *key, const char *name)
+{
+	char why[256];
+
+	return gm_ctl_group_known(name, why) != GM_E_OK && lacks(key, why);
+}
+
+/* Of a file that gmd makes. What lies below /run is made when the service starts: systemd's RuntimeDirectory. */
+static bool lacks_directory(const char *key, const char *file)
+{
+	char dir[2 * GM_CONFIG_PATH_MAX], why[GM_WHY];
+	struct stat st;
+
+	if (!file[0] || strncmp(file, "/run/", 5) == 0)
+		return false;
+	snprintf(dir, sizeof(dir), "%s", file);
+	const char *parent = dirname(dir);
+	if (stat(parent, &st) == 0 && S_ISDIR(st.st_mode))
+		return false;
+	snprintf(why, sizeof(why), "there is no directory %s", parent);
+	return lacks(key, why);
+}
+
+int gm_offline_check(const struct gm_config *config)
+{
+	char why[GM_WHY];
+	bool bad = lacks_group("control_viewers", config->control_viewers);
+
+	bad |= lacks_group("control_operators", config->control_operators);
+	bad |= lacks_group("control_group", config->control_group);
+	bad |= lacks_directory("control_socket", config->control_socket);
+	bad |= lacks_directory("witness_file", config->witness_file);
+	enum gm_err err = gm_store_check(config->state_dir, config->key_file, why);
+	if (err != GM_E_OK)
+		bad |= lacks(err == GM_E_STORE_KEY ? "key_file" : "state_dir", why);
+	if (!bad)
+		puts("configuration is good");
+	return bad;
 }
 
 /* ---- the audit log: nobody is asked who they are here, so it is whoever runs this */

@@ -6,6 +6,7 @@
 
 #include "ctl/config.h"
 
+int gm_offline_check(const struct gm_config *config); /* does this machine have what it names? Also while gmd runs */
 int gm_offline_init(const char *state_dir, const char *key_file);
 int gm_offline_restore(const struct gm_config *config, const char *backup); /* and recovers it */
 int gm_offline_recover(const struct gm_config *config, bool rekey_all); /* rekey_all: the operator knows what it does */

@@ -24,6 +24,26 @@ says_of() { # says_of FILE MESSAGE
 }
 each_has_its_message() { [ "$(cd "$root/tests/config" && echo *.conf)" = "$(cut -d : -f 1 "$root/tests/config/messages" | xargs)" ]; }
 
+lacks() { # lacks MESSAGE LINE: in a file that is good but for it
+	local said
+	{ grep -v "^${2%%:*}:" "$dir/gmd.conf" && echo "$2"; } >"$dir/lacking.conf"
+	said=$("$build/gmd" check -c "$dir/lacking.conf" 2>&1) && { echo "taken: $2"; return 1; }
+	[ "$said" = "gmd: $1" ] || { echo "$said"; return 1; }
+	"$build/gmctl" config check "$dir/lacking.conf" || return # another machine may have it
+	timeout 10 "$build/gmd" run -c "$dir/lacking.conf" >"$dir/lacking.log" 2>&1
+	[ $? = 1 ] || { echo "gmd starts: $2"; return 1; }
+}
+what_is_missing_is_named() {
+	"$build/gmd" check -c "$dir/gmd.conf" && cp "$dir/store.key" "$dir/open.key" && chmod 644 "$dir/open.key" || return
+	lacks "control_group: there is no Unix group 'nosuchgroup'" 'control_group: nosuchgroup' &&
+		lacks "control_viewers: there is no Unix group 'nosuchgroup'" 'control_viewers: nosuchgroup' &&
+		lacks "state_dir: there is no store in $dir/none: gmd init makes one" "state_dir: $dir/none" &&
+		lacks "key_file: key file $dir/none: No such file or directory" "key_file: $dir/none" &&
+		lacks "key_file: key file $dir/open.key is open to others (mode 0644): chmod 600 it" "key_file: $dir/open.key" &&
+		lacks "control_socket: there is no directory $dir/none" "control_socket: $dir/none/gmd.sock" &&
+		lacks "witness_file: there is no directory $dir/none" "witness_file: $dir/none/witness"
+}
+
 change() { sed -i "s|^$1: .*|$1: $2|" "$dir/gmd.conf"; } # change KEY VALUE, in the file
 value() { gmctl --json config show | grep "\"key\":\"$1\"" | field value; }
 row() { grep -q "{\"key\":\"$1\",\"$2\":\"$3\",\"$4\":\"$5\",\"takes\":\"$6\"}" "$dir/said"; }
@@ -119,6 +139,7 @@ check 'single keys are set, if they can be' sets_one
 check 'what gmctl pace changed is what is in force' counts_pace_of_now
 check 'nobody was lost' eval '[ "$(members_of)" = 10 ] && ask join 1 --groups g1'
 check 'gmd stops in order' stop_gmd
+check 'what a machine lacks is named before a start' what_is_missing_is_named
 [ "$failed" = 0 ] || show_logs
 tally
 [ "$failed" = 0 ]

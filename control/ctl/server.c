@@ -208,6 +208,13 @@ static enum gm_err find_group(const char *name, gid_t *gid, char why[static 256]
 	return GM_E_OK;
 }
 
+enum gm_err gm_ctl_group_known(const char *name, char why[static 256])
+{
+	gid_t gid;
+
+	return find_group(name, &gid, why);
+}
+
 enum gm_err gm_ctl_server_open(struct gm_ctl_server **out, const struct gm_ctl_server_config *config,
 			       char why[static 256])
 {

@@ -544,17 +544,29 @@ static enum gm_err open_scratch(struct gm_store *s, const char *dir, char why[st
 	return GM_E_OK;
 }
 
-static enum gm_err open_parts(struct gm_store *s, const char *dir, const char *key_file, bool beside, char why[static GM_WHY])
+/* Reads the key. *st: of the file with the records */
+static enum gm_err find_parts(struct gm_store *s, const char *dir, const char *key_file, struct stat *st, char why[static GM_WHY])
 {
 	char path[GM_PATH];
-	struct stat st;
 
-	if (!gm_in_dir(path, dir, "data.mdb") || stat(path, &st) < 0)
+	if (!gm_in_dir(path, dir, "data.mdb"))
+		return gm_why(why, GM_E_IO, "the path of store %.64s... is too long", dir);
+	if (stat(path, st) < 0 && errno != ENOENT)
+		return gm_why(why, GM_E_IO, "%s: %s", path, strerror(errno));
+	if (!gm_path_exists(path))
 		return gm_why(why, GM_E_UNKNOWN, "there is no store in %s: gmd init makes one", dir);
 	GM_TRY(gm_seal_key_read(&s->key, key_file, why));
 	if (!gm_key_file_new(path, key_file) || gm_path_exists(path))
 		return gm_why(why, GM_E_STORE_KEY, "a change of the store's key was interrupted (%s is there): gmd rotate-key goes on with it",
 		              path);
+	return GM_E_OK;
+}
+
+static enum gm_err open_parts(struct gm_store *s, const char *dir, const char *key_file, bool beside, char why[static GM_WHY])
+{
+	struct stat st;
+
+	GM_TRY(find_parts(s, dir, key_file, &st, why));
 	if (!beside)
 		GM_TRY(gm_lmdb_lock(s, dir, why));
 	GM_TRY(open_scratch(s, dir, why));
@@ -588,6 +600,18 @@ enum gm_err gm_store_open(struct gm_store **store, const char *dir, const char *
 enum gm_err gm_store_open_beside(struct gm_store **store, const char *dir, const char *key_file, char why[static GM_WHY])
 {
 	return open_store(store, dir, key_file, true, why);
+}
+
+enum gm_err gm_store_check(const char *dir, const char *key_file, char why[static GM_WHY])
+{
+	struct gm_store *s = gm_lmdb_new();
+	struct stat st;
+
+	if (!s)
+		return gm_why(why, GM_E_NO_MEMORY, "out of memory");
+	enum gm_err err = find_parts(s, dir, key_file, &st, why);
+	gm_store_close(s);
+	return err;
 }
 
 enum gm_err gm_store_again(struct gm_store *s, const char *dir, char why[static GM_WHY])

@@ -82,7 +82,9 @@ struct gm_store_stats {
  * store; STORE_VERSION; CORRUPT; IO. `why` gets a sentence for the operator. A second process gets BUSY. */
 GM_NODISCARD enum gm_err gm_store_open(struct gm_store **store, const char *dir, const char *key_file,
                                        char why[static 256]);
-/* The same while another process still writes to it: this one may read alone, and reads anew with gm_store_again() what the other has
+/* Are a store and a key of its form there? Neither is opened or locked, and a gmd may run on them. UNKNOWN, STORE_KEY, IO as above */
+GM_NODISCARD enum gm_err gm_store_check(const char *dir, const char *key_file, char why[static 256]);
+/* The same as gm_store_open() while another process still writes to it: this one may read alone, and reads anew with gm_store_again() what the other has
  * committed since, until gm_store_lock() says that the other one is gone. IO, CORRUPT; BUSY: it is not. */
 GM_NODISCARD enum gm_err gm_store_open_beside(struct gm_store **store, const char *dir, const char *key_file,
                                               char why[static 256]);
