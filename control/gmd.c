@@ -990,9 +990,13 @@ static void upgrade_apart(const struct gm_config *config, const struct line *lin
 
 static int do_upgrade(const struct gm_config *config, const struct line *line)
 {
+	char ready, why[GM_HANDOVER_WHY];
 	int ends[2], status;
-	char ready;
 
+	if (gm_handover_nobody(config->control_socket, why)) {
+		fprintf(stderr, "gmd: %s\n", why);
+		return 1;
+	}
 	if (pipe2(ends, O_CLOEXEC) < 0) {
 		perror("gmd: pipe");
 		return 1;

@@ -177,6 +177,9 @@ begin_run() {
 }
 nonces() { /usr/bin/python3 "$root/tests/python/nonce_check.py" "$dir/run.pcap" "$dir/keys.jsonl" --min-share 0.99; }
 
+none_to_upgrade() {
+	! "$build/gmd" upgrade -c "$dir/gmd.conf" >"$dir/said" 2>&1 && [ "$(cat "$dir/said")" = "gmd: no gmd runs at $dir/gmd.sock: gmd run starts one" ]
+}
 hand_overs() {
 	local number
 	begin_run
@@ -204,6 +207,7 @@ hand_overs() {
 	say "{\"bench\":\"takeover\",\"members\":$members,${answer:+\"retransmitted\":$(counters rx_repeat),}$(cut -c 2- "$dir/gap.json")"
 	check 'no check of any member failed' stop_load
 	check 'gmd stops in order' stop_other
+	check 'then an upgrade says that there is none' none_to_upgrade
 	[ -z "$capture_pid" ] || {
 		check 'the capture is complete' stop_capture
 		check 'no nonce protected two messages' nonces && say "      $(field decrypted <"$dir/check.log") messages decrypted, $(field nonces <"$dir/check.log") nonces"

@@ -122,6 +122,22 @@ void gm_handover_accept(struct gm_handover *h, uint64_t now_ms)
 	}
 }
 
+bool gm_handover_nobody(const char *control_socket, char why[static GM_HANDOVER_WHY])
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	size_t n = strlen(control_socket);
+	int fd = n < sizeof(addr.sun_path) ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
+
+	if (fd < 0)
+		return false;
+	memcpy(addr.sun_path, control_socket, n);
+	bool nobody = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 && (errno == ENOENT || errno == ECONNREFUSED);
+	close(fd);
+	if (nobody)
+		snprintf(why, GM_HANDOVER_WHY, "no gmd runs at %.120s: gmd run starts one", control_socket);
+	return nobody;
+}
+
 enum gm_err gm_handover_connect(struct gm_handover *h, const char *control_socket, char why[static GM_HANDOVER_WHY])
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -133,7 +149,8 @@ enum gm_err gm_handover_connect(struct gm_handover *h, const char *control_socke
 	}
 	h->line = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (h->line < 0 || connect(h->line, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
-		say(why, GM_E_UNKNOWN, addr.sun_path);
+		if (!gm_handover_nobody(control_socket, why))
+			say(why, GM_E_UNKNOWN, addr.sun_path);
 		gm_handover_hang_up(h);
 		return GM_E_UNKNOWN;
 	}

@@ -59,6 +59,8 @@ GM_NODISCARD enum gm_err gm_handover_listen(struct gm_handover *h, const char *c
 unsigned gm_handover_poll(const struct gm_handover *h, struct pollfd fds[static GM_HANDOVER_POLL]);
 /* Accepts one at a time, of our own user or root; DENIED, BUSY: others are told so. */
 void gm_handover_accept(struct gm_handover *h, uint64_t now_ms);
+/* Does nobody listen at the control socket? Then why says so. */
+bool gm_handover_nobody(const char *control_socket, char why[static GM_HANDOVER_WHY]);
 /* New process: connects, and knows who listens. UNKNOWN: nobody does; DENIED: not our own user. */
 GM_NODISCARD enum gm_err gm_handover_connect(struct gm_handover *h, const char *control_socket,
                                              char why[static GM_HANDOVER_WHY]);

@@ -209,6 +209,19 @@ Test(handover, is_not_begun_with_a_listener_of_another_user, .timeout = 120)
 	waitpid(pid, &status, 0);
 }
 
+Test(handover, says_that_nobody_runs_and_what_starts_one)
+{
+	char none[80], said[200];
+
+	snprintf(none, sizeof(none), "%s/none.sock", dir);
+	snprintf(said, sizeof(said), "no gmd runs at %s: gmd run starts one", none);
+	cr_expect_eq(gm_handover_connect(&new, none, why), GM_E_UNKNOWN);
+	cr_expect_str_eq(why, said);
+	why[0] = '\0';
+	cr_expect(gm_handover_nobody(none, why));
+	cr_expect_str_eq(why, said);
+}
+
 Test(handover, file_is_in_memory_sealed_and_not_changed_any_more)
 {
 	char name[] = "/tmp/handover-file.XXXXXX";
