@@ -235,8 +235,7 @@ static bool asked_to_stop(struct gmd *d)
 	if (info.ssi_signo != SIGHUP)
 		return true;
 	gm_turns_txn(&d->turns, &txn);
-	if (gm_config_reload(&d->env, &txn, NULL, NULL, why) != GM_E_OK)
-		gm_log(GM_LOG_WARN, "config.kept"); /* the reason is in the line before */
+	(void)!gm_config_reload(&d->env, &txn, NULL, NULL, why); /* it has said why */
 	gm_wipe(&txn, sizeof(txn));
 	return false;
 }
@@ -279,11 +278,21 @@ static void wake(void *arg)
 
 static struct gmd *running; /* core logs decisions without saying whose they are; there is one daemon in a process */
 
-static void log_decision(const char *line)
+static void tell(enum gm_log_level level, const char *line)
 {
-	gm_log(GM_LOG_INFO, "%s", line);
+	gm_log(level, "%s", line);
 	if (running)
 		gm_ctl_server_tell(running->server, running->turns.wall_s, line);
+}
+
+static void log_decision(const char *line)
+{
+	tell(GM_LOG_INFO, line);
+}
+
+static void log_warning(const char *line)
+{
+	tell(GM_LOG_WARN, line);
 }
 
 static bool failed(const char *what, const char *why)
@@ -534,7 +543,8 @@ static struct gm_ctl_env env_of(struct gmd *d)
 	                           .turn = &d->turns.stats,
 	                           .started_ms = gm_turns_now_us() / 1000,
 	                           .txn = gm_turns_txn,
-	                           .arg = &d->turns};
+	                           .arg = &d->turns,
+	                           .warn = log_warning};
 }
 
 static bool open_control(struct gmd *d)

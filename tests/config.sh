@@ -68,6 +68,12 @@ long_value() { # many networks, longer than a row may be, are still a row
 	sed -i '/^pace_prefixes/d' "$dir/gmd.conf"
 	return $status
 }
+refusals() { grep -c "level=warn config.refused why=\".*members_max: has to be a whole number" "$dir/gmd.log"; }
+refused_in_one_line() { # by command and by signal: at level warn, with the reason, and nothing after it
+	local before
+	change members_max many && before=$(refusals); ! ask_gmd reload && [ "$(refusals)" = $((before + 1)) ] && kill -HUP "$gmd_pid" &&
+		until_true 60 eval "[ \"\$(refusals)\" = $((before + 2)) ]" && ! grep -q 'config.kept\|level=info config.refused' "$dir/gmd.log" && change members_max 1000
+}
 bound_counts() { ask join 1 --groups g1 && gmctl health | grep -q '^members  *degraded  *10 of 10$'; } # who comes now is told to come later
 wrong_file_changes_nothing() {
 	change pace 888 && change members_max many && ! ask_gmd reload &&
@@ -128,6 +134,7 @@ check 'a reload changes what can change, and names the rest' reloads
 check 'a long value is cut, not left out' long_value
 check 'a bound counts from then on' bound_counts
 check 'a wrong file changes nothing' wrong_file_changes_nothing
+check 'which one line of the log says' refused_in_one_line
 check 'SIGHUP reloads, too' hangup
 check 'a change that is to be confirmed is in force, and may be undone' tries
 check 'it is undone at a word' undoes

@@ -52,6 +52,15 @@ __attribute__((format(printf, 2, 3))) static void say(const struct gm_ctl_env *e
 		gm_core_settings(env->core)->log(line);
 }
 
+static void warn(const struct gm_ctl_env *env, const char *event, const char *why)
+{
+	char line[GM_CONFIG_WHY + 64];
+
+	snprintf(line, sizeof(line), "%s why=\"%s\"", event, why);
+	if (env->warn)
+		env->warn(line);
+}
+
 /* How the audit log and the log tell of a value that is another from now on. */
 struct telling {
 	const char *event, *line, *before; /* before: what the value was, its name there */
@@ -118,7 +127,7 @@ enum gm_err gm_config_reload(struct gm_ctl_env *env, struct gm_txn *txn, gm_chan
 		err = gm_config_load(&fresh, env->config_file, why);
 
 	if (err != GM_E_OK) {
-		say(env, "config.refused why=\"%s\"", why);
+		warn(env, "config.refused", why);
 		return err;
 	}
 	each_difference(env, txn, each, arg);
@@ -274,7 +283,7 @@ void gm_config_due(struct gm_ctl_env *env, uint64_t now_ms)
 		return;
 	env->txn(env->arg, &txn);
 	if (gm_config_undo(env, &txn, NULL, NULL, why) != GM_E_OK)
-		say(env, "config.kept why=\"%s\"", why);
+		warn(env, "config.kept", why);
 	gm_wipe(&txn, sizeof(txn));
 }
 

@@ -32,6 +32,7 @@ struct gm_ctl_env { /* borrowed */
 	/* clock and fresh dice for one command */
 	void (*txn)(void *arg, struct gm_txn *txn);
 	void *arg;
+	void (*warn)(const char *line); /* as core's log, and for whoever looks for what is wrong; NULL: silent */
 };
 
 /* The handler for a gm_ctl_server: env is a struct gm_ctl_env. Always ends the reply. */
