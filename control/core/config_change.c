@@ -14,7 +14,6 @@
 #define ECDH_SS_HKDF_512 (-28)
 #define HKDF_SHA_512 7
 #define CHANGED_MAX 512u /* the names of all parameters */
-#define SHORT_SIDS_MEMBERS 100u /* as many as get Sender IDs of one byte */
 
 static struct gm_bytes text_bytes(const char *text)
 {
@@ -433,7 +432,7 @@ static void shorten_sids(struct gm_turn *t, struct gm_group *g, unsigned sid_max
 	}
 	gm_plan_step(t, g, GM_REASON_OPERATOR);
 	drop_stale_sets(t, g);
-	g->spec.max_members = SHORT_SIDS_MEMBERS;
+	g->spec.max_members = GM_MEMBERS_SID_1;
 	g->sid_len = gm_core_sid_len(g->spec.max_members);
 	gm_record_put_group(t, g);
 	gm_wait_answer(t, held, GM_WAITED_REKEY);
@@ -564,7 +563,7 @@ static struct gm_group_cost cost_of(const struct gm_turn *t, const struct gm_gro
 		cost.key_lifetime_s = lifetime_of(t, m->exp);
 	if (same_params(&params, &g->spec.params) || sid_max >= g->sid_len)
 		return cost;
-	cost.max_members = SHORT_SIDS_MEMBERS;
+	cost.max_members = GM_MEMBERS_SID_1;
 	for (uint32_t slot = 0; slot < g->slots_n; slot++) {
 		const struct gm_member *member = gm_groups_slot(t->core, g, slot);
 		cost.evicts += member && member->sid_n > sid_max;

@@ -70,10 +70,13 @@ struct gm_core_config {
 	void (*log)(const char *line); /* one line per decision, logfmt, no secrets; NULL: silent */
 };
 
+/* The most members that get Sender IDs of one byte, and of two; beyond, of three. Fewer than there are such IDs, as those given up rest. */
+#define GM_MEMBERS_SID_1 100u
+#define GM_MEMBERS_SID_2 40000u
 struct gm_group_spec { /* what an operator names at creation */
 	char name[GM_GROUP_NAME_MAX + 1];
 	struct gm_group_params params;
-	unsigned max_members;    /* decides the length of Sender IDs: KG §6.3 */
+	unsigned max_members;    /* decides the length of Sender IDs: KG §6.3; default GM_MEMBERS_SID_2 */
 	unsigned max_stale_sets; /* default 16 */
 	enum gm_backward backward;
 	uint32_t rekey_every_s;  /* schedule; 0: none */

@@ -11,7 +11,7 @@ struct gm_group_spec gm_group_spec_default(void)
 {
 	return (struct gm_group_spec){
 	    .params = gm_group_params_default(),
-	    .max_members = 40000,
+	    .max_members = GM_MEMBERS_SID_2,
 	    .max_stale_sets = 16,
 	    .backward = GM_BACKWARD_OFF,
 	    .key_lifetime_s = 7 * 86400,
@@ -175,7 +175,7 @@ struct gm_group *gm_groups_load(struct gm_core *c, uint32_t index, const char *n
 
 uint8_t gm_core_sid_len(unsigned max_members)
 {
-	return max_members <= 100 ? 1 : max_members <= 40000 ? 2 : 3;
+	return max_members <= GM_MEMBERS_SID_1 ? 1 : max_members <= GM_MEMBERS_SID_2 ? 2 : 3;
 }
 
 /* ---- slots: free ones are handed out first in, first out, so that a slot rests before it is used again */

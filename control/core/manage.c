@@ -225,7 +225,7 @@ static enum gm_err make(const struct work *w, const char *name, const struct gm_
 	spec.active = map->active;
 	spec.max_stale_sets = (unsigned)map->max_stale_sets;
 	while (gm_core_sid_len(spec.max_members) > gm_config_sid_max(&spec.params))
-		spec.max_members = spec.max_members > 40000 ? 40000 : 100;
+		spec.max_members = spec.max_members > GM_MEMBERS_SID_2 ? GM_MEMBERS_SID_2 : GM_MEMBERS_SID_1;
 	return gm_core_group_create(w->t->core, w->t->txn, &spec);
 }
 

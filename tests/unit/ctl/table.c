@@ -272,6 +272,28 @@ Test(table, refuses_a_change_of_nothing_and_names_that_are_none)
 	cr_expect_str_eq(RUN("group set", "group=g1", "app-groups=a,bc"), "end\n");
 }
 
+Test(table, max_members_decides_the_length_of_sender_ids)
+{
+	static const struct {
+		const char *create, *show;
+	} groups[] = {{"max-members:1", " max_members=1 "},         {"max-members:100", " max_members=100 "},
+	              {"max-members:101", " max_members=101 "},     {"max-members:40000", " max_members=40000 "},
+	              {"max-members:40001", " max_members=40001 "}, {"max-members:65536", " max_members=65536 "}};
+	static const char *const lengths[] = {" sid_len=1 ", " sid_len=1 ", " sid_len=2 ", " sid_len=2 ", " sid_len=3 ", " sid_len=3 "};
+	char name[16];
+
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+		snprintf(name, sizeof(name), "group=g%zu", i);
+		RUN("group create", name, groups[i].create);
+		RUN("group show", name);
+		SAYS(groups[i].show);
+		SAYS(lengths[i]);
+	}
+	RUN("group create", "group=usual");
+	RUN("group show", "group=usual");
+	SAYS(" max_members=40000 ");
+}
+
 /* What was passed over for the rows of an answer is work as well. */
 Test(table, ends_an_answer_when_enough_was_looked_at)
 {
