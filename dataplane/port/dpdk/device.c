@@ -18,7 +18,7 @@
 
 #define BUFS 1024u
 #define RX_RING_MAX 8192u /* thousands answer a rekey at once, while the worker may be verifying signatures: */
-#define RX_RING_MIN 1024u /* as deep as the memory there is allows */
+#define RX_RING_MIN 1024u /* as deep as the memory there is allows; what the card does not hold waits in the port */
 #define TX_RING 1024u
 #define HELD 1536u      /* received ones that a worker has at a time; a page each where there are no huge ones */
 #define HANDOVER 1024u /* frames on their way between two workers */
@@ -203,10 +203,27 @@ static bool steer_queue(struct gm_device *d, const struct card *c, unsigned queu
 	return (queue > 0 || gm_steer_unhook(d->steer)) && gm_steer_queue(d->steer, c->first_queue + queue, lane->fd);
 }
 
+/* Buffers that the driver holds of a queue of n: as many, or what is known of it. */
+static unsigned holds(const struct card *c, unsigned n)
+{
+	static const struct {
+		const char *driver;
+		unsigned n;
+	} known[] = {{"net_af_xdp", 2048}, {"net_af_packet", 0}, {"net_ring", 0}, {"net_null", 0}};
+
+	for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (is_driver(c, known[i].driver))
+			return least(n, known[i].n);
+	return n;
+}
+
 static bool set_up_queues(struct gm_device *d, const struct card *c)
 {
 	uint16_t rx = d->ring, tx = TX_RING;
 	int r = rte_eth_dev_adjust_nb_rx_tx_desc(c->id, &rx, &tx);
+
+	if (c->id != d->kernel)
+		d->waits = (uint16_t)least(d->waits, d->ring - least(d->ring, holds(c, rx)));
 
 	for (uint16_t q = 0; r >= 0 && q < c->queues; q++) {
 		r = rte_eth_rx_queue_setup(c->id, q, rx, (unsigned)rte_eth_dev_socket_id(c->id), NULL, d->pool);
@@ -283,6 +300,7 @@ static bool start_cards(struct gm_device *d)
 		return gm_eal_failed("the DPDK port has no address: %s", rte_strerror(-r));
 	memcpy(d->mac, mac.addr_bytes, 6);
 	d->offload = true;
+	d->waits = d->ring;
 	for (unsigned i = 0; i < data_cards(d); i++)
 		d->offload = d->offload && (cards[i].info.tx_offload_capa & TX_SUMS) == TX_SUMS;
 	if (cards[0].steered && !(d->steer = gm_steer_new(cards[0].info.if_index, d->mac)))
@@ -290,6 +308,7 @@ static bool start_cards(struct gm_device *d)
 	for (unsigned i = 0; i < cards_n; i++)
 		if (!start_card(d, &cards[i]))
 			return false;
+	d->waits = (uint16_t)(d->waits * d->pairs_n / d->lanes_n);
 	return same_address(d) && (!d->steer || gm_steer_attach(d->steer));
 }
 

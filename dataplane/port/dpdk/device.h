@@ -21,7 +21,8 @@ struct gm_device {
 	bool copies;        /* the kernel sees what we see */
 	int kernel;         /* port whose frames are the kernel's: what is not ours goes there, what it sends goes out; -1: none */
 	struct rte_mempool *pool;
-	uint16_t ring;      /* frames that may wait in a receive queue */
+	uint16_t ring;      /* frames that may wait: at a queue of the card, */
+	uint16_t waits;     /* and so many of these in a lane's port, which the card has no place for */
 	struct gm_steer *steer; /* NULL: not af_xdp, or with a program of somebody else */
 	unsigned lanes_n, pairs_n;
 	struct gm_lane *lane[GM_WORKERS_MAX];

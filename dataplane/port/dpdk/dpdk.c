@@ -17,6 +17,7 @@
 #include "port/dpdk/device.h"
 #include "port/dpdk/eal.h"
 #include "port/dpdk/netlink.h"
+#include "port/dpdk/queue.h"
 #include "port/frame.h"
 #include "port/hops.h"
 #include "port/udp.h"
@@ -47,8 +48,7 @@ struct dpdk_port {
 	struct gm_device *device;
 	bool full; /* the driver or the buffers refused: room comes without a sign */
 	struct held rx, tx;
-	struct rte_mbuf *in[BURST]; /* received, not yet given out */
-	unsigned in_at, in_n;
+	struct gm_queue in; /* received, not yet given out */
 	struct rte_mbuf *spare[BURST]; /* to be sent, not yet lent */
 	unsigned spare_n;
 
@@ -89,17 +89,11 @@ static void held_end(struct held *h)
 	gm_free_end(&h->free);
 }
 
-static void give_back_in(struct dpdk_port *p)
-{
-	for (; p->in_at < p->in_n; p->in_at++)
-		rte_pktmbuf_free(p->in[p->in_at]);
-}
-
 static void dpdk_close(struct gm_port *port)
 {
 	struct dpdk_port *p = dpdk(port);
 
-	give_back_in(p);
+	gm_queue_end(&p->in);
 	rte_pktmbuf_free_bulk(p->spare, p->spare_n);
 	gm_lane_close(p->lane);
 	gm_netlink_close(p->netlink);
@@ -133,7 +127,7 @@ static bool deafen(struct dpdk_port *p)
 static bool allocate(struct dpdk_port *p, const struct gm_port_config *config)
 {
 	p->hops = gm_hops_new();
-	return (p->hops && held_start(&p->rx, config->rx_bufs ? config->rx_bufs : BUFS) &&
+	return (p->hops && gm_queue_start(&p->in, p->device->pool, p->device->waits + BURST) && held_start(&p->rx, config->rx_bufs ? config->rx_bufs : BUFS) &&
 	        held_start(&p->tx, config->tx_bufs ? config->tx_bufs : BUFS)) ||
 	       gm_eal_failed("out of memory");
 }
@@ -291,6 +285,7 @@ static unsigned dpdk_tx_burst(struct gm_port *port, struct gm_dgram *d, unsigned
 	uint64_t now_ns = now();
 	unsigned done = 0;
 
+	gm_queue_fill(&p->in, p->lane); /* who sends much is answered meanwhile */
 	while (done < n) {
 		unsigned run = 0;
 
@@ -384,11 +379,7 @@ static enum what parse(struct dpdk_port *p, struct rte_mbuf *m, struct gm_dgram 
 
 static bool fetch(struct dpdk_port *p)
 {
-	if (p->in_at == p->in_n) {
-		p->in_at = 0;
-		p->in_n = gm_lane_rx(p->lane, p->in, BURST);
-	}
-	return p->in_at < p->in_n;
+	return gm_queue_fill(&p->in, p->lane);
 }
 
 static void look_at_kernel(struct dpdk_port *p)
@@ -458,8 +449,9 @@ static unsigned dpdk_rx_burst(struct gm_port *port, struct gm_dgram *d, unsigned
 	look_at_kernel(p);
 	if (p->look)
 		got = hear_all(p, d, n);
-	for (unsigned seen = 0; got < n && seen < 4 * BURST && p->rx.free.n && fetch(p); seen++) {
-		struct rte_mbuf *m = p->in[p->in_at++];
+	fetch(p);
+	for (unsigned seen = 0; got < n && seen < 4 * BURST && p->rx.free.n && (p->in.n || fetch(p)); seen++) {
+		struct rte_mbuf *m = gm_queue_next(&p->in);
 		enum what what = parse(p, m, &d[got]);
 
 		if (what == OURS)
@@ -577,6 +569,7 @@ static void dpdk_stats(const struct gm_port *port, struct gm_port_stats *stats)
 {
 	*stats = dpdk(port)->stats;
 	stats->rx_lost = dpdk(port)->lane->lost;
+	stats->rx_truncated += dpdk(port)->in.truncated;
 }
 
 static uint64_t dpdk_now(struct gm_port *port)
