@@ -130,8 +130,8 @@ static unsigned tx_burst(struct gm_port *port, struct gm_dgram *d, unsigned n)
 
 	for (unsigned i = 0; i < n; i++)
 		lay_out(b, &d[i], &b->queue[b->tail++ % QUEUE], scratch, jobs, &jobs_n);
-	if (jobs_n)
-		gm_aead_seal_many(jobs, jobs_n);
+	if (jobs_n && gm_aead_seal_many(jobs, jobs_n) != UINT64_MAX >> (GM_BATCH_MAX - jobs_n))
+		abort();
 	tx_put(port, d, n);
 	b->sent += n;
 	b->in_port += cycles() - begin;

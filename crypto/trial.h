@@ -9,9 +9,9 @@
 #include "hkdf/contexts.h"
 #include "x25519/x25519.h"
 
-bool gm_ccm_trial(const struct gm_ccm_variant *v);
-bool gm_ed25519_trial(const struct gm_ed25519_variant *v);
-bool gm_x25519_trial(const struct gm_x25519_variant *v);
-bool gm_hkdf_trial(const struct gm_hkdf_variant *v);
+GM_NODISCARD bool gm_ccm_trial(const struct gm_ccm_variant *v);
+GM_NODISCARD bool gm_ed25519_trial(const struct gm_ed25519_variant *v);
+GM_NODISCARD bool gm_x25519_trial(const struct gm_x25519_variant *v);
+GM_NODISCARD bool gm_hkdf_trial(const struct gm_hkdf_variant *v);
 
 #endif

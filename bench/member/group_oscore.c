@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "group_oscore.h"
 
+#include <stdlib.h>
+
 #include "wire/cbor.h"
 
 #define AAD_MAX (2u * GM_CRED_MAX + 256u)
@@ -207,8 +209,9 @@ static void mask_signature(uint8_t *sig, const struct gm_group_oscore *ctx, cons
 	gm_cbor_put_bstr(&info, ctx->gid, ctx->gid_n);
 	gm_cbor_put_bool(&info, is_request);
 	gm_cbor_put_uint(&info, n);
-	(void)gm_hkdf(ctx->params.hkdf, stream, n, piv, piv_n, ctx->signature_encryption_key,
-	              key_len(ctx->params.gp_enc_alg), bytes, gm_out_len(&info));
+	if (!gm_hkdf(ctx->params.hkdf, stream, n, piv, piv_n, ctx->signature_encryption_key,
+	             key_len(ctx->params.gp_enc_alg), bytes, gm_out_len(&info)))
+		abort(); /* the context was derived by the same hash */
 	for (size_t i = 0; i < n; i++)
 		sig[i] ^= stream[i];
 }

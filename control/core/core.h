@@ -108,11 +108,11 @@ GM_NODISCARD enum gm_err gm_core_load(struct gm_core *core, enum gm_table table,
                                       struct gm_bytes value);
 /* Hands state down in portions: true while more is to come (publish effects between calls). With the last one, which has
  * leases and GM_EFF_READY alone, workers begin to serve: it has to be committed first. */
-bool gm_core_loaded(struct gm_core *core, struct gm_txn *txn);
+GM_NODISCARD bool gm_core_loaded(struct gm_core *core, struct gm_txn *txn);
 
 /* While another process still changes the store: as gm_core_loaded(), as far as nothing has to be stored for that. Behind it
  * what has changed since the records were read is loaded again, as often as need be, and gm_core_loaded() does the rest. */
-bool gm_core_loaded_ahead(struct gm_core *core, struct gm_txn *txn);
+GM_NODISCARD bool gm_core_loaded_ahead(struct gm_core *core, struct gm_txn *txn);
 /* keys: sorted, each once; of all records that were put or removed since. fetch: calls each() for the record with this key, if it is there,
  * or for all with keys that begin so. After a failure core is good for nothing; CORRUPT: what is there cannot be, or does not fit the rest. */
 typedef enum gm_err (*gm_core_fetch)(void *arg, enum gm_table table, struct gm_bytes key, bool all_under, gm_store_each each, void *to);
@@ -200,7 +200,7 @@ struct gm_token_said { /* secret: the claims */
 	struct gm_bytes claims; /* a map; p NULL: none */
 };
 /* false: nothing yet. Good until forgotten. */
-bool gm_core_token_said(const struct gm_core *core, uint64_t who, struct gm_token_said *said);
+GM_NODISCARD bool gm_core_token_said(const struct gm_core *core, uint64_t who, struct gm_token_said *said);
 void gm_core_token_forget(struct gm_core *core, uint64_t who); /* where it was not `who` who asked nothing happens */
 #define GM_AS_PATH 64u /* with the zero byte */
 #define GM_TRL_EVERY_S 3600u
@@ -312,7 +312,7 @@ struct gm_loss { /* of a group that somebody would be put out of */
 	unsigned going, members; /* members: those who go among them */
 };
 /* What an eviction would take, group by group; memberships of others are not looked at. false: nobody is known so. */
-bool gm_core_losses(const struct gm_core *core, const struct gm_whom *whom,
+GM_NODISCARD bool gm_core_losses(const struct gm_core *core, const struct gm_whom *whom,
                     void (*each)(void *arg, const struct gm_loss *loss), void *arg);
 /* Each stops when the callback returns false. `group` may be NULL for all: where they have many members that takes its time. UNKNOWN: no
  * such group. node: of that name alone, which is found at once. after: skip slots up to and including this one (for paging), UINT32_MAX:
@@ -336,7 +336,7 @@ void gm_core_device_members(const struct gm_core *core, const char *device,
                             bool (*each)(void *arg, const struct gm_member_info *info), void *arg);
 #define GM_CRED_HASH 32u
 /* SHA-256 of the member's credential, inside the callback that was shown it. false: it has none, as a monitor. */
-bool gm_core_cred_hash(const struct gm_core *core, const struct gm_member_info *info, uint8_t hash[static GM_CRED_HASH]);
+GM_NODISCARD bool gm_core_cred_hash(const struct gm_core *core, const struct gm_member_info *info, uint8_t hash[static GM_CRED_HASH]);
 GM_NODISCARD enum gm_err gm_core_ases(const struct gm_core *core,
                                       bool (*each)(void *arg, const struct gm_as_info *info), void *arg);
 

@@ -5,10 +5,12 @@
 
 #include <stdbool.h>
 
+#include "gm/err.h"
+
 /* From now on, for all threads and for good: no new privileges, and a system call that serving does not need ends the
  * process at once. dpdk: the port asks for more. false, errno says why: nothing changed but no_new_privs. It
  * takes no memory. Once, by the main thread, after everything is open. Builds with sanitizers, whose own calls are others,
  * are not confined. */
-bool gm_confine(bool dpdk);
+GM_NODISCARD bool gm_confine(bool dpdk);
 
 #endif

@@ -79,7 +79,7 @@ void gm_handover_close(struct gm_handover *h); /* all of it; the path stays */
 /* ---- the file in memory */
 int gm_handover_file(void); /* -1: errno says why */
 bool gm_handover_is_file(int fd); /* in memory, empty, nobody's by name */
-bool gm_handover_seal(int fd); /* nobody changes it any more */
-bool gm_handover_sealed(int fd, uint64_t bytes);
+GM_NODISCARD bool gm_handover_seal(int fd); /* nobody changes it any more */
+GM_NODISCARD bool gm_handover_sealed(int fd, uint64_t bytes);
 
 #endif

@@ -35,8 +35,8 @@ void gm_chain_mark_take(struct gm_in *in, struct gm_audit_mark *mark);
 
 /* Within a transaction; LMDB's errors. The last of them writes what is begun, and lets old blocks go. */
 void gm_chain_begin(struct gm_store *s);
-int gm_chain_add(struct gm_store *s, MDB_txn *txn, const struct gm_change *c);
-int gm_chain_end(struct gm_store *s, MDB_txn *txn);
+GM_NODISCARD int gm_chain_add(struct gm_store *s, MDB_txn *txn, const struct gm_change *c);
+GM_NODISCARD int gm_chain_end(struct gm_store *s, MDB_txn *txn);
 
 #define GM_CHAIN_KEPT "audit-kept" /* in META: the mark of the latest entry that was let go */
 #define GM_CHAIN_AGE "audit-age"   /* in META: struct gm_age, so that it is no new step after each start */

@@ -48,9 +48,9 @@ struct gm_db_key {
 
 void gm_db_key(struct gm_db_key *k, uint8_t table, const void *key, size_t n);
 struct gm_bytes gm_text_key(const char *text);
-int gm_lmdb_put(struct gm_store *s, MDB_txn *txn, uint8_t table, struct gm_bytes name, struct gm_bytes value);
-int gm_lmdb_append(struct gm_store *s, MDB_txn *txn, uint8_t table, struct gm_bytes name, struct gm_bytes value); /* behind all there is */
-int gm_lmdb_put_turn(struct gm_store *s, MDB_txn *txn, uint64_t turn); /* with the end of the audit log; then gm_chain_end() was */
+GM_NODISCARD int gm_lmdb_put(struct gm_store *s, MDB_txn *txn, uint8_t table, struct gm_bytes name, struct gm_bytes value);
+GM_NODISCARD int gm_lmdb_append(struct gm_store *s, MDB_txn *txn, uint8_t table, struct gm_bytes name, struct gm_bytes value); /* behind all there is */
+GM_NODISCARD int gm_lmdb_put_turn(struct gm_store *s, MDB_txn *txn, uint64_t turn); /* with the end of the audit log; then gm_chain_end() was */
 GM_NODISCARD enum gm_err gm_lmdb_verify(struct gm_store *s, const char *dir, char why[static GM_WHY]); /* reads META */
 
 /* Into s->plain; the caller wipes it. */
@@ -60,11 +60,11 @@ GM_NODISCARD enum gm_err gm_lmdb_unseal(struct gm_store *s, const struct gm_seal
 GM_NODISCARD enum gm_err gm_lmdb_try_key(struct gm_store *s); /* does s->key fit? STORE_KEY */
 struct gm_store *gm_lmdb_new(void); /* nothing is open yet; gm_store_close() frees it. NULL: no memory */
 GM_NODISCARD enum gm_err gm_lmdb_lock(struct gm_store *s, const char *dir, char why[static GM_WHY]);
-int gm_lmdb_open(struct gm_store *s, const char *dir, size_t file_bytes);
+GM_NODISCARD int gm_lmdb_open(struct gm_store *s, const char *dir, size_t file_bytes);
 
-bool gm_in_dir(char path[static GM_PATH], const char *dir, const char *name); /* false: too long */
+GM_NODISCARD bool gm_in_dir(char path[static GM_PATH], const char *dir, const char *name); /* false: too long */
 uint32_t gm_lmdb_new_id(void);
-bool gm_key_file_new(char path[static GM_PATH], const char *key_file); /* where the next key waits; false: too long */
+GM_NODISCARD bool gm_key_file_new(char path[static GM_PATH], const char *key_file); /* where the next key waits; false: too long */
 bool gm_path_exists(const char *path);
 bool gm_lmdb_sync_parent(const char *path);
 

@@ -27,7 +27,7 @@ GM_NODISCARD enum gm_err gm_seal_key_make(struct gm_seal_key *key, const char *p
 GM_NODISCARD enum gm_err gm_seal_key_read(struct gm_seal_key *key, const char *path, char why[static GM_WHY]);
 
 /* Was the record sealed under this key? No promise that it opens. */
-bool gm_seal_is(const struct gm_seal_key *key, struct gm_bytes record);
+GM_NODISCARD bool gm_seal_is(const struct gm_seal_key *key, struct gm_bytes record);
 /* out: value.n + GM_SEAL_EXTRA bytes */
 void gm_seal(const struct gm_seal_key *key, uint8_t table, struct gm_bytes name, struct gm_bytes value, uint8_t *out);
 /* out: at least record.n bytes; *value lies in it. STORE_VERSION, STORE_KEY (another key id), CORRUPT. */

@@ -12,16 +12,16 @@ struct gm_aead_row {
 };
 
 /* Fetch the ciphers; false: libcrypto lacks one. Called once by gm_crypto_init(). */
-bool gm_evp_start(void);
+GM_NODISCARD bool gm_evp_start(void);
 
 /* NULL: no such algorithm here */
 const struct gm_aead_row *gm_aead_row(int alg);
 
 /* Lengths below 2^31 - 64; libcrypto refuses a CCM text too long for its nonce. Key schedules stay in this thread's
  * contexts until gm_evp_forget(). After a false answer the text is anything: the caller wipes it. */
-bool gm_evp_seal(const struct gm_aead_row *row, const uint8_t *key, const uint8_t *nonce, const uint8_t *aad,
+GM_NODISCARD bool gm_evp_seal(const struct gm_aead_row *row, const uint8_t *key, const uint8_t *nonce, const uint8_t *aad,
                  size_t aad_len, uint8_t *text, size_t text_len);
-bool gm_evp_open(const struct gm_aead_row *row, const uint8_t *key, const uint8_t *nonce, const uint8_t *aad,
+GM_NODISCARD bool gm_evp_open(const struct gm_aead_row *row, const uint8_t *key, const uint8_t *nonce, const uint8_t *aad,
                  size_t aad_len, uint8_t *text, size_t text_len);
 /* Overwrite the keys this thread used since the last call. */
 void gm_evp_forget(void);

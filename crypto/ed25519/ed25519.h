@@ -39,12 +39,12 @@ extern const struct gm_ed25519_variant gm_ed25519_emulated;
 #endif
 
 /* The doors by a variant, small numbers of jobs left to libsodium */
-uint64_t gm_ed25519_verify_by(const struct gm_ed25519_variant *v, const struct gm_ed25519_job *jobs, unsigned n);
+GM_NODISCARD uint64_t gm_ed25519_verify_by(const struct gm_ed25519_variant *v, const struct gm_ed25519_job *jobs, unsigned n);
 unsigned gm_ed25519_batch_by(const struct gm_ed25519_variant *v, uint64_t *good, const struct gm_ed25519_batch *batch);
 
 /* Verification by the lane code with a single lane: the second opinion where libsodium says no. */
-uint64_t gm_ed25519_single_verify(const struct gm_ed25519_job *jobs, unsigned n);
-uint64_t gm_ed25519_single_points(const struct gm_ed25519_point_job *jobs, unsigned n);
+GM_NODISCARD uint64_t gm_ed25519_single_verify(const struct gm_ed25519_job *jobs, unsigned n);
+GM_NODISCARD uint64_t gm_ed25519_single_points(const struct gm_ed25519_point_job *jobs, unsigned n);
 
 /* Pick the variant to use from now on; called once by gm_crypto_init(). */
 void gm_ed25519_pick(void);

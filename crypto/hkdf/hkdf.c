@@ -127,5 +127,9 @@ void gm_hkdf_sha256_expand(uint8_t *out, size_t out_len, const uint8_t prk[stati
 void gm_hkdf_sha256(uint8_t *out, size_t out_len, const uint8_t *salt, size_t salt_len, const uint8_t *ikm,
                     size_t ikm_len, const uint8_t *info, size_t info_len)
 {
-	(void)gm_hkdf(sha256.alg, out, out_len, salt, salt_len, ikm, ikm_len, info, info_len);
+	uint8_t prk[GM_SHA256];
+
+	gm_hkdf_sha256_extract(prk, salt, salt_len, ikm, ikm_len);
+	gm_hkdf_sha256_expand(out, out_len, prk, info, info_len);
+	gm_wipe(prk, sizeof(prk));
 }

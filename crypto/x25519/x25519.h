@@ -22,8 +22,8 @@ extern const struct gm_x25519_variant gm_x25519_emulated; /* the code of ifma wi
 #endif
 
 /* The doors by a variant, small numbers of jobs left to libsodium */
-uint64_t gm_x25519_agree_by(const struct gm_x25519_variant *v, const struct gm_x25519_job *jobs, unsigned n);
-uint64_t gm_x25519_map_by(const struct gm_x25519_variant *v, const struct gm_x25519_map_job *jobs, unsigned n);
+GM_NODISCARD uint64_t gm_x25519_agree_by(const struct gm_x25519_variant *v, const struct gm_x25519_job *jobs, unsigned n);
+GM_NODISCARD uint64_t gm_x25519_map_by(const struct gm_x25519_variant *v, const struct gm_x25519_map_job *jobs, unsigned n);
 
 /* Pick the variant to use from now on; called once by gm_crypto_init(). */
 void gm_x25519_pick(void);

@@ -113,22 +113,23 @@ uint64_t gm_oscore_derive_many(struct gm_oscore_keys *const *keys, const struct 
 {
 	struct gm_hkdf_job jobs[GM_BATCH_MAX];
 	struct infos infos[GM_BATCH_MAX];
+	uint8_t whose[GM_BATCH_MAX]; /* each job is */
 	unsigned jobs_n = 0;
-	uint64_t good = 0;
+	uint64_t good = 0, made;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct gm_oscore_input in = inputs[i];
 		const struct gm_aead_info *aead = judge(&in);
 		if (aead && in.hkdf == HKDF_DEFAULT) {
 			put_job(&jobs[jobs_n], keys[i], &in, aead, &infos[jobs_n]);
-			jobs_n++;
-			good |= UINT64_C(1) << i;
+			whose[jobs_n++] = (uint8_t)i;
 		} else if (gm_oscore_derive(keys[i], &inputs[i]) == GM_E_OK) {
 			good |= UINT64_C(1) << i;
 		}
 	}
-	if (jobs_n)
-		gm_hkdf_contexts(jobs, jobs_n); /* no output is longer than it takes */
+	made = jobs_n ? gm_hkdf_contexts(jobs, jobs_n) : 0;
+	for (unsigned j = 0; j < jobs_n; j++)
+		good |= (made >> j & 1) << whose[j];
 	return good;
 }
 

@@ -29,15 +29,15 @@ struct xch;
 
 /* Who sends it back has shown that it gets what is sent to its address. Good for a minute or two.       RFC 9175 §2.3 */
 void gm_stranger_echo(const struct worker *w, const struct gm_addr *peer, uint8_t echo[static GM_ECHO]);
-bool gm_stranger_shown(const struct worker *w, const struct gm_addr *peer, const struct gm_coap *msg);
+GM_NODISCARD bool gm_stranger_shown(const struct worker *w, const struct gm_addr *peer, const struct gm_coap *msg);
 
 /* A token was posted. false: it was answered, with a challenge or "later", and left nothing behind. */
-bool gm_stranger_may_post(struct worker *w, const struct gm_coap *msg, const struct xch *x);
+GM_NODISCARD bool gm_stranger_may_post(struct worker *w, const struct gm_coap *msg, const struct xch *x);
 /* One more token that somebody has to be asked about. false: it was answered with a challenge. */
-bool gm_stranger_may_ask(struct worker *w, const struct xch *x);
+GM_NODISCARD bool gm_stranger_may_ask(struct worker *w, const struct xch *x);
 
 /* A client whose proofs of possession failed too often lately is not verified again. */
-bool gm_stranger_may_prove(struct worker *w, uint32_t ctx);
+GM_NODISCARD bool gm_stranger_may_prove(struct worker *w, uint32_t ctx);
 void gm_stranger_failed(struct worker *w, uint32_t ctx);
 
 #endif

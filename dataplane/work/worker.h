@@ -493,7 +493,7 @@ void gm_blob_drop(struct blob **b); /* wipes the last */
 /* ---- worker.c */
 struct worker *gm_worker_new(struct gm_dp *dp, unsigned index);
 void gm_worker_free(struct worker *w);
-bool gm_dp_tables(struct gm_dp *dp); /* what workers share: networks, the roster; false: no memory */
+GM_NODISCARD bool gm_dp_tables(struct gm_dp *dp); /* what workers share: networks, the roster; false: no memory */
 void gm_dp_tables_free(struct gm_dp *dp);
 bool gm_worker_turn(struct worker *w); /* true: something was done */
 void gm_worker_wake_others(struct worker *w); /* those to whom something was sent over */
@@ -584,7 +584,7 @@ struct plain { /* an unprotected answer */
 };
 void gm_answer_plain(struct worker *w, const struct xch *x, const struct plain *a, struct blob **keep);
 void gm_send_empty(struct worker *w, const struct gm_addr *peer, const struct gm_addr *local, uint8_t type, uint16_t mid);
-uint32_t gm_xch_put(struct worker *w, const struct xch *x);          /* hand to core; 0: full */
+GM_NODISCARD uint32_t gm_xch_put(struct worker *w, const struct xch *x);          /* hand to core; 0: full */
 struct xch *gm_xch_at(struct worker *w, uint32_t xid);              /* NULL: gone */
 void gm_xch_done(struct worker *w, uint32_t xid);
 
@@ -636,7 +636,7 @@ void gm_links_protected(struct worker *w, struct ctx *c, const struct gm_coap *m
 /* ---- retry.c */
 enum timer_kind { TIMER_OUT, TIMER_XCH, TIMER_PENDING, TIMER_SAVED, TIMER_BODY, TIMER_UPLOAD, TIMER_LINK };
 void gm_timers_run(struct worker *w);
-uint32_t gm_out_new(struct worker *w, struct ctx *c, const struct out *o); /* not sent yet; 0: full */
+GM_NODISCARD uint32_t gm_out_new(struct worker *w, struct ctx *c, const struct out *o); /* not sent yet; 0: full */
 uint32_t gm_out_find(struct worker *w, const struct gm_addr *peer, uint16_t mid);
 void gm_out_sent(struct worker *w, uint32_t h); /* arms the timer */
 void gm_out_end(struct worker *w, uint32_t h, bool confirmed);

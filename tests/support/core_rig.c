@@ -290,7 +290,8 @@ void rig_start(struct core_rig *r, unsigned workers)
 	                                  .audience = "gm1"},
 	                       .wall_s = T0,
 	                       .next_ctx = 1};
-	gm_crypto_init();
+	if (!gm_crypto_init())
+		abort();
 	r->core = gm_core_new(&r->config);
 	r->effects.workers = workers;
 	hand_down(r);

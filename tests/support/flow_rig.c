@@ -386,7 +386,8 @@ struct flow *flow_new_as(unsigned workers, const struct gm_mem_faults *faults, c
 	struct flow *r = calloc(1, sizeof *r);
 	struct gm_mem_config mc = {.seed = flow_seed, .wait_steps = true, .tap = watch, .tap_arg = r};
 
-	gm_crypto_init();
+	if (!gm_crypto_init())
+		abort();
 	r->worker_turn = gm_worker_turn;
 	if (gm_askey_generate(&as_key, alg, "as.test", "gm.test") != GM_E_OK)
 		abort();

@@ -13,6 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* On every call whose answer decides: one that is not looked at does not compile. The same words as in gm/err.h, which
+ * this room does not know. */
+#define GM_NODISCARD __attribute__((warn_unused_result))
+
 #define GM_BATCH_MAX 64u /* jobs in one call; the answer is one uint64_t */
 
 #define GM_ED25519_PUB 32u
@@ -31,7 +35,7 @@
 #define GM_BOX_TAG 16u
 
 /* false when the crypto libraries cannot start or lack AES-CCM; the program then has to end */
-bool gm_crypto_init(void);
+GM_NODISCARD bool gm_crypto_init(void);
 
 /* ---- Ed25519 ------------------------------------------------------------------------ RFC 8032
  *
@@ -52,7 +56,7 @@ struct gm_ed25519_job {
 
 /* Verify up to GM_BATCH_MAX signatures: bit i is set where jobs[i] is good; one bad job leaves its
  * neighbours alone. */
-uint64_t gm_ed25519_verify(const struct gm_ed25519_job *jobs, unsigned n);
+GM_NODISCARD uint64_t gm_ed25519_verify(const struct gm_ed25519_job *jobs, unsigned n);
 
 /* ---- Ed25519, many signatures as one equation
  *
@@ -74,14 +78,14 @@ struct gm_ed25519_point {
 };
 
 /* false: no signature by this key is good. That is so where it is no canonical encoding, of small order, or no point. */
-bool gm_ed25519_point_from_key(struct gm_ed25519_point *point, const uint8_t pub[static GM_ED25519_PUB]);
+GM_NODISCARD bool gm_ed25519_point_from_key(struct gm_ed25519_point *point, const uint8_t pub[static GM_ED25519_PUB]);
 
 struct gm_ed25519_point_job {
 	const uint8_t *pub;             /* GM_ED25519_PUB bytes */
 	struct gm_ed25519_point *point; /* out */
 };
 /* The same for up to GM_BATCH_MAX keys; bit i is unset, and the point all zero, where the answer is false. */
-uint64_t gm_ed25519_points_from_keys(const struct gm_ed25519_point_job *jobs, unsigned n);
+GM_NODISCARD uint64_t gm_ed25519_points_from_keys(const struct gm_ed25519_point_job *jobs, unsigned n);
 
 struct gm_ed25519_batch {
 	const struct gm_ed25519_job *jobs;
@@ -156,34 +160,34 @@ void gm_ed25519_public(uint8_t pub[static GM_ED25519_PUB], const uint8_t seed[st
 
 size_t gm_ec_side(int crv); /* 0: no such curve */
 /* false: no such curve, or pub is no point of it */
-bool gm_ec_valid(int crv, const uint8_t *pub);
+GM_NODISCARD bool gm_ec_valid(int crv, const uint8_t *pub);
 /* The point that has x, side bytes, and an odd or even y. false: no such curve, or no point of it has this x. SEC 1 §2.3.4 */
-bool gm_ec_decompress(int crv, uint8_t *pub, const uint8_t *x, bool odd);
+GM_NODISCARD bool gm_ec_decompress(int crv, uint8_t *pub, const uint8_t *x, bool odd);
 /* Public key of a private one. false: no such curve, or priv is not in 1 .. order - 1 */
-bool gm_ec_public(int crv, uint8_t *pub, const uint8_t *priv);
+GM_NODISCARD bool gm_ec_public(int crv, uint8_t *pub, const uint8_t *priv);
 /* The private key that belongs to 32 random bytes; always the same one. false: no such curve. FIPS 186-5 A.2.1 */
-bool gm_ec_from_seed(int crv, uint8_t *priv, const uint8_t seed[static 32]);
-bool gm_ec_keygen(int crv, uint8_t *pub, uint8_t *priv);
+GM_NODISCARD bool gm_ec_from_seed(int crv, uint8_t *priv, const uint8_t seed[static 32]);
+GM_NODISCARD bool gm_ec_keygen(int crv, uint8_t *pub, uint8_t *priv);
 /* x-coordinate of the shared point (cofactor 1), side bytes. false: pub is not on the curve. SP 800-56A §5.7.1.2 */
-bool gm_ecdh(int crv, uint8_t *out, const uint8_t *priv, const uint8_t *pub);
+GM_NODISCARD bool gm_ecdh(int crv, uint8_t *out, const uint8_t *priv, const uint8_t *pub);
 
 /* ECDSA by COSE's algorithm: -7 ES256 on P-256, -35 ES384 on P-384, -36 ES512 on P-521. */
 size_t gm_ecdsa_sig_len(int alg); /* 0: none of them */
 /* false: pub is not on the curve, or the signature is bad */
-bool gm_ecdsa_verify(int alg, const uint8_t *pub, const uint8_t *sig, const uint8_t *msg, size_t msg_len);
+GM_NODISCARD bool gm_ecdsa_verify(int alg, const uint8_t *pub, const uint8_t *sig, const uint8_t *msg, size_t msg_len);
 /* false: priv is out of range, or the library failed */
-bool gm_ecdsa_sign(int alg, uint8_t *sig, const uint8_t *priv, const uint8_t *msg, size_t msg_len);
+GM_NODISCARD bool gm_ecdsa_sign(int alg, uint8_t *sig, const uint8_t *priv, const uint8_t *msg, size_t msg_len);
 
 /* The same for ES256 alone, sizes in the types. */
-bool gm_es256_verify(const uint8_t pub[static GM_ES256_PUB], const uint8_t sig[static GM_ES256_SIG],
+GM_NODISCARD bool gm_es256_verify(const uint8_t pub[static GM_ES256_PUB], const uint8_t sig[static GM_ES256_SIG],
                      const uint8_t *msg, size_t msg_len);
-bool gm_es256_keygen(uint8_t pub[static GM_ES256_PUB], uint8_t priv[static 32]);
-bool gm_es256_sign(uint8_t sig[static GM_ES256_SIG], const uint8_t priv[static 32], const uint8_t *msg, size_t msg_len);
+GM_NODISCARD bool gm_es256_keygen(uint8_t pub[static GM_ES256_PUB], uint8_t priv[static 32]);
+GM_NODISCARD bool gm_es256_sign(uint8_t sig[static GM_ES256_SIG], const uint8_t priv[static 32], const uint8_t *msg, size_t msg_len);
 
 /* ---- X25519 ---------------------------------------------------------------------------- RFC 7748 */
 
 /* Shared secret; false where it is all zero (point of small order). */
-bool gm_x25519(uint8_t out[static GM_X25519_KEY], const uint8_t priv[static GM_X25519_KEY],
+GM_NODISCARD bool gm_x25519(uint8_t out[static GM_X25519_KEY], const uint8_t priv[static GM_X25519_KEY],
                const uint8_t pub[static GM_X25519_KEY]);
 struct gm_x25519_job {
 	const uint8_t *priv; /* GM_X25519_KEY bytes, secret */
@@ -192,17 +196,17 @@ struct gm_x25519_job {
 };
 
 /* The same for up to GM_BATCH_MAX pairs: bit i is set where the secret of jobs[i] is not all zero. Constant time. */
-uint64_t gm_x25519_many(const struct gm_x25519_job *jobs, unsigned n);
+GM_NODISCARD uint64_t gm_x25519_many(const struct gm_x25519_job *jobs, unsigned n);
 
 /* Montgomery form of an Ed25519 key; false for y = 1 or y = -1, small order, or a point off the curve.
  *                                                        draft-ietf-core-oscore-groupcomm §2.5.1 */
-bool gm_ed25519_to_x25519_pub(uint8_t out[static GM_X25519_KEY], const uint8_t pub[static GM_ED25519_PUB]);
+GM_NODISCARD bool gm_ed25519_to_x25519_pub(uint8_t out[static GM_X25519_KEY], const uint8_t pub[static GM_ED25519_PUB]);
 struct gm_x25519_map_job {
 	const uint8_t *pub; /* GM_ED25519_PUB bytes */
 	uint8_t *out;       /* GM_X25519_KEY bytes; zeros where the answer is false */
 };
 /* The same for up to GM_BATCH_MAX keys: bit i is set where jobs[i] has an image. */
-uint64_t gm_ed25519_to_x25519_pub_many(const struct gm_x25519_map_job *jobs, unsigned n);
+GM_NODISCARD uint64_t gm_ed25519_to_x25519_pub_many(const struct gm_x25519_map_job *jobs, unsigned n);
 void gm_ed25519_to_x25519_priv(uint8_t out[static GM_X25519_KEY], const uint8_t seed[static GM_ED25519_SEED]);
 
 /* ---- AES-CCM-16-64-128, many messages at once ------------------------------------ RFC 9053 §4.2 */
@@ -222,11 +226,11 @@ struct gm_ccm_job {
  *
  * Seal up to GM_BATCH_MAX messages in place; text must have room for the tag. Send nothing whose bit is unset: libcrypto had no memory, and
  * the text is zeroed; or not text_len < 65,536, aad_len < 65,280, and it is untouched. */
-uint64_t gm_ccm_seal(const struct gm_ccm_job *jobs, unsigned n);
+GM_NODISCARD uint64_t gm_ccm_seal(const struct gm_ccm_job *jobs, unsigned n);
 
 /* Open up to GM_BATCH_MAX messages in place: bit i is set where the tag of jobs[i] is good.
  * Where it is not, the text is overwritten with zeros. */
-uint64_t gm_ccm_open(const struct gm_ccm_job *jobs, unsigned n);
+GM_NODISCARD uint64_t gm_ccm_open(const struct gm_ccm_job *jobs, unsigned n);
 
 #define GM_CCM_AAD_BLOCKS 3u
 
@@ -246,7 +250,7 @@ struct gm_ccm_same {
  * out      bit i is set where m->to[i] is made; unset: libcrypto had no memory, and it is zeroed; or text_len > 65,535, or aad_blocks
  *          is not 1 to GM_CCM_AAD_BLOCKS: then none is written
  * changes  key behind row n */
-uint64_t gm_ccm_seal_same(struct gm_ccm_same *m, unsigned n);
+GM_NODISCARD uint64_t gm_ccm_seal_same(struct gm_ccm_same *m, unsigned n);
 
 /* ---- any COSE AEAD, one message, in place ------------------------------------------- RFC 9053 §4 */
 
@@ -258,10 +262,10 @@ struct gm_aead_info {
 const struct gm_aead_info *gm_aead_info(int alg);
 
 /* text holds text_len bytes of plaintext and room for the tag behind them. false: bad algorithm or sizes, no memory; text is zeroed */
-bool gm_aead_seal(int alg, const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
+GM_NODISCARD bool gm_aead_seal(int alg, const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
                   uint8_t *text, size_t text_len);
 /* text holds text_len bytes of plaintext-to-be followed by the tag. false: the tag is bad; text is zeroed */
-bool gm_aead_open(int alg, const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
+GM_NODISCARD bool gm_aead_open(int alg, const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
                   uint8_t *text, size_t text_len);
 
 #define GM_AEAD_KEY_MAX 32u
@@ -278,15 +282,15 @@ struct gm_aead_job {
 
 /* Seal or open up to GM_BATCH_MAX messages, each under its own algorithm; the answers are those of gm_ccm_seal and
  * gm_ccm_open, which the jobs of AES-CCM-16-64-128 and -16-128-128 go through together. The others go one at a time. */
-uint64_t gm_aead_seal_many(const struct gm_aead_job *jobs, unsigned n);
-uint64_t gm_aead_open_many(const struct gm_aead_job *jobs, unsigned n);
+GM_NODISCARD uint64_t gm_aead_seal_many(const struct gm_aead_job *jobs, unsigned n);
+GM_NODISCARD uint64_t gm_aead_open_many(const struct gm_aead_job *jobs, unsigned n);
 
 /* ---- AES in counter mode, for group encryption without authentication --------------------- RFC 9459 §4 */
 
 /* COSE algorithms -65534, -65533, -65532: A128CTR, A192CTR, A256CTR; a tag of no bytes. NULL: none of them */
 const struct gm_aead_info *gm_ctr_info(int alg);
 /* Encrypts or decrypts in place; the counter block starts as nonce || 00000000. false: bad algorithm or size */
-bool gm_ctr_crypt(int alg, const uint8_t *key, const uint8_t *nonce, uint8_t *text, size_t text_len);
+GM_NODISCARD bool gm_ctr_crypt(int alg, const uint8_t *key, const uint8_t *nonce, uint8_t *text, size_t text_len);
 /* Of either kind: what a group may encrypt with. NULL: unknown */
 const struct gm_aead_info *gm_group_enc_info(int alg);
 
@@ -298,10 +302,10 @@ void gm_hmac_sha512(uint8_t out[static GM_SHA512], const uint8_t *key, size_t ke
 
 /* HKDF, extract and expand, by COSE's HMAC: 5 HMAC 256/256, 7 HMAC 512/512; out_len <= 255 hashes. false: another alg
  *                                                                                         RFC 5869 */
-bool gm_hkdf(int alg, uint8_t *out, size_t out_len, const uint8_t *salt, size_t salt_len, const uint8_t *ikm,
+GM_NODISCARD bool gm_hkdf(int alg, uint8_t *out, size_t out_len, const uint8_t *salt, size_t salt_len, const uint8_t *ikm,
              size_t ikm_len, const uint8_t *info, size_t info_len);
 /* The same in two steps, for several outputs from one extract. expand: after an extract that was true */
-bool gm_hkdf_extract(int alg, uint8_t prk[static GM_SHA512], const uint8_t *salt, size_t salt_len, const uint8_t *ikm,
+GM_NODISCARD bool gm_hkdf_extract(int alg, uint8_t prk[static GM_SHA512], const uint8_t *salt, size_t salt_len, const uint8_t *ikm,
                      size_t ikm_len);
 void gm_hkdf_expand(int alg, uint8_t *out, size_t out_len, const uint8_t prk[static GM_SHA512], const uint8_t *info,
                     size_t info_len);
@@ -327,7 +331,7 @@ struct gm_hkdf_job {
 	size_t salt_len, ikm_len;
 	struct gm_hkdf_out out[GM_HKDF_OUTS];
 };
-uint64_t gm_hkdf_contexts(const struct gm_hkdf_job *jobs, unsigned n);
+GM_NODISCARD uint64_t gm_hkdf_contexts(const struct gm_hkdf_job *jobs, unsigned n);
 
 /* Keyed 64-bit hash for tables that strangers can fill. SipHash-2-4 */
 uint64_t gm_siphash(const uint8_t key[static 16], const uint8_t *msg, size_t len);
@@ -349,12 +353,12 @@ struct gm_x509_key {
  * any order: it is the one that issued none of the others. at: epoch seconds at which all have to be valid, negative:
  * not looked at. Says nothing about trust: no anchor is asked for, nor revocation, names or key usage.
  * false: malformed, not valid, out of order, no single end entity, or a key of another kind */
-bool gm_x509_end_key(const struct gm_x509_cert *certs, unsigned n, bool chain, int64_t at, struct gm_x509_key *key);
+GM_NODISCARD bool gm_x509_end_key(const struct gm_x509_cert *certs, unsigned n, bool chain, int64_t at, struct gm_x509_key *key);
 
 /* A certificate of key, signed by the owner of an Ed25519 seed, valid from a time (epoch seconds) and without end; the
  * same each time. issuer NULL: key is the one of the seed, and the certificate is under itself. Names: at most 64 bytes.
  * Returns its length; 0: more than cap bytes, or the library failed */
-size_t gm_x509_issue(uint8_t *der, size_t cap, const struct gm_x509_key *key, const char *subject, const char *issuer,
+GM_NODISCARD size_t gm_x509_issue(uint8_t *der, size_t cap, const struct gm_x509_key *key, const char *subject, const char *issuer,
                      int64_t from, const uint8_t seed[static GM_ED25519_SEED]);
 
 /* ---- sealing of stored records: XChaCha20-Poly1305 ----------------------------------------------- */
@@ -363,7 +367,7 @@ size_t gm_x509_issue(uint8_t *der, size_t cap, const struct gm_x509_key *key, co
 void gm_box_seal(uint8_t *out, const uint8_t *msg, size_t len, const uint8_t *aad, size_t aad_len,
                  const uint8_t nonce[static GM_BOX_NONCE], const uint8_t key[static GM_BOX_KEY]);
 /* len counts the tag; out gets len - GM_BOX_TAG bytes. false: forged, or shorter than a tag */
-bool gm_box_open(uint8_t *out, const uint8_t *box, size_t len, const uint8_t *aad, size_t aad_len,
+GM_NODISCARD bool gm_box_open(uint8_t *out, const uint8_t *box, size_t len, const uint8_t *aad, size_t aad_len,
                  const uint8_t nonce[static GM_BOX_NONCE], const uint8_t key[static GM_BOX_KEY]);
 
 /* ---- small things -------------------------------------------------------------------------------- */
@@ -372,6 +376,6 @@ void gm_random(void *out, size_t len); /* from the kernel's generator by way of 
 /* deterministic stream of a 32-byte seed: the dice of an event */
 void gm_random_from(void *out, size_t len, const uint8_t seed[static 32]);
 void gm_wipe(void *p, size_t len); /* not optimised away */
-bool gm_equal(const void *a, const void *b, size_t len); /* constant time */
+GM_NODISCARD bool gm_equal(const void *a, const void *b, size_t len); /* constant time */
 
 #endif

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "gm/err.h"
+
 #define GM_ADDR_TEXT 64u
 
 struct gm_addr { /* a UDP endpoint; IPv4 as ::ffff:a.b.c.d */
@@ -33,7 +35,7 @@ struct gm_prefix { /* a network: the first bits of ip, the others 0; IPv4's bits
 };
 
 /* "2001:db8:15::/64", "10.1.0.0/16". NULL, or what is wrong with it, to follow the text itself. */
-const char *gm_prefix_parse(struct gm_prefix *prefix, const char *text);
+GM_NODISCARD const char *gm_prefix_parse(struct gm_prefix *prefix, const char *text);
 const char *gm_prefix_text(const struct gm_prefix *prefix, char buf[static GM_ADDR_TEXT]); /* the same form back */
 bool gm_prefix_is_v4(const struct gm_prefix *prefix);
 struct gm_prefix gm_prefix_of(const struct gm_addr *addr, uint8_t bits); /* the network of that length it is in */

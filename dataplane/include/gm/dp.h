@@ -588,7 +588,7 @@ struct gm_dp_config {
 struct gm_dp;
 extern const struct gm_port_ops gm_port_uring; /* kernel UDP sockets through io_uring */
 extern const struct gm_port_ops gm_port_mmsg;  /* the same through sendmmsg and recvmmsg */
-bool gm_port_uring_permitted(void);            /* false: errno says why */
+GM_NODISCARD bool gm_port_uring_permitted(void);            /* false: errno says why */
 struct gm_dpdk_config {                        /* port_arg of the port that DPDK drives; texts stay the caller's */
 	const char *args;      /* of its environment abstraction layer, separated by spaces */
 	const char *interface; /* whose addresses, routes and neighbours count; empty: DPDK knows */
@@ -616,7 +616,7 @@ void gm_dp_event_done(struct gm_dp *dp, unsigned worker);
 void gm_dp_roster(struct gm_dp *dp, struct gm_words *words, const uint8_t *records, size_t n);
 size_t gm_dp_roster_bytes(const struct gm_dp *dp);
 /* Core thread: hand down n bytes of records for one worker; returns the bytes taken, whole records only. */
-size_t gm_dp_effects(struct gm_dp *dp, unsigned worker, const uint8_t *records, size_t n);
+GM_NODISCARD size_t gm_dp_effects(struct gm_dp *dp, unsigned worker, const uint8_t *records, size_t n);
 size_t gm_dp_waiting(const struct gm_dp *dp, unsigned worker); /* bytes of them that it has not taken */
 size_t gm_dp_touched(const struct gm_dp *dp, unsigned worker); /* bytes of the ring for them; core thread */
 /* Core thread, now and then: memory that only bursts of effects need goes back where none waits. */
@@ -629,10 +629,10 @@ void gm_dp_set_pace_for_all(struct gm_dp *dp, unsigned rate);
 unsigned gm_dp_pace_for_all(const struct gm_dp *dp);
 unsigned gm_dp_network_of(const struct gm_dp *dp, const struct gm_addr *addr); /* the longest prefix that holds it, from 1; 0: none */
 /* Prefix i; false: there is none any more. In the order of gm_dp_network_of(), from 0. */
-bool gm_dp_pace(const struct gm_dp *dp, unsigned i, struct gm_pace_status *s);
+GM_NODISCARD bool gm_dp_pace(const struct gm_dp *dp, unsigned i, struct gm_pace_status *s);
 struct gm_addr gm_dp_bound(const struct gm_dp *dp, unsigned listener);
 
-bool gm_dp_socket_addr(int fd, struct gm_addr *addr); /* to which it is bound; false: it is no UDP socket */
+GM_NODISCARD bool gm_dp_socket_addr(int fd, struct gm_addr *addr); /* to which it is bound; false: it is no UDP socket */
 
 /* ---- handing over to another process, core thread. What is undone goes on as if nothing had been. */
 int gm_dp_socket(const struct gm_dp *dp, unsigned worker, unsigned listener); /* -1: this port's cannot be handed over */
@@ -643,6 +643,6 @@ bool gm_dp_parked(const struct gm_dp *dp); /* no event of a request comes behind
 void gm_dp_halt(struct gm_dp *dp, bool on);
 bool gm_dp_halted(const struct gm_dp *dp);
 /* While halted: what the next process has to know, record by record; false: put said so. */
-bool gm_dp_carry(struct gm_dp *dp, bool (*put)(void *arg, const struct gm_rec *rec), void *arg);
+GM_NODISCARD bool gm_dp_carry(struct gm_dp *dp, bool (*put)(void *arg, const struct gm_rec *rec), void *arg);
 
 #endif

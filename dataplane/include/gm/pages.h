@@ -7,11 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-void *gm_pages_new(size_t n); /* NULL: out of memory */
+#include "gm/err.h"
+
+GM_NODISCARD void *gm_pages_new(size_t n); /* NULL: out of memory */
 void gm_pages_free(void *p, size_t n); /* does not wipe */
 void gm_pages_drop(void *p, size_t n); /* as if new: zeros, and no page is there until it is touched */
 /* Address space only: pages of it count as locked or not once they are named here, in whole pages. */
-void *gm_pages_reserve(size_t n);
+GM_NODISCARD void *gm_pages_reserve(size_t n);
 void gm_pages_lock(void *p, size_t n);
 
 /* Says so and ends the process, for those who cannot go on: nothing of the turn has become visible. */

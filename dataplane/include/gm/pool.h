@@ -16,7 +16,7 @@ struct gm_pool {
 
 void gm_pool_init(struct gm_pool *p);
 void gm_pool_free(struct gm_pool *p); /* wipes */
-uint32_t gm_pool_get(struct gm_pool *p, size_t n); /* zeroed; 0: n is 0 or too large, or memory is out */
+GM_NODISCARD uint32_t gm_pool_get(struct gm_pool *p, size_t n); /* zeroed; 0: n is 0 or too large, or memory is out */
 void gm_pool_put(struct gm_pool *p, uint32_t h); /* wipes; 0 does nothing */
 
 #define GM_POOL_INDEX 25u /* low bits of a handle: the slab's own */

@@ -7,14 +7,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gm/err.h"
+
 struct gm_ring;
 
 /* cap: bytes, a power of two >= 4,096; a record may be at most half of it, less 8. NULL: out of memory */
-struct gm_ring *gm_ring_new(size_t cap);
+GM_NODISCARD struct gm_ring *gm_ring_new(size_t cap);
 void gm_ring_free(struct gm_ring *ring);
 
 /* Producer: len bytes to fill; NULL when full. One reservation at a time. */
-void *gm_ring_reserve(struct gm_ring *ring, size_t len);
+GM_NODISCARD void *gm_ring_reserve(struct gm_ring *ring, size_t len);
 /* Producer: hand over the reserved record. len may be smaller than reserved. */
 void gm_ring_commit(struct gm_ring *ring, size_t len);
 

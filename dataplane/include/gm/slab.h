@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gm/err.h"
+
 #define GM_SLAB_CHUNK ((size_t)256 << 10) /* bytes of a chunk at most, where it holds more than one record */
 
 struct gm_slab {
@@ -21,7 +23,7 @@ struct gm_slab {
 /* item: bytes of a record, at least 4; max: records at most */
 void gm_slab_init(struct gm_slab *s, size_t item, uint32_t max);
 void gm_slab_free(struct gm_slab *s); /* wipes */
-uint32_t gm_slab_get(struct gm_slab *s); /* a zeroed record; 0: full */
+GM_NODISCARD uint32_t gm_slab_get(struct gm_slab *s); /* a zeroed record; 0: full */
 void gm_slab_put(struct gm_slab *s, uint32_t h); /* wipes */
 void gm_slab_trim(struct gm_slab *s); /* its pages go back to the system if no record is in use and there was more than a chunk of them */
 size_t gm_slab_bytes(const struct gm_slab *s); /* that records have used so far, and the list of chunks */

@@ -12,11 +12,11 @@
 #define GM_WORDS_STRING_MAX 960u /* bytes */
 
 struct gm_words;
-struct gm_words *gm_words_new(uint64_t bytes_max); /* of address space; NULL: out of memory */
+GM_NODISCARD struct gm_words *gm_words_new(uint64_t bytes_max); /* of address space; NULL: out of memory */
 void gm_words_free(struct gm_words *w);
 
 /* ---- the writer */
-uint32_t gm_words_put(struct gm_words *w, struct gm_bytes b); /* a copy; 0: empty, too long, or there is no room */
+GM_NODISCARD uint32_t gm_words_put(struct gm_words *w, struct gm_bytes b); /* a copy; 0: empty, too long, or there is no room */
 void gm_words_drop(struct gm_words *w, uint32_t h, size_t n); /* 0 does nothing */
 void gm_words_settle(struct gm_words *w);                     /* what was dropped may be written over from here on */
 size_t gm_words_bytes(const struct gm_words *w);              /* used so far */

@@ -95,7 +95,7 @@ bool gm_admin_names_meet(struct gm_list a, struct gm_list b);
 bool gm_admin_pattern_takes(struct gm_bytes toid, struct gm_bytes name);
 bool gm_admin_scope(struct gm_bytes scope); /* has an entry of this kind */
 /* Union of the permissions of all entries that match name; 0: none does */
-uint32_t gm_admin_perms(struct gm_bytes scope, struct gm_bytes name);
+GM_NODISCARD uint32_t gm_admin_perms(struct gm_bytes scope, struct gm_bytes name);
 
 /* ---- list of configurations: one link each, CF 40                                      GA §6.1 */
 void gm_admin_link(struct gm_out *out, struct gm_bytes name);

@@ -16,7 +16,7 @@ struct gm_key_pair;
  * again, so such a certificate counts only where nothing has to be shown to have issued it: alone, or as the last of a
  * chain. at: epoch seconds at which all have to be valid, negative: not looked at. Says nothing about trust, names or
  * extensions. false: malformed, not valid, out of order, no single end entity, or a key of another kind  C509 §3 */
-bool gm_c509_end_key(const struct gm_bytes *certs, unsigned n, bool chain, int64_t at, struct gm_cred_pub *pub);
+GM_NODISCARD bool gm_c509_end_key(const struct gm_bytes *certs, unsigned n, bool chain, int64_t at, struct gm_cred_pub *pub);
 
 /* A natively signed certificate (type 2) of pub by an Ed25519 issuer, valid from a time (epoch seconds) and without end,
  * as a byte string; the same each time. issuer NULL: self-signed, and pub is the issuer's. Fails in out. */

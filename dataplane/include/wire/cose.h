@@ -49,7 +49,7 @@ struct gm_cose {  /* one parsed COSE_Encrypt0, COSE_Mac0 or COSE_Sign1, tagged o
  * kind follows from alg). Unknown critical headers (label 2) are refused. TOKEN_PARSE on anything else. */
 GM_NODISCARD enum gm_err gm_cose_decode(struct gm_bytes input, struct gm_cose *msg);
 /* true where key could have protected msg: same class of algorithm and, if both name one, same kid */
-bool gm_cose_key_fits(const struct gm_cose *msg, const struct gm_cose_key *key);
+GM_NODISCARD bool gm_cose_key_fits(const struct gm_cose *msg, const struct gm_cose_key *key);
 /* Open or verify; out gets the payload: decrypted or copied. cap of msg->payload.n always suffices; a tag to be opened
  * in place counts. TOKEN_KEY: key does not fit or the message does not verify, out is zeros then or untouched. ROOM:
  * cap is too small, or a MAC or signature covers more than 8 KiB. */
@@ -59,14 +59,14 @@ GM_NODISCARD enum gm_err gm_cose_open(const struct gm_cose *msg, const struct gm
 bool gm_cose_is_ed25519(const struct gm_cose_key *key);
 /* Whether msg is signed with Ed25519 and key could have done it. Then text, cap bytes, gets what is signed, and whoever
  * verifies msg->tag over it with key->key, elsewhere and with others, has opened the message: its payload is msg->payload. */
-bool gm_cose_signed(const struct gm_cose *msg, const struct gm_cose_key *key, uint8_t *text, size_t cap, size_t *n);
+GM_NODISCARD bool gm_cose_signed(const struct gm_cose *msg, const struct gm_cose_key *key, uint8_t *text, size_t cap, size_t *n);
 
 /* A message that was opened has one form only, so that nobody can vary its bytes and it still opens: then its hash is that
  * of the token that was issued. The tags 61 and that of the kind and no other, shortest heads, nothing unprotected, nothing
  * behind; where nothing is protected that is an empty string, no empty map; at most GM_TOKEN_HASH_MAX bytes. MACs, AEAD
  * tags and EdDSA signatures cannot be varied; of the two ES256 signatures (r, s) and (r, n - s) the one with the smaller s is
  * taken, and an authorization server that lists its tokens has to issue that one.                RFC 9770 §3 */
-bool gm_cose_strict(struct gm_bytes token, const struct gm_cose *msg, const struct gm_cose_key *key);
+GM_NODISCARD bool gm_cose_strict(struct gm_bytes token, const struct gm_cose *msg, const struct gm_cose_key *key);
 
 /* The other direction, for the development AS and tests. `key` holds the symmetric key, the Ed25519 seed (32 bytes) or
  * the P-256 private key (32 bytes). iv: Encrypt0 only, nonce length of the algorithm. Output is tagged

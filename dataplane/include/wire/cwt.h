@@ -38,7 +38,7 @@ void gm_token_hash(uint8_t hash[static 33], struct gm_bytes token);
  * minutes. now_s: epoch seconds.                                                       RFC 9200 §5.3.1 */
 #define GM_CNONCE 16u
 void gm_cnonce_make(uint8_t nonce[static GM_CNONCE], const uint8_t key[static 16], int64_t now_s);
-bool gm_cnonce_fresh(struct gm_bytes nonce, const uint8_t key[static 16], int64_t now_s);
+GM_NODISCARD bool gm_cnonce_fresh(struct gm_bytes nonce, const uint8_t key[static 16], int64_t now_s);
 
 /* aud, or the text of auds that equals own; p == NULL: neither. */
 struct gm_bytes gm_cwt_audience(const struct gm_cwt *cwt, struct gm_bytes own);
@@ -66,8 +66,8 @@ struct gm_scope_iter {
 GM_NODISCARD enum gm_err gm_scope_check(struct gm_bytes scope);
 /* Iterate a scope that passed the check. */
 struct gm_scope_iter gm_scope_iter(struct gm_bytes scope);
-bool gm_scope_next(struct gm_scope_iter *it, struct gm_scope_entry *entry);
+GM_NODISCARD bool gm_scope_next(struct gm_scope_iter *it, struct gm_scope_entry *entry);
 /* true where one user entry for group covers all of roles (roles 0: any user entry for group) */
-bool gm_scope_allows(struct gm_bytes scope, struct gm_bytes group, uint32_t roles);
+GM_NODISCARD bool gm_scope_allows(struct gm_bytes scope, struct gm_bytes group, uint32_t roles);
 
 #endif

@@ -47,8 +47,8 @@ struct gm_list { /* elements that are left, borrowed */
 GM_NODISCARD bool gm_list_decode(struct gm_bytes item, enum gm_cbor_type type, struct gm_list *list);
 void gm_list_encode(struct gm_out *out, struct gm_list list);
 /* The next element; false at the end, or where the list is of another type. */
-bool gm_list_bstr(struct gm_list *list, struct gm_bytes *v);
-bool gm_list_tstr(struct gm_list *list, struct gm_bytes *v);
-bool gm_list_uint(struct gm_list *list, uint64_t *v);
+GM_NODISCARD bool gm_list_bstr(struct gm_list *list, struct gm_bytes *v);
+GM_NODISCARD bool gm_list_tstr(struct gm_list *list, struct gm_bytes *v);
+GM_NODISCARD bool gm_list_uint(struct gm_list *list, uint64_t *v);
 
 #endif

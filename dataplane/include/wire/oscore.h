@@ -41,7 +41,7 @@ struct gm_oscore_input { /* what a context is derived from; borrowed            
  * is known. */
 GM_NODISCARD enum gm_err gm_oscore_derive(struct gm_oscore_keys *keys, const struct gm_oscore_input *input);
 /* The same for up to GM_BATCH_MAX contexts: bit i is set where inputs[i] is good. */
-uint64_t gm_oscore_derive_many(struct gm_oscore_keys *const *keys, const struct gm_oscore_input *inputs, unsigned n);
+GM_NODISCARD uint64_t gm_oscore_derive_many(struct gm_oscore_keys *const *keys, const struct gm_oscore_input *inputs, unsigned n);
 /* Master Salt of the ACE OSCORE profile: bstr(salt) || bstr(n1) || bstr(n2). salt.p == NULL: the token had none, and
  * the leading item is left out, or is an empty byte string where empty_salt_item is set.       RFC 9203 §4.3 */
 void gm_oscore_ace_salt(struct gm_out *out, struct gm_bytes salt, bool empty_salt_item, struct gm_bytes n1,
@@ -76,7 +76,7 @@ struct gm_oscore_window {
 	uint64_t top;  /* highest number accepted */
 	uint64_t seen; /* bit i: top - i was accepted; 0: nothing yet */
 };
-bool gm_oscore_window_fresh(const struct gm_oscore_window *w, uint64_t seq); /* looks only */
+GM_NODISCARD bool gm_oscore_window_fresh(const struct gm_oscore_window *w, uint64_t seq); /* looks only */
 void gm_oscore_window_accept(struct gm_oscore_window *w, uint64_t seq);      /* after the tag was good */
 
 /* ---- messages */

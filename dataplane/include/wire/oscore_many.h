@@ -25,6 +25,6 @@ struct gm_oscore_post {
  * Bit i is unset, and pkt untouched, where keys are of another algorithm or an ID is too long for it, seq, token_len or
  * obs_piv_n is too large, or pkt has not GM_OSCORE_POST_ROOM.
  */
-uint64_t gm_oscore_post_many(struct gm_oscore_post *posts, unsigned n);
+GM_NODISCARD uint64_t gm_oscore_post_many(struct gm_oscore_post *posts, unsigned n);
 
 #endif

@@ -8,7 +8,7 @@
 
 /* NULL: params are consistent and this Group Manager can serve them; else what is wrong, beginning with the name of the
  * parameter. The text is static. sid_len: bytes of the group's Sender IDs, which have to fit the nonces; 0: not judged */
-const char *gm_params_check(const struct gm_group_params *params, unsigned sid_len);
+GM_NODISCARD const char *gm_params_check(const struct gm_group_params *params, unsigned sid_len);
 
 /* Fills what follows from the rest, as the defaults of KG §14 do: nothing where a mode is off, sign_kty and
  * sign_crv from sign_alg, ecdh_alg from hkdf, ecdh_kty and ecdh_crv from sign_alg (X25519 where the group does not

@@ -26,7 +26,7 @@ struct gm_key_pair_job {
 	const uint8_t *seed; /* 32 bytes */
 };
 /* The same for up to GM_BATCH_MAX groups: bit i is set where there is such a curve. */
-uint64_t gm_key_pairs_make(const struct gm_key_pair_job *jobs, unsigned n);
+GM_NODISCARD uint64_t gm_key_pairs_make(const struct gm_key_pair_job *jobs, unsigned n);
 
 /* The Group Manager's credential in the form of the group. Where the form has an issuer, an Ed25519 key is under itself;
  * other keys are under an Ed25519 key made for this alone, which follows from them: its signatures are the same each
@@ -47,7 +47,7 @@ GM_NODISCARD enum gm_err gm_proof_make(const struct gm_group_params *params, con
                                        const struct gm_cred_pub *peer, struct gm_bytes input,
                                        uint8_t proof[static GM_PROOF_MAX]);
 /* Whether proof shows that the owner of peer made it for input; own as peer above. */
-bool gm_proof_verify(const struct gm_group_params *params, const struct gm_key_pair *own,
+GM_NODISCARD bool gm_proof_verify(const struct gm_group_params *params, const struct gm_key_pair *own,
                      const struct gm_cred_pub *peer, struct gm_bytes input, struct gm_bytes proof);
 
 struct gm_proof_job { /* params, own, peer and input as above */
@@ -60,8 +60,8 @@ struct gm_proof_job { /* params, own, peer and input as above */
 };
 /* The same for up to GM_BATCH_MAX proofs, in any groups: bit i is set where it could be made, or verifies. Secrets of MACs are
  * agreed on together. */
-uint64_t gm_proofs_make(const struct gm_proof_job *jobs, unsigned n);
-uint64_t gm_proofs_verify(const struct gm_proof_job *jobs, unsigned n);
+GM_NODISCARD uint64_t gm_proofs_make(const struct gm_proof_job *jobs, unsigned n);
+GM_NODISCARD uint64_t gm_proofs_verify(const struct gm_proof_job *jobs, unsigned n);
 
 struct gm_secret_job {
 	uint8_t *secret; /* out: GM_EC_SIDE_MAX bytes */
@@ -69,7 +69,7 @@ struct gm_secret_job {
 	const struct gm_cred_pub *peer;
 };
 /* As below, of up to GM_BATCH_MAX pairs: bit i is set where there is a secret. */
-uint64_t gm_shared_secrets(const struct gm_secret_job *jobs, unsigned n);
+GM_NODISCARD uint64_t gm_shared_secrets(const struct gm_secret_job *jobs, unsigned n);
 /* Static-static Diffie-Hellman secret of two keys of one group, pub.n bytes; Ed25519 keys in their Montgomery form.
  * BAD_CRED: the keys are of different curves, or peer's is of small order or off its curve. GO §2.5 */
 GM_NODISCARD enum gm_err gm_shared_secret(uint8_t secret[static GM_EC_SIDE_MAX], const struct gm_key_pair *own,

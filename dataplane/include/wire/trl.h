@@ -21,6 +21,6 @@ enum gm_trl_op { GM_TRL_LISTED, GM_TRL_REMOVED };
 GM_NODISCARD enum gm_err gm_trl_decode(struct gm_bytes body, struct gm_trl *trl,
                                        void (*each)(void *arg, enum gm_trl_op op, struct gm_bytes hash), void *arg);
 /* Of an error with Content-Format 257, key 1. true: it is one; has_cursor tells whether *cursor is set. */
-bool gm_trl_error_decode(struct gm_bytes body, unsigned *id, bool *has_cursor, uint64_t *cursor);
+GM_NODISCARD bool gm_trl_error_decode(struct gm_bytes body, unsigned *id, bool *has_cursor, uint64_t *cursor);
 
 #endif
