@@ -112,7 +112,7 @@ enum gm_err gm_turns_commit(struct gm_turns *t, unsigned events)
 		uint64_t start = gm_turns_now_us();
 		GM_TRY(gm_store_begin(t->store, &t->changes, t->turn + 1));
 		if (gm_store_finish(t->store) != GM_COMMIT_DONE)
-			return GM_E_STORE;
+			return GM_E_STORE; /* whichever it is, the next start goes by what is stored */
 		t->turn++;
 		gm_changed_note(&t->changed, &t->changes);
 		count_commit(t, gm_turns_now_us() - start, events);

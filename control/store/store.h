@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What control/ remembers: tables of sealed records, changed once per turn with one durable write.
  *
- * Changes are (table, key, value), gathered by core in a struct gm_changes, grouped by owner: groups and what hangs off
- * them by group, contexts by shard. commit is begin and finish, so that the next turn can gather while this one becomes
- * durable. One thread uses a store. Engines are rows of struct gm_store_ops.
+ * Changes are (table, key, value), gathered by core in a struct gm_changes; each names its owner. A commit is begin and
+ * finish, so that the next turn could gather while this one becomes durable; today a turn calls one behind the other
+ * (turns.c). One thread uses a store, but for gm_store_copy().
+ *
+ * There is one engine, LMDB (lmdb.c): all tables in one file, which a lock keeps for one process. It does not look at owners,
+ * and answers finish with DONE or FAILED alone. Owners, FENCED and UNKNOWN are kept for an engine that several processes
+ * share over a network, such as PostgreSQL; only the simulation (tests/sim) answers with them.
  */
 #ifndef GM_STORE_H
 #define GM_STORE_H
@@ -29,7 +33,8 @@ enum gm_table {
 #define GM_AUDIT_MAX 1536u /* bytes of such a value */
 #define GM_KEY_MAX 48u /* all keys big endian, so that their order is the slots' order */
 
-/* Owners: who may change a record. One engine fences them as a whole, another one by one. */
+/* Owners: which process may change a record, where several share a store: what belongs to a group, to a shard of contexts,
+ * or to neither. Written into every change; reserved: the engine there is has a single process and does not read them. */
 #define GM_OWNER_SITE 0u
 #define GM_OWNER_GROUP(index) (0x40000000u | (index))
 #define GM_OWNER_SHARD(shard) (0x80000000u | (shard))
@@ -58,11 +63,12 @@ const struct gm_change *gm_changes_next(const struct gm_changes *c, const struct
 void gm_changes_reset(struct gm_changes *c); /* wipes: values are secret */
 void gm_changes_free(struct gm_changes *c);
 
+/* After all but DONE the process ends, its effects unsent, and the next one starts from what is stored. */
 enum gm_commit_result {
-	GM_COMMIT_DONE,
-	GM_COMMIT_FENCED,  /* the owner has another master: drop its state and effects */
-	GM_COMMIT_UNKNOWN, /* ask gm_store_turn() whether the turn number is stored */
-	GM_COMMIT_FAILED,  /* the process ends */
+	GM_COMMIT_DONE,    /* the turn is durable */
+	GM_COMMIT_FENCED,  /* reserved: another process is master of an owner; nothing is stored */
+	GM_COMMIT_UNKNOWN, /* reserved: stored or not, the answer was lost; whoever opens the store next finds out */
+	GM_COMMIT_FAILED,  /* the engine could not write it; gm_store_why() */
 };
 
 struct gm_store;
@@ -113,9 +119,10 @@ typedef void (*gm_store_looked)(void *arg, struct gm_bytes key, size_t size, boo
 GM_NODISCARD enum gm_err gm_store_look(struct gm_store *store, struct gm_bytes after, unsigned most, gm_store_looked each, void *arg,
                                        bool *more);
 
-/* Write all changes and the turn number in one transaction, durable when finish returns DONE. */
+/* Write all changes and the turn number in one transaction, durable when finish returns DONE. turn is larger than
+ * gm_store_turn(). begin: STORE: nothing is written, and finish is not called. */
 GM_NODISCARD enum gm_err gm_store_begin(struct gm_store *store, const struct gm_changes *changes, uint64_t turn);
-enum gm_commit_result gm_store_finish(struct gm_store *store);
+GM_NODISCARD enum gm_commit_result gm_store_finish(struct gm_store *store);
 const char *gm_store_why(const struct gm_store *store); /* begin or finish failed */
 uint64_t gm_store_turn(struct gm_store *store); /* the last durable turn */
 /* The disk has no room left but what the store has kept back for itself, so that turns which add little still have a place: nothing more may be
