@@ -251,7 +251,8 @@ struct gm_group_info {
 	int64_t exp, created, last_rekey;
 	const char *last_reason;
 	unsigned confirmed, late, waiting; /* of the latest version */
-	const char *state;                 /* "idle", "pending", "distributing", "paused" */
+	const char *state; /* of its keys: "idle", "pending", "distributing", "paused" */
+	const char *shown; /* that, or "inactive": whatever its keys do, it admits nobody */
 };
 struct gm_member_info {
 	const char *group, *node, *as;
@@ -337,7 +338,7 @@ void gm_core_device_members(const struct gm_core *core, const char *device,
 #define GM_CRED_HASH 32u
 /* SHA-256 of the member's credential, inside the callback that was shown it. false: it has none, as a monitor. */
 GM_NODISCARD bool gm_core_cred_hash(const struct gm_core *core, const struct gm_member_info *info, uint8_t hash[static GM_CRED_HASH]);
-GM_NODISCARD enum gm_err gm_core_ases(const struct gm_core *core,
-                                      bool (*each)(void *arg, const struct gm_as_info *info), void *arg);
+/* All authorization servers. Stops when the callback returns false; what it is shown is good inside the call. */
+void gm_core_ases(const struct gm_core *core, bool (*each)(void *arg, const struct gm_as_info *info), void *arg);
 
 #endif

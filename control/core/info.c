@@ -73,6 +73,7 @@ static struct gm_group_info group_info(const struct gm_group *g)
 	                                           : "idle",
 	};
 
+	info.shown = info.active ? info.state : "inactive";
 	memcpy(info.gid, g->gid, sizeof(info.gid));
 	return info;
 }
@@ -216,7 +217,7 @@ bool gm_core_cred_hash(const struct gm_core *core, const struct gm_member_info *
 	return cred.n > 0;
 }
 
-enum gm_err gm_core_ases(const struct gm_core *core, bool (*each)(void *arg, const struct gm_as_info *info), void *arg)
+void gm_core_ases(const struct gm_core *core, bool (*each)(void *arg, const struct gm_as_info *info), void *arg)
 {
 	for (unsigned i = 0; i < core->ases_n; i++) {
 		const struct gm_as *as = &core->ases[i];
@@ -241,7 +242,6 @@ enum gm_err gm_core_ases(const struct gm_core *core, bool (*each)(void *arg, con
 		if (!each(arg, &info))
 			break;
 	}
-	return GM_E_OK;
 }
 
 /* ---- tokens */

@@ -580,8 +580,9 @@ static bool first_records(struct sim *s)
 	sim_as_spec(s, &as);
 	gm_turns_clocks(&s->turns);
 	gm_turns_txn(&s->turns, &txn);
-	if (gm_core_as_add(s->turns.core, &txn, &as) != GM_E_OK || gm_core_ases(s->turns.core, take_id, &s->as.id) != GM_E_OK)
+	if (gm_core_as_add(s->turns.core, &txn, &as) != GM_E_OK)
 		return false;
+	gm_core_ases(s->turns.core, take_id, &s->as.id);
 	for (unsigned n = 1 + sim_below(&s->dice, 2); n; n--) {
 		if (sim_group_create(s, &group) != GM_E_OK)
 			return false;

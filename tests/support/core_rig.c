@@ -359,7 +359,7 @@ char *rig_dump(const struct core_rig *r)
 	        s.ases);
 	(void)!gm_core_groups(r->core, NULL, dump_group, f);
 	(void)!gm_core_members(r->core, NULL, NULL, UINT32_MAX, dump_member, f);
-	(void)!gm_core_ases(r->core, dump_as, f);
+	gm_core_ases(r->core, dump_as, f);
 	fclose(f);
 	return text;
 }

@@ -72,15 +72,13 @@ static bool show_as(void *arg, const struct gm_as_info *as)
 
 void gm_verb_as_show(struct gm_ctl_call *call)
 {
-	enum gm_err err = gm_core_ases(call->env->core, show_as, call);
-
-	gm_call_finish(call, err == GM_E_OK && !call->rows ? GM_E_UNKNOWN : err, "authorization server", gm_call_text(call, "name"));
+	gm_core_ases(call->env->core, show_as, call);
+	gm_call_finish(call, call->rows ? GM_E_OK : GM_E_UNKNOWN, "authorization server", gm_call_text(call, "name"));
 }
 
 void gm_verb_as_list(struct gm_ctl_call *call)
 {
-	if (gm_core_ases(call->env->core, list_as, call) != GM_E_OK)
-		call->more = false;
+	gm_core_ases(call->env->core, list_as, call);
 	gm_call_end_page(call);
 }
 

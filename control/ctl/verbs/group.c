@@ -132,7 +132,7 @@ void gm_verb_group_create(struct gm_ctl_call *call)
 static void put_group(struct gm_ctl_reply *r, const struct gm_group_info *g)
 {
 	gm_ctl_put_text(r, "group", g->name);
-	gm_ctl_put_text(r, "state", g->active ? g->state : "inactive");
+	gm_ctl_put_text(r, "state", g->shown);
 	gm_ctl_put_uint(r, "members", g->members);
 	gm_ctl_put_uint(r, "max_members", g->max_members);
 	gm_ctl_put_uint(r, "version", g->version);

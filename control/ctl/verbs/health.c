@@ -64,8 +64,7 @@ static void servers(struct gm_ctl_call *call)
 	struct ill ill = {0};
 	char detail[256];
 
-	if (gm_core_ases(call->env->core, see_server, &ill) != GM_E_OK)
-		ill = (struct ill){0};
+	gm_core_ases(call->env->core, see_server, &ill);
 	snprintf(detail, sizeof(detail), ill.servers ? "%u cannot be reached: %s" : "none is failing", ill.servers, ill.names);
 	row(call, "authorization servers", !ill.servers, detail);
 }

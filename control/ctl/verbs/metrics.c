@@ -199,7 +199,7 @@ static void states(struct gm_ctl_call *call, const char *name)
 {
 	for (unsigned i = 0; i < shown_n; i++) {
 		begin(call, name, "group", shown[i].name);
-		gm_ctl_put_text(call->reply, "state", shown[i].active ? shown[i].state : "inactive");
+		gm_ctl_put_text(call->reply, "state", shown[i].shown);
 		gm_ctl_put_uint(call->reply, "value", 1);
 		gm_ctl_row(call->reply);
 	}
@@ -297,8 +297,7 @@ static void each_as(struct gm_ctl_call *call, const char *name, bool (*row)(void
 {
 	struct naming n = {call, name};
 
-	if (gm_core_ases(call->env->core, row, &n) != GM_E_OK)
-		return; /* there is none */
+	gm_core_ases(call->env->core, row, &n);
 }
 
 static void as_requests(struct gm_ctl_call *call, const char *name)

@@ -61,7 +61,7 @@ static uint32_t any_server(void)
 	uint32_t id = 1;
 
 	if (roll(2))
-		(void)!gm_core_ases(rig.core, latest, &id);
+		gm_core_ases(rig.core, latest, &id);
 	return id;
 }
 

@@ -151,7 +151,9 @@ static bool take_as(void *arg, const struct gm_as_info *i)
 
 static const char *state(void)
 {
-	cr_assert_eq(gm_core_ases(rig.core, take_as, NULL), GM_E_OK);
+	info = (struct gm_as_info){0};
+	gm_core_ases(rig.core, take_as, NULL);
+	cr_assert(info.trl_state);
 	return info.trl_state;
 }
 
