@@ -26,7 +26,7 @@ struct gm_turns {
 	struct gm_changed changed; /* for a process that takes over */
 	struct gm_effects effects;
 	struct gm_backlog backlog[GM_WORKERS_MAX];
-	uint64_t mono_ms; /* this turn's clocks */
+	uint64_t mono_ms; /* this turn's clocks: monotonic; epoch seconds */
 	int64_t wall_s, offset_at; /* offset_at: when utc_offset_s was looked up */
 	int32_t utc_offset_s;
 	uint8_t dice[GM_TURN_DICE_POOL];
@@ -35,8 +35,8 @@ struct gm_turns {
 	struct gm_turn_stats stats;
 };
 
-uint64_t gm_turns_now_us(void);
-void gm_turns_clocks(struct gm_turns *t);
+uint64_t gm_turns_now_us(void); /* monotonic */
+void gm_turns_clocks(struct gm_turns *t); /* a turn begins: reads them, and whether the disk is full */
 /* Clocks of this turn and fresh dice, for one event or command; arg is a struct gm_turns. */
 void gm_turns_txn(void *arg, struct gm_txn *txn);
 unsigned gm_turns_most(const struct gm_turns *t); /* events that this turn takes */

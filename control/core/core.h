@@ -3,7 +3,8 @@
  *
  * One thread. No I/O, no clock, no dice of its own: both come in struct gm_txn, so that a recorded run replays. Changes
  * go to the store, effects to the workers after the store has them. State in memory moves at once; if the commit fails
- * the process ends and starts from the store.
+ * the process ends and starts from the store. Where there is no memory the process ends, too (gm_out_of_memory()): no call but
+ * gm_core_new() answers so. Texts and bytes that are handed in are copied. After a failure nothing has changed, unless said otherwise.
  */
 #ifndef GM_CORE_H
 #define GM_CORE_H
@@ -37,16 +38,16 @@ enum gm_by_kind { GM_BY_GMD, GM_BY_USER, GM_BY_DEVICE, GM_BY_AS }; /* GMD: its t
 struct gm_by { /* who is behind it, for the audit log; made by audit.h */
 	enum gm_by_kind kind;
 	uint32_t id; /* of the user, or of the authorization server */
-	int32_t pid;
-	const char *level;
+	int32_t pid;       /* of a user's process */
+	const char *level; /* of a user: gm_ctl_level_text(), static */
 	uint8_t osc_id_n, osc_id[32];
 };
 
 struct gm_txn {         /* one event's or command's surroundings */
 	int64_t wall_s; /* epoch seconds */
 	int32_t utc_offset_s; /* of the local clock at that time, east positive: schedules go by it */
-	uint64_t mono_ms;
-	uint8_t dice[32];   /* seed, fresh per event */
+	uint64_t mono_ms;    /* monotonic, from any start */
+	uint8_t dice[32];   /* seed, fresh per event; secret: the caller wipes it */
 	uint32_t dice_used; /* draws made of it */
 	bool disk_low;      /* nothing may be added: no tokens, Joins, groups, Authorization Servers */
 	struct gm_by by;    /* all zeros: gmd itself; of a device: core sets it */
@@ -60,9 +61,9 @@ enum gm_backward { GM_BACKWARD_OFF, GM_BACKWARD_WINDOW, GM_BACKWARD_EACH };
 struct gm_core_config {
 	unsigned workers;
 	unsigned contexts_max, members_max, groups_max; /* bounds; beyond: FULL, 5.03 */
-	unsigned pending_per_token, pending_s;          /* 4 and 60 */
-	uint32_t rekey_window_ms, rekey_deadline_ms;    /* 1,000 and 5,000 */
-	uint32_t distribution_max_ms;                   /* 30,000 */
+	unsigned pending_per_token, pending_s;          /* contexts that no request came under yet: of one token, and for so long. 4 and 60 */
+	uint32_t rekey_window_ms, rekey_deadline_ms;    /* after the latest change, and after the first, that new keys wait for others. 1,000 and 5,000 */
+	uint32_t distribution_max_ms;                   /* so long a distribution keeps the next one waiting. 30,000 */
 	bool rekey_at_start;                            /* each group that has members, after gm_core_loaded() */
 	uint32_t changes_per_minute;                    /* joins, leaves, renewals, other tokens of one client; 0: no limit */
 	char audience[128];
@@ -79,8 +80,8 @@ struct gm_group_spec { /* what an operator names at creation */
 	unsigned max_members;    /* decides the length of Sender IDs: KG §6.3; default GM_MEMBERS_SID_2 */
 	unsigned max_stale_sets; /* default 16 */
 	enum gm_backward backward;
-	uint32_t rekey_every_s;  /* schedule; 0: none */
-	uint32_t key_lifetime_s; /* exp of the keying material; renewed by rekey before it ends */
+	uint32_t rekey_every_s;  /* schedule, at least 10; 0: none */
+	uint32_t key_lifetime_s; /* exp of the keying material, at least 60; renewed by rekey before it ends */
 	bool active;
 };
 struct gm_group_spec gm_group_spec_default(void);
@@ -91,8 +92,8 @@ bool gm_name_usable(const char *name, size_t most); /* of a schedule or an autho
 /* Bytes of the Sender IDs of a group for so many members. KG §6.3 */
 uint8_t gm_core_sid_len(unsigned max_members);
 
-struct gm_core *gm_core_new(const struct gm_core_config *config);
-void gm_core_free(struct gm_core *core);
+struct gm_core *gm_core_new(const struct gm_core_config *config); /* NULL: out of memory */
+void gm_core_free(struct gm_core *core);                         /* wipes */
 struct gm_words *gm_core_words(const struct gm_core *core); /* where credentials lie, for gm_dp_roster() */
 
 const struct gm_core_config *gm_core_settings(const struct gm_core *core);
@@ -142,6 +143,8 @@ void gm_core_drain(struct gm_core *core, bool on);
 bool gm_core_drains(const struct gm_core *core);
 
 /* ---- operator's commands; effects and answers count only after the commit */
+/* A new group with its keys. EXISTS: one has the name; USAGE: a name or setting that cannot be; FULL: groups_max; DISK_FULL: nothing
+ * may be added; RANGE, ROOM: no credential of ours can be made in its form */
 GM_NODISCARD enum gm_err gm_core_group_create(struct gm_core *core, struct gm_txn *txn,
                                               const struct gm_group_spec *spec);
 struct gm_group_keys { /* secret: our own of a group, which are most of the work that a new one is */
@@ -150,7 +153,7 @@ struct gm_group_keys { /* secret: our own of a group, which are most of the work
 	uint16_t cred_n;
 	uint8_t cred[GM_VIEW_CRED_MAX]; /* last */
 };
-/* For one that is to be made soon; nothing changes. Where many are, some go with each turn. */
+/* For one that is to be made soon; nothing changes. Where many are, some go with each turn. RANGE, ROOM, as above. */
 GM_NODISCARD enum gm_err gm_core_group_keys(struct gm_txn *txn, const struct gm_group_spec *spec, struct gm_group_keys *keys);
 /* As gm_core_group_create(); of one use each. Keys that do not fit are made anew. */
 GM_NODISCARD enum gm_err gm_core_group_create_with(struct gm_core *core, struct gm_txn *txn, const struct gm_group_spec *spec,
@@ -167,8 +170,10 @@ struct gm_group_cost { /* of such a change; who is evicted has a Sender ID that 
 /* What gm_core_group_set() would cost now, and fail with; nothing changes. */
 GM_NODISCARD enum gm_err gm_core_group_set_cost(struct gm_core *core, struct gm_txn *txn, const char *name, const struct gm_admin_map *changes,
                                                 const char **why, struct gm_group_cost *cost);
+/* Its memberships end, and its keys are forgotten. UNKNOWN */
 GM_NODISCARD enum gm_err gm_core_group_delete(struct gm_core *core, struct gm_txn *txn, const char *name);
-/* compromised: no window, supersedes a rekey in distribution */
+/* New keys for a group, asked for now; members get them with the effects of this turn or of later ones. compromised: no window,
+ * supersedes a rekey in distribution. UNKNOWN: no such group */
 GM_NODISCARD enum gm_err gm_core_rekey(struct gm_core *core, struct gm_txn *txn, const char *group, bool compromised);
 /* The distribution of a group's keys goes on to nobody who was not told yet, until it is resumed, or a rekey begins for another reason than a Join,
  * Sender IDs or a schedule: such a one neither waits nor is paused; or the keys are about to end of those who were not told. Outlives a stop. UNKNOWN; CONFLICT: *why,
@@ -183,11 +188,13 @@ struct gm_evict_spec {
 	bool compromised;  /* skips the window */
 	bool allow_return; /* do not bar */
 };
+/* Memberships end, and who had them is barred from the group, a device from all that its token names, until that ends or it may return. *evicted: memberships, 0 after a failure.
+ * USAGE: node is NULL; UNKNOWN: no such group, node or device */
 GM_NODISCARD enum gm_err gm_core_evict(struct gm_core *core, struct gm_txn *txn, const struct gm_evict_spec *spec,
                                        unsigned *evicted);
 /* A token that its authorization server has revoked, by its hash. It is forgotten, memberships under it end, and the hash
- * is kept until the token is known to have ended, so that a later post of it is refused. Where the table is full, the
- * hash that was kept longest makes room. USAGE: no such hash.                              RFC 9770 */
+ * is kept until the token is known to have ended, so that a later post of it is refused. *evicted: memberships, 0 after a
+ * failure. USAGE: no such hash; FULL: as many were revoked by hand as there may be contexts.      RFC 9770 */
 GM_NODISCARD enum gm_err gm_core_revoke(struct gm_core *core, struct gm_txn *txn, struct gm_bytes hash,
                                         unsigned *evicted);
 /* A token about which authorization servers are asked, for an operator; one at a time. who: any number, whose answer it is. as: NULL: all that
@@ -217,17 +224,21 @@ struct gm_as_spec { /* secret */
 	bool loose;                  /* with trl: tokens whose bytes can be varied are taken nevertheless    RFC 9770 §4 */
 	uint32_t trl_every_s;        /* between full queries of that list; 0: GM_TRL_EVERY_S */
 };
-/* EXISTS: the name is taken, or the key is that of another server, whose removal would leave it trusted. */
+/* Trusts an authorization server from now on. One that had this key before, or else this issuer, is known again: who was barred under
+ * it still is. USAGE: a name, key or link that cannot be, or paths without a link; EXISTS: the name is taken, or the key is that
+ * of another server, whose removal would leave it trusted; FULL; DISK_FULL */
 GM_NODISCARD enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struct gm_as_spec *spec);
 /* Whose key that is, under the same kid or where one of the two has none; NULL: nobody's. */
 const char *gm_core_as_of_key(const struct gm_core *core, const struct gm_cose_key *key);
-/* Removes trust: its contexts are closed and memberships end. */
+/* Removes trust: its contexts are closed and memberships end; *evicted: how many, 0 after a failure. UNKNOWN: none has the name */
 GM_NODISCARD enum gm_err gm_core_as_remove(struct gm_core *core, struct gm_txn *txn, const char *name,
                                            unsigned *evicted);
 
-/* ---- reading for the operator; callbacks see no secrets */
+/* ---- reading for the operator; callbacks see no secrets. What they are shown, and whatever it points to, is good inside the call;
+ * they change nothing. */
 struct gm_core_status {
-	unsigned groups, members, contexts, bars, revoked, ases, rekeys_pending, rekeys_running, rekeys_paused;
+	unsigned groups, members, contexts, bars, revoked, ases, rekeys_pending, rekeys_running, rekeys_paused; /* now */
+	/* since the process began */
 	uint64_t tokens_ok, tokens_refused, joins_ok, rejoins, joins_refused, leaves, evictions, expiries, rekeys,
 	    confirmed, late;
 };
@@ -241,15 +252,15 @@ void gm_core_memory(const struct gm_core *core, struct gm_core_memory *memory);
 struct gm_group_info {
 	const char *name;
 	uint32_t index, members, max_members;
-	uint64_t version;
+	uint64_t version; /* num of the keys                                        RFC 9594 §4.3.1 */
 	uint8_t gid_n, gid[GM_GID_MAX], sid_len;
 	bool active;
 	const struct gm_group_params *params;
 	enum gm_backward backward;
 	unsigned max_stale_sets, stale_sets, stale_now;
 	uint32_t rekey_every_s, key_lifetime_s;
-	int64_t exp, created, last_rekey;
-	const char *last_reason;
+	int64_t exp, created, last_rekey; /* epoch seconds; exp: the latest keys end */
+	const char *last_reason;          /* of the latest rekey; a word, static */
 	unsigned confirmed, late, waiting; /* of the latest version */
 	const char *state; /* of its keys: "idle", "pending", "distributing", "paused" */
 	const char *shown; /* that, or "inactive": whatever its keys do, it admits nobody */
@@ -261,26 +272,26 @@ struct gm_member_info {
 	uint32_t roles;
 	enum gm_delivery delivery;
 	struct gm_addr peer;
-	int64_t joined, token_exp;
+	int64_t joined, token_exp; /* epoch seconds */
 	uint64_t version; /* the latest it confirmed or was handed */
 	bool late;
 	gm_ctx_id ctx;
 	uint32_t as_id, id; /* id: of this room's */
 };
 struct gm_as_info {
-	const char *name, *issuer, *uri;
+	const char *name, *issuer, *uri; /* issuer, uri: empty: none was given */
 	uint32_t id;
-	int32_t alg;
+	int32_t alg; /* COSE, of its key */
 	uint8_t kid_n, kid[16];
 	bool has_link, loose;
 	struct gm_addr peer;            /* of the link */
 	const char *introspect, *trl;   /* paths; empty: not */
 	uint64_t asked, answered, failed; /* over the link; failed: no usable answer */
-	int64_t answered_at;            /* epoch seconds of the latest usable answer, 0: none yet */
+	int64_t answered_at;            /* of the latest usable answer, epoch seconds; 0: none yet */
 	const char *trl_state;          /* "off", "starting", "observing", "polling", "failing" */
-	bool has_cursor;
+	bool has_cursor;                /* cursor is set                               RFC 9770 §8 */
 	uint64_t cursor;
-	int64_t trl_full_at;            /* when the latest full set came, 0: none yet */
+	int64_t trl_full_at;            /* when the latest full set came, epoch seconds; 0: none yet */
 	unsigned trl_listed;            /* hashes in it */
 	uint32_t trl_every_s;
 };
@@ -293,7 +304,7 @@ struct gm_token_info { /* that was used; one of a context that is ending is not 
 	uint8_t osc_id_n, osc_id[32];
 	const uint8_t *hash; /* GM_TOKEN_HASH bytes, by which it is revoked */
 	struct gm_addr peer;
-	int64_t exp;
+	int64_t exp;          /* epoch seconds at which it ends */
 	unsigned memberships; /* of its holder, as far as they were counted */
 	bool more;            /* there are others */
 	uint32_t member;      /* one of them: gm_member_info's id; 0: there is none */
@@ -331,6 +342,7 @@ void gm_core_groups_behind(const struct gm_core *core, uint32_t after, bool (*ea
 GM_NODISCARD enum gm_err gm_core_members(const struct gm_core *core, const char *group, const char *node,
                                          uint32_t after, bool (*each)(void *arg, const struct gm_member_info *info),
                                          void *arg);
+/* Tokens behind place `after`, gm_token_info's; UINT32_MAX: from the start. Stops likewise. */
 void gm_core_tokens(const struct gm_core *core, uint32_t after, bool (*each)(void *arg, const struct gm_token_info *info), void *arg);
 /* Memberships of a device that an operator names as in gm_evict_spec, in the order of groups. */
 void gm_core_device_members(const struct gm_core *core, const char *device,

@@ -78,8 +78,8 @@ struct gm_ctl_reply {
 	bool later;          /* instead: there is more to do than a turn has room for; the same request comes again with the next one */
 	bool waits;          /* with later: not before something has happened, which makes a turn */
 	bool watches;        /* instead: rows follow as things happen, see gm_ctl_server_tell() */
-	char group[GM_CTL_TEXT_MAX + 1]; /* then: only of this one; empty: of all */
-	bool no_members;     /* then: but who joined, left or expired */
+	char group[GM_CTL_TEXT_MAX + 1]; /* with watches: only of this one; empty: of all */
+	bool no_members;     /* with watches: all but who joined, left or expired */
 	bool no_memory;      /* an answer could not be kept; the connection has to be closed */
 	struct gm_out pairs; /* of the row in the making */
 	unsigned pairs_n;

@@ -165,20 +165,22 @@ GM_NODISCARD bool gm_ec_valid(int crv, const uint8_t *pub);
 GM_NODISCARD bool gm_ec_decompress(int crv, uint8_t *pub, const uint8_t *x, bool odd);
 /* Public key of a private one. false: no such curve, or priv is not in 1 .. order - 1 */
 GM_NODISCARD bool gm_ec_public(int crv, uint8_t *pub, const uint8_t *priv);
-/* The private key that belongs to 32 random bytes; always the same one. false: no such curve. FIPS 186-5 A.2.1 */
+/* The private key that belongs to 32 secret random bytes; always the same one. false: no such curve. FIPS 186-5 A.2.1 */
 GM_NODISCARD bool gm_ec_from_seed(int crv, uint8_t *priv, const uint8_t seed[static 32]);
+/* A new pair, made of gm_random(). false: no such curve, or the library failed; pub and priv are anything then */
 GM_NODISCARD bool gm_ec_keygen(int crv, uint8_t *pub, uint8_t *priv);
-/* x-coordinate of the shared point (cofactor 1), side bytes. false: pub is not on the curve. SP 800-56A §5.7.1.2 */
+/* x-coordinate of the shared point (cofactor 1), side bytes, secret. false: no such curve, priv is out of range, pub is not on
+ * the curve, or the library failed; out is anything then. SP 800-56A §5.7.1.2 */
 GM_NODISCARD bool gm_ecdh(int crv, uint8_t *out, const uint8_t *priv, const uint8_t *pub);
 
 /* ECDSA by COSE's algorithm: -7 ES256 on P-256, -35 ES384 on P-384, -36 ES512 on P-521. */
 size_t gm_ecdsa_sig_len(int alg); /* 0: none of them */
-/* false: pub is not on the curve, or the signature is bad */
+/* false: no such algorithm, pub is not on the curve, or the signature is bad */
 GM_NODISCARD bool gm_ecdsa_verify(int alg, const uint8_t *pub, const uint8_t *sig, const uint8_t *msg, size_t msg_len);
-/* false: priv is out of range, or the library failed */
+/* false: no such algorithm, priv is out of range, or the library failed; sig is anything then. Not the same each time */
 GM_NODISCARD bool gm_ecdsa_sign(int alg, uint8_t *sig, const uint8_t *priv, const uint8_t *msg, size_t msg_len);
 
-/* The same for ES256 alone, sizes in the types. */
+/* The same for ES256 alone, sizes in the types; what false means is said above. */
 GM_NODISCARD bool gm_es256_verify(const uint8_t pub[static GM_ES256_PUB], const uint8_t sig[static GM_ES256_SIG],
                      const uint8_t *msg, size_t msg_len);
 GM_NODISCARD bool gm_es256_keygen(uint8_t pub[static GM_ES256_PUB], uint8_t priv[static 32]);
@@ -186,19 +188,20 @@ GM_NODISCARD bool gm_es256_sign(uint8_t sig[static GM_ES256_SIG], const uint8_t 
 
 /* ---- X25519 ---------------------------------------------------------------------------- RFC 7748 */
 
-/* Shared secret; false where it is all zero (point of small order). */
+/* Shared secret, constant time; false where it is all zero (point of small order). out is secret.
+ *                                                                                          RFC 7748 §6.1 */
 GM_NODISCARD bool gm_x25519(uint8_t out[static GM_X25519_KEY], const uint8_t priv[static GM_X25519_KEY],
                const uint8_t pub[static GM_X25519_KEY]);
 struct gm_x25519_job {
 	const uint8_t *priv; /* GM_X25519_KEY bytes, secret */
 	const uint8_t *pub;  /* GM_X25519_KEY bytes */
-	uint8_t *out;        /* GM_X25519_KEY bytes */
+	uint8_t *out;        /* GM_X25519_KEY bytes, secret */
 };
 
 /* The same for up to GM_BATCH_MAX pairs: bit i is set where the secret of jobs[i] is not all zero. Constant time. */
 GM_NODISCARD uint64_t gm_x25519_many(const struct gm_x25519_job *jobs, unsigned n);
 
-/* Montgomery form of an Ed25519 key; false for y = 1 or y = -1, small order, or a point off the curve.
+/* Montgomery form of a public Ed25519 key; false for y = 1 or y = -1, small order, or a point off the curve.
  *                                                        draft-ietf-core-oscore-groupcomm §2.5.1 */
 GM_NODISCARD bool gm_ed25519_to_x25519_pub(uint8_t out[static GM_X25519_KEY], const uint8_t pub[static GM_ED25519_PUB]);
 struct gm_x25519_map_job {
@@ -207,6 +210,7 @@ struct gm_x25519_map_job {
 };
 /* The same for up to GM_BATCH_MAX keys: bit i is set where jobs[i] has an image. */
 GM_NODISCARD uint64_t gm_ed25519_to_x25519_pub_many(const struct gm_x25519_map_job *jobs, unsigned n);
+/* The private key of that form: secret, the caller wipes it. It is the clamped first half of SHA-512(seed). RFC 8032 §5.1.5 */
 void gm_ed25519_to_x25519_priv(uint8_t out[static GM_X25519_KEY], const uint8_t seed[static GM_ED25519_SEED]);
 
 /* ---- AES-CCM-16-64-128, many messages at once ------------------------------------ RFC 9053 §4.2 */
@@ -264,7 +268,7 @@ const struct gm_aead_info *gm_aead_info(int alg);
 /* text holds text_len bytes of plaintext and room for the tag behind them. false: bad algorithm or sizes, no memory; text is zeroed */
 GM_NODISCARD bool gm_aead_seal(int alg, const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
                   uint8_t *text, size_t text_len);
-/* text holds text_len bytes of plaintext-to-be followed by the tag. false: the tag is bad; text is zeroed */
+/* text holds text_len bytes of plaintext-to-be followed by the tag. false: the tag is bad, or as above; text is zeroed */
 GM_NODISCARD bool gm_aead_open(int alg, const uint8_t *key, const uint8_t *nonce, const uint8_t *aad, size_t aad_len,
                   uint8_t *text, size_t text_len);
 
@@ -363,17 +367,18 @@ GM_NODISCARD size_t gm_x509_issue(uint8_t *der, size_t cap, const struct gm_x509
 
 /* ---- sealing of stored records: XChaCha20-Poly1305 ----------------------------------------------- */
 
-/* out gets len + GM_BOX_TAG bytes; out may equal msg */
+/* out gets len + GM_BOX_TAG bytes; out may equal msg. draft-irtf-cfrg-xchacha §2.3: a nonce may be drawn with gm_random() */
 void gm_box_seal(uint8_t *out, const uint8_t *msg, size_t len, const uint8_t *aad, size_t aad_len,
                  const uint8_t nonce[static GM_BOX_NONCE], const uint8_t key[static GM_BOX_KEY]);
-/* len counts the tag; out gets len - GM_BOX_TAG bytes. false: forged, or shorter than a tag */
+/* len counts the tag; out gets len - GM_BOX_TAG bytes; out may equal box. false: forged, and out is zeroed, or shorter than a
+ * tag, and it is untouched */
 GM_NODISCARD bool gm_box_open(uint8_t *out, const uint8_t *box, size_t len, const uint8_t *aad, size_t aad_len,
                  const uint8_t nonce[static GM_BOX_NONCE], const uint8_t key[static GM_BOX_KEY]);
 
 /* ---- small things -------------------------------------------------------------------------------- */
 
-void gm_random(void *out, size_t len); /* from the kernel's generator by way of libsodium */
-/* deterministic stream of a 32-byte seed: the dice of an event */
+void gm_random(void *out, size_t len); /* from the kernel's generator by way of libsodium; cannot fail */
+/* deterministic stream of a secret 32-byte seed: the dice of an event */
 void gm_random_from(void *out, size_t len, const uint8_t seed[static 32]);
 void gm_wipe(void *p, size_t len); /* not optimised away */
 GM_NODISCARD bool gm_equal(const void *a, const void *b, size_t len); /* constant time */

@@ -66,7 +66,8 @@ struct gm_ev_token {
 	uint32_t xid;   /* the exchange; comes back in GM_EFF_TOKEN */
 	uint32_t as_id; /* whose key protected it */
 	struct gm_addr peer; /* who posted it: not proven, bounds only what is pending */
-	int64_t exp, nbf, exi; /* -1: absent */
+	int64_t exp, nbf; /* epoch seconds; -1: absent */
+	int64_t exi;      /* seconds from its first reception on; -1: absent     RFC 9200 §5.10.3 */
 	struct gm_slice iss, aud, cti, scope, cnonce, osc_id;
 	uint8_t hash[GM_TOKEN_HASH]; /* of the token as received */
 	uint8_t bad;    /* enum gm_err of the worker's own checks (parse of claims, profile); GM_E_OK: none. Core
@@ -136,7 +137,7 @@ struct gm_ev_confirm { /* present in a REQUEST while the context is pending */
 	struct gm_ctx_save save;
 	uint32_t as_id, post;
 	int64_t exp; /* epoch seconds at which the token ends; from exi: counted from its first reception */
-	int64_t exi;
+	int64_t exi; /* seconds, as the token has it; -1: absent */
 	uint8_t hash[GM_TOKEN_HASH];
 	struct gm_slice cti, scope, osc_id; /* within the same record */
 };
@@ -401,7 +402,7 @@ struct gm_group_view { /* secret; what a worker needs of a group. Plain data, co
 	int32_t hkdf, cred_fmt, gp_enc_alg, sign_alg, alg, ecdh_alg, sign_kty, sign_crv, ecdh_kty, ecdh_crv;
 	uint8_t group_mode, pairwise_mode;
 	uint16_t kdc_cred_n;
-	uint32_t check_interval, expiration_delta;
+	uint32_t check_interval, expiration_delta; /* seconds, group_policies 1 and 2   RFC 9594 §8 */
 	uint8_t kdc_cred[GM_VIEW_CRED_MAX];
 	uint8_t kdc_seed[32]; /* the Group Manager's key pair in this group follows from it: gm_key_pair_make() */
 };
@@ -516,9 +517,15 @@ struct gm_eff_datagram {
 
 /* ================================================================= life */
 
-#define GM_HIST 40u /* log2 buckets */
-#define GM_HIST_N (GM_HIST + 1) /* and behind them the largest value that was counted */
+/* A histogram: bucket 0 counts the value 0, bucket i the values from 2^(i - 1) to 2^i - 1, the last one also all above; behind them
+ * the largest value that was counted. Times in microseconds. */
+#define GM_HIST 40u
+#define GM_HIST_N (GM_HIST + 1)
 struct gm_worker_stats { /* written by the worker, read by any thread */
+	/* Datagrams, received and handed to the port, and what became of some of the former: rx_bad is no CoAP; rx_stranger names no
+	 * context that is here; rx_replay has a sequence number that was used; rx_undecryptable does not open; rx_repeat is the
+	 * client's latest request once more; rx_hop went on to the worker that has its context, hop_drop found no room on that way;
+	 * up_full was a request that core had no room for, and got 5.03. */
 	_Atomic uint64_t rx, tx, rx_bad, rx_stranger, rx_replay, rx_undecryptable, rx_repeat, rx_hop, hop_drop, up_full;
 	_Atomic uint64_t park_drop;    /* of what waits during a hand-over, found no room */
 	_Atomic uint64_t refused;      /* asked to come again later, before they cost a signature: work/admit.h */
@@ -526,9 +533,15 @@ struct gm_worker_stats { /* written by the worker, read by any thread */
 	/* Posts of tokens: that got an Echo challenge instead, that came with one, that have to come later; Joins whose proof is
 	 * not looked at, as too many of the client failed lately. */
 	_Atomic uint64_t stranger_challenged, stranger_shown, stranger_limited, proofs_limited;
+	/* requests: under a context, handed to core; joins: those whose proof of possession was verified, good or bad; reads_local: answered by the worker from what it has of the group; echo_sent:
+	 * answered with 4.01 and Echo, as the replay window was unknown (RFC 8613 App. B.1.2); pending_expired: contexts that no
+	 * request came under in time; no_exchange: ACK, RST or response that answers nothing we have sent. */
 	_Atomic uint64_t token_ok, token_bad, requests, replies, reads_local, joins, echo_sent, pending_expired, no_exchange;
+	/* messages to members; notices tell them that they are out, notices_told were confirmed */
 	_Atomic uint64_t rekey_sent, rekey_confirmed, rekey_retransmitted, rekey_late, notices, notices_told;
 	_Atomic uint64_t asks, asks_failed, link_contexts, link_sent, link_retransmitted; /* to authorization servers */
+	/* Now: contexts, of them pending, mirrors of members, confirmable messages of ours without an answer, bytes of long answers that
+	 * are kept while members fetch them by blocks (RFC 7959 §2.4). port_*: see struct gm_port_stats */
 	_Atomic uint64_t contexts, contexts_pending, members, inflight, bodies_bytes, port_tx_failed, port_rx_truncated;
 	_Atomic uint64_t port_rx_bad, port_rx_fragments, port_tx_kernel, port_rx_kernel, port_rx_lost;
 	/* What goes together: datagrams received in a turn, messages opened or sealed in a call, signatures verified in a turn

@@ -15,7 +15,8 @@ struct gm_ring;
 GM_NODISCARD struct gm_ring *gm_ring_new(size_t cap);
 void gm_ring_free(struct gm_ring *ring);
 
-/* Producer: len bytes to fill; NULL when full. One reservation at a time. */
+/* Producer: len bytes to fill; NULL when full. One reservation at a time, which commit ends; one that is not committed is as if
+ * it had not been. */
 GM_NODISCARD void *gm_ring_reserve(struct gm_ring *ring, size_t len);
 /* Producer: hand over the reserved record. len may be smaller than reserved. */
 void gm_ring_commit(struct gm_ring *ring, size_t len);

@@ -23,11 +23,12 @@ struct gm_slab {
 /* item: bytes of a record, at least 4; max: records at most */
 void gm_slab_init(struct gm_slab *s, size_t item, uint32_t max);
 void gm_slab_free(struct gm_slab *s); /* wipes */
-GM_NODISCARD uint32_t gm_slab_get(struct gm_slab *s); /* a zeroed record; 0: full */
-void gm_slab_put(struct gm_slab *s, uint32_t h); /* wipes */
+GM_NODISCARD uint32_t gm_slab_get(struct gm_slab *s); /* a zeroed record; 0: full, or out of memory */
+void gm_slab_put(struct gm_slab *s, uint32_t h); /* wipes; h is one that was got and not put back since */
 void gm_slab_trim(struct gm_slab *s); /* its pages go back to the system if no record is in use and there was more than a chunk of them */
 size_t gm_slab_bytes(const struct gm_slab *s); /* that records have used so far, and the list of chunks */
 
+/* h is one that was got and not put back since: 0 or another is not noticed, and reads elsewhere. */
 static inline void *gm_slab_at(const struct gm_slab *s, uint32_t h)
 {
 	return s->chunk[(h - 1) >> s->shift] + (size_t)((h - 1) & ((1u << s->shift) - 1)) * s->item;

@@ -17,7 +17,7 @@ void gm_words_free(struct gm_words *w);
 
 /* ---- the writer */
 GM_NODISCARD uint32_t gm_words_put(struct gm_words *w, struct gm_bytes b); /* a copy; 0: empty, too long, or there is no room */
-void gm_words_drop(struct gm_words *w, uint32_t h, size_t n); /* 0 does nothing */
+void gm_words_drop(struct gm_words *w, uint32_t h, size_t n); /* n: bytes, as they were put. h 0 does nothing */
 void gm_words_settle(struct gm_words *w);                     /* what was dropped may be written over from here on */
 size_t gm_words_bytes(const struct gm_words *w);              /* used so far */
 struct gm_bytes gm_words_at(const struct gm_words *w, uint32_t h, size_t n);

@@ -59,7 +59,7 @@ struct gm_admin_map {
 	int32_t hkdf, cred_fmt, gp_enc_alg, sign_alg, alg, ecdh_alg, det_hash_alg, profile;
 	struct gm_admin_caps sign_params, ecdh_params;
 	bool group_mode, pairwise_mode, det_req, active, gid_reuse;
-	int64_t max_stale_sets, exp;
+	int64_t max_stale_sets, exp; /* exp: epoch seconds */
 	struct gm_policies policies; /* as stored; -1: not named */
 	struct gm_bytes rt, group_name, group_description, joining_uri, as_uri; /* contents */
 	struct gm_bytes name_pattern; /* p != NULL: the raw tagged item that stood for group_name */

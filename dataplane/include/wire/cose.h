@@ -57,7 +57,7 @@ GM_NODISCARD enum gm_err gm_cose_open(const struct gm_cose *msg, const struct gm
                                       size_t cap, size_t *out_n);
 
 bool gm_cose_is_ed25519(const struct gm_cose_key *key);
-/* Whether msg is signed with Ed25519 and key could have done it. Then text, cap bytes, gets what is signed, and whoever
+/* Whether msg is signed with Ed25519 and key could have done it, and cap is enough. Then text gets the *n bytes that are signed, and whoever
  * verifies msg->tag over it with key->key, elsewhere and with others, has opened the message: its payload is msg->payload. */
 GM_NODISCARD bool gm_cose_signed(const struct gm_cose *msg, const struct gm_cose_key *key, uint8_t *text, size_t cap, size_t *n);
 

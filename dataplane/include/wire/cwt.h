@@ -13,7 +13,8 @@ struct gm_osc { /* OSCORE_Input_Material                                        
 struct gm_cwt {
 	struct gm_bytes iss, sub, aud, cti, cnonce; /* p == NULL: absent */
 	struct gm_bytes auds;                       /* instead of aud: the raw array, all of texts */
-	int64_t exp, nbf, iat, exi;                 /* -1: absent */
+	int64_t exp, nbf, iat;                      /* epoch seconds; -1: absent               RFC 8392 §3.1 */
+	int64_t exi;                                /* seconds from the first reception on; -1: absent     RFC 9200 §5.10.3 */
 	struct gm_bytes scope;                      /* contents of the bstr; outer tag 1668547115 taken off */
 	bool extended_scope;                        /* it had that tag */
 	bool has_osc;
@@ -38,6 +39,7 @@ void gm_token_hash(uint8_t hash[static 33], struct gm_bytes token);
  * minutes. now_s: epoch seconds.                                                       RFC 9200 §5.3.1 */
 #define GM_CNONCE 16u
 void gm_cnonce_make(uint8_t nonce[static GM_CNONCE], const uint8_t key[static 16], int64_t now_s);
+/* false: another's, or older than that */
 GM_NODISCARD bool gm_cnonce_fresh(struct gm_bytes nonce, const uint8_t key[static 16], int64_t now_s);
 
 /* aud, or the text of auds that equals own; p == NULL: neither. */
@@ -64,7 +66,7 @@ struct gm_scope_iter {
 };
 /* Checks the whole scope; TOKEN_SCOPE on anything that is not [* [Toid, Tperm]] or has unknown bits. */
 GM_NODISCARD enum gm_err gm_scope_check(struct gm_bytes scope);
-/* Iterate a scope that passed the check. */
+/* Iterate a scope that passed the check; it has to stay where it is. next: false at the end. */
 struct gm_scope_iter gm_scope_iter(struct gm_bytes scope);
 GM_NODISCARD bool gm_scope_next(struct gm_scope_iter *it, struct gm_scope_entry *entry);
 /* true where one user entry for group covers all of roles (roles 0: any user entry for group) */

@@ -204,7 +204,7 @@ struct gm_join_response {
 	struct gm_bytes kdc_cred, kdc_nonce, kdc_verify;
 	bool has_creds;
 	struct gm_bytes creds; /* raw CBOR of three pairs: 13 creds, 14 peer_roles, 15 peer_identifiers */
-	uint32_t check_interval, expiration_delta; /* group_policies 1 and 2 */
+	uint32_t check_interval, expiration_delta; /* seconds, group_policies 1 and 2 */
 };
 void gm_join_response_encode(struct gm_out *out, const struct gm_join_response *response);
 
@@ -236,7 +236,7 @@ void gm_problem_encode(struct gm_out *out, int id, const char *text);
 /* Any keying map on the receiving side: Join Response, GET, notification, rekeying message. For the load generator and
  * tests. */
 struct gm_keying_map {
-	int64_t num, exp, exi, gkty, profile; /* -1: absent */
+	int64_t num, exp, exi, gkty, profile; /* -1: absent; exp: epoch seconds, exi: seconds left */
 	struct gm_bytes ms, salt, gid, sid;
 	struct gm_group_params params; /* what the key object named; the rest 0 */
 	bool has_params;               /* false: ms, salt, gid only */

@@ -50,3 +50,20 @@ Test(box, refuses_what_is_shorter_than_a_tag_and_seals_nothing_at_all)
 	for (size_t len = 0; len < sizeof(box); len++)
 		cr_expect_not(gm_box_open(out, box, len, NULL, 0, nonce, key), "%zu bytes", len);
 }
+
+Test(box, leaves_nothing_of_what_was_forged)
+{
+	static const uint8_t zero[20];
+	uint8_t msg[20] = {9}, box[sizeof(msg) + GM_BOX_TAG], out[sizeof(msg)];
+
+	gm_box_seal(box, msg, sizeof(msg), aad, sizeof(aad), nonce, key);
+	box[0] ^= 1;
+	memset(out, 7, sizeof(out));
+	cr_expect_not(gm_box_open(out, box, sizeof(box), aad, sizeof(aad), nonce, key));
+	cr_expect_arr_eq(out, zero, sizeof(out));
+	cr_expect_not(gm_box_open(box, box, sizeof(box), aad, sizeof(aad), nonce, key));
+	cr_expect_arr_eq(box, zero, sizeof(zero));
+	memset(out, 7, sizeof(out));
+	cr_expect_not(gm_box_open(out, box, GM_BOX_TAG - 1, aad, sizeof(aad), nonce, key));
+	cr_expect_eq(out[0], 7);
+}
