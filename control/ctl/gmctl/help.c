@@ -101,7 +101,7 @@ static void put_options(FILE *to, const struct gm_ctl_verb *v)
 	if (v->rekeys)
 		put_option(to, "--wait", "return when the rekeys have ended; exit status 5 if some members did not confirm");
 	if (v->asks)
-		put_option(to, "--yes", "without asking");
+		put_option(to, "--yes", "go ahead without asking");
 }
 
 static void put_short(FILE *to, const struct gm_ctl_verb *v)
