@@ -30,14 +30,6 @@ const char *gm_ed25519_picked(void)
 	return chosen->name;
 }
 
-void gm_ed25519_use(const struct gm_ed25519_variant *variant)
-{
-	if (variant)
-		chosen = variant;
-	else
-		gm_ed25519_pick();
-}
-
 uint64_t gm_ed25519_verify_by(const struct gm_ed25519_variant *v, const struct gm_ed25519_job *jobs, unsigned n)
 {
 	const unsigned first = gm_in_lanes(n, v->least.verify);

@@ -50,7 +50,5 @@ GM_NODISCARD uint64_t gm_ed25519_single_points(const struct gm_ed25519_point_job
 void gm_ed25519_pick(void);
 /* Its name */
 const char *gm_ed25519_picked(void);
-/* Use this one instead; NULL: the picked one again. For tests and benches; the variant has to be usable. */
-void gm_ed25519_use(const struct gm_ed25519_variant *variant);
 
 #endif

@@ -207,7 +207,6 @@ enum gm_err gm_cose_decode(struct gm_bytes input, struct gm_cose *msg)
 
 	if (kind < 0 || in.err != GM_E_OK || !decode_headers(&in, msg))
 		return GM_E_TOKEN_PARSE;
-	msg->tagged = kind != 0;
 	msg->payload = gm_cbor_bstr(&in);
 	if (n == 4)
 		msg->tag = gm_cbor_bstr(&in);

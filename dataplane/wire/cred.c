@@ -306,17 +306,6 @@ enum gm_err gm_cred_pub(struct gm_bytes cred, const struct gm_group_params *p, s
 	return gm_cred_pub_at(cred, p, -1, pub);
 }
 
-enum gm_err gm_cred_key(struct gm_bytes cred, const struct gm_group_params *p, uint8_t key[static 32])
-{
-	struct gm_cred_pub pub;
-
-	GM_TRY(gm_cred_pub(cred, p, &pub));
-	if (pub.kty != GM_KTY_OKP)
-		return GM_E_BAD_CRED;
-	memcpy(key, pub.x, 32);
-	return GM_E_OK;
-}
-
 struct gm_bytes gm_cred_untagged(struct gm_bytes cred, int32_t cred_fmt)
 {
 	struct gm_in in = gm_in_bytes(cred);
@@ -341,11 +330,4 @@ void gm_ccs_encode_pub(struct gm_out *out, const char *subject, const struct gm_
 	gm_pair_bytes(out, COSE_KEY_X, (struct gm_bytes){pub->x, pub->n});
 	if (ec2)
 		gm_pair_bytes(out, COSE_KEY_Y, (struct gm_bytes){pub->y, pub->n});
-}
-
-void gm_ccs_encode(struct gm_out *out, const char *subject, int crv, const uint8_t key[static 32])
-{
-	struct gm_cred_pub pub = {.kty = GM_KTY_OKP, .crv = crv, .n = 32};
-	memcpy(pub.x, key, 32);
-	gm_ccs_encode_pub(out, subject, &pub);
 }

@@ -10,7 +10,6 @@
 #define LINK_NONCE 8u         /* R1 and R3 */
 #define LINK_R2_MAX 64u
 #define LINK_SEQ_MAX (1u << 20) /* then a new context: long before the space ends, and below what an AEAD with tags of 64 bits may protect */
-#define LINK_MIDS 65536u
 #define LINK_ACKED 16u
 #define ASKS_MAX 256u
 #define ASK_WAIT_MS 30000u    /* an ask waits so long to be sent */

@@ -3,6 +3,7 @@
  * requests after it. What our codecs find in the bytes has to be what the record's JSON says. */
 #include <criterion/criterion.h>
 
+#include "ccs.h"
 #include "gm/crypto.h"
 #include "vectors.h"
 #include "wire/cbor.h"
@@ -308,7 +309,7 @@ Test(rise_join, join_request_proves_possession_of_the_credential)
 	struct gm_join_request r;
 
 	cr_assert_eq(gm_join_request_decode(x.request.payload, &r), GM_E_OK);
-	cr_assert_eq(gm_cred_key(r.cred, &p, key), GM_E_OK);
+	cr_assert_eq(ccs_key(r.cred, &p, key), GM_E_OK);
 	gm_pop_input(&o, r.scope, value("kdcchallenge"), r.cnonce);
 	cr_assert_eq(r.verify.n, GM_ED25519_SIG);
 	cr_expect_eq(gm_ed25519_verify(&(struct gm_ed25519_job){key, r.verify.p, buf, gm_out_len(&o)}, 1), 1);
@@ -364,7 +365,7 @@ Test(rise_join, join_response_proves_possession_of_the_group_managers_key)
 	struct gm_out o = gm_out(buf, sizeof buf);
 	struct gm_keying_map m;
 	cr_assert_eq(gm_keying_decode(value("join_response"), &m), GM_E_OK);
-	cr_assert_eq(gm_cred_key(m.kdc_cred, &m.params, key), GM_E_OK);
+	cr_assert_eq(ccs_key(m.kdc_cred, &m.params, key), GM_E_OK);
 	gm_pop_input(&o, value("cnonce"), m.kdc_nonce, (struct gm_bytes){0});
 	cr_expect_eq(gm_ed25519_verify(&(struct gm_ed25519_job){key, m.kdc_verify.p, buf, gm_out_len(&o)}, 1), 1);
 }
@@ -459,7 +460,7 @@ Test(rise_join, credentials_of_all_members_pass_the_check)
 			continue;
 		}
 		for (uint64_t k = gm_cbor_array(&in); k; k--, checked++)
-			cr_expect_eq(gm_cred_key(gm_cbor_bstr(&in), &p, key), GM_E_OK);
+			cr_expect_eq(ccs_key(gm_cbor_bstr(&in), &p, key), GM_E_OK);
 	}
 	cr_expect_eq(checked, 3);
 	cr_expect_eq(gm_cbor_end(&in), GM_E_OK);

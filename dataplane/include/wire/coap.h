@@ -13,7 +13,6 @@ enum gm_coap_type { GM_COAP_CON, GM_COAP_NON, GM_COAP_ACK, GM_COAP_RST };
 #define GM_COAP_PUT GM_COAP(0, 3)
 #define GM_COAP_DELETE GM_COAP(0, 4)
 #define GM_COAP_FETCH GM_COAP(0, 5)
-#define GM_COAP_PATCH GM_COAP(0, 6)
 #define GM_COAP_IPATCH GM_COAP(0, 7)
 
 enum gm_coap_option {
@@ -46,7 +45,6 @@ enum gm_coap_option {
 #define GM_CF_ACE 19
 #define GM_CF_LINK 40
 #define GM_CF_CBOR 60
-#define GM_CF_CWT 61
 #define GM_CF_PROBLEM 257
 #define GM_CF_GROUPCOMM 261
 

@@ -36,7 +36,6 @@ struct gm_cose_key { /* a trusted key; secret unless for signatures */
 
 struct gm_cose {  /* one parsed COSE_Encrypt0, COSE_Mac0 or COSE_Sign1, tagged or not */
 	int kind; /* GM_COSE_* */
-	bool tagged;
 	int32_t alg;         /* from the protected header, else the unprotected one; 0: absent */
 	struct gm_bytes kid; /* p == NULL: absent */
 	struct gm_bytes iv;

@@ -51,14 +51,10 @@ GM_NODISCARD enum gm_err gm_cred_to_prove(struct gm_bytes cred, const struct gm_
                                           struct gm_cred_pub *pub);
 /* The same as gm_cred_pub_at() without a look at the time. */
 GM_NODISCARD enum gm_err gm_cred_pub(struct gm_bytes cred, const struct gm_group_params *p, struct gm_cred_pub *pub);
-/* The same where the group's keys are of 32 bytes without y: Ed25519 or X25519. */
-GM_NODISCARD enum gm_err gm_cred_key(struct gm_bytes cred, const struct gm_group_params *p, uint8_t key[static 32]);
 /* A credential as it goes into external_aad: a CWT without its tags, others as they are. */
 struct gm_bytes gm_cred_untagged(struct gm_bytes cred, int32_t cred_fmt);
 
 /* A minimal CCS: {[2: subject,] 8: {1: {1: kty, -1: crv, -2: x [, -3: y]}}}. subject NULL: left out */
 void gm_ccs_encode_pub(struct gm_out *out, const char *subject, const struct gm_cred_pub *pub);
-/* The same of an Ed25519 (crv 6) or X25519 (crv 4) key. */
-void gm_ccs_encode(struct gm_out *out, const char *subject, int crv, const uint8_t key[static 32]);
 
 #endif

@@ -20,12 +20,11 @@ struct gm_field {
 	enum gm_field_kind kind;
 	size_t at; /* offset in the struct that is filled */
 };
-#define GM_FIELDS_MAX 31u
 #define GM_FIELDS_UNKNOWN (1u << 31)
 #define GM_FIELDS_N(fields) (sizeof(fields) / sizeof((fields)[0]))
 
 /* Read the map that comes next into the struct `to`; places of absent labels stay as they are. Bit i of the answer is
- * set where fields[i] was there, GM_FIELDS_UNKNOWN where a pair with another label was skipped. n <= GM_FIELDS_MAX.
+ * set where fields[i] was there, GM_FIELDS_UNKNOWN where a pair with another label was skipped. n <= 31.
  * Errors are kept in the cursor: DUPLICATE for a known label that comes twice, else those of cbor.h. */
 uint32_t gm_fields_read(struct gm_in *in, const struct gm_field *fields, size_t n, void *to);
 /* A whole map and nothing behind it. SHORT where map is empty, else what the cursor says. */

@@ -2,6 +2,9 @@
 /* Requests to and answers of a group's resources beside Join and keying maps: RFC 9594 §4,
  * draft-ietf-ace-key-groupcomm-oscore-21 ("KG") §8, §9. Borrowed memory, no allocation, any thread.
  *
+ * Each format has both directions, so that one table has its labels; what the Group Manager does not need is its peer's, for
+ * tests and fuzz targets.
+ *
  * Decoders fail with MISSING for an absent field, RANGE for one beyond a bound, TYPE, or the errors of cbor.h and
  * fields.h; each of them means 4.00. On failure the struct is all zero. */
 #ifndef GM_WIRE_RESOURCES_H

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 
+#include "ccs.h"
 #include "gm/crypto.h"
 #include "vectors.h"
 #include "wire/cbor.h"
@@ -484,7 +485,7 @@ static enum gm_err check_cred(const char *cred, const struct gm_group_params *p)
 {
 	uint8_t key[32];
 	cr_assert(gm_crypto_init());
-	return gm_cred_key(hex(cred), p, key);
+	return ccs_key(hex(cred), p, key);
 }
 
 Test(cred, gives_the_key_of_the_vectors_credentials)
@@ -500,9 +501,9 @@ Test(cred, gives_the_key_of_the_vectors_credentials)
 		struct gm_out o = writer();
 		size_t n = gm_vectors_get(cred, sizeof cred, party, "cred_ccs");
 		gm_vectors_get(pub, sizeof pub, party, "pub");
-		cr_assert_eq(gm_cred_key((struct gm_bytes){cred, n}, &p, key), GM_E_OK);
+		cr_assert_eq(ccs_key((struct gm_bytes){cred, n}, &p, key), GM_E_OK);
 		cr_expect_arr_eq(key, pub, 32);
-		gm_ccs_encode(&o, NULL, 6, pub);
+		ccs_encode(&o, NULL, 6, pub);
 		cr_expect(gm_bytes_eq(gm_out_result(&o), (struct gm_bytes){cred, n}));
 	}
 	json_decref(file);
@@ -519,7 +520,7 @@ Test(cred, subject_comes_first_when_there_is_one)
 	uint8_t x[32];
 	struct gm_out o = writer();
 	gm_hex(x, sizeof x, X);
-	gm_ccs_encode(&o, "n1", 6, x);
+	ccs_encode(&o, "n1", 6, x);
 	expect_written(&o, "a202626e3108a101a301012006215820" X);
 }
 
@@ -709,7 +710,7 @@ Test(cred, refuses_elliptic_curve_keys_that_do_not_fit)
 
 	for (size_t i = 0; i < COUNT(bad_ec_creds); i++)
 		cr_expect_eq(read_pub(bad_ec_creds[i].hex, &p, &pub), GM_E_BAD_CRED, "%s", bad_ec_creds[i].what);
-	cr_expect_eq(gm_cred_key(hex(EC_CCS), &p, key), GM_E_BAD_CRED, "a key of one coordinate was asked for");
+	cr_expect_eq(ccs_key(hex(EC_CCS), &p, key), GM_E_BAD_CRED, "a key of one coordinate was asked for");
 }
 
 /* claims {1: "a", 8: {1: COSE_Key}} */
