@@ -186,7 +186,7 @@ int main(int argc, char **argv)
 	    .interface = argc > 1 ? argv[1] : ""};
 	struct gm_port_config config = {.listen_n = 1, .arg = &dpdk};
 	static struct bench b;
-	char why[GM_PORT_WHY];
+	char why[GM_WHY];
 
 	if (argc < 5 || !gm_addr_parse(&b.local, argv[2]) || !gm_addr_parse(&b.peer, argv[3]))
 		return usage();

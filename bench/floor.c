@@ -159,7 +159,7 @@ static void run(struct floor *f)
 static const struct gm_port_ops *find(const char *name)
 {
 	static const struct gm_port_ops *const ports[] = {&gm_port_uring, &gm_port_mmsg};
-	static char why[GM_PORT_WHY];
+	static char why[GM_WHY];
 
 	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++)
 		if (strcmp(ports[i]->name, name) == 0)

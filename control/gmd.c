@@ -336,7 +336,7 @@ static uint32_t lap(struct gmd *d)
 	return (uint32_t)ms;
 }
 
-static bool watch_store(struct gmd *d, enum gm_err err, char why[static 256])
+static bool watch_store(struct gmd *d, enum gm_err err, char why[static GM_WHY])
 {
 	char path[2 * GM_CONFIG_PATH_MAX];
 
@@ -350,7 +350,7 @@ static bool watch_store(struct gmd *d, enum gm_err err, char why[static 256])
 
 static bool open_store(struct gmd *d)
 {
-	char why[256] = "";
+	char why[GM_WHY] = "";
 
 	if (!watch_store(d, gm_store_open(&d->turns.store, d->config.state_dir, d->config.key_file, why), why))
 		return false;
@@ -405,7 +405,7 @@ static const char *network_why(const struct gmd *d, const struct gm_port_ops *po
 }
 
 /* Where io_uring is forbidden, plain sockets serve as well. NULL: why tells. */
-static const struct gm_port_ops *choose_port(const struct gm_config *config, char why[static GM_PORT_WHY])
+static const struct gm_port_ops *choose_port(const struct gm_config *config, char why[static GM_WHY])
 {
 	if (config->port == GM_CONFIG_PORT_DPDK)
 		return gm_port_dpdk_load(why);
@@ -463,7 +463,7 @@ static bool confine_files(const struct gmd *d)
 
 static bool open_network(struct gmd *d)
 {
-	char why[GM_PORT_WHY] = "";
+	char why[GM_WHY] = "";
 	struct gm_dpdk_config dpdk = {.args = d->config.dpdk_args, .interface = d->config.dpdk_interface};
 	struct gm_dp_config dp = {
 		.port = choose_port(&d->config, why),
@@ -557,7 +557,7 @@ static bool open_control(struct gmd *d)
 						    .handle = gm_ctl_run,
 						    .gone = gm_ctl_gone,
 						    .arg = &d->env};
-	char why[256] = "";
+	char why[GM_WHY] = "";
 
 	d->env = env_of(d);
 	enum gm_err err = gm_ctl_server_open(&d->server, &config, why);
@@ -578,7 +578,7 @@ static void open_handover(struct gmd *d)
 {
 	struct gm_upgrade *u = &d->upgrade;
 	int passed = u->handover;
-	char why[GM_HANDOVER_WHY];
+	char why[GM_WHY];
 
 	gm_upgrade_end(u);
 	*u = (struct gm_upgrade){.turns = &d->turns, .config = &d->config, .signal_fd = d->signal_fd, .turn = turn_alone, .settings = each_set, .arg = d};
@@ -648,7 +648,7 @@ static bool load_ahead(struct gmd *d)
 }
 
 /* Everything that can be wrong is found here, while the other one serves. */
-static bool prepare(struct gmd *d, char why[static GM_HANDOVER_WHY])
+static bool prepare(struct gmd *d, char why[static GM_WHY])
 {
 	if (d->config.port == GM_CONFIG_PORT_DPDK)
 		return failed("takeover", "DPDK's queues cannot be handed over: restart gmd");
@@ -668,7 +668,7 @@ static enum gm_err fetch(void *arg, enum gm_table table, struct gm_bytes key, bo
 	return all_under ? gm_store_under(arg, table, key, each, to) : gm_store_get(arg, table, key, each, to);
 }
 
-static bool load_changed(struct gmd *d, char why[static GM_HANDOVER_WHY])
+static bool load_changed(struct gmd *d, char why[static GM_WHY])
 {
 	struct gm_changed_key *keys;
 	uint64_t turn;
@@ -709,7 +709,7 @@ static void settle(struct gmd *d)
 	wait_for_workers(d);
 }
 
-static bool load_last_turn(struct gmd *d, char why[static GM_HANDOVER_WHY])
+static bool load_last_turn(struct gmd *d, char why[static GM_WHY])
 {
 	if (!gm_upgrade_freeze(&d->upgrade, why))
 		return failed("takeover", why);
@@ -776,7 +776,7 @@ static void take_settings(struct gmd *d)
 }
 
 /* The other one has ended. From here a failure is that of a start. */
-static bool begin_to_serve(struct gmd *d, char why[static GM_HANDOVER_WHY])
+static bool begin_to_serve(struct gmd *d, char why[static GM_WHY])
 {
 	if (gm_store_lock(d->turns.store, d->config.state_dir, why) != GM_E_OK)
 		return failed("store", why);
@@ -804,7 +804,7 @@ static void start_anew(const struct gmd *d)
 
 static bool take_over(struct gmd *d)
 {
-	char why[GM_HANDOVER_WHY] = "the process that runs has hung up";
+	char why[GM_WHY] = "the process that runs has hung up";
 	struct gm_upgrade *u = &d->upgrade;
 
 	*u = (struct gm_upgrade){.turns = &d->turns, .config = &d->config};
@@ -1000,7 +1000,7 @@ static void upgrade_apart(const struct gm_config *config, const struct line *lin
 
 static int do_upgrade(const struct gm_config *config, const struct line *line)
 {
-	char ready, why[GM_HANDOVER_WHY];
+	char ready, why[GM_WHY];
 	int ends[2], status;
 
 	if (gm_handover_nobody(config->control_socket, why)) {

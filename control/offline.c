@@ -50,7 +50,7 @@ static bool lacks(const char *key, const char *why)
 
 static bool lacks_group(const char *key, const char *name)
 {
-	char why[256];
+	char why[GM_WHY];
 
 	return gm_ctl_group_known(name, why) != GM_E_OK && lacks(key, why);
 }

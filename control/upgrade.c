@@ -68,16 +68,16 @@ static void close_all(const int *fds, unsigned n)
 
 /* What was received is step, with so many descriptors. */
 static enum gm_err judge(struct gm_handover_msg *msg, enum gm_handover_step step, int *fds, unsigned n, unsigned least,
-                         char why[static GM_HANDOVER_WHY])
+                         char why[static GM_WHY])
 {
 	if (msg->step == (uint32_t)step && n >= least)
 		return GM_E_OK;
 	close_all(fds, n);
 	if (msg->step == GM_HANDOVER_REFUSED) {
-		snprintf(why, GM_HANDOVER_WHY, "%s", msg->why);
+		snprintf(why, GM_WHY, "%s", msg->why);
 		return GM_E_DENIED;
 	}
-	snprintf(why, GM_HANDOVER_WHY, "the other process says step %u where %u is due", msg->step, (unsigned)step);
+	snprintf(why, GM_WHY, "the other process says step %u where %u is due", msg->step, (unsigned)step);
 	return GM_E_BAD_FORMAT;
 }
 
@@ -92,7 +92,7 @@ static bool beat(struct gm_upgrade *u)
 	return (!u->turns->stats.backlog_bytes || gm_turns_publish(u->turns) == GM_E_OK) && poll(&fds, 1, 0) == 0;
 }
 
-static enum gm_err wait_for(struct gm_upgrade *u, enum gm_handover_step step, uint64_t ms, char why[static GM_HANDOVER_WHY])
+static enum gm_err wait_for(struct gm_upgrade *u, enum gm_handover_step step, uint64_t ms, char why[static GM_WHY])
 {
 	struct gm_handover_msg msg;
 	uint64_t end = now_ms() + ms;
@@ -102,7 +102,7 @@ static enum gm_err wait_for(struct gm_upgrade *u, enum gm_handover_step step, ui
 	while (now_ms() < end) {
 		struct pollfd fds = {.fd = u->line.line, .events = POLLIN};
 		if (!beat(u)) {
-			snprintf(why, GM_HANDOVER_WHY, "gmd was told otherwise meanwhile");
+			snprintf(why, GM_WHY, "gmd was told otherwise meanwhile");
 			return GM_E_DENIED;
 		}
 		if (poll(&fds, 1, u->turns->stats.backlog_bytes ? 1 : BEAT_MS) <= 0)
@@ -115,7 +115,7 @@ static enum gm_err wait_for(struct gm_upgrade *u, enum gm_handover_step step, ui
 		if (err != GM_E_BUSY)
 			return err;
 	}
-	snprintf(why, GM_HANDOVER_WHY, "the new process takes too long");
+	snprintf(why, GM_WHY, "the new process takes too long");
 	return GM_E_BUSY;
 }
 
@@ -128,7 +128,7 @@ static bool told_all(const struct gm_upgrade *u)
 }
 
 /* Requests wait from here on; those that core has it answers, and all is committed. */
-static bool freeze(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
+static bool freeze(struct gm_upgrade *u, char why[static GM_WHY])
 {
 	uint64_t end = now_ms() + SETTLE_MS;
 
@@ -143,12 +143,12 @@ static bool freeze(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
 		if (!n)
 			pause_shortly();
 	}
-	snprintf(why, GM_HANDOVER_WHY, "too much waits: later");
+	snprintf(why, GM_WHY, "too much waits: later");
 	return false;
 }
 
 /* What core has told goes out first. */
-static bool halt(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
+static bool halt(struct gm_upgrade *u, char why[static GM_WHY])
 {
 	uint64_t end = now_ms() + SETTLE_MS;
 
@@ -158,7 +158,7 @@ static bool halt(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
 		gm_dp_halt(u->turns->dp, true);
 	while (!gm_dp_halted(u->turns->dp) && now_ms() < end)
 		pause_shortly();
-	snprintf(why, GM_HANDOVER_WHY, "the workers do not come to an end");
+	snprintf(why, GM_WHY, "the workers do not come to an end");
 	return gm_dp_halted(u->turns->dp);
 }
 
@@ -227,21 +227,21 @@ static void put_setting(void *arg, const char *key, const char *file, const char
 }
 
 /* Which records are not as they were when it was welcomed. */
-static bool tell_changed(struct gm_upgrade *u, struct gm_handover_msg *msg, char why[static GM_HANDOVER_WHY])
+static bool tell_changed(struct gm_upgrade *u, struct gm_handover_msg *msg, char why[static GM_WHY])
 {
 	const struct gm_changed *c = &u->turns->changed;
 
 	msg->bytes = c->n;
 	if (c->lost || !c->on)
-		snprintf(why, GM_HANDOVER_WHY, TOO_MUCH);
+		snprintf(why, GM_WHY, TOO_MUCH);
 	else if (!put_all(u->keys, c->bytes, c->n) || !gm_handover_seal(u->keys))
-		snprintf(why, GM_HANDOVER_WHY, "the file that was passed: %s", strerror(errno));
+		snprintf(why, GM_WHY, "the file that was passed: %s", strerror(errno));
 	else
 		return true;
 	return false;
 }
 
-static bool carry(struct gm_upgrade *u, struct gm_handover_msg *msg, char why[static GM_HANDOVER_WHY])
+static bool carry(struct gm_upgrade *u, struct gm_handover_msg *msg, char why[static GM_WHY])
 {
 	static struct sink sink;
 
@@ -251,12 +251,12 @@ static bool carry(struct gm_upgrade *u, struct gm_handover_msg *msg, char why[st
 	msg->bytes = sink.bytes;
 	gm_wipe(sink.buffer, sizeof(sink.buffer));
 	if (!done)
-		snprintf(why, GM_HANDOVER_WHY, "the file that was passed: %s", strerror(errno));
+		snprintf(why, GM_WHY, "the file that was passed: %s", strerror(errno));
 	return done;
 }
 
 /* OK: only once the other process has it all, and has been told that this one does nothing any more. */
-static enum gm_err hand_over(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
+static enum gm_err hand_over(struct gm_upgrade *u, char why[static GM_WHY])
 {
 	struct gm_handover_msg frozen = {.step = GM_HANDOVER_FROZEN}, carried = {.step = GM_HANDOVER_CARRIED};
 
@@ -283,7 +283,7 @@ static enum gm_err hand_over(struct gm_upgrade *u, char why[static GM_HANDOVER_W
 /* Without goodbyes: paths, sockets and the store are the other's. The kernel clears our memory before anybody else gets it. */
 static void give(struct gm_upgrade *u)
 {
-	char why[GM_HANDOVER_WHY] = "the other process has hung up";
+	char why[GM_WHY] = "the other process has hung up";
 	pid_t pid = u->line.pid;
 
 	gm_log(GM_LOG_INFO, "handover.begin pid=%d", pid);
@@ -325,7 +325,7 @@ static void welcome(struct gm_upgrade *u)
 
 static void listen_to_it(struct gm_upgrade *u)
 {
-	char why[GM_HANDOVER_WHY];
+	char why[GM_WHY];
 	struct gm_handover_msg msg;
 	int files[2];
 	unsigned n;
@@ -374,7 +374,7 @@ void gm_upgrade_receive(struct gm_upgrade *u, const struct pollfd *fds, unsigned
 /* ------------------------------------------------------------------ new process */
 
 static enum gm_err expect(struct gm_upgrade *u, enum gm_handover_step step, struct gm_handover_msg *msg, int *fds, unsigned most,
-                          unsigned *n, char why[static GM_HANDOVER_WHY])
+                          unsigned *n, char why[static GM_WHY])
 {
 	for (uint64_t end = now_ms() + LOAD_MS + 2 * SETTLE_MS; now_ms() < end;) {
 		struct pollfd line = {.fd = u->line.line, .events = POLLIN};
@@ -386,7 +386,7 @@ static enum gm_err expect(struct gm_upgrade *u, enum gm_handover_step step, stru
 		if (err != GM_E_BUSY)
 			return err;
 	}
-	snprintf(why, GM_HANDOVER_WHY, "the process that runs takes too long");
+	snprintf(why, GM_WHY, "the process that runs takes too long");
 	return GM_E_BUSY;
 }
 
@@ -427,7 +427,7 @@ static bool place(struct gm_upgrade *u, int fd)
 	return false;
 }
 
-bool gm_upgrade_begin(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
+bool gm_upgrade_begin(struct gm_upgrade *u, char why[static GM_WHY])
 {
 	struct gm_handover_msg msg;
 	int fds[GM_HANDOVER_FDS_MAX];
@@ -441,7 +441,7 @@ bool gm_upgrade_begin(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
 		return false;
 	if (n < 3) {
 		close_all(fds, n);
-		snprintf(why, GM_HANDOVER_WHY, "the process that runs passes no sockets");
+		snprintf(why, GM_WHY, "the process that runs passes no sockets");
 		return false;
 	}
 	u->control = fds[n - 2];
@@ -461,7 +461,7 @@ bool gm_upgrade_begin(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
 	return true;
 }
 
-bool gm_upgrade_freeze(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
+bool gm_upgrade_freeze(struct gm_upgrade *u, char why[static GM_WHY])
 {
 	struct gm_handover_msg msg;
 	int files[2] = {gm_handover_file(), gm_handover_file()};
@@ -470,12 +470,12 @@ bool gm_upgrade_freeze(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
 	u->file = files[0];
 	u->keys = files[1];
 	if (u->file < 0 || u->keys < 0) {
-		snprintf(why, GM_HANDOVER_WHY, "a file in memory: %s", strerror(errno));
+		snprintf(why, GM_WHY, "a file in memory: %s", strerror(errno));
 		return false;
 	}
 	at("new-prepared");
 	if (say(u, GM_HANDOVER_READY, files, 2) != GM_E_OK) {
-		snprintf(why, GM_HANDOVER_WHY, "the other process has hung up");
+		snprintf(why, GM_WHY, "the other process has hung up");
 		return false;
 	}
 	at("new-ready");
@@ -487,7 +487,7 @@ bool gm_upgrade_freeze(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
 	return true;
 }
 
-bool gm_upgrade_changed(const struct gm_upgrade *u, struct gm_changed_key **keys, size_t *n, char why[static GM_HANDOVER_WHY])
+bool gm_upgrade_changed(const struct gm_upgrade *u, struct gm_changed_key **keys, size_t *n, char why[static GM_WHY])
 {
 	const uint64_t bytes = u->keys_n;
 	enum gm_err err = GM_E_BAD_FORMAT;
@@ -501,7 +501,7 @@ bool gm_upgrade_changed(const struct gm_upgrade *u, struct gm_changed_key **keys
 		if (p && p != MAP_FAILED)
 			munmap(p, bytes);
 	}
-	snprintf(why, GM_HANDOVER_WHY, "what the other process says has changed: %s", gm_err_info(err)->text);
+	snprintf(why, GM_WHY, "what the other process says has changed: %s", gm_err_info(err)->text);
 	return err == GM_E_OK;
 }
 
@@ -541,9 +541,9 @@ static bool whole(const struct gm_upgrade *u)
 	return true;
 }
 
-static bool map_state(struct gm_upgrade *u, uint64_t bytes, char why[static GM_HANDOVER_WHY])
+static bool map_state(struct gm_upgrade *u, uint64_t bytes, char why[static GM_WHY])
 {
-	snprintf(why, GM_HANDOVER_WHY, "what the other process has passed is not whole");
+	snprintf(why, GM_WHY, "what the other process has passed is not whole");
 	if (!gm_handover_sealed(u->file, bytes))
 		return false;
 	if (!bytes)
@@ -657,7 +657,7 @@ void gm_upgrade_replay(struct gm_upgrade *u)
 }
 
 /* BYE says that nothing has happened since CARRIED; that the process has ended, that nothing will. */
-bool gm_upgrade_take(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
+bool gm_upgrade_take(struct gm_upgrade *u, char why[static GM_WHY])
 {
 	struct gm_handover_msg msg;
 	unsigned n;
@@ -673,7 +673,7 @@ bool gm_upgrade_take(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY])
 	if (say(u, GM_HANDOVER_TAKEN, NULL, 0) != GM_E_OK || expect(u, GM_HANDOVER_BYE, &msg, NULL, 0, &n, why) != GM_E_OK)
 		return false;
 	at("new-bye");
-	snprintf(why, GM_HANDOVER_WHY, "the other process does not end");
+	snprintf(why, GM_WHY, "the other process does not end");
 	return ended(u, GONE_MS);
 }
 

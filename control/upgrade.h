@@ -47,7 +47,7 @@ struct gm_upgrade {
 	void *arg;
 	int file, keys; /* in memory */
 	/* new process: */
-	int sockets[GM_WORKERS_MAX][8];
+	int sockets[GM_WORKERS_MAX][GM_LISTEN_MAX];
 	int control, handover; /* listeners; 0: none */
 	uint32_t store;        /* WELCOME's */
 	uint64_t first_turn;   /* likewise: behind it the store may be loaded */
@@ -62,11 +62,11 @@ struct gm_upgrade {
 void gm_upgrade_receive(struct gm_upgrade *u, const struct pollfd *fds, unsigned n, uint64_t now_ms); /* does not return where it hands over */
 
 /* ---- new process. false: why says it; gm_upgrade_alone() tells whether to start as after a crash. */
-GM_NODISCARD bool gm_upgrade_begin(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY]);
-GM_NODISCARD bool gm_upgrade_freeze(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY]);
+GM_NODISCARD bool gm_upgrade_begin(struct gm_upgrade *u, char why[static GM_WHY]);
+GM_NODISCARD bool gm_upgrade_freeze(struct gm_upgrade *u, char why[static GM_WHY]);
 /* Whose records are other ones than before, since first_turn or a later one; free(*keys). */
-GM_NODISCARD bool gm_upgrade_changed(const struct gm_upgrade *u, struct gm_changed_key **keys, size_t *n, char why[static GM_HANDOVER_WHY]);
-GM_NODISCARD bool gm_upgrade_take(struct gm_upgrade *u, char why[static GM_HANDOVER_WHY]); /* after it the old process has ended */
+GM_NODISCARD bool gm_upgrade_changed(const struct gm_upgrade *u, struct gm_changed_key **keys, size_t *n, char why[static GM_WHY]);
+GM_NODISCARD bool gm_upgrade_take(struct gm_upgrade *u, char why[static GM_WHY]); /* after it the old process has ended */
 void gm_upgrade_settings(const struct gm_upgrade *u, gm_set_each each, void *arg); /* as the old process had them */
 void gm_upgrade_replay(struct gm_upgrade *u); /* once all is committed and told: the datagrams */
 bool gm_upgrade_alone(const struct gm_upgrade *u);

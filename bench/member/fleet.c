@@ -323,7 +323,7 @@ void gm_fleet_fail(struct gm_fleet *f, const struct gm_member *m, const char *re
 /* uring serves one socket for all members; a socket per member needs the plain ones */
 static const struct gm_port_ops *find_port(const char *name, bool v4, struct gm_dpdk_config *dpdk)
 {
-	static char why[GM_PORT_WHY];
+	static char why[GM_WHY];
 
 	if (strncmp(name, "dpdk:", 5) == 0) {
 		*dpdk = (struct gm_dpdk_config){.args = name + 5, .interface = ""};

@@ -248,7 +248,7 @@ static bool fill(struct filler *f)
 
 static bool open_filler(struct filler *f, const struct plan *p)
 {
-	char state[BENCH_PATH], key[BENCH_PATH], why[256] = "";
+	char state[BENCH_PATH], key[BENCH_PATH], why[GM_WHY] = "";
 	struct gm_core_config config = {.workers = 1, .contexts_max = p->members + 1, .members_max = p->members + 1,
 	                                .groups_max = p->groups, .rekey_window_ms = 1000, .rekey_deadline_ms = 5000,
 	                                .audience = "gm.example"};

@@ -22,7 +22,7 @@ static bool load_core(struct site *s, const struct plan *p)
 	struct gm_core_config config = {.workers = s->workers, .contexts_max = p->members + 1024, .members_max = p->members + 1024,
 	                                .groups_max = p->groups, .rekey_window_ms = 1000, .rekey_deadline_ms = 5000,
 	                                .distribution_max_ms = 30000, .audience = "gm.example"};
-	char state[BENCH_PATH], key[BENCH_PATH], why[256] = "";
+	char state[BENCH_PATH], key[BENCH_PATH], why[GM_WHY] = "";
 	struct gm_store *store;
 
 	snprintf(state, sizeof(state), "%s/state", p->dir);

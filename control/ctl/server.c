@@ -82,17 +82,17 @@ static void *close_all(void *arg)
 	return NULL;
 }
 
-static enum gm_err closer_start(struct gm_ctl_server *server, char why[static 256])
+static enum gm_err closer_start(struct gm_ctl_server *server, char why[static GM_WHY])
 {
 	pthread_t thread;
 	int ends[2];
 
 	if (pipe2(ends, O_CLOEXEC) < 0) {
-		snprintf(why, 256, "pipe: %s", strerror(errno));
+		snprintf(why, GM_WHY, "pipe: %s", strerror(errno));
 		return GM_E_IO;
 	}
 	if (pthread_create(&thread, NULL, close_all, (void *)(intptr_t)ends[0]) != 0) {
-		snprintf(why, 256, "no memory for a thread");
+		snprintf(why, GM_WHY, "no memory for a thread");
 		close(ends[0]);
 		close(ends[1]);
 		return GM_E_NO_MEMORY;
@@ -160,7 +160,7 @@ static enum gm_err adopt(struct gm_ctl_server *server)
 	return GM_E_OK;
 }
 
-static enum gm_err listen_at(struct gm_ctl_server *server, char why[static 256])
+static enum gm_err listen_at(struct gm_ctl_server *server, char why[static GM_WHY])
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	gid_t owner;
@@ -177,7 +177,7 @@ static enum gm_err listen_at(struct gm_ctl_server *server, char why[static 256])
 	if (bound < 0 && errno == EADDRINUSE) {
 		if (somebody_listens(&addr)) {
 			umask(mask);
-			snprintf(why, 256, "%s: in use by another process", server->path);
+			snprintf(why, GM_WHY, "%s: in use by another process", server->path);
 			return GM_E_BUSY;
 		}
 		bound = unlink(server->path) == 0 ? bind(server->fd, (struct sockaddr *)&addr, sizeof(addr)) : -1;
@@ -190,25 +190,25 @@ static enum gm_err listen_at(struct gm_ctl_server *server, char why[static 256])
 	if (listen(server->fd, 16) == 0)
 		return GM_E_OK;
 failed:
-	snprintf(why, 256, "%s: %s", server->path, strerror(errno));
+	snprintf(why, GM_WHY, "%s: %s", server->path, strerror(errno));
 	return GM_E_IO;
 }
 
-static enum gm_err find_group(const char *name, gid_t *gid, char why[static 256])
+static enum gm_err find_group(const char *name, gid_t *gid, char why[static GM_WHY])
 {
 	*gid = NO_GROUP;
 	if (!name || !name[0])
 		return GM_E_OK;
 	const struct group *group = getgrnam(name);
 	if (!group) {
-		snprintf(why, 256, "there is no Unix group '%s'", name);
+		snprintf(why, GM_WHY, "there is no Unix group '%s'", name);
 		return GM_E_UNKNOWN;
 	}
 	*gid = group->gr_gid;
 	return GM_E_OK;
 }
 
-enum gm_err gm_ctl_group_known(const char *name, char why[static 256])
+enum gm_err gm_ctl_group_known(const char *name, char why[static GM_WHY])
 {
 	gid_t gid;
 
@@ -216,12 +216,12 @@ enum gm_err gm_ctl_group_known(const char *name, char why[static 256])
 }
 
 enum gm_err gm_ctl_server_open(struct gm_ctl_server **out, const struct gm_ctl_server_config *config,
-			       char why[static 256])
+			       char why[static GM_WHY])
 {
 	struct gm_ctl_server *server = calloc(1, sizeof(*server));
 
 	if (!server) {
-		snprintf(why, 256, "out of memory");
+		snprintf(why, GM_WHY, "out of memory");
 		return GM_E_NO_MEMORY;
 	}
 	server->config = *config;
@@ -235,7 +235,7 @@ enum gm_err gm_ctl_server_open(struct gm_ctl_server **out, const struct gm_ctl_s
 		err = find_group(config->groups[i], &server->groups[i], why);
 	if (err == GM_E_OK &&
 	    (size_t)snprintf(server->path, sizeof(server->path), "%s", config->path) >= sizeof(server->path)) {
-		snprintf(why, 256, "%s: path too long for a socket", config->path);
+		snprintf(why, GM_WHY, "%s: path too long for a socket", config->path);
 		err = GM_E_RANGE;
 	}
 	if (err == GM_E_OK)

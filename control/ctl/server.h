@@ -34,9 +34,9 @@ struct gm_ctl_server_config {
 
 /* A dead socket at path is replaced. BUSY: somebody listens there; UNKNOWN: no such group; IO. `why`: a sentence. */
 GM_NODISCARD enum gm_err gm_ctl_server_open(struct gm_ctl_server **server, const struct gm_ctl_server_config *config,
-                                            char why[static 256]);
+                                            char why[static GM_WHY]);
 /* A Unix group as the server looks it up; empty: none is named. UNKNOWN: why says so */
-GM_NODISCARD enum gm_err gm_ctl_group_known(const char *name, char why[static 256]);
+GM_NODISCARD enum gm_err gm_ctl_group_known(const char *name, char why[static GM_WHY]);
 int gm_ctl_server_listener(const struct gm_ctl_server *server);
 void gm_ctl_server_close(struct gm_ctl_server *server); /* removes the socket; NULL is fine */
 /* Fills fds with what to wait for; returns how many. */

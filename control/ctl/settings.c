@@ -18,7 +18,6 @@ struct word {
 	const char *text;
 	int32_t value;
 };
-#define WORDS_MAX 6u
 static const struct word backwards[] = {{"off", GM_BACKWARD_OFF}, {"window", GM_BACKWARD_WINDOW}, {"each", GM_BACKWARD_EACH}, {NULL, 0}};
 static const struct word hkdfs[] = {{"sha256", GM_HKDF_SHA_256}, {"sha512", GM_HKDF_SHA_512}, {NULL, 0}};
 static const struct word formats[] = {{"kccs", GM_CRED_FMT_KCCS}, {"kcwt", GM_CRED_FMT_KCWT}, {"x5chain", GM_CRED_FMT_X5CHAIN},

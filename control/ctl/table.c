@@ -17,7 +17,7 @@ static void (*const functions[])(struct gm_ctl_call *call) = { /* parallel to gm
 /* false: said why */
 static bool permitted(const struct gm_ctl_verb *verb, const struct gm_ctl_request *request, struct gm_ctl_reply *reply)
 {
-	char why[256];
+	char why[GM_WHY];
 
 	if (!verb || verb->local)
 		gm_ctl_error(reply, GM_E_USAGE, "no such command '%s'", request->verb);

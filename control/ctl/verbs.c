@@ -102,7 +102,7 @@ enum gm_ctl_type gm_ctl_spec_wire(enum gm_ctl_spec_type type)
 	return wire[type];
 }
 
-enum gm_err gm_ctl_check(const struct gm_ctl_verb *verb, const struct gm_ctl_request *request, char why[static 256])
+enum gm_err gm_ctl_check(const struct gm_ctl_verb *verb, const struct gm_ctl_request *request, char why[static GM_WHY])
 {
 	struct gm_ctl_spec specs[GM_CTL_SPECS_MAX];
 	unsigned n = gm_ctl_specs(verb, specs);
@@ -116,14 +116,14 @@ enum gm_err gm_ctl_check(const struct gm_ctl_verb *verb, const struct gm_ctl_req
 		while (i < n && strcmp(specs[i].key, a->key) != 0)
 			i++;
 		if (i == n || a->type != gm_ctl_spec_wire(specs[i].type)) {
-			snprintf(why, 256, "%.40s: %s '%.40s'", verb->name,
+			snprintf(why, GM_WHY, "%.40s: %s '%.40s'", verb->name,
 				 i == n ? "no such argument" : "wrong type of argument", a->key);
 			return GM_E_USAGE;
 		}
 	}
 	for (unsigned i = 0; i < n; i++) {
 		if (specs[i].positional && !specs[i].optional && !gm_ctl_arg(request, specs[i].key)) {
-			snprintf(why, 256, "%.40s: argument '%.40s' is missing", verb->name, specs[i].key);
+			snprintf(why, GM_WHY, "%.40s: argument '%.40s' is missing", verb->name, specs[i].key);
 			return GM_E_USAGE;
 		}
 	}

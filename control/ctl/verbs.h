@@ -33,6 +33,6 @@ enum gm_ctl_type gm_ctl_spec_wire(enum gm_ctl_spec_type type);
 
 /* Does the request have what its verb needs, and nothing else? USAGE: `why` says what is wrong. */
 GM_NODISCARD enum gm_err gm_ctl_check(const struct gm_ctl_verb *verb, const struct gm_ctl_request *request,
-                                      char why[static 256]);
+                                      char why[static GM_WHY]);
 
 #endif

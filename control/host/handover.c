@@ -19,9 +19,9 @@ static const char magic[8] = "gmd hand";
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
-static enum gm_err say(char why[static GM_HANDOVER_WHY], enum gm_err err, const char *what)
+static enum gm_err say(char why[static GM_WHY], enum gm_err err, const char *what)
 {
-	snprintf(why, GM_HANDOVER_WHY, "%.120s: %s", what, strerror(errno));
+	snprintf(why, GM_WHY, "%.120s: %s", what, strerror(errno));
 	return err;
 }
 
@@ -66,14 +66,14 @@ static bool who(int fd, struct ucred *peer)
 
 /* Whoever holds the store's lock may take away what a dead predecessor left. Listening, also once more on what is passed,
  * makes the kernel name this process to those who connect. */
-enum gm_err gm_handover_listen(struct gm_handover *h, const char *control_socket, int fd, char why[static GM_HANDOVER_WHY])
+enum gm_err gm_handover_listen(struct gm_handover *h, const char *control_socket, int fd, char why[static GM_WHY])
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
 	h->listener = fd;
 	if (fd <= 0) {
 		if (!gm_handover_path(control_socket, addr.sun_path)) {
-			snprintf(why, GM_HANDOVER_WHY, "%.120s: too long a path for a second socket beside it", control_socket);
+			snprintf(why, GM_WHY, "%.120s: too long a path for a second socket beside it", control_socket);
 			return GM_E_RANGE;
 		}
 		h->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -122,7 +122,7 @@ void gm_handover_accept(struct gm_handover *h, uint64_t now_ms)
 	}
 }
 
-bool gm_handover_nobody(const char *control_socket, char why[static GM_HANDOVER_WHY])
+bool gm_handover_nobody(const char *control_socket, char why[static GM_WHY])
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	size_t n = strlen(control_socket);
@@ -134,17 +134,17 @@ bool gm_handover_nobody(const char *control_socket, char why[static GM_HANDOVER_
 	bool nobody = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 && (errno == ENOENT || errno == ECONNREFUSED);
 	close(fd);
 	if (nobody)
-		snprintf(why, GM_HANDOVER_WHY, "no gmd runs at %.120s: gmd run starts one", control_socket);
+		snprintf(why, GM_WHY, "no gmd runs at %.120s: gmd run starts one", control_socket);
 	return nobody;
 }
 
-enum gm_err gm_handover_connect(struct gm_handover *h, const char *control_socket, char why[static GM_HANDOVER_WHY])
+enum gm_err gm_handover_connect(struct gm_handover *h, const char *control_socket, char why[static GM_WHY])
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	struct ucred peer;
 
 	if (!gm_handover_path(control_socket, addr.sun_path)) {
-		snprintf(why, GM_HANDOVER_WHY, "%.120s: too long a path for a second socket beside it", control_socket);
+		snprintf(why, GM_WHY, "%.120s: too long a path for a second socket beside it", control_socket);
 		return GM_E_RANGE;
 	}
 	h->line = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -155,7 +155,7 @@ enum gm_err gm_handover_connect(struct gm_handover *h, const char *control_socke
 		return GM_E_UNKNOWN;
 	}
 	if (!who(h->line, &peer) || !may(&peer)) {
-		snprintf(why, GM_HANDOVER_WHY, "%.100s: another user listens there", addr.sun_path);
+		snprintf(why, GM_WHY, "%.100s: another user listens there", addr.sun_path);
 		gm_handover_hang_up(h);
 		return GM_E_DENIED;
 	}
@@ -223,25 +223,25 @@ static unsigned take_fds(struct msghdr *m, int *fds, unsigned most)
 	return got;
 }
 
-static enum gm_err look_at(const struct gm_handover_msg *msg, ssize_t n, char why[static GM_HANDOVER_WHY])
+static enum gm_err look_at(const struct gm_handover_msg *msg, ssize_t n, char why[static GM_WHY])
 {
 	if (n < (ssize_t)offsetof(struct gm_handover_msg, step) || memcmp(msg->magic, magic, sizeof(magic)) != 0) {
-		snprintf(why, GM_HANDOVER_WHY, "the other process says what is no message");
+		snprintf(why, GM_WHY, "the other process says what is no message");
 		return GM_E_BAD_FORMAT;
 	}
 	if (msg->handover != GM_HANDOVER_FORMAT || msg->carry != GM_CARRY_FORMAT) {
-		snprintf(why, GM_HANDOVER_WHY, "the two versions hand over in different formats, %u.%u and %u.%u: restart gmd", msg->handover,
+		snprintf(why, GM_WHY, "the two versions hand over in different formats, %u.%u and %u.%u: restart gmd", msg->handover,
 		         msg->carry, GM_HANDOVER_FORMAT, GM_CARRY_FORMAT);
 		return GM_E_STORE_VERSION;
 	}
 	if (n == (ssize_t)sizeof(*msg))
 		return GM_E_OK;
-	snprintf(why, GM_HANDOVER_WHY, "the other process says what is no message");
+	snprintf(why, GM_WHY, "the other process says what is no message");
 	return GM_E_BAD_FORMAT;
 }
 
 enum gm_err gm_handover_receive(const struct gm_handover *h, struct gm_handover_msg *msg, int *fds, unsigned most, unsigned *n,
-                                char why[static GM_HANDOVER_WHY])
+                                char why[static GM_WHY])
 {
 	struct iovec iov = {.iov_base = msg, .iov_len = sizeof(*msg)};
 	union control control;
@@ -252,7 +252,7 @@ enum gm_err gm_handover_receive(const struct gm_handover *h, struct gm_handover_
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return GM_E_BUSY;
 	if (got <= 0) {
-		snprintf(why, GM_HANDOVER_WHY, "the other process has hung up");
+		snprintf(why, GM_WHY, "the other process has hung up");
 		return GM_E_IO;
 	}
 	*n = take_fds(&m, fds, most);
@@ -261,7 +261,7 @@ enum gm_err gm_handover_receive(const struct gm_handover *h, struct gm_handover_
 	if (err == GM_E_OK)
 		return err;
 	if (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
-		snprintf(why, GM_HANDOVER_WHY, "the other process says what is no message");
+		snprintf(why, GM_WHY, "the other process says what is no message");
 	close_all(fds, *n);
 	*n = 0;
 	return err;

@@ -11,12 +11,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "gm/err.h"
+#include "gm/dp.h"
 
 #define GM_HANDOVER_FORMAT 2u  /* of struct gm_handover_msg and what is said when; 1 passed no keys */
-#define GM_HANDOVER_FDS_MAX 130u /* 16 workers with eight sockets each, two that are listened at */
+#define GM_HANDOVER_FDS_MAX (GM_WORKERS_MAX * GM_LISTEN_MAX + 2u) /* sockets of workers, and two that are listened at */
+_Static_assert(GM_HANDOVER_FDS_MAX <= 253, "the kernel passes no more with one message: unix(7), SCM_RIGHTS");
 #define GM_HANDOVER_POLL 2u
-#define GM_HANDOVER_WHY 256u
 
 enum gm_handover_step { /* N: said by the new process, O: by the old one */
 	GM_HANDOVER_HELLO = 1, /* N: I would take over */
@@ -39,7 +39,7 @@ struct gm_handover_msg {
 	uint64_t bytes;           /* FROZEN, CARRIED: in the file */
 	uint64_t watchdog_us;     /* WELCOME: who the old one reports to, and how often */
 	char manager[112];
-	char why[GM_HANDOVER_WHY];
+	char why[GM_WHY];
 };
 _Static_assert(sizeof(struct gm_handover_msg) == 416, "another message has another GM_HANDOVER_FORMAT");
 
@@ -55,22 +55,22 @@ bool gm_handover_path(const char *control_socket, char path[static 108]);
 
 /* Old process: listens, at a socket of its own, or at one that a predecessor passed (fd > 0). */
 GM_NODISCARD enum gm_err gm_handover_listen(struct gm_handover *h, const char *control_socket, int fd,
-                                            char why[static GM_HANDOVER_WHY]);
+                                            char why[static GM_WHY]);
 unsigned gm_handover_poll(const struct gm_handover *h, struct pollfd fds[static GM_HANDOVER_POLL]);
 /* Accepts one at a time, of our own user or root; DENIED, BUSY: others are told so. */
 void gm_handover_accept(struct gm_handover *h, uint64_t now_ms);
 /* Does nobody listen at the control socket? Then why says so. */
-bool gm_handover_nobody(const char *control_socket, char why[static GM_HANDOVER_WHY]);
+bool gm_handover_nobody(const char *control_socket, char why[static GM_WHY]);
 /* New process: connects, and knows who listens. UNKNOWN: nobody does; DENIED: not our own user. */
 GM_NODISCARD enum gm_err gm_handover_connect(struct gm_handover *h, const char *control_socket,
-                                             char why[static GM_HANDOVER_WHY]);
+                                             char why[static GM_WHY]);
 
 /* Fills in magic and formats. IO: the other one is gone. */
 GM_NODISCARD enum gm_err gm_handover_send(const struct gm_handover *h, struct gm_handover_msg *msg, const int *fds, unsigned n);
 /* The next message, and at most `most` descriptors, which are the caller's. AGAIN: none yet; IO: the other one is gone;
  * STORE_VERSION: it speaks another format; BAD_FORMAT: that is no message. In the last three cases `why` is set. */
 GM_NODISCARD enum gm_err gm_handover_receive(const struct gm_handover *h, struct gm_handover_msg *msg, int *fds, unsigned most,
-                                             unsigned *n, char why[static GM_HANDOVER_WHY]);
+                                             unsigned *n, char why[static GM_WHY]);
 /* Tells the other one why, where it still listens, and hangs up. */
 void gm_handover_refuse(struct gm_handover *h, const char *why);
 void gm_handover_hang_up(struct gm_handover *h);

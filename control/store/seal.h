@@ -16,7 +16,6 @@ struct gm_seal_key { /* secret */
 	uint32_t id; /* derived from key, not secret */
 };
 
-#define GM_WHY 256u
 /* Fill `why` and return err. */
 enum gm_err gm_why(char why[static GM_WHY], enum gm_err err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -76,7 +76,7 @@ struct gm_age;
 
 /* Make a new store in dir (created 0700) and its key file (created 0600, 32 random bytes in hex).
  * EXISTS: either is there already; nothing is changed. IO. why: names the path */
-GM_NODISCARD enum gm_err gm_store_init(const char *dir, const char *key_file, char why[static 256]);
+GM_NODISCARD enum gm_err gm_store_init(const char *dir, const char *key_file, char why[static GM_WHY]);
 
 struct gm_store_stats {
 	uint64_t commits, changes, bytes;
@@ -87,15 +87,15 @@ struct gm_store_stats {
 /* Open an existing store. UNKNOWN: no store there; STORE_KEY: the key file is missing, readable by others or of another
  * store; STORE_VERSION; CORRUPT; IO. `why` gets a sentence for the operator. A second process gets BUSY. */
 GM_NODISCARD enum gm_err gm_store_open(struct gm_store **store, const char *dir, const char *key_file,
-                                       char why[static 256]);
+                                       char why[static GM_WHY]);
 /* Are a store and a key of its form there? Neither is opened or locked, and a gmd may run on them. UNKNOWN, STORE_KEY, IO as above */
-GM_NODISCARD enum gm_err gm_store_check(const char *dir, const char *key_file, char why[static 256]);
+GM_NODISCARD enum gm_err gm_store_check(const char *dir, const char *key_file, char why[static GM_WHY]);
 /* The same as gm_store_open() while another process still writes to it: this one may read alone, and reads anew with gm_store_again() what the other has
  * committed since, until gm_store_lock() says that the other one is gone. IO, CORRUPT; BUSY: it is not. */
 GM_NODISCARD enum gm_err gm_store_open_beside(struct gm_store **store, const char *dir, const char *key_file,
-                                              char why[static 256]);
-GM_NODISCARD enum gm_err gm_store_again(struct gm_store *store, const char *dir, char why[static 256]);
-GM_NODISCARD enum gm_err gm_store_lock(struct gm_store *store, const char *dir, char why[static 256]);
+                                              char why[static GM_WHY]);
+GM_NODISCARD enum gm_err gm_store_again(struct gm_store *store, const char *dir, char why[static GM_WHY]);
+GM_NODISCARD enum gm_err gm_store_lock(struct gm_store *store, const char *dir, char why[static GM_WHY]);
 uint32_t gm_store_id(const struct gm_store *store); /* of this store and no other */
 void gm_store_close(struct gm_store *store);
 
@@ -161,17 +161,17 @@ GM_NODISCARD enum gm_err gm_store_copy(struct gm_store *store, int fd);
 
 /* From now on `file` names the last turn; it is made where there is none. STORE_OLD: it names a later turn than the store
  * has, or another store, or a recovery was begun and has not ended. IO; CORRUPT. */
-GM_NODISCARD enum gm_err gm_store_watch(struct gm_store *store, const char *file, char why[static 256]);
+GM_NODISCARD enum gm_err gm_store_watch(struct gm_store *store, const char *file, char why[static GM_WHY]);
 
 /* First step of a recovery: notes that there is one, takes `file` as it is and away all memberships and contexts. The
  * changes that end it take away GM_STORE_RECOVERING from META, with a turn later than gm_store_turn(). */
-GM_NODISCARD enum gm_err gm_store_recover(struct gm_store *store, const char *file, char why[static 256]);
+GM_NODISCARD enum gm_err gm_store_recover(struct gm_store *store, const char *file, char why[static GM_WHY]);
 #define GM_STORE_RECOVERING "recovering"
 unsigned gm_store_recoveries(const struct gm_store *store); /* that file knows of, this one included */
 
 /* Every record sealed anew under the key in new_file, which is made where there is none; then new_file becomes key_file.
  * What was interrupted is taken up again by the next call, and until then the store does not open. entries: for the audit log,
  * written when all is done; NULL: none. */
-GM_NODISCARD enum gm_err gm_store_rotate(const char *dir, const char *key_file, const struct gm_changes *entries, char why[static 256]);
+GM_NODISCARD enum gm_err gm_store_rotate(const char *dir, const char *key_file, const struct gm_changes *entries, char why[static GM_WHY]);
 
 #endif

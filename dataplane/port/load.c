@@ -35,25 +35,25 @@ static bool fits(const struct gm_port_object *o)
 	       o->dgram_size == mine.dgram_size && strcmp(o->version, mine.version) == 0;
 }
 
-static const struct gm_port_ops *load(const char *path, char why[static GM_PORT_WHY])
+static const struct gm_port_ops *load(const char *path, char why[static GM_WHY])
 {
 	void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	const struct gm_port_object *found = object ? dlsym(object, "gm_port_object") : NULL;
 
 	if (!found) {
-		snprintf(why, GM_PORT_WHY, "%s", dlerror());
+		snprintf(why, GM_WHY, "%s", dlerror());
 	} else if (!fits(found)) {
-		snprintf(why, GM_PORT_WHY, "%.200s is of another build", path);
+		snprintf(why, GM_WHY, "%.200s is of another build", path);
 		found = NULL;
 	}
 	return found ? found->ops : NULL; /* stays loaded: what it starts cannot be stopped */
 }
 
-const struct gm_port_ops *gm_port_dpdk_load(char why[static GM_PORT_WHY])
+const struct gm_port_ops *gm_port_dpdk_load(char why[static GM_WHY])
 {
 	char dir[PATH_MAX], path[PATH_MAX + 64];
 
-	snprintf(why, GM_PORT_WHY, "gmd-dpdk.so is not there: gmd was built without DPDK");
+	snprintf(why, GM_WHY, "gmd-dpdk.so is not there: gmd was built without DPDK");
 	if (!program_dir(dir))
 		return NULL;
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {

@@ -9,7 +9,6 @@
 
 #define GM_PORT_BURST 64u
 #define GM_DGRAM_TX_CAP 1472u /* payload bytes that a send buffer holds at least */
-#define GM_LISTEN_MAX 8u
 
 struct gm_dgram {
 	uint8_t *data;

@@ -109,7 +109,7 @@ static int run(struct work *w)
 
 int main(int argc, char **argv)
 {
-	char why[256] = "";
+	char why[GM_WHY] = "";
 	struct work w = {0};
 
 	if (argc != 5 || !gm_crypto_init())

@@ -14,7 +14,7 @@
 #define PER_TURN 20u
 #define SLOTS 500u
 
-static char base[64], dir[80], key_file[80], why[256];
+static char base[64], dir[80], key_file[80], why[GM_WHY];
 
 static void put_u32(uint8_t out[4], uint32_t v)
 {

@@ -41,7 +41,7 @@ static bool chain_entry(void *arg, uint64_t seq, struct gm_bytes text, const uin
 	return true;
 }
 
-static enum gm_err check_audit(struct gm_store *store, char why[static 256])
+static enum gm_err check_audit(struct gm_store *store, char why[static GM_WHY])
 {
 	struct gm_audit_ends ends;
 	uint64_t at;
@@ -52,11 +52,11 @@ static enum gm_err check_audit(struct gm_store *store, char why[static 256])
 	enum gm_err err = gm_store_audit(store, c.n + 1, &at, chain_entry, &c);
 	if (err == GM_E_OK && !c.broken && c.n == ends.head.seq)
 		return err;
-	snprintf(why, 256, "the audit log is broken at entry %llu", (unsigned long long)at);
+	snprintf(why, GM_WHY, "the audit log is broken at entry %llu", (unsigned long long)at);
 	return GM_E_CORRUPT;
 }
 
-static enum gm_err open_all(struct look *l, const char *dir, const char *key, const char *witness, char why[static 256])
+static enum gm_err open_all(struct look *l, const char *dir, const char *key, const char *witness, char why[static GM_WHY])
 {
 	const struct gm_core_config config = {.workers = 2, .contexts_max = 4096, .members_max = 4096, .groups_max = 64};
 
@@ -69,7 +69,7 @@ static enum gm_err open_all(struct look *l, const char *dir, const char *key, co
 	for (unsigned table = 0; table < GM_TABLE_N; table++) {
 		enum gm_err err = gm_store_scan(l->store, (enum gm_table)table, load, l->core);
 		if (err != GM_E_OK) {
-			snprintf(why, 256, "table %u: %s", table, gm_err_info(err)->text);
+			snprintf(why, GM_WHY, "table %u: %s", table, gm_err_info(err)->text);
 			return err;
 		}
 	}
@@ -108,7 +108,7 @@ static enum gm_err hand_down(struct look *l)
 static void look(const char *dir, const char *key, const char *witness)
 {
 	struct look l = {0};
-	char why[256] = "";
+	char why[GM_WHY] = "";
 	enum gm_err err = open_all(&l, dir, key, witness, why);
 
 	if (err == GM_E_OK) {

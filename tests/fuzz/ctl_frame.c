@@ -22,7 +22,7 @@ static void one_frame(struct gm_bytes frame)
 	struct gm_ctl_buf buf = {0};
 	struct gm_bytes again;
 	enum gm_err err;
-	char why[256];
+	char why[GM_WHY];
 
 	if (gm_ctl_answer_decode(frame, &answer) == GM_E_OK && answer.kind != GM_CTL_ERROR && !answer.pairs.p)
 		abort();

@@ -68,7 +68,7 @@ int main(int argc, char **argv)
 {
 	const struct gm_core_config config = {.workers = 2, .contexts_max = 4096, .members_max = 4096, .groups_max = 64};
 	struct gm_store *store;
-	char why[256] = "";
+	char why[GM_WHY] = "";
 
 	if (argc != 3 || !gm_crypto_init() || gm_store_open(&store, argv[1], argv[2], why) != GM_E_OK) {
 		fprintf(stderr, "secrets: %s\n", why);

@@ -558,7 +558,7 @@ void sim_members_quiet(struct sim *s)
 	}
 }
 
-bool sim_members_settled(struct sim *s, char why[static 256])
+bool sim_members_settled(struct sim *s, char why[static GM_WHY])
 {
 	for (unsigned i = 0; i < s->members_n; i++) {
 		const struct sim_member *sm = &s->member[i];
@@ -566,11 +566,11 @@ bool sim_members_settled(struct sim *s, char why[static 256])
 		const struct sim_group *g = &s->model.group[m->group];
 		why[0] = 0;
 		if (sm->ident.listed && !sm->ident.revoked_at)
-			snprintf(why, 256, "gmd has not heard that the token of member %u is revoked", i);
+			snprintf(why, GM_WHY, "gmd has not heard that the token of member %u is revoked", i);
 		else if (m->state != GM_MEMBER_IN || !m->has_keys)
-			snprintf(why, 256, "member %u is not in: %s", i, gm_member_state_name((enum gm_member_state)m->state));
+			snprintf(why, GM_WHY, "member %u is not in: %s", i, gm_member_state_name((enum gm_member_state)m->state));
 		else if (m->keys.version != g->version)
-			snprintf(why, 256, "member %u has version %llu of %s, which is at %llu", i, (unsigned long long)m->keys.version,
+			snprintf(why, GM_WHY, "member %u has version %llu of %s, which is at %llu", i, (unsigned long long)m->keys.version,
 			         g->name, (unsigned long long)g->version);
 		if (why[0])
 			return false;

@@ -211,7 +211,7 @@ void sim_members_turn(struct sim *s);
 uint64_t sim_members_next_ms(const struct sim *s);
 void sim_member_restart(struct sim *s, unsigned i);
 void sim_members_quiet(struct sim *s);            /* faults have stopped: all who may, want in */
-bool sim_members_settled(struct sim *s, char why[static 256]);
+bool sim_members_settled(struct sim *s, char why[static GM_WHY]);
 void sim_members_talk(struct sim *s);
 void sim_replay(struct sim *s);
 bool sim_was_said(const struct sim *s, struct gm_bytes d);

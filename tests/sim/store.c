@@ -170,7 +170,7 @@ static void path(const struct sim_store *st, char to[static 96], const char *fil
 bool sim_store_new(struct sim *s, bool lmdb)
 {
 	struct sim_store *st = &s->store;
-	char key[96], why[256];
+	char key[96], why[GM_WHY];
 
 	st->sim = s;
 	if (!lmdb)
@@ -237,7 +237,7 @@ static void check_audit(struct sim *s)
 
 static enum gm_err load_lmdb(struct sim *s)
 {
-	char key[96], why[256] = "";
+	char key[96], why[GM_WHY] = "";
 
 	path(&s->store, key, "key");
 	enum gm_err err = gm_store_open(&s->store.lmdb, s->store.dir, key, why);

@@ -447,7 +447,7 @@ static void step(struct sim *s)
 /* ---- what has to be so at the end */
 
 /* What is left of all that passed; empty: what has to be. */
-static void leftover(struct sim *s, char why[static 256])
+static void leftover(struct sim *s, char why[static GM_WHY])
 {
 	struct gm_core_status status;
 	uint64_t contexts = 0, members = 0;
@@ -460,12 +460,12 @@ static void leftover(struct sim *s, char why[static 256])
 		members += w->members.used;
 		if (w->xchs.used || w->outs.used || w->stats.contexts_pending || w->uploads || w->bodies || w->walks ||
 		    w->wheel.timers.used)
-			snprintf(why, 256, "worker %u has %u exchanges, %u messages, %llu pending, %u uploads, %zu bytes, %u walks, %u timers", i,
+			snprintf(why, GM_WHY, "worker %u has %u exchanges, %u messages, %llu pending, %u uploads, %zu bytes, %u walks, %u timers", i,
 			         w->xchs.used, w->outs.used, (unsigned long long)w->stats.contexts_pending, w->uploads, w->bodies, w->walks,
 			         w->wheel.timers.used);
 	}
 	if (!why[0] && (contexts != status.contexts || members != status.members))
-		snprintf(why, 256, "workers have %llu contexts and %llu members, core has %u and %u", (unsigned long long)contexts,
+		snprintf(why, GM_WHY, "workers have %llu contexts and %llu members, core has %u and %u", (unsigned long long)contexts,
 		         (unsigned long long)members, status.contexts, status.members);
 }
 
@@ -490,7 +490,7 @@ static void activate(struct sim *s)
 /* Faults have stopped. */
 static void settle(struct sim *s)
 {
-	char why[256] = "nothing happened";
+	char why[GM_WHY] = "nothing happened";
 
 	sim_say(s, "no more faults");
 	s->quiet = true;
@@ -523,7 +523,7 @@ static void drain(struct sim *s)
 		s->member[i].next_ms = UINT64_MAX;
 	}
 	uint64_t until = sim_ms(s) + DRAIN_S * 1000;
-	char why[256] = "something";
+	char why[GM_WHY] = "something";
 	while (!s->fault[0] && why[0] && sim_ms(s) < until) { /* rekeys by schedule go on, so it is empty now and then */
 		step(s);
 		leftover(s, why);

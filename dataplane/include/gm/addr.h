@@ -10,6 +10,7 @@
 #include "gm/err.h"
 
 #define GM_ADDR_TEXT 64u
+#define GM_LISTEN_MAX 8u /* addresses that one process listens at */
 
 struct gm_addr { /* a UDP endpoint; IPv4 as ::ffff:a.b.c.d */
 	uint8_t ip[16];

@@ -579,7 +579,7 @@ struct gm_pace_status { /* of one of them */
 
 struct gm_dp_config {
 	const struct gm_port_ops *port;
-	struct gm_addr listen[8];
+	struct gm_addr listen[GM_LISTEN_MAX];
 	unsigned listen_n;
 	void *port_arg;
 	unsigned workers;      /* 1..GM_WORKERS_MAX */
@@ -592,7 +592,7 @@ struct gm_dp_config {
 	unsigned ack_timeout_ms, retransmit_max; /* RFC 7252 §4.8: 2,000 and 4 */
 	/* Sockets of a predecessor, of each worker one for each address, -1: to be opened. They are gm_dp_start's from then on, and not
 	 * received from before GM_EFF_READY. NULL: all are opened, and nobody else may have the addresses. */
-	const int (*sockets)[8];
+	const int (*sockets)[GM_LISTEN_MAX];
 	bool no_lease;         /* gmd_faults only: sequence numbers start anew after a restart; shows that the nonce checker sees it */
 	void (*wake_core)(void *arg); /* called by workers when an event waits; any thread */
 	void *wake_arg;
@@ -606,9 +606,8 @@ struct gm_dpdk_config {                        /* port_arg of the port that DPDK
 	const char *args;      /* of its environment abstraction layer, separated by spaces */
 	const char *interface; /* whose addresses, routes and neighbours count; empty: DPDK knows */
 };
-#define GM_PORT_WHY 256u
 /* The DPDK port lies in an object of its own; NULL: why tells. */
-const struct gm_port_ops *gm_port_dpdk_load(char why[static GM_PORT_WHY]);
+const struct gm_port_ops *gm_port_dpdk_load(char why[static GM_WHY]);
 /* In words, why gm_dp_start failed with IO; empty: errno says it all. */
 const char *gm_port_why(const struct gm_port_ops *port);
 /* As key=value, who spreads datagrams over the workers, once gm_dp_start was OK; empty: the kernel. */

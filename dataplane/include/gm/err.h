@@ -25,6 +25,8 @@ struct gm_err_info {
 /* Row of err; any value is safe. Static storage, any thread. */
 const struct gm_err_info *gm_err_info(enum gm_err err);
 
+#define GM_WHY 256u /* bytes of a sentence that says why, for the operator; the zero byte among them */
+
 /* Pass a failure up. */
 #define GM_TRY(call)                                                                                                   \
 	do {                                                                                                           \

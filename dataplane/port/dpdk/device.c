@@ -39,7 +39,7 @@ struct card { /* a DPDK port while the device is made */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct gm_device *shared;
-static char how[GM_PORT_WHY + 64]; /* datagrams come to the workers */
+static char how[GM_WHY + 64]; /* datagrams come to the workers */
 static struct card cards[RTE_MAX_ETHPORTS];
 static unsigned cards_n, users;
 
@@ -261,7 +261,7 @@ static bool start_card(struct gm_device *d, struct card *c)
 static void spread(const struct gm_device *d, const struct gm_port_config *config)
 {
 	const struct card *c = &cards[0];
-	char why[GM_PORT_WHY] = "";
+	char why[GM_WHY] = "";
 
 	if (d->lanes_n == 1)
 		return;

@@ -63,7 +63,7 @@ static bool add_all(struct rules *r, const struct gm_addr *listen, unsigned n, s
 }
 
 bool gm_flow_steer(uint16_t card, uint16_t queues, uint64_t rss, const struct gm_addr *listen, unsigned n,
-                   char why[static GM_PORT_WHY])
+                   char why[static GM_WHY])
 {
 	uint16_t queue[GM_WORKERS_MAX];
 	struct rules r = {.card = card, .spread = {.types = rss, .queue_num = queues, .queue = queue}};
@@ -73,7 +73,7 @@ bool gm_flow_steer(uint16_t card, uint16_t queues, uint64_t rss, const struct gm
 		queue[q] = q;
 	if (add_all(&r, listen, n, &error))
 		return r.n > 0;
-	snprintf(why, GM_PORT_WHY, "%s", error.message ? error.message : rte_strerror(rte_errno));
+	snprintf(why, GM_WHY, "%s", error.message ? error.message : rte_strerror(rte_errno));
 	while (r.n-- > 0)
 		rte_flow_destroy(card, r.made[r.n], NULL);
 	return false;

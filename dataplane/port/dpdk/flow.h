@@ -8,6 +8,6 @@
 /* Whole UDP datagrams to the ports of `listen`, of the families heard there: spread over the card's first queues by addresses and
  * ports; the card is started. All rules or none: false, and why has what the driver says. They go with the card. */
 bool gm_flow_steer(uint16_t card, uint16_t queues, uint64_t rss, const struct gm_addr *listen, unsigned n,
-                   char why[static GM_PORT_WHY]);
+                   char why[static GM_WHY]);
 
 #endif

@@ -14,7 +14,7 @@
 #include "ctl/server.h"
 #include "wire/cbor.h"
 
-static char dir[] = "/tmp/gm-ctl-XXXXXX", path[64], why[256];
+static char dir[] = "/tmp/gm-ctl-XXXXXX", path[64], why[GM_WHY];
 static struct gm_ctl_server *server;
 static unsigned handled;
 static uint64_t asked_over, gone_n, gone_last; /* numbers of connections */

@@ -3,7 +3,7 @@
 
 #include "ctl/verbs.h"
 
-static char why[256];
+static char why[GM_WHY];
 
 Test(verbs, each_has_help_and_arguments_that_can_be_read)
 {

@@ -15,7 +15,7 @@
 #include "host/handover.h"
 
 static char dir[] = "/tmp/handover.XXXXXX";
-static char control[64], path[108], why[GM_HANDOVER_WHY];
+static char control[64], path[108], why[GM_WHY];
 static struct gm_handover old, new;
 
 static void open_both(void)

@@ -36,7 +36,7 @@ static void open_port_at(const char *args, unsigned workers, const char *const *
 {
 	struct gm_dpdk_config dpdk = {.args = args, .interface = ""};
 	struct gm_port_config config = {.listen_n = n, .workers = workers, .arg = &dpdk};
-	char why[GM_PORT_WHY];
+	char why[GM_WHY];
 
 	ops = gm_port_dpdk_load(why);
 	if (!ops)

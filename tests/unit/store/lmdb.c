@@ -13,7 +13,7 @@
 #include "gm/crypto.h"
 #include "store/store.h"
 
-static char base[64], dir[80], key_file[80], why[256];
+static char base[64], dir[80], key_file[80], why[GM_WHY];
 static struct gm_store *store;
 static struct gm_changes changes;
 static uint64_t turn;

@@ -16,7 +16,7 @@
 
 #define MANY 12000u /* more than one step of a walk */
 
-static char base[64], dir[80], key_file[80], witness[80], file[80], why[256];
+static char base[64], dir[80], key_file[80], witness[80], file[80], why[GM_WHY];
 static struct gm_store *store;
 static struct gm_changes changes;
 static uint64_t turn;
