@@ -60,6 +60,18 @@ counted() { # as gmload did
 manual_is_made() { # the table in gmd-metrics(7) is what the program has
 	diff <(sed -n '/^\.\\" BEGIN/,/^\.\\" END/p' "$root/deploy/man/gmd-metrics.7" | sed '1d;$d') <(gmctl metrics names --manual)
 }
+all_counters_are_shown() { # whatever a worker counts is a metric
+	/usr/bin/python3 - "$root" <<-'END'
+		import re, sys
+		root = sys.argv[1]
+		stats = re.search(r'struct gm_worker_stats \{.*?\n\};', open(root + '/dataplane/include/gm/dp.h').read(), re.S).group(0)
+		fields = re.findall(r'\w+', ' '.join(re.findall(r'_Atomic uint64_t ([^;]*);', re.sub(r'\[[^;,]*\]', '', stats))))
+		text = lambda name: open(root + '/control/ctl/' + name).read()
+		shown = text('metrics.def') + text('verbs/metrics.c') + text('verbs/status.c') + re.sub(r'\bX\((\w+)', r'mem_\1', text('verbs/memory.c'))
+		missing = [field for field in fields if not re.search(r'\b(hist_)?%s\b' % field.replace('hist_', ''), shown)]
+		assert len(fields) > 60 and not missing, (len(fields), missing)
+	END
+}
 promtool_agrees() { promtool check rules "$root/deploy/prometheus/gmd.rules.yml" && promtool check metrics <"$dir/metrics.txt"; }
 runbooks_are_there() { # each rule names a chapter, and a row or heading in it
 	local name
@@ -208,6 +220,7 @@ if command -v promtool >/dev/null; then
 else
 	skip 'promtool: the package prometheus is missing'
 fi
+check 'whatever a worker counts is shown' all_counters_are_shown
 check 'the manual page is made of the same table' manual_is_made
 check 'each alert has its line in the handbook' runbooks_are_there
 say 'gmd-status'

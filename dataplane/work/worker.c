@@ -189,6 +189,7 @@ static void publish_stats(struct worker *w)
 	SET(w, port_tx_kernel, s.tx_kernel);
 	SET(w, port_rx_kernel, s.rx_kernel);
 	SET(w, port_rx_lost, s.rx_lost);
+	SET(w, port_rx_cut, s.rx_cut);
 	SET(w, mem_contexts, gm_shards_bytes(w) + gm_slab_bytes(&w->extras));
 	SET(w, mem_members, gm_slab_bytes(&w->members));
 	SET(w, mem_texts, gm_pool_bytes(&w->strings));

@@ -15,7 +15,7 @@
 	X(pending_expired) X(no_exchange) X(rekey_sent) X(rekey_confirmed) X(rekey_retransmitted) X(rekey_late)        \
 	X(notices) X(notices_told) X(contexts) X(contexts_pending) X(members) X(inflight) X(bodies_bytes)              \
 	X(port_tx_failed) X(port_rx_truncated) X(port_rx_bad) X(port_rx_fragments) X(port_tx_kernel) X(port_rx_kernel)  \
-	X(port_rx_lost)
+	X(port_rx_lost) X(port_rx_cut) X(asks) X(asks_failed) X(link_contexts) X(link_sent) X(link_retransmitted)
 #define CORE_COUNTERS(X)                                                                                               \
 	X(groups) X(members) X(contexts) X(bars) X(ases) X(rekeys_pending) X(rekeys_running) X(rekeys_paused) X(tokens_ok)              \
 	X(tokens_refused) X(joins_ok) X(rejoins) X(joins_refused) X(leaves) X(evictions) X(expiries) X(rekeys)         \
@@ -23,7 +23,7 @@
 #define STORE_COUNTERS(X)                                                                                              \
 	X(commits) X(changes) X(bytes) X(commit_us_last) X(commit_us_max) X(map_bytes) X(used_bytes)
 #define BATCHES(X) X(rx) X(open) X(verify) X(derive) X(sign) X(seal) X(tx)
-#define QUEUES(X) X(down) X(hops) X(up) X(inflight)
+#define QUEUES(X) X(down, "down") X(hops, "hops") X(up, "up_bytes") X(inflight, "inflight") /* their units: gmctl(1) */
 /* clang-format on */
 
 static void status_daemon(struct gm_ctl_call *call)
@@ -174,12 +174,12 @@ static void status_batches(struct gm_ctl_call *call)
 static void status_queues(struct gm_ctl_call *call)
 {
 	static const char *const names[4] = {"turns", "depth_median", "depth_p90", "depth_max"};
-#define X(name)                                                                                                        \
+#define X(name, shown)                                                                                                    \
 	{                                                                                                              \
 		uint64_t sum[GM_HIST_N];                                                                               \
 		sum_hist(call, offsetof(struct gm_worker_stats, hist_##name), sum);                                    \
 		gm_ctl_put_text(call->reply, "what", "queue");                                                         \
-		gm_ctl_put_text(call->reply, "queue", #name);                                                          \
+		gm_ctl_put_text(call->reply, "queue", shown);                                                           \
 		put_quantiles(call->reply, sum, names);                                                                \
 	}
 	QUEUES(X)

@@ -543,7 +543,7 @@ struct gm_worker_stats { /* written by the worker, read by any thread */
 	/* Now: contexts, of them pending, mirrors of members, confirmable messages of ours without an answer, bytes of long answers that
 	 * are kept while members fetch them by blocks (RFC 7959 §2.4). port_*: see struct gm_port_stats */
 	_Atomic uint64_t contexts, contexts_pending, members, inflight, bodies_bytes, port_tx_failed, port_rx_truncated;
-	_Atomic uint64_t port_rx_bad, port_rx_fragments, port_tx_kernel, port_rx_kernel, port_rx_lost;
+	_Atomic uint64_t port_rx_bad, port_rx_fragments, port_tx_kernel, port_rx_kernel, port_rx_lost, port_rx_cut;
 	/* What goes together: datagrams received in a turn, messages opened or sealed in a call, signatures verified in a turn
 	 * or made in a call, datagrams handed to the port at once. */
 	_Atomic uint64_t hist_rx[GM_HIST_N], hist_open[GM_HIST_N], hist_verify[GM_HIST_N], hist_sign[GM_HIST_N], hist_seal[GM_HIST_N];
