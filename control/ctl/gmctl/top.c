@@ -126,7 +126,7 @@ static void put_workers(FILE *to, const struct frame *f)
 {
 	static const char *const keys[] = {"rx", "tx", "joins", "rekey_sent", "rekey_confirmed"};
 
-	fprintf(to, "%6s %6s %10s %10s %10s %10s %11s %10s %9s\n", "WORKER", "LOAD", "RX/S", "TX/S", "JOINS/S", "REKEYS/S", "CONFIRMED/S",
+	fprintf(to, "%6s %6s %10s %10s %10s %10s %11s %10s %9s\n", "WORKER", "LOAD", "RX/S", "TX/S", "JOINS/S", "TOLD/S", "CONFIRMED/S",
 	        "IN-FLIGHT", "DROPS/S");
 	for (unsigned w = 0; worker(f->after, w); w++) {
 		const struct row *was = worker(f->before, w), *is = worker(f->after, w);
