@@ -101,6 +101,15 @@ names_algorithms() { # where a number stands in JSON
 		says 0 '"hkdf":7,"gp_enc_alg":-65534,"sign_alg":-35,"sign_crv":2,"cred_fmt":14,"ecdh_crv":2,"alg":10,"ecdh_alg":-28' gmctl --json group show alg-1 &&
 		gmctl group create alg-2 --pairwise-only >"$dir/said" && says 0 '^  sign_alg +-$' gmctl group show alg-2
 }
+names_units() { # of what one table has, and of a live view
+	gmctl --json status >"$dir/said" && grep -q '"queue":"up_bytes"' "$dir/said" && ! grep -q '"queue":"up"' "$dir/said" && grep -q '"port_rx_cut":0,"asks":0,' "$dir/said" &&
+		says 0 ' TOLD/S CONFIRMED/S ' gmctl top --once
+}
+takes_remarks() {
+	printf 'version # one\nversion #two\n  # three\nversion\t# four\ngroup set g1 --description "a # b" # five\n' >"$dir/lines"
+	says 0 '^gmctl [0-9]' gmctl <"$dir/lines" && [ "$(grep -c '^gmctl [0-9]' "$dir/said")" = 3 ] && says 0 '^  description +a # b$' gmctl group show g1 &&
+		says 1 "^gmctl: no group 'x#y'" gmctl <<<'group show x#y' && says 1 "^gmctl: no group '#z'" gmctl <<<"group show '#z' # or not"
+}
 
 # ---- exit status: 2 for the command line alone, 1 for what gmd or a file says
 
@@ -191,6 +200,8 @@ check '--yes and --wait in front are as behind' takes_options_in_front
 check 'an option in front without its value, or that is none, is named' names_the_option
 say 'Answers'
 check 'algorithms have their names' names_algorithms
+check 'columns are called by what they count' names_units
+check 'remarks may stand behind commands' takes_remarks
 say 'Exit status'
 check 'is 2 where the command line is wrong and 1 where gmd or a file says so, for each command' each_command_exits
 check 'and so is that of gmd' daemon_exits

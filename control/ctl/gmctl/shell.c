@@ -38,19 +38,35 @@ static enum exit_code in_child(struct session *s, int argc, char **argv)
 	return WIFEXITED(status) ? (enum exit_code)WEXITSTATUS(status) : EXIT_FAILED;
 }
 
+/* # begins a remark, at the start and behind a space; not within quotes, or behind a backslash. */
+static size_t before_remark(const char *text)
+{
+	char quote = '\0';
+	size_t i = 0;
+
+	for (; text[i] && (quote || text[i] != '#' || (i && !strchr(" \t", text[i - 1]))); i++) {
+		if (text[i] == '\\' && quote != '\'' && text[i + 1])
+			i++;
+		else if (quote ? text[i] == quote : text[i] == '\'' || text[i] == '"')
+			quote = quote ? '\0' : text[i];
+	}
+	return i;
+}
+
 /* false: the operator leaves. */
-static bool run_line(struct session *s, Tokenizer *words, const char *text, enum exit_code *code)
+static bool run_line(struct session *s, Tokenizer *words, char *text, enum exit_code *code)
 {
 	const char **argv;
 	int argc;
 
+	text[before_remark(text)] = '\0';
 	tok_reset(words);
 	if (tok_str(words, text, &argc, &argv) != 0) {
 		fputs("gmctl: a quote is not closed\n", stderr);
 		*code = EXIT_USAGE;
 		return true;
 	}
-	if (!argc || argv[0][0] == '#')
+	if (!argc)
 		return true;
 	if (strcmp(argv[0], "quit") == 0 || strcmp(argv[0], "exit") == 0)
 		return false;
@@ -197,7 +213,10 @@ static void edit(struct session *s, EditLine *el, History *lines, Tokenizer *wor
 			break;
 		if (text[strspn(text, " \t\n")])
 			history(lines, &event, H_ENTER, text);
-		if (!run_line(s, words, text, &code))
+		char *copy = gm_cli_need(strdup(text));
+		bool stays = run_line(s, words, copy, &code);
+		free(copy);
+		if (!stays)
 			return;
 	}
 	putchar('\n');
