@@ -88,7 +88,6 @@ struct gm_group_spec gm_group_spec_default(void);
 bool gm_groups_name_usable(const char *name); /* as a segment of a path */
 #define GM_GROUP_NAME_RULE "a name has 1 to 64 letters, digits and -._~!$&'()*+,;=:@, and is neither . nor .."
 _Static_assert(GM_GROUP_NAME_MAX == 64, "as the rule says");
-bool gm_name_usable(const char *name, size_t most); /* of a schedule or an authorization server: letters, digits and -._, no dash first */
 /* Bytes of the Sender IDs of a group for so many members. KG §6.3 */
 uint8_t gm_core_sid_len(unsigned max_members);
 
@@ -224,6 +223,8 @@ struct gm_as_spec { /* secret */
 	bool loose;                  /* with trl: tokens whose bytes can be varied are taken nevertheless    RFC 9770 §4 */
 	uint32_t trl_every_s;        /* between full queries of that list; 0: GM_TRL_EVERY_S */
 };
+bool gm_as_name_usable(const char *name);
+#define GM_AS_NAME_RULE "a name has 1 to 63 bytes of UTF-8, without control characters or a space at an end"
 /* Trusts an authorization server from now on. One that had this key before, or else this issuer, is known again: who was barred under
  * it still is. USAGE: a name, key or link that cannot be, or paths without a link; EXISTS: the name is taken, or the key is that
  * of another server, whose removal would leave it trusted; FULL; DISK_FULL */

@@ -319,6 +319,21 @@ static unsigned recall(struct gm_turn *t, const struct gm_as *as, bool (*same)(c
 	return n;
 }
 
+bool gm_as_name_usable(const char *name)
+{
+	const uint8_t *p = (const uint8_t *)name;
+	size_t n = strnlen(name, sizeof(((struct gm_as_spec *)NULL)->name)), len;
+
+	if (!n || n == sizeof(((struct gm_as_spec *)NULL)->name) || name[0] == ' ' || name[n - 1] == ' ')
+		return false;
+	for (size_t at = 0; at < n; at += len) {
+		len = gm_utf8_len(p + at, n - at);
+		if (!len || gm_utf8_hides(gm_utf8_char(p + at, len)))
+			return false;
+	}
+	return true;
+}
+
 static bool verify_the_same(const struct gm_cose_key *a, const struct gm_cose_key *b)
 {
 	bool kid = !a->kid_n || !b->kid_n || (a->kid_n == b->kid_n && memcmp(a->kid, b->kid, a->kid_n) == 0);
@@ -342,7 +357,7 @@ enum gm_err gm_core_as_add(struct gm_core *core, struct gm_txn *txn, const struc
 
 	if (!link->ms_n ? spec->introspect[0] || spec->trl[0] : link_is_bad(link))
 		return GM_E_USAGE;
-	if (!gm_name_usable(spec->name, sizeof(spec->name) - 1) || spec->key.kid_n > sizeof(spec->key.kid) || !spec->key.key_n ||
+	if (!gm_as_name_usable(spec->name) || spec->key.kid_n > sizeof(spec->key.kid) || !spec->key.key_n ||
 	    spec->key.key_n > sizeof(spec->key.key) ||
 	    strnlen(spec->issuer, sizeof(spec->issuer)) == sizeof(spec->issuer) ||
 	    strnlen(spec->uri, sizeof(spec->uri)) == sizeof(spec->uri))

@@ -303,14 +303,6 @@ bool gm_groups_name_usable(const char *name)
 	return n > 0 && n <= GM_GROUP_NAME_MAX && strspn(name, allowed) == n && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
-bool gm_name_usable(const char *name, size_t most)
-{
-	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._";
-	size_t n = strnlen(name, most + 1);
-
-	return n > 0 && n <= most && strspn(name, allowed) == n && name[0] != '-';
-}
-
 static bool spec_usable(const struct gm_group_spec *s)
 {
 	return gm_groups_name_usable(s->name) && s->max_members >= 1 && s->max_members <= GM_SLOT_MAX / 2 &&

@@ -147,9 +147,17 @@ static uint32_t take_u32(struct gm_in *in)
 	return (uint32_t)v;
 }
 
+bool gm_schedule_name_usable(const char *name)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._";
+	size_t n = strnlen(name, GM_SCHEDULE_NAME_MAX + 1);
+
+	return n > 0 && n <= GM_SCHEDULE_NAME_MAX && strspn(name, allowed) == n && name[0] != '-';
+}
+
 static bool usable(const struct gm_schedule_spec *p)
 {
-	return gm_name_usable(p->name, GM_SCHEDULE_NAME_MAX) && p->groups[strspn(p->groups, " ")] && p->at_s < GM_DAY_S && p->days && p->days < 0x80 &&
+	return gm_schedule_name_usable(p->name) && p->groups[strspn(p->groups, " ")] && p->at_s < GM_DAY_S && p->days && p->days < 0x80 &&
 	       p->window_s >= 60 && p->window_s <= GM_DAY_S && p->pace <= 100000000 && p->late_most <= 1000 && p->at_once >= 1 &&
 	       p->at_once <= GM_SCHEDULE_AT_ONCE_MAX;
 }

@@ -27,6 +27,7 @@ struct gm_schedule_spec {
 	uint32_t late_most;  /* in a thousand of a group's members; with more of them late it pauses; 1,000: never */
 	uint32_t at_once;    /* groups on their way together, from 1 */
 };
+bool gm_schedule_name_usable(const char *name); /* letters, digits and -._, no dash first */
 struct gm_schedule_spec gm_schedule_default(void); /* of a new one: all groups, every day at 02:00 for two hours, 2 % */
 
 struct gm_schedule_info {

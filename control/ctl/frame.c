@@ -330,6 +330,18 @@ void gm_ctl_end(struct gm_ctl_reply *reply)
 	reply->done = true;
 }
 
+/* What a format cut in the middle of a character is none: whoever reads the answer would refuse it whole. */
+static void keep_utf8(char *text)
+{
+	const uint8_t *p = (const uint8_t *)text;
+
+	for (size_t n = strlen(text), at = 0, len; at < n; at += len ? len : 1) {
+		len = gm_utf8_len(p + at, n - at);
+		if (!len)
+			text[at] = '?';
+	}
+}
+
 void gm_ctl_error(struct gm_ctl_reply *reply, enum gm_err err, const char *fmt, ...)
 {
 	uint8_t frame[1024];
@@ -340,6 +352,7 @@ void gm_ctl_error(struct gm_ctl_reply *reply, enum gm_err err, const char *fmt, 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	keep_utf8(text);
 	snprintf(code, sizeof(code), "%s", gm_err_info(err)->name);
 	for (char *c = code; *c; c++)
 		*c = (char)tolower((unsigned char)*c);

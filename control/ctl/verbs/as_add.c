@@ -167,10 +167,9 @@ static bool name_of(struct gm_ctl_call *call, struct gm_as_spec *spec)
 {
 	const char *name = gm_call_text(call, "name");
 
-	if (gm_name_usable(name, sizeof(spec->name) - 1))
+	if (gm_as_name_usable(name))
 		return gm_call_copy(call, "name", spec->name, sizeof(spec->name));
-	gm_ctl_error(call->reply, GM_E_USAGE, "name: a name has 1 to %zu letters, digits and -._, and begins with no dash, not '%.80s'",
-	             sizeof(spec->name) - 1, name);
+	gm_ctl_error(call->reply, GM_E_USAGE, "name: " GM_AS_NAME_RULE ", not '%.80s'", name);
 	return false;
 }
 

@@ -195,7 +195,7 @@ static bool begin(struct gm_ctl_call *call, struct gm_schedule_spec *spec, bool 
 	const char *name = gm_call_text(call, "schedule");
 	unsigned options = call->request->args_n - 1;
 
-	if (!gm_name_usable(name, GM_SCHEDULE_NAME_MAX)) {
+	if (!gm_schedule_name_usable(name)) {
 		gm_ctl_error(call->reply, GM_E_USAGE, "schedule: a name has 1 to %u letters, digits and -._, and begins with no dash, not '%.80s'",
 		             GM_SCHEDULE_NAME_MAX, name);
 		return false;
