@@ -404,7 +404,7 @@ static const char *network_why(const struct gmd *d, const struct gm_port_ops *po
 	return text;
 }
 
-/* Where io_uring is forbidden, plain sockets serve as well. NULL: why tells. */
+/* Where io_uring is forbidden or too old, plain sockets serve as well. NULL: why tells. */
 static const struct gm_port_ops *choose_port(const struct gm_config *config, char why[static GM_WHY])
 {
 	if (config->port == GM_CONFIG_PORT_DPDK)
@@ -413,7 +413,7 @@ static const struct gm_port_ops *choose_port(const struct gm_config *config, cha
 		return &gm_port_mmsg;
 	if (config->port == GM_CONFIG_PORT_URING || gm_port_uring_permitted())
 		return &gm_port_uring;
-	gm_log(GM_LOG_WARN, "network.port name=mmsg reason=\"io_uring: %s\"", strerror(errno));
+	gm_log(GM_LOG_WARN, "network.port name=mmsg reason=\"io_uring: %s\"", errno == EINVAL ? "Linux 6.1 or later is needed" : strerror(errno));
 	return &gm_port_mmsg;
 }
 

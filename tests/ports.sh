@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The ports that need no rights: io_uring, plain sockets, and plain sockets because io_uring is forbidden. gmd and its members as
-# nobody, without any capability where this runs as root; over IPv4 and IPv6 by loopback.
+# The ports that need no rights: io_uring, plain sockets, and plain sockets because io_uring is forbidden or too old. gmd and its members
+# as nobody, without any capability where this runs as root; over IPv4 and IPv6 by loopback.
 #
 #   tests/ports.sh [MEMBERS]      default 30; GM_BUILD=DIR: built already; KEEP=1 keeps the directory with logs
 # shellcheck disable=SC2317,SC2013 # functions are called by name; a word a line
@@ -13,7 +13,7 @@ fi
 # shellcheck source=deploy/lib.sh
 . "$(dirname "$0")/../deploy/lib.sh"
 
-members=${1:-30} patience=60
+members=${1:-30} patience=60 round=0
 as=()
 
 # Everything in the directory is nobody's, programs too: where they were built may be closed to it.
@@ -23,14 +23,18 @@ become_nobody() {
 	cp "$build/gmd" "$build/gmload" "$dir" && chmod 755 "$dir/gmd" "$dir/gmload" && chown -R 65534:65534 "$dir"
 }
 
-# Runs its arguments as a program that gets EPERM from io_uring_setup().
+# Runs its arguments as a program that gets EPERM from io_uring_setup(); after "old", EINVAL from io_uring_register() for rings of buffers,
+# which Linux has since 5.19.
 forbidden() {
 	cat >"$dir/forbidden.py" <<-'END'
 		import ctypes, os, struct, sys
-		NR, EPERM_IT, ALLOW = 425, 0x00050001, 0x7fff0000
-		code = b''.join(struct.pack('HBBI', *i) for i in ((0x20, 0, 0, 0), (0x15, 0, 1, NR), (6, 0, 0, EPERM_IT), (6, 0, 0, ALLOW)))
-		text = ctypes.create_string_buffer(code)
-		prog = ctypes.create_string_buffer(struct.pack('HxxxxxxP', 4, ctypes.addressof(text)))
+		SETUP, REGISTER, BUF_RING, EPERM_IT, EINVAL_IT, ALLOW = 425, 427, 22, 0x00050001, 0x00050016, 0x7fff0000
+		steps = ((0x20, 0, 0, 0), (0x15, 0, 1, SETUP), (6, 0, 0, EPERM_IT), (6, 0, 0, ALLOW))
+		if sys.argv[1] == 'old':
+		    del sys.argv[1]
+		    steps = ((0x20, 0, 0, 0), (0x15, 0, 3, REGISTER), (0x20, 0, 0, 24), (0x15, 0, 1, BUF_RING), (6, 0, 0, EINVAL_IT), (6, 0, 0, ALLOW))
+		text = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *i) for i in steps))
+		prog = ctypes.create_string_buffer(struct.pack('HxxxxxxP', len(steps), ctypes.addressof(text)))
 		libc = ctypes.CDLL(None, use_errno=True)
 		if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, prog, 0, 0):
 		    sys.exit('seccomp: ' + os.strerror(ctypes.get_errno()))
@@ -78,10 +82,11 @@ without_rights() {
 # runs WHAT PORT IO
 runs() {
 	say "$1"
+	round=$((round + 1))
 	configure "$2"
 	check 'starts, without rights' start_gmd && check 'has none' without_rights
-	check 'IPv4: joined, rekeyed, all confirmed' serves "127.0.0.1:$port" "$2-4" "$3"
-	check 'IPv6: joined, rekeyed, all confirmed' serves "[::1]:$port" "$2-6" sockets
+	check 'IPv4: joined, rekeyed, all confirmed' serves "127.0.0.1:$port" "$2-$round-4" "$3"
+	check 'IPv6: joined, rekeyed, all confirmed' serves "[::1]:$port" "$2-$round-6" sockets
 	check 'stops in order' stop_gmd
 }
 
@@ -121,6 +126,9 @@ forbidden
 wrapper /usr/bin/python3 "$dir/forbidden.py"
 runs 'io_uring is forbidden' auto sockets
 check 'and so it was: plain sockets, and said' grep 'network.port name=mmsg reason="io_uring: Operation not permitted"' "$dir/gmd.log"
+wrapper /usr/bin/python3 "$dir/forbidden.py" old
+runs 'io_uring is older than the port' auto sockets
+check 'and so it was: plain sockets, and said' grep 'network.port name=mmsg reason="io_uring: Linux 6.1 or later is needed"' "$dir/gmd.log"
 [ "$failed" = 0 ] || show_logs
 tally
 [ "$failed" = 0 ]

@@ -548,15 +548,16 @@ static struct gm_addr uring_bound(const struct gm_port *port, unsigned i)
 	return uring(port)->udp[i].bound;
 }
 
+/* All that a port needs of the kernel, down to what it may do no more; without a socket. */
 bool gm_port_uring_permitted(void)
 {
-	struct io_uring ring;
-	int r = io_uring_queue_init(2, &ring, 0);
+	const struct gm_port_config none = {.listen_n = 0};
+	struct gm_port *port;
 
-	if (r == 0)
-		io_uring_queue_exit(&ring);
-	errno = -r;
-	return r == 0;
+	if (uring_open(&port, &none) != GM_E_OK)
+		return false;
+	uring_close(port);
+	return true;
 }
 
 const struct gm_port_ops gm_port_uring = {

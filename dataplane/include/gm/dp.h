@@ -601,7 +601,8 @@ struct gm_dp_config {
 struct gm_dp;
 extern const struct gm_port_ops gm_port_uring; /* kernel UDP sockets through io_uring */
 extern const struct gm_port_ops gm_port_mmsg;  /* the same through sendmmsg and recvmmsg */
-GM_NODISCARD bool gm_port_uring_permitted(void);            /* false: errno says why */
+/* The kernel lets a port have all that it needs of io_uring. false: errno says why, EINVAL: it is older than Linux 6.1 */
+GM_NODISCARD bool gm_port_uring_permitted(void);
 struct gm_dpdk_config {                        /* port_arg of the port that DPDK drives; texts stay the caller's */
 	const char *args;      /* of its environment abstraction layer, separated by spaces */
 	const char *interface; /* whose addresses, routes and neighbours count; empty: DPDK knows */

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a ring of the port is good for, once it is open: receiving and sending on its own sockets, and nothing else; and that when asked. */
 #include <criterion/criterion.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <linux/sock_diag.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 
 #include "port/uring.c"
 
@@ -216,4 +220,43 @@ Test(uring_confined, socket_that_always_has_more_leaves_buffers_to_the_others)
 	}
 	cr_expect_eq(quiet, 1);
 	uring_close(port);
+}
+
+/* From now on io_uring_register() does not know that operation, as a kernel from before it. */
+static void kernel_without(unsigned operation)
+{
+	struct sock_filter code[] = {
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_register, 0, 3),
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, operation, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog prog = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+
+	cr_assert(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0);
+}
+
+static void expect_not_permitted_without(unsigned operation)
+{
+	uring_close((struct gm_port *)opened()); /* it is, with that */
+	kernel_without(operation);
+	cr_expect_not(gm_port_uring_permitted());
+	cr_expect_eq(errno, EINVAL);
+}
+
+Test(uring_confined, is_not_permitted_where_the_kernel_has_no_buffer_rings)
+{
+	expect_not_permitted_without(IORING_REGISTER_PBUF_RING);
+}
+
+Test(uring_confined, is_not_permitted_where_the_kernel_has_no_restrictions)
+{
+	expect_not_permitted_without(IORING_REGISTER_RESTRICTIONS);
+}
+
+Test(uring_confined, is_not_permitted_where_files_cannot_be_registered)
+{
+	expect_not_permitted_without(IORING_REGISTER_FILES);
 }
