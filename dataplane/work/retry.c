@@ -126,6 +126,8 @@ void gm_out_acked(struct worker *w, uint32_t h)
 		gm_out_end(w, h, true);
 		return;
 	}
+	if (o->waiting)
+		return; /* to one more copy of it */
 	o->waiting = true; /* the response comes separately */
 	o->due = false;    /* and it is not sent again, though it may have a place in a lane          RFC 7252 §4.2 */
 	gm_wheel_del(&w->wheel, o->timer);

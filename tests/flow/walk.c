@@ -191,6 +191,29 @@ Test(walk, wakes_core_for_confirmations_five_milliseconds_after_the_first_and_fo
 	flow_free(r);
 }
 
+/* Each copy of a message may be acknowledged; what was promised by the first has its time from then. */
+Test(walk, waits_for_a_separate_response_half_a_minute_however_often_it_is_promised)
+{
+	struct flow *r = before_a_rekey_of(1);
+	struct worker *w = r->dp->worker[0];
+
+	r->mute = true;
+	flow_run(r, 2);
+	cr_assert(eq(u32, sends.n, 1));
+	const uint8_t ack[] = {0x60, 0, (uint8_t)(sends.at[0].mid >> 8), (uint8_t)sends.at[0].mid};
+	for (unsigned s = 0; s < 29; s++) {
+		gm_mem_send(r->net, &sends.at[0].to, &r->dp_config.listen[0], ack, sizeof ack);
+		flow_run(r, 1000);
+		cr_expect(eq(u32, w->outs.used, 1), "after %u s", s);
+	}
+	gm_mem_send(r->net, &sends.at[0].to, &r->dp_config.listen[0], ack, sizeof ack);
+	flow_run(r, 2000);
+	cr_expect(eq(u32, w->outs.used, 0));
+	cr_expect(eq(u64, flow_status(r).late, 1));
+	cr_expect(eq(u32, sends.n, 1));
+	flow_free(r);
+}
+
 /* An unprotected response with such a token and len bytes in all. */
 static void respond(struct flow *r, uint32_t id, uint16_t mid, size_t len)
 {
