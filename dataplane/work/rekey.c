@@ -355,6 +355,8 @@ static enum gm_err start_walked(struct worker *w, const struct group *g, uint32_
 	const bool post = m->delivery == GM_DELIVER_POST, config = post && walk->config && m->configured != walk->version;
 	struct blob *body = config ? walk->config : post ? walk->post : walk->obs;
 
+	if (!body)
+		return GM_E_NO_MEMORY;
 	GM_TRY(start_out(w, h, config ? OUT_CONFIG : OUT_REKEY, body, walk->version));
 	if (!config)
 		COUNT(w, rekey_sent);
@@ -471,11 +473,22 @@ static void finish_if_done(struct worker *w, struct group *g)
 		gm_rekey_report(w, g);
 }
 
+/* Those for whom there is no body are late. Keys that a changed configuration goes before are not sent without it. */
+static void copy_bodies(struct walk *walk, const struct gm_eff_rekey *e)
+{
+	struct gm_bytes post = gm_rec_bytes(e, e->body_post), obs = gm_rec_bytes(e, e->body_obs);
+	struct gm_bytes config = gm_rec_bytes(e, e->body_config);
+
+	walk->post = gm_blob_copy(post.p, post.n);
+	walk->obs = gm_blob_copy(obs.p, obs.n);
+	walk->config = config.n ? gm_blob_copy(config.p, config.n) : NULL;
+	if (config.n && !walk->config)
+		gm_blob_drop(&walk->post);
+}
+
 void gm_rekey_start(struct worker *w, const struct gm_eff_rekey *e)
 {
 	struct group *g = gm_group_at(w, e->group);
-	struct gm_bytes post = gm_rec_bytes(e, e->body_post), obs = gm_rec_bytes(e, e->body_obs);
-	struct gm_bytes config = gm_rec_bytes(e, e->body_config);
 
 	if (!g)
 		return;
@@ -488,9 +501,7 @@ void gm_rekey_start(struct worker *w, const struct gm_eff_rekey *e)
 		w->walks++;
 	uint32_t cut = g->walk.active ? g->walk.cursor : 0; /* those who did not hear last time are first */
 	g->walk = (struct walk){.version = e->version, .cursor = cut ? cut : g->head, .stop = cut, .active = true};
-	g->walk.post = gm_blob_copy(post.p, post.n);
-	g->walk.obs = gm_blob_copy(obs.p, obs.n);
-	g->walk.config = config.n ? gm_blob_copy(config.p, config.n) : NULL;
+	copy_bodies(&g->walk, e);
 }
 
 void gm_rekey_pause(struct worker *w, struct group *g, bool paused)
@@ -725,6 +736,10 @@ static bool tell_active(struct worker *w, uint32_t h)
 	}
 	gm_active_encode(&o, g->view.active);
 	struct blob *body = gm_blob_copy(bytes, gm_out_len(&o));
+	if (!body) {
+		m->tell_active = false;
+		return false;
+	}
 	m->tell_active = start_out(w, h, OUT_ACTIVE, body, 0) == GM_E_SEQ_UNLEASED; /* the lease starts it again */
 	gm_blob_drop(&body);
 	if (!m->tell_active)
