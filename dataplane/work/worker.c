@@ -342,7 +342,7 @@ void gm_worker_rest(struct worker *w)
 static void sleep_a_while(struct worker *w)
 {
 	gm_worker_rest(w);
-	atomic_store(&w->asleep, 1);
+	atomic_exchange(&w->asleep, 1); /* gm_dp_wake() says why */
 	if (!something_waits(w) && !atomic_load(&w->stop))
 		w->ops->wait(w->port, gm_worker_timeout_ns(w));
 	atomic_store(&w->asleep, 0);
@@ -639,11 +639,13 @@ void gm_dp_trim(struct gm_dp *dp, unsigned worker)
 	gm_ring_trim(dp->worker[worker]->down);
 }
 
+/* After something was put into a ring: either the worker sees that before it sleeps, or we see that it sleeps. A load could be done ahead of
+ * the stores before it; of two that read and write one after the other, the second has what was stored before the first. */
 void gm_dp_wake(struct gm_dp *dp, unsigned worker)
 {
 	struct worker *w = dp->worker[worker];
 
-	if (atomic_load(&w->asleep) && w->port)
+	if (atomic_fetch_add(&w->asleep, 0) && w->port)
 		w->ops->wake(w->port);
 }
 
