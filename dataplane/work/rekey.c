@@ -346,6 +346,43 @@ void gm_walk_drop(struct walk *walk)
 	gm_blob_drop(&walk->config);
 }
 
+/* ---- the groups that walk or tell, in a ring: only they are looked at in each turn */
+
+static struct group *in_ring(const struct worker *w, uint32_t place)
+{
+	return w->group[place - 1];
+}
+
+/* Last of all. */
+static void enter(struct worker *w, struct group *g)
+{
+	const uint32_t at = g->view.index + 1;
+
+	if (g->next_walk)
+		return;
+	if (!w->walk_next)
+		w->walk_next = g->prev_walk = at;
+	struct group *first = in_ring(w, w->walk_next);
+	g->next_walk = w->walk_next;
+	g->prev_walk = first->prev_walk;
+	in_ring(w, g->prev_walk)->next_walk = at;
+	first->prev_walk = at;
+	w->walking++;
+}
+
+void gm_walk_leave(struct worker *w, struct group *g)
+{
+	if (!g->next_walk)
+		return;
+	if (in_ring(w, w->walk_next) == g)
+		w->walk_next = --w->walking ? g->next_walk : 0;
+	else
+		w->walking--;
+	in_ring(w, g->prev_walk)->next_walk = g->next_walk;
+	in_ring(w, g->next_walk)->prev_walk = g->prev_walk;
+	g->next_walk = g->prev_walk = 0;
+}
+
 /* What this walk has for m next: a changed configuration goes before the keys, to those who are called. Who observes
  * reads it in the notification.                                                                         GA §6.6.2 */
 static enum gm_err start_walked(struct worker *w, const struct group *g, uint32_t h)
@@ -502,6 +539,7 @@ void gm_rekey_start(struct worker *w, const struct gm_eff_rekey *e)
 	uint32_t cut = g->walk.active ? g->walk.cursor : 0; /* those who did not hear last time are first */
 	g->walk = (struct walk){.version = e->version, .cursor = cut ? cut : g->head, .stop = cut, .active = true};
 	copy_bodies(&g->walk, e);
+	enter(w, g);
 }
 
 void gm_rekey_pause(struct worker *w, struct group *g, bool paused)
@@ -616,16 +654,17 @@ static void step(struct worker *w, struct group *g)
 static bool step_walks(struct worker *w)
 {
 	const uint64_t before = w->walked;
-	const uint32_t from = w->walk_next;
+	uint32_t at = w->walk_next, next;
 
-	for (uint32_t i = 0; i < w->groups_cap && w->walks; i++) {
-		const uint32_t at = (from + i) % w->groups_cap;
+	for (uint32_t n = w->walking; n > 0; n--, at = next) {
 		const uint64_t walked = w->walked;
-		struct group *g = gm_group_at(w, at);
-		if (g)
-			step(w, g);
+		struct group *g = in_ring(w, at);
+		next = g->next_walk;
+		step(w, g);
 		if (w->walked != walked)
-			w->walk_next = at + 1;
+			w->walk_next = next;
+		if (!g->walk.active && !g->telling)
+			gm_walk_leave(w, g);
 	}
 	return w->walked != before;
 }
@@ -636,7 +675,7 @@ bool gm_rekey_step(struct worker *w)
 	if (w->walks && w->now_ns - w->heard_ns >= SILENCE_NS)
 		earn(w, BURST * ((w->now_ns - w->heard_ns) / SILENCE_NS));
 	bool lanes = w->lanes_first && gm_pace_step(w);
-	bool walks = w->walks && step_walks(w);
+	bool walks = step_walks(w);
 
 	if (!w->lanes_first)
 		lanes = gm_pace_step(w);
@@ -645,16 +684,16 @@ bool gm_rekey_step(struct worker *w)
 	return walks && may_burst(w);
 }
 
-static bool goes_on(const struct group *g)
-{
-	return g && g->used && (g->telling || may_go_on(g));
-}
-
 bool gm_rekey_waiting(const struct worker *w)
 {
-	for (uint32_t i = 0; w->walks && i < w->groups_cap; i++)
-		if (goes_on(w->group[i]))
+	uint32_t at = w->walk_next;
+
+	for (uint32_t n = w->walking; n > 0; n--) {
+		const struct group *g = in_ring(w, at);
+		if (g->telling || may_go_on(g))
 			return true;
+		at = g->next_walk;
+	}
 	return false;
 }
 
@@ -756,6 +795,7 @@ void gm_rekey_tell_active(struct worker *w, struct group *g)
 	w->walks += !g->telling;
 	g->telling = true;
 	g->tell_cursor = g->head;
+	enter(w, g);
 }
 
 /* True when this member's turn took the context's one message in flight. */

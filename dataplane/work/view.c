@@ -129,6 +129,7 @@ static void remove_group(struct worker *w, uint32_t index)
 		gm_member_unlink(w, g->head);
 	w->walks -= (unsigned)g->walk.active + g->telling;
 	gm_walk_drop(&g->walk);
+	gm_walk_leave(w, g);
 	remove_name(w, index);
 	gm_wipe(g, sizeof *g);
 }

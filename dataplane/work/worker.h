@@ -154,6 +154,7 @@ struct group {
 	bool paused;  /* the walk comes to nobody new; what is in flight is sent again */
 	bool telling; /* those who observe active are told, tell_cursor is next */
 	uint32_t tell_cursor;
+	uint32_t next_walk, prev_walk; /* place + 1 of its neighbours in the ring of groups that walk or tell; 0: it is not in it */
 	uint32_t fates_n;
 	struct { uint32_t slot; uint8_t fate, tries; } fate[64];
 };
@@ -390,7 +391,8 @@ struct worker {
 	struct links { uint64_t key; uint32_t names_moved; struct blob *body; } links[2]; /* /.well-known/core */
 	unsigned uploads;
 	struct pace pace;
-	uint32_t walk_next;  /* group whose walk goes on */
+	uint32_t walk_next;  /* place + 1 of the group whose walk goes on, in the ring of them; 0: there is none */
+	uint32_t walking;    /* groups in that ring; those that have just ended, too */
 	uint32_t credit;     /* messages that walks may send before one is answered */
 	uint64_t heard_ns;   /* when one was, or credit was given without */
 	uint64_t walked;     /* messages of walks and lanes, sent or lost on the way out */
@@ -680,6 +682,7 @@ bool gm_rekey_has_next(struct worker *w, const struct ctx *c);
 void gm_rekey_next_now(struct worker *w, struct ctx *c, gm_ctx_id id); /* the pacer has let it through */
 bool gm_rekey_superseded(struct worker *w, const struct out *o); /* newer keys are on their way */
 void gm_walk_drop(struct walk *walk); /* its bodies */
+void gm_walk_leave(struct worker *w, struct group *g); /* it walks and tells no more */
 
 /* ---- link.c, ask.c: authorization servers are asked */
 void gm_link_set(struct worker *w, const struct gm_eff_as *e);

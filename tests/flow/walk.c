@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
+#include <sys/mman.h>
 #include <time.h>
 
 #include "sends.h"
@@ -101,12 +102,26 @@ Test(walk, stops_at_the_window_where_it_tells_of_a_changed_configuration_too)
 	flow_free(r);
 }
 
-static void rekey_g2(struct flow *r)
+static struct gm_txn txn(struct flow *r)
 {
 	struct gm_txn t = {.wall_s = time(NULL), .mono_ms = gm_mem_now(r->net) / 1000000, .changes = &r->changes, .effects = &r->effects};
 
 	gm_random(t.dice, sizeof t.dice);
-	cr_assert(gm_core_rekey(r->core, &t, "g2", true) == GM_E_OK);
+	return t;
+}
+
+static void rekey_named(struct flow *r, const char *group)
+{
+	struct gm_txn t = txn(r);
+
+	cr_assert(gm_core_rekey(r->core, &t, group, true) == GM_E_OK);
+}
+
+static void delete_named(struct flow *r, const char *group)
+{
+	struct gm_txn t = txn(r);
+
+	cr_assert(gm_core_group_delete(r->core, &t, group) == GM_E_OK);
 }
 
 /* While nobody answers there is one burst each millisecond. */
@@ -122,9 +137,8 @@ Test(walk, of_a_large_group_lets_a_small_one_have_its_turn)
 		flow_member_in(r, i < large ? 0 : g2, GM_ROLE_REQUESTER, true);
 	all_join(r);
 	r->mute = true;
-	rekey_g2(r);
-	cr_assert(flow_rekey(r, true) == GM_E_OK);
-	w->walk_next = 2; /* the groups' places are 0 and 1 */
+	cr_assert(flow_rekey(r, true) == GM_E_OK); /* the large one is first */
+	rekey_named(r, "g2");
 	w->credit = BURST;
 	w->heard_ns = gm_mem_now(r->net);
 	flow_run(r, 4);
@@ -133,6 +147,65 @@ Test(walk, of_a_large_group_lets_a_small_one_have_its_turn)
 	cr_expect(eq(uint, told, small));
 	cr_expect(lt(uint, sends.n, large), "the large one is not through");
 	flow_free(r);
+}
+
+/* Of ten thousand groups one may have a silent member. */
+Test(walk, costs_groups_that_do_not_walk_nothing)
+{
+	struct flow *r = before_a_rekey_of(3);
+	struct worker *w = r->dp->worker[0];
+	struct group *const closed = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	cr_assert(closed != MAP_FAILED && w->groups_cap > 9 && !w->group[9]);
+	w->group[9] = closed; /* whoever looks at it is ended */
+	r->mute = true;
+	for (unsigned ms = 0; ms < 100; ms++) {
+		worker_turns(r, 3);
+		gm_worker_timeout_ns(w);
+		gm_mem_step(r->net, 1000000);
+	}
+	w->group[9] = NULL;
+	munmap(closed, 4096);
+	cr_expect(eq(u32, sends.n, 3));
+	cr_expect(eq(u32, w->walking, 1));
+	r->mute = false;
+	flow_run(r, 5000);
+	cr_expect(eq(u32, flow_at_version(r, 1), 3));
+	cr_expect(eq(u64, flow_status(r).confirmed, 3));
+	cr_expect(eq(u32, w->walking, 0));
+	flow_free(r);
+}
+
+/* The ring of those that walk, on either side of one that goes. */
+Test(walk, of_a_group_goes_on_when_others_are_gone)
+{
+	enum { GROUPS = 3 };
+	for (unsigned gone = 0; gone < GROUPS; gone++) {
+		struct flow *r = flow_new_as(1, NULL, "EdDSA");
+		struct worker *w = r->dp->worker[0];
+		for (unsigned i = 1; i < GROUPS; i++)
+			flow_group(r, GM_BACKWARD_OFF);
+		for (unsigned i = 0; i < 2 * GROUPS; i++)
+			flow_member_in(r, (uint16_t)(i % GROUPS), GM_ROLE_REQUESTER, true);
+		all_join(r);
+		r->mute = true;
+		for (unsigned i = 0; i < GROUPS; i++)
+			rekey_named(r, (const char *const[]){"g1", "g2", "g3"}[i]);
+		flow_run(r, 5);
+		cr_assert(eq(u32, w->walking, GROUPS));
+		delete_named(r, (const char *const[]){"g1", "g2", "g3"}[gone]);
+		flow_run(r, 5);
+		cr_expect(eq(u32, w->walking, GROUPS - 1), "without %u", gone);
+		r->mute = false;
+		flow_run(r, 6000);
+		for (unsigned i = 0; i < 2 * GROUPS; i++)
+			if (i % GROUPS != gone)
+				cr_expect(eq(u64, r->members[i].keys.version, 1), "member %u without %u", i, gone);
+		cr_expect(eq(u32, w->walking, 0));
+		cr_expect(eq(u32, w->walk_next, 0));
+		cr_expect(eq(u32, w->walks, 0));
+		flow_free(r);
+	}
 }
 
 Test(walk, passes_the_silent_a_burst_each_millisecond)
