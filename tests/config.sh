@@ -46,7 +46,7 @@ what_is_missing_is_named() {
 
 change() { sed -i "s|^$1: .*|$1: $2|" "$dir/gmd.conf"; } # change KEY VALUE, in the file
 value() { gmctl --json config show | grep "\"key\":\"$1\"" | field value; }
-row() { grep -q "{\"key\":\"$1\",\"$2\":\"$3\",\"$4\":\"$5\",\"takes\":\"$6\"}" "$dir/said"; }
+row() { grep -q "{\"key\":\"$1\",\"$2\":\"$3\",\"$4\":\"$5\",\"changes\":\"$6\"}" "$dir/said"; }
 rows() { [ "$(wc -l <"$dir/said")" = "$1" ]; }
 ask_gmd() { gmctl --json config "$@" >"$dir/said" 2>"$dir/refused"; }
 

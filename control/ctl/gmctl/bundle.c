@@ -34,7 +34,7 @@ static const struct {
 	{"status", {"call", "queue", "newcomers", "secrets"}},
 	{"store status", {"disk"}},
 	{"config show", {"changes"}},
-	{"config diff", {"takes"}},
+	{"config diff", {"changes"}},
 	{"as list", {"trl"}},
 	{"pace", {"rate", "rate_now"}},
 	{"template list", {"settings"}},

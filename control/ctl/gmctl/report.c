@@ -284,8 +284,6 @@ static void add_member(void *arg, struct gm_bytes pairs)
 		place->seen = true;
 		gm_roles_text(place->roles, '+', expected);
 	}
-	for (char *c = m.roles; *c; c++)
-		*c = *c == ',' ? '+' : *c;
 	report.totals.members++;
 	emit(&(struct line_of){.group = g->name,
 	                       .node = m.node,

@@ -24,7 +24,7 @@ static void put_change(void *arg, const struct gm_option *option, const char *wa
 	gm_ctl_put_text(r, "key", option->key);
 	put_value(r, when == GM_TAKES_NOW ? "was" : "running", was);
 	put_value(r, when == GM_TAKES_NOW ? "is" : "file", is);
-	gm_ctl_put_text(r, "takes", tried ? "unconfirmed" : texts[when]);
+	gm_ctl_put_text(r, "changes", tried ? "unconfirmed" : texts[when]);
 	gm_ctl_row(r);
 }
 

@@ -15,7 +15,7 @@ static void put_member(struct gm_ctl_call *call, const struct gm_member_info *m)
 	gm_ctl_put_text(r, "node", m->node);
 	gm_ctl_put_text(r, "name", gm_core_member_name(call->env->core, m, name));
 	gm_ctl_put_bytes(r, "sid", m->sid, m->sid_n);
-	gm_ctl_put_text(r, "roles", gm_roles_text(m->roles, ',', roles));
+	gm_ctl_put_text(r, "roles", gm_roles_text(m->roles, '+', roles));
 	gm_ctl_put_text(r, "delivery", deliveries[m->delivery]);
 	gm_ctl_put_text(r, "peer", gm_addr_text(&m->peer, peer));
 	gm_ctl_put_uint(r, "version", m->version);

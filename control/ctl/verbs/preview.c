@@ -174,11 +174,25 @@ static void device(struct gm_ctl_call *call)
 	free(ctx);
 }
 
+static bool is_called(void *arg, const struct gm_as_info *as)
+{
+	const char **name = arg;
+
+	if (strcmp(as->name, *name) == 0)
+		*name = NULL;
+	return *name != NULL;
+}
+
 static void server(struct gm_ctl_call *call)
 {
 	const struct gm_whom whom = {.as = gm_call_text(call, "name")};
+	const char *missing = whom.as;
 
-	look(call, &(struct toll){.as = whom.as}, &whom);
+	gm_core_ases(call->env->core, is_called, &missing);
+	if (missing)
+		gm_call_refuse(call, GM_E_UNKNOWN, "authorization server", missing);
+	else
+		look(call, &(struct toll){.as = whom.as}, &whom);
 }
 
 static void token(struct gm_ctl_call *call)

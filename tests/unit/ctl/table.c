@@ -211,6 +211,7 @@ Test(table, looks_at_what_would_become_of_a_command_and_changes_nothing)
 	                 "row evicts=0 groups=0 rekeys=0 seconds=0 says=evicts nobody asks=no\nend\n");
 	cr_expect_str_eq(RUN("member evict", "group=g2", "node=n", "preview!"), "error unknown: no group 'g2'\n");
 	cr_expect_str_eq(RUN("device evict", "device=g1/n", "preview!"), "error unknown: no device 'g1/n'\n");
+	cr_expect_str_eq(RUN("as remove", "name=nobody", "preview!"), "error unknown: no authorization server 'nobody'\n");
 	cr_expect_str_eq(RUN("group create", "group=g3", "preview!"), "error usage: group create: no such argument 'preview'\n");
 	cr_expect_eq(changes.count, 0);
 	RUN("group show", "group=g1");
