@@ -2,6 +2,8 @@
 /* gmas: a development Authorization Server. Makes keys, mints tokens, answers POST /token on loopback without
  * protection, and over a link introspects tokens and lists revoked ones. Not for production. */
 #include <getopt.h>
+#include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -30,10 +32,9 @@ struct options {
 	const char *auds[4], *kid_of, *cnonce;
 	unsigned auds_n;
 	bool extended_scope;
-	long exp_s, count, nbf_s, exi_s; /* exp_s 0, exi_s -1: not given */
+	long exp_s, count, nbf_s, exi_s; /* exp_s 0, nbf_s LONG_MIN, exi_s -1: not given */
 	int32_t osc_alg, osc_hkdf;       /* 0: not given */
 	unsigned long long seq;
-	bool has_nbf;
 };
 
 static const char usage[] =
@@ -163,7 +164,7 @@ static bool mint_of(const struct options *o, struct gm_mint *what, uint8_t kid[s
 	    .reference = o->reference,
 	    .loose = o->loose,
 	    .exp = o->exp_s ? now + o->exp_s : o->exi_s >= 0 ? -1 : now + LIFE_S,
-	    .nbf = o->has_nbf ? now + o->nbf_s : -1,
+	    .nbf = o->nbf_s != LONG_MIN ? now + o->nbf_s : -1,
 	    .exi = o->exi_s,
 	    .exi_seq = o->seq,
 	    .osc_alg = o->osc_alg,
@@ -245,116 +246,107 @@ static int link_file(const struct options *o)
 	return err == GM_E_OK ? 0 : failed(o->out, err);
 }
 
+/* ---- the command line */
+
+enum how { TEXT, FLAG, NUMBER, POSITIVE, ALGORITHM, COUNTER, LIST };
+
+#define ONE(field) offsetof(struct options, field), 0, 0
+#define MANY(field) offsetof(struct options, field), offsetof(struct options, field##_n), sizeof((struct options){0}.field) / sizeof(char *)
+static const struct row {
+	const char *name;
+	enum how how;
+	char letter;           /* the short one; 0: none */
+	size_t at;             /* in struct options */
+	size_t count_at, most; /* LIST: where it is counted, and how many there may be */
+} rows[] = {
+	{"alg", TEXT, 0, ONE(alg)},
+	{"iss", TEXT, 0, ONE(iss)},
+	{"aud", TEXT, 0, ONE(aud)},
+	{"output", TEXT, 'o', ONE(out)},
+	{"key", TEXT, 'k', ONE(key)},
+	{"group", LIST, 0, MANY(groups)},
+	{"admin", LIST, 0, MANY(admins)},
+	{"audience", LIST, 0, MANY(auds)},
+	{"exp", POSITIVE, 0, ONE(exp_s)},
+	{"exi", POSITIVE, 0, ONE(exi_s)},
+	{"nbf", NUMBER, 0, ONE(nbf_s)},
+	{"count", POSITIVE, 0, ONE(count)},
+	{"seq", COUNTER, 0, ONE(seq)},
+	{"osc-alg", ALGORITHM, 0, ONE(osc_alg)},
+	{"osc-hkdf", ALGORITHM, 0, ONE(osc_hkdf)},
+	{"kid-of", TEXT, 0, ONE(kid_of)},
+	{"cnonce", TEXT, 0, ONE(cnonce)},
+	{"extended-scope", FLAG, 0, ONE(extended_scope)},
+	{"reference", FLAG, 0, ONE(reference)},
+	{"loose", FLAG, 0, ONE(loose)},
+	{"listen", TEXT, 0, ONE(listen)},
+	{"addr", TEXT, 0, ONE(addr)},
+	{"link", TEXT, 0, ONE(link)},
+	{"revoked", TEXT, 0, ONE(revoked)},
+	{"tokens", TEXT, 0, ONE(tokens)},
+};
+#define LONG_ONLY 256u /* and the row's place: what getopt_long() answers */
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static bool add(struct options *o, const struct row *row, const char *value)
+{
+	unsigned *n = (void *)((char *)o + row->count_at);
+	const char **list = (void *)((char *)o + row->at);
+
+	if (*n == row->most)
+		return false;
+	list[(*n)++] = value;
+	return true;
+}
+
+static bool take(struct options *o, const struct row *row, const char *value)
+{
+	void *at = (char *)o + row->at;
+
+	switch (row->how) {
+	case TEXT:
+		*(const char **)at = value;
+		return true;
+	case FLAG:
+		*(bool *)at = true;
+		return true;
+	case NUMBER:
+	case POSITIVE:
+		*(long *)at = atol(value);
+		return row->how == NUMBER || *(long *)at > 0;
+	case ALGORITHM:
+		*(int32_t *)at = (int32_t)atol(value);
+		return true;
+	case COUNTER:
+		*(unsigned long long *)at = strtoull(value, NULL, 10);
+		return true;
+	case LIST:
+		return add(o, row, value);
+	}
+	return false;
+}
+
+/* NULL: no such option */
+static const struct row *row_of(int c)
+{
+	for (size_t i = 0; i < ROWS; i++)
+		if (c == (int)(LONG_ONLY + i) || c == rows[i].letter)
+			return &rows[i];
+	return NULL;
+}
+
 static bool read_options(struct options *o, int argc, char **argv)
 {
-	static const struct option longs[] = {
-	    {"alg", required_argument, NULL, 'a'},    {"iss", required_argument, NULL, 'i'},
-	    {"aud", required_argument, NULL, 'u'},    {"output", required_argument, NULL, 'o'},
-	    {"key", required_argument, NULL, 'k'},    {"group", required_argument, NULL, 'g'},
-	    {"exp", required_argument, NULL, 'e'},    {"count", required_argument, NULL, 'n'},
-	    {"listen", required_argument, NULL, 'l'}, {"nbf", required_argument, NULL, 'b'},
-	    {"exi", required_argument, NULL, 'x'},    {"seq", required_argument, NULL, 's'},
-	    {"audience", required_argument, NULL, 'A'}, {"kid-of", required_argument, NULL, 'K'},
-	    {"extended-scope", no_argument, NULL, 'S'}, {"cnonce", required_argument, NULL, 'C'},
-	    {"osc-alg", required_argument, NULL, 'L'}, {"osc-hkdf", required_argument, NULL, 'H'},
-	    {"admin", required_argument, NULL, 'm'},  {"reference", no_argument, NULL, 'r'},
-	    {"loose", no_argument, NULL, 'O'},        {"addr", required_argument, NULL, 'd'},
-	    {"link", required_argument, NULL, 'I'},   {"revoked", required_argument, NULL, 'R'},
-	    {"tokens", required_argument, NULL, 'T'}, {0},
-	};
+	struct option longs[ROWS + 1] = {0};
+
+	for (size_t i = 0; i < ROWS; i++)
+		longs[i] = (struct option){rows[i].name, rows[i].how == FLAG ? no_argument : required_argument, NULL, (int)(LONG_ONLY + i)};
 	for (int c; (c = getopt_long(argc, argv, "o:k:", longs, NULL)) != -1;) {
-		switch (c) {
-		case 'a':
-			o->alg = optarg;
-			break;
-		case 'i':
-			o->iss = optarg;
-			break;
-		case 'u':
-			o->aud = optarg;
-			break;
-		case 'o':
-			o->out = optarg;
-			break;
-		case 'k':
-			o->key = optarg;
-			break;
-		case 'e':
-			o->exp_s = atol(optarg);
-			if (o->exp_s < 1)
-				return false;
-			break;
-		case 'n':
-			o->count = atol(optarg);
-			break;
-		case 'l':
-			o->listen = optarg;
-			break;
-		case 'b':
-			o->nbf_s = atol(optarg);
-			o->has_nbf = true;
-			break;
-		case 'x':
-			o->exi_s = atol(optarg);
-			if (o->exi_s < 1)
-				return false;
-			break;
-		case 's':
-			o->seq = strtoull(optarg, NULL, 10);
-			break;
-		case 'L':
-			o->osc_alg = (int32_t)atol(optarg);
-			break;
-		case 'H':
-			o->osc_hkdf = (int32_t)atol(optarg);
-			break;
-		case 'K':
-			o->kid_of = optarg;
-			break;
-		case 'C':
-			o->cnonce = optarg;
-			break;
-		case 'S':
-			o->extended_scope = true;
-			break;
-		case 'A':
-			if (o->auds_n == sizeof(o->auds) / sizeof(o->auds[0]))
-				return false;
-			o->auds[o->auds_n++] = optarg;
-			break;
-		case 'm':
-			if (o->admins_n == GROUPS_MAX)
-				return false;
-			o->admins[o->admins_n++] = optarg;
-			break;
-		case 'r':
-			o->reference = true;
-			break;
-		case 'O':
-			o->loose = true;
-			break;
-		case 'd':
-			o->addr = optarg;
-			break;
-		case 'I':
-			o->link = optarg;
-			break;
-		case 'R':
-			o->revoked = optarg;
-			break;
-		case 'T':
-			o->tokens = optarg;
-			break;
-		case 'g':
-			if (o->groups_n == GROUPS_MAX)
-				return false;
-			o->groups[o->groups_n++] = optarg;
-			break;
-		default:
+		const struct row *row = row_of(c);
+		if (!row || !take(o, row, optarg))
 			return false;
-		}
 	}
-	return optind == argc && o->exp_s >= 0 && o->count > 0;
+	return optind == argc;
 }
 
 int main(int argc, char **argv)
@@ -363,7 +355,7 @@ int main(int argc, char **argv)
 		const char *name;
 		int (*run)(const struct options *);
 	} commands[] = {{"keygen", keygen}, {"mint", mint}, {"serve", serve}, {"link", link_file}};
-	struct options o = {.exi_s = -1, .count = 1, .listen = "127.0.0.1:5690"};
+	struct options o = {.exi_s = -1, .nbf_s = LONG_MIN, .count = 1, .listen = "127.0.0.1:5690"};
 
 	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
 		fputs(usage, stdout);
