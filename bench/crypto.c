@@ -7,6 +7,7 @@
  *
  *	bench_crypto [--quick] [BENCH...]
  */
+#include "bench/order.h"
 #include "bench/crypto/rows.h"
 #include "cpu.h"
 
@@ -112,16 +113,9 @@ static void calibrate(struct series *s, void *work, double slice_ns)
 	s->calls = (unsigned)(s->calls * slice_ns / once) + 1;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static double median(double *v, unsigned n)
 {
-	qsort(v, n, sizeof(*v), by_value);
+	qsort(v, n, sizeof(*v), by_double);
 	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 

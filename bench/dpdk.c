@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bench/order.h"
 #include "gm/crypto.h"
 #include "gm/dp.h"
 #include "port/port.h"
@@ -114,16 +115,9 @@ static double round_of(struct bench *b, fill *fill_in, double seconds)
 	return best;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static double middle(double *v, unsigned n)
 {
-	qsort(v, n, sizeof(*v), by_value);
+	qsort(v, n, sizeof(*v), by_double);
 	return v[n / 2];
 }
 
@@ -148,7 +142,7 @@ static void run(struct bench *b, double seconds)
 
 	for (unsigned r = 0; r < ROUNDS; r++) {
 		sealed[r] = round_of(b, fill_sealed, seconds / (2 * ROUNDS));
-		qsort(b->burst_us, b->bursts_n, sizeof(b->burst_us[0]), by_value);
+		qsort(b->burst_us, b->bursts_n, sizeof(b->burst_us[0]), by_double);
 		double p50 = b->burst_us[b->bursts_n / 2], p99 = b->burst_us[b->bursts_n * 99 / 100];
 		bare[r] = round_of(b, fill_bare, seconds / (2 * ROUNDS));
 		ratio[r] = sealed[r] / bare[r];

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "bench/order.h"
 #include "gm/crypto.h"
 #include "work/worker.h"
 
@@ -313,13 +314,6 @@ static bool rekey(struct bench *b, unsigned run)
 	return b->confirmed == b->members && b->sent == b->members;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static int usage(void)
 {
 	fputs("usage: bench_walk [-n MEMBERS] [-w WINDOW] [-r RUNS] [-o]\n"
@@ -360,7 +354,7 @@ int main(int argc, char **argv)
 			fprintf(stderr, "bench_walk: %llu sent, %llu confirmed\n", (unsigned long long)b.sent, (unsigned long long)b.confirmed);
 			return 1;
 		}
-	qsort(b.cycles, runs, sizeof(b.cycles[0]), by_value);
+	qsort(b.cycles, runs, sizeof(b.cycles[0]), by_double);
 	printf("{\"bench\":\"walk\",\"members\":%u,\"window\":%u,\"what\":\"%s\",\"runs\":%u,\"cycles\":%.0f,\"cycles_min\":%.0f,\"cycles_max\":%.0f}\n",
 	       b.members, b.window, b.observe ? "observe" : "post", runs, b.cycles[runs / 2], b.cycles[0], b.cycles[runs - 1]);
 	gm_worker_free(worker(&b));

@@ -5,6 +5,8 @@
 #include <net/if.h>
 #include <stdio.h>
 
+#include "port/util.h"
+
 static const uint8_t v4_mapped[12] = {[10] = 0xff, [11] = 0xff};
 
 /* 1 to 5 digits and nothing else; 0 is a port here: the kernel chooses */
@@ -67,7 +69,7 @@ bool gm_addr_parse(struct gm_addr *addr, const char *text)
 
 bool gm_addr_is_v4(const struct gm_addr *addr)
 {
-	return memcmp(addr->ip, v4_mapped, sizeof(v4_mapped)) == 0;
+	return gm_is_v4(addr->ip);
 }
 
 const char *gm_addr_text(const struct gm_addr *addr, char buf[static GM_ADDR_TEXT])
@@ -97,7 +99,7 @@ const char *gm_addr_text(const struct gm_addr *addr, char buf[static GM_ADDR_TEX
 
 bool gm_prefix_is_v4(const struct gm_prefix *prefix)
 {
-	return prefix->bits >= 96 && memcmp(prefix->ip, v4_mapped, sizeof(v4_mapped)) == 0;
+	return prefix->bits >= 96 && gm_is_v4(prefix->ip);
 }
 
 struct gm_prefix gm_prefix_of(const struct gm_addr *addr, uint8_t bits)

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/order.h"
 #include "gm/dp.h"
 #include "sockets.h"
 #include "wire/cbor.h"
@@ -45,16 +46,10 @@ void gm_series_add(struct gm_series *s, uint64_t ns)
 	s->ns[s->n++] = ns;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-	return (x > y) - (x < y);
-}
-
 void gm_series_sort(struct gm_series *s)
 {
 	if (s->n)
-		qsort(s->ns, s->n, sizeof(*s->ns), by_value);
+		qsort(s->ns, s->n, sizeof(*s->ns), by_u64);
 }
 
 double gm_series_at(const struct gm_series *s, unsigned permille)

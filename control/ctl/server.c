@@ -11,9 +11,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "ctl/clock.h"
 #include "ctl/log.h"
 #include "ctl/watch.h"
 #include "gm/crypto.h"
@@ -55,14 +55,6 @@ struct gm_ctl_server {
 	struct gm_ctl_reply reply, told; /* told: events come while a command is being answered */
 	unsigned watchers;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* ---- closing. What lies unread in a connection may hold descriptors, and the last who lets go of one waits for what it stands
  * for: a socket that lingers, a file system of the peer's own. The kernel does that in the thread that closes, which therefore
@@ -313,7 +305,7 @@ static bool in_group(int fd, gid_t group)
 /* A line a second: there may be many. */
 static void say_denied(struct gm_ctl_server *server, const struct ucred *peer)
 {
-	uint64_t now = now_ms();
+	uint64_t now = gm_clock_ms();
 
 	if (server->denied_ms && now < server->denied_ms + DENIED_MS) {
 		server->denied++;
@@ -434,7 +426,7 @@ static void accept_one(struct gm_ctl_server *server)
 	}
 	conn->fd = fd;
 	conn->since = server->accepted++;
-	conn->moved_ms = now_ms();
+	conn->moved_ms = gm_clock_ms();
 	conn->level = level;
 	conn->uid = uid;
 	conn->pid = pid;
@@ -536,7 +528,7 @@ static void handle(struct gm_ctl_server *server, struct conn *conn)
 		conn->later = server->reply.later;
 		conn->idles = server->reply.waits;
 	}
-	conn->moved_ms = now_ms();
+	conn->moved_ms = gm_clock_ms();
 	if (conn->later) {
 		gm_wipe(&server->request, sizeof(server->request));
 		return;
@@ -623,7 +615,7 @@ static void send_some(struct conn *conn)
 			conn->closing = true;
 		if (n < 0 && errno == EAGAIN)
 			return;
-		conn->moved_ms = now_ms();
+		conn->moved_ms = gm_clock_ms();
 		gm_ctl_buf_eat(&conn->out, n < 0 ? conn->out.n - conn->out.at : (size_t)n);
 	}
 }
@@ -654,7 +646,7 @@ void gm_ctl_server_tell(struct gm_ctl_server *server, int64_t wall_s, const char
 /* Who watches may lag: there are few of them, and they lose events. */
 static bool stands_still(const struct gm_ctl_server *server, const struct conn *conn)
 {
-	return conn->out.n && !conn->watches && now_ms() > conn->moved_ms + server->config.patience_ms;
+	return conn->out.n && !conn->watches && gm_clock_ms() > conn->moved_ms + server->config.patience_ms;
 }
 
 bool gm_ctl_server_flush(struct gm_ctl_server *server)

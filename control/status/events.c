@@ -54,7 +54,7 @@ static void keep(struct events *e, struct gm_bytes pairs)
 static void connect_again(struct events *e)
 {
 	static const struct asked watch = {.verb = "watch", .flag = "no-members"};
-	const uint64_t now = status_now_ms();
+	const uint64_t now = gm_clock_ms();
 	char why[WHY_MAX];
 
 	if (e->tried_ms && now < e->tried_ms + AGAIN_MS)

@@ -6,18 +6,9 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #define READ_SIZE 65536u
-
-uint64_t status_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 void link_close(struct link *l)
 {
@@ -57,7 +48,7 @@ static bool wait_for(const struct link *l, short events, uint64_t deadline_ms)
 	struct pollfd fd = {.fd = l->fd, .events = events};
 
 	for (;;) {
-		uint64_t now = status_now_ms();
+		uint64_t now = gm_clock_ms();
 		int n = now < deadline_ms ? poll(&fd, 1, (int)(deadline_ms - now)) : 0;
 		if (n >= 0 || errno != EINTR)
 			return n > 0;

@@ -119,7 +119,7 @@ static bool ask_late(struct look *look, uint64_t deadline_ms)
 			return false; /* else the group has just gone */
 		groups++;
 	}
-	look->late_ms = status_now_ms();
+	look->late_ms = gm_clock_ms();
 	return true;
 }
 
@@ -135,7 +135,7 @@ static bool judge(struct look *look)
 
 void look_now(struct look *look)
 {
-	const uint64_t now = status_now_ms(), deadline = now + PATIENCE_MS;
+	const uint64_t now = gm_clock_ms(), deadline = now + PATIENCE_MS;
 	static const struct asked metrics = {.verb = "metrics"}, health = {.verb = "health"};
 
 	if (look->tried_ms && now < look->tried_ms + FRESH_MS)
@@ -144,7 +144,7 @@ void look_now(struct look *look)
 	rows_empty(&look->health);
 	look->good = ask(look, &metrics, deadline, UINT32_MAX, &look->metrics) && ask(look, &health, deadline, UINT32_MAX, &look->health) &&
 	             judge(look) && ((look->late_ms && now < look->late_ms + LATE_MS) || ask_late(look, deadline));
-	look->tried_ms = status_now_ms();
+	look->tried_ms = gm_clock_ms();
 }
 
 void look_free(struct look *look)

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "ctl/clock.h"
 #include "ctl/frame.h"
 
 #define WHY_MAX 160u
@@ -83,7 +84,5 @@ bool host_permitted(const struct served *served, const char *host);
 struct MHD_Daemon;
 struct sockaddr;
 struct MHD_Daemon *http_start(struct served *served, const struct sockaddr *addr); /* NULL: errno says why */
-
-uint64_t status_now_ms(void);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "bench/order.h"
 #include "flow_rig.h"
 
 #define BURST_N 64u
@@ -180,13 +181,6 @@ static const struct kind {
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
-static int by_value(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static uint64_t round_of(const struct kind *kind)
 {
 	static struct datagram d[BURST_N];
@@ -227,7 +221,7 @@ int main(int argc, char **argv)
 		for (unsigned k = 0; k < KINDS; k++)
 			at[k * rounds + round] = round_of(&kinds[k]);
 	for (unsigned k = 0; k < KINDS; k++)
-		qsort(at + k * rounds, rounds, sizeof *at, by_value);
+		qsort(at + k * rounds, rounds, sizeof *at, by_u64);
 	uint64_t served = at[(KINDS - 1) * rounds + rounds / 2];
 	printf("%-52s %8s %8s\n", "kind", "cycles", "of read");
 	for (unsigned k = 0; k < KINDS; k++)

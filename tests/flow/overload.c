@@ -29,14 +29,6 @@ static struct flow *crowd_of(unsigned n, const struct gm_mem_faults *faults)
 	return r;
 }
 
-static bool busy(const struct flow *r)
-{
-	for (unsigned i = 0; i < r->members_n; i++)
-		if (r->members[i].plan || r->members[i].ex.active)
-			return true;
-	return false;
-}
-
 static void begin(struct flow *r, unsigned i, unsigned plan)
 {
 	r->last_code[i][GM_OP_TOKEN] = r->last_code[i][GM_OP_JOIN] = r->last_code[i][GM_OP_GROUP] = 0;
@@ -49,7 +41,7 @@ static void all_do(struct flow *r, unsigned plan)
 	for (unsigned i = 0; i < r->members_n; i++)
 		begin(r, i, plan);
 	gm_member_flush(&r->env);
-	for (unsigned ms = 0; ms < 1000 && busy(r); ms++)
+	for (unsigned ms = 0; ms < 1000 && flow_busy(r); ms++)
 		flow_turn(r);
 }
 

@@ -144,31 +144,6 @@ static void forget(struct flow *r)
 
 /* ---- a group at work */
 
-static bool busy(const struct flow *r)
-{
-	for (unsigned i = 0; i < r->members_n; i++)
-		if (r->members[i].plan || r->members[i].ex.active)
-			return true;
-	return false;
-}
-
-static unsigned all_do(struct flow *r, unsigned plan, enum gm_member_op last)
-{
-	unsigned good = 0;
-
-	r->env.now_ns = gm_mem_now(r->net);
-	for (unsigned i = 0; i < r->members_n; i++) {
-		r->last_code[i][last] = 0;
-		gm_member_plan(&r->env, &r->members[i], plan);
-	}
-	gm_member_flush(&r->env);
-	for (unsigned ms = 0; ms < 10000 && busy(r); ms++)
-		flow_turn(r);
-	for (unsigned i = 0; i < r->members_n; i++)
-		good += r->last_code[i][last] >> 5 == 2;
-	return good;
-}
-
 static void rekeyed(struct flow *r, uint64_t version)
 {
 	cr_assert(flow_rekey(r, false) == GM_E_OK);
@@ -193,11 +168,11 @@ static struct flow *warm(void)
 	aside.now_ns = now_ns;
 	for (unsigned i = 0; i < MEMBERS; i++)
 		flow_member(r, GM_ROLE_REQUESTER, i % 3);
-	cr_assert(eq(uint, all_do(r, JOIN, GM_OP_JOIN), MEMBERS));
+	cr_assert(eq(uint, flow_all_do(r, JOIN, GM_OP_JOIN), MEMBERS));
 	for (unsigned i = 0; i < MEMBERS; i += 3)
 		cr_assert(flow_do(r, &r->members[i], GM_PLAN(GM_OP_OBSERVE)));
 	rekeyed(r, 1);
-	cr_assert(eq(uint, all_do(r, GM_PLAN(GM_OP_NODE), GM_OP_NODE), MEMBERS));
+	cr_assert(eq(uint, flow_all_do(r, GM_PLAN(GM_OP_NODE), GM_OP_NODE), MEMBERS));
 	r->dp->worker[0]->ops = &aside;
 	return r;
 }
@@ -215,8 +190,8 @@ Test(quiet, reads_of_keys_allocate_and_lock_nothing)
 	uint64_t before = r->dp->worker[0]->stats.reads_local;
 
 	forget(r);
-	cr_expect(eq(uint, all_do(r, GM_PLAN(GM_OP_NODE), GM_OP_NODE), MEMBERS));
-	cr_expect(eq(uint, all_do(r, GM_PLAN(GM_OP_GROUP), GM_OP_GROUP), MEMBERS));
+	cr_expect(eq(uint, flow_all_do(r, GM_PLAN(GM_OP_NODE), GM_OP_NODE), MEMBERS));
+	cr_expect(eq(uint, flow_all_do(r, GM_PLAN(GM_OP_GROUP), GM_OP_GROUP), MEMBERS));
 	cr_expect(eq(u64, r->dp->worker[0]->stats.reads_local - before, 2 * MEMBERS));
 	expect_quiet();
 	flow_free(r);
@@ -233,7 +208,7 @@ Test(quiet, reads_of_credentials_allocate_and_lock_nothing)
 		memcpy(r->members[i].fetch_sid, of->sid, of->sid_n);
 	}
 	forget(r);
-	cr_expect(eq(uint, all_do(r, GM_PLAN(GM_OP_FETCH), GM_OP_FETCH), MEMBERS));
+	cr_expect(eq(uint, flow_all_do(r, GM_PLAN(GM_OP_FETCH), GM_OP_FETCH), MEMBERS));
 	cr_expect(eq(u64, r->dp->worker[0]->stats.reads_local - before, MEMBERS));
 	expect_quiet();
 	flow_free(r);

@@ -10,32 +10,6 @@
 #define TOKEN GM_PLAN(GM_OP_TOKEN)
 #define JOIN GM_PLAN(GM_OP_JOIN)
 
-static bool busy(const struct flow *r)
-{
-	for (unsigned i = 0; i < r->members_n; i++)
-		if (r->members[i].plan || r->members[i].ex.active)
-			return true;
-	return false;
-}
-
-/* All members begin at once. Returns how many had the plan's last answer with 2.xx. */
-static unsigned all_do(struct flow *r, unsigned plan, enum gm_member_op last)
-{
-	unsigned good = 0;
-
-	r->env.now_ns = gm_mem_now(r->net);
-	for (unsigned i = 0; i < r->members_n; i++) {
-		r->last_code[i][last] = 0;
-		gm_member_plan(&r->env, &r->members[i], plan);
-	}
-	gm_member_flush(&r->env);
-	for (unsigned ms = 0; ms < 10000 && busy(r); ms++)
-		flow_turn(r);
-	for (unsigned i = 0; i < r->members_n; i++)
-		good += r->last_code[i][last] >> 5 == 2;
-	return good;
-}
-
 static struct flow *storm_of(unsigned workers, const struct gm_mem_faults *faults, unsigned n)
 {
 	struct flow *r = flow_new_as(workers, faults, "EdDSA");
@@ -69,7 +43,7 @@ Test(turn, verifies_the_tokens_and_the_joins_of_a_storm_by_the_hundred)
 {
 	struct flow *r = storm_of(1, NULL, STORM);
 
-	cr_expect(eq(uint, all_do(r, TOKEN | JOIN, GM_OP_JOIN), STORM));
+	cr_expect(eq(uint, flow_all_do(r, TOKEN | JOIN, GM_OP_JOIN), STORM));
 	cr_expect(eq(uint, (unsigned)stats(r, 0)->joins, STORM));
 	cr_expect(ge(u64, median(stats(r, 0)->hist_verify), 256));
 	cr_expect(eq(u64, stats(r, 0)->sigs_batched, 2 * STORM)); /* tokens and Joins, all of newcomers */
@@ -83,17 +57,17 @@ Test(turn, refuses_the_bad_ones_among_many_signatures_and_no_other)
 {
 	struct flow *r = storm_of(1, NULL, STORM);
 
-	cr_assert(eq(uint, all_do(r, TOKEN, GM_OP_TOKEN), STORM));
+	cr_assert(eq(uint, flow_all_do(r, TOKEN, GM_OP_TOKEN), STORM));
 	for (unsigned i = 0; i < STORM; i += 97)
 		spoil(&r->members[i]);
-	cr_expect(eq(uint, all_do(r, JOIN, GM_OP_JOIN), STORM - 7)); /* all are newcomers */
+	cr_expect(eq(uint, flow_all_do(r, JOIN, GM_OP_JOIN), STORM - 7)); /* all are newcomers */
 	for (unsigned i = 0; i < STORM; i++)
 		cr_expect(eq(u8, r->last_code[i][GM_OP_JOIN], i % 97 ? GM_COAP(2, 1) : GM_COAP(4, 0)));
 
 	for (unsigned i = 5; i < STORM; i += 97) /* of whom only good was known */
 		spoil(&r->members[i]);
 	uint64_t before = stats(r, 0)->sigs_batched;
-	cr_expect(eq(uint, all_do(r, JOIN, GM_OP_JOIN), STORM - 14));
+	cr_expect(eq(uint, flow_all_do(r, JOIN, GM_OP_JOIN), STORM - 14));
 	for (unsigned i = 0; i < STORM; i++)
 		cr_expect(eq(u8, r->last_code[i][GM_OP_JOIN], i % 97 && i % 97 != 5 ? GM_COAP(2, 4) : GM_COAP(4, 0)));
 	cr_expect(ge(u64, stats(r, 0)->sigs_batched - before, 512));
@@ -108,12 +82,12 @@ Test(turn, bad_signatures_of_newcomers_keep_newcomers_out_of_batches_and_nobody_
 	struct flow *r = storm_of(1, NULL, known);
 	const struct worker *w = r->dp->worker[0];
 
-	cr_assert(eq(uint, all_do(r, TOKEN | JOIN, GM_OP_JOIN), known));
+	cr_assert(eq(uint, flow_all_do(r, TOKEN | JOIN, GM_OP_JOIN), known));
 	cr_expect(eq(uint, gm_ed25519_policy_size(&w->newcomer_policy, STORM), STORM));
 	for (unsigned i = 0; i < others; i++)
 		if (flow_member(r, GM_ROLE_REQUESTER, true) && i % 8 == 0)
 			spoil(&r->members[known + i]);
-	cr_expect(eq(uint, all_do(r, TOKEN | JOIN, GM_OP_JOIN), known + others - others / 8));
+	cr_expect(eq(uint, flow_all_do(r, TOKEN | JOIN, GM_OP_JOIN), known + others - others / 8));
 	cr_expect(eq(uint, gm_ed25519_policy_size(&w->newcomer_policy, STORM), 0));
 	cr_expect(lt(u32, w->join_policy.bad, w->newcomer_policy.bad / 8)); /* some share a place with a bad one */
 	cr_expect(eq(uint, r->failures, 0));
@@ -129,7 +103,7 @@ Test(turn, refuses_keys_that_have_no_good_signature)
 	const unsigned n = sizeof(keys) / sizeof(*keys);
 	struct flow *r = storm_of(1, NULL, 64);
 
-	cr_assert(eq(uint, all_do(r, TOKEN, GM_OP_TOKEN), 64));
+	cr_assert(eq(uint, flow_all_do(r, TOKEN, GM_OP_TOKEN), 64));
 	for (unsigned i = 0; i < n; i++) {
 		struct gm_identity *own = &r->members[i].own;
 		uint8_t *x = own->cred + own->cred_n - GM_ED25519_PUB; /* what a CCS ends with */
@@ -139,7 +113,7 @@ Test(turn, refuses_keys_that_have_no_good_signature)
 		x[0] = keys[i].first;
 		x[GM_ED25519_PUB - 1] = keys[i].last;
 	}
-	cr_expect(eq(uint, all_do(r, JOIN, GM_OP_JOIN), 64 - n));
+	cr_expect(eq(uint, flow_all_do(r, JOIN, GM_OP_JOIN), 64 - n));
 	for (unsigned i = 0; i < n; i++)
 		cr_expect(eq(u8, r->last_code[i][GM_OP_JOIN], GM_COAP(4, 0)), "%u", i);
 	cr_expect(eq(uint, r->failures, 0));
@@ -151,10 +125,10 @@ Test(turn, answers_two_copies_of_a_signed_token_in_one_turn_with_one_context)
 	struct gm_mem_faults twice = {.dup = 1000000};
 	struct flow *r = storm_of(1, &twice, 100);
 
-	cr_expect(eq(uint, all_do(r, TOKEN, GM_OP_TOKEN), 100));
+	cr_expect(eq(uint, flow_all_do(r, TOKEN, GM_OP_TOKEN), 100));
 	cr_expect(eq(uint, (unsigned)stats(r, 0)->contexts_pending, 100));
 	cr_expect(eq(u64, stats(r, 0)->sigs_batched, 100), "a copy is not verified");
-	cr_expect(eq(uint, all_do(r, JOIN, GM_OP_JOIN), 100));
+	cr_expect(eq(uint, flow_all_do(r, JOIN, GM_OP_JOIN), 100));
 	cr_expect(eq(uint, (unsigned)stats(r, 0)->joins, 100));
 	cr_expect(eq(uint, r->reuses, 0));
 	cr_expect(eq(uint, r->failures, 0));
@@ -176,7 +150,7 @@ Test(turn, refuses_no_copy_of_a_token_that_it_takes_on)
 	unsigned in;
 
 	r->worker_turn = turn_of_seven;
-	in = all_do(r, TOKEN, GM_OP_TOKEN);
+	in = flow_all_do(r, TOKEN, GM_OP_TOKEN);
 	cr_expect(ge(uint, in, 7)); /* or more, where two share a time and one of them comes again */
 	cr_expect(eq(uint, (unsigned)stats(r, 0)->contexts_pending, in));
 	flow_free(r);
@@ -186,10 +160,10 @@ Test(turn, verifies_what_came_by_way_of_another_worker_together_with_the_rest)
 {
 	struct flow *r = storm_of(2, NULL, STORM);
 
-	cr_expect(eq(uint, all_do(r, TOKEN | JOIN, GM_OP_JOIN), STORM));
+	cr_expect(eq(uint, flow_all_do(r, TOKEN | JOIN, GM_OP_JOIN), STORM));
 	for (unsigned i = 0; i < STORM; i++)
 		r->members[i].addr.port = (uint16_t)(r->members[i].addr.port + 1); /* half of them meet the other worker */
-	cr_expect(eq(uint, all_do(r, JOIN, GM_OP_JOIN), STORM));
+	cr_expect(eq(uint, flow_all_do(r, JOIN, GM_OP_JOIN), STORM));
 	cr_expect(ge(u64, (uint64_t)stats(r, 0)->rx_hop + stats(r, 1)->rx_hop, 1));
 	cr_expect(eq(uint, r->failures, 0));
 	flow_free(r);
@@ -200,7 +174,7 @@ Test(turn, an_answer_that_is_confirmed_before_it_is_sealed_is_forgotten_by_the_b
 {
 	struct flow *r = storm_of(1, NULL, 1);
 
-	cr_assert(eq(u32, all_do(r, TOKEN | JOIN, GM_OP_JOIN), 1));
+	cr_assert(eq(u32, flow_all_do(r, TOKEN | JOIN, GM_OP_JOIN), 1));
 	struct worker *w = r->dp->worker[0];
 	const gm_ctx_id id = gm_member_at(w, 1)->ctx;
 	struct ctx *c = gm_ctx_at(w, id);
@@ -279,7 +253,7 @@ Test(turn, wakes_who_gets_a_hop_before_it_verifies_signatures)
 	struct flow *r = storm_of(2, NULL, STORM);
 	static struct gm_port_ops ops;
 
-	cr_expect(eq(uint, all_do(r, TOKEN | JOIN, GM_OP_JOIN), STORM));
+	cr_expect(eq(uint, flow_all_do(r, TOKEN | JOIN, GM_OP_JOIN), STORM));
 	for (unsigned i = 0; i < STORM; i++)
 		r->members[i].addr.port = (uint16_t)(r->members[i].addr.port + 1); /* half of them meet the other worker */
 	ops = *r->dp->worker[0]->ops;

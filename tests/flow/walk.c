@@ -13,14 +13,6 @@
 
 static struct sends sends;
 
-static bool busy(const struct flow *r)
-{
-	for (unsigned i = 0; i < r->members_n; i++)
-		if (r->members[i].plan || r->members[i].ex.active)
-			return true;
-	return false;
-}
-
 /* All members of one worker join at once. */
 static void all_join(struct flow *r)
 {
@@ -28,7 +20,7 @@ static void all_join(struct flow *r)
 	for (unsigned i = 0; i < r->members_n; i++)
 		gm_member_plan(&r->env, &r->members[i], JOIN);
 	gm_member_flush(&r->env);
-	for (unsigned ms = 0; ms < 10000 && busy(r); ms++)
+	for (unsigned ms = 0; ms < 10000 && flow_busy(r); ms++)
 		flow_turn(r);
 	flow_run(r, 50);
 	cr_assert(eq(u32, (unsigned)r->dp->worker[0]->stats.members, r->members_n));

@@ -553,6 +553,31 @@ bool flow_do(struct flow *r, struct gm_member *m, unsigned plan)
 	return !m->plan;
 }
 
+bool flow_busy(const struct flow *r)
+{
+	for (unsigned i = 0; i < r->members_n; i++)
+		if (r->members[i].plan || r->members[i].ex.active)
+			return true;
+	return false;
+}
+
+unsigned flow_all_do(struct flow *r, unsigned plan, enum gm_member_op last)
+{
+	unsigned good = 0;
+
+	r->env.now_ns = gm_mem_now(r->net);
+	for (unsigned i = 0; i < r->members_n; i++) {
+		r->last_code[i][last] = 0;
+		gm_member_plan(&r->env, &r->members[i], plan);
+	}
+	gm_member_flush(&r->env);
+	for (unsigned ms = 0; ms < 10000 && flow_busy(r); ms++)
+		flow_turn(r);
+	for (unsigned i = 0; i < r->members_n; i++)
+		good += r->last_code[i][last] >> 5 == 2;
+	return good;
+}
+
 uint8_t flow_code(struct flow *r, struct gm_member *m, enum gm_member_op op)
 {
 	return r->last_code[m->index][op];

@@ -87,6 +87,9 @@ void flow_effect(struct flow *r, unsigned worker, const void *record, size_t n);
 struct gm_member *flow_member_osc(struct flow *r, uint8_t roles, bool post, int32_t alg, int32_t hkdf);
 /* Carries out plan; true when all of it was answered with 2.xx within 100 virtual seconds. */
 bool flow_do(struct flow *r, struct gm_member *m, unsigned plan);
+bool flow_busy(const struct flow *r); /* some member has something to do, or waits for an answer */
+/* All members begin at once, and have 10 virtual seconds. Returns how many had the plan's last answer with 2.xx. */
+unsigned flow_all_do(struct flow *r, unsigned plan, enum gm_member_op last);
 uint8_t flow_code(struct flow *r, struct gm_member *m, enum gm_member_op op); /* of the latest answer */
 /* Operator's commands: committed and published. */
 enum gm_err flow_rekey(struct flow *r, bool compromised);

@@ -5,6 +5,7 @@
  *
  *	timing [MEASUREMENTS [VARIANT]]
  */
+#include "bench/order.h"
 #include "emulated.h"
 #include "ed25519/ed25519.h"
 #include "x25519/x25519.h"
@@ -67,13 +68,6 @@ static void derive(const void *v)
 	((const struct gm_hkdf_variant *)v)->contexts(jobs, N);
 }
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 struct sample {
 	double *cycles;
 	unsigned n;
@@ -102,7 +96,7 @@ static double welch(struct sample *s, unsigned n)
 
 	memcpy(all, s[0].cycles, s[0].n * sizeof(*all));
 	memcpy(all + s[0].n, s[1].cycles, s[1].n * sizeof(*all));
-	qsort(all, s[0].n + s[1].n, sizeof(*all), by_value);
+	qsort(all, s[0].n + s[1].n, sizeof(*all), by_double);
 	above = all[(s[0].n + s[1].n) * 9 / 10];
 	free(all);
 	cut(&s[0], above);

@@ -2,6 +2,7 @@
 /* Frames, held against bytes that a few lines of Python made from the words of RFC 768, 791, 1071 and 8200. */
 #include <criterion/criterion.h>
 
+#include "addr.h"
 #include "port/frame.h"
 
 static const uint8_t near[6] = {2, 0, 0, 0, 0, 0x0a}, far[6] = {2, 0, 0, 0, 0, 0x0b};
@@ -32,14 +33,6 @@ static const uint8_t v4_last_fragment[] = {
     0x00, 0x25, 0x12, 0x34, 0x00, 0x10, 0x40, 0x11, 0x53, 0xe8, 0x0a, 0x4d, 0x00, 0x02, 0x0a, 0x4d,
     0x00, 0x01, 0x4e, 0x20, 0x16, 0x33, 0x00, 0x11, 0x0d, 0x34, 0x6f, 0x76, 0x65, 0x72, 0x20, 0x49,
     0x50, 0x76, 0x34};
-
-static struct gm_addr addr(const char *text)
-{
-	struct gm_addr a;
-
-	cr_assert(gm_addr_parse(&a, text));
-	return a;
-}
 
 struct known {
 	const uint8_t *frame;

@@ -1,47 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <criterion/criterion.h>
 
+#include "addr.h"
 #include "port/hops.h"
 
 #define S 1000000000u
 
 static const uint8_t router[6] = {2, 0, 0, 0, 0, 1}, host[6] = {2, 0, 0, 0, 0, 2};
 
-static struct gm_addr ip(const char *text)
-{
-	struct gm_addr a;
-
-	cr_assert(gm_addr_parse(&a, text));
-	return a;
-}
-
 static void route(struct gm_hops *h, const char *to, unsigned bits, const char *via, unsigned metric, bool kernel)
 {
 	struct gm_route r = {.bits = (uint8_t)bits, .metric = metric, .kernel = kernel};
 
-	memcpy(r.to, ip(to).ip, 16);
+	memcpy(r.to, addr(to).ip, 16);
 	if (via)
-		memcpy(r.via, ip(via).ip, 16);
+		memcpy(r.via, addr(via).ip, 16);
 	gm_hops_route(h, &r);
 }
 
 static void neigh(struct gm_hops *h, const char *text, enum gm_hop_state state, const uint8_t *mac)
 {
-	gm_hops_neigh(h, ip(text).ip, state, mac);
+	gm_hops_neigh(h, addr(text).ip, state, mac);
 }
 
 static bool goes_to(struct gm_hops *h, const char *text, const uint8_t mac[6], uint64_t now_ns)
 {
 	uint8_t got[6];
 
-	return gm_hops_find(h, ip(text).ip, now_ns, got) && memcmp(got, mac, 6) == 0;
+	return gm_hops_find(h, addr(text).ip, now_ns, got) && memcmp(got, mac, 6) == 0;
 }
 
 static bool by_kernel(struct gm_hops *h, const char *text)
 {
 	uint8_t got[6];
 
-	return !gm_hops_find(h, ip(text).ip, S, got);
+	return !gm_hops_find(h, addr(text).ip, S, got);
 }
 
 static struct gm_hops *lan(void)
@@ -55,7 +48,7 @@ static struct gm_hops *lan(void)
 	route(h, "10.0.0.9", 128, NULL, 0, true);
 	route(h, "::", 0, "fe80::1", 1024, false);
 	route(h, "fd00::", 61, NULL, 256, false);
-	gm_hops_addr(h, ip("10.0.0.9").ip, 128);
+	gm_hops_addr(h, addr("10.0.0.9").ip, 128);
 	neigh(h, "10.0.0.1", GM_HOP_FRESH, router);
 	neigh(h, "10.0.0.2", GM_HOP_FRESH, host);
 	neigh(h, "10.0.0.9", GM_HOP_FRESH, host);
@@ -116,13 +109,13 @@ Test(hops, keeps_the_old_lists_until_new_ones_are_whole)
 
 	gm_hops_begin(h);
 	cr_expect(goes_to(h, "10.0.1.2", router, S));
-	cr_expect(gm_hops_is_local(h, ip("10.0.0.9").ip));
+	cr_expect(gm_hops_is_local(h, addr("10.0.0.9").ip));
 	route(h, "10.0.0.0", 120, NULL, 0, false);
 	neigh(h, "10.0.0.2", GM_HOP_FRESH, host);
 	gm_hops_done(h, S);
 	cr_expect(by_kernel(h, "10.0.1.2"));
 	cr_expect(goes_to(h, "10.0.0.2", host, S));
-	cr_expect_not(gm_hops_is_local(h, ip("10.0.0.9").ip));
+	cr_expect_not(gm_hops_is_local(h, addr("10.0.0.9").ip));
 	gm_hops_free(h);
 }
 
@@ -173,7 +166,7 @@ Test(hops, with_too_many_routes_all_go_by_the_kernel)
 Test(hops, knows_as_many_neighbours_as_it_has_room_for)
 {
 	struct gm_hops *h = lan();
-	struct gm_addr a = ip("fd00::");
+	struct gm_addr a = addr("fd00::");
 	unsigned known = 0;
 	uint8_t got[6];
 
@@ -199,7 +192,7 @@ Test(hops, names_a_router_that_is_not_fresh_once)
 	neigh(h, "10.0.0.1", GM_HOP_STALE, router);
 	cr_expect(by_kernel(h, "10.0.1.2"));
 	cr_expect(gm_hops_stale_router(h, router_ip));
-	cr_expect_arr_eq(router_ip, ip("10.0.0.1").ip, 16);
+	cr_expect_arr_eq(router_ip, addr("10.0.0.1").ip, 16);
 	cr_expect_not(gm_hops_stale_router(h, router_ip));
 	neigh(h, "10.0.0.1", GM_HOP_NONE, router);
 	cr_expect(by_kernel(h, "10.0.1.2"));
@@ -231,11 +224,11 @@ Test(hops, tells_who_may_have_sent_a_datagram)
 	struct gm_hops *h = lan();
 
 	gm_hops_begin(h);
-	gm_hops_addr(h, ip("10.0.0.9").ip, 128);
-	gm_hops_addr(h, ip("10.78.0.0").ip, 112);
+	gm_hops_addr(h, addr("10.0.0.9").ip, 128);
+	gm_hops_addr(h, addr("10.78.0.0").ip, 112);
 	gm_hops_done(h, S);
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		cr_expect_eq(gm_hops_is_sender(h, ip(rows[i].ip).ip), rows[i].may, "%s", rows[i].ip);
+		cr_expect_eq(gm_hops_is_sender(h, addr(rows[i].ip).ip), rows[i].may, "%s", rows[i].ip);
 	gm_hops_free(h);
 }
 
@@ -246,17 +239,17 @@ Test(hops, tells_what_is_local_prefixes_too)
 	uint8_t got[16];
 
 	gm_hops_begin(h);
-	gm_hops_addr(h, ip("10.0.0.9").ip, 128);
-	gm_hops_addr(h, ip("10.78.0.0").ip, 112);
-	gm_hops_addr(h, ip("fd00:7::").ip, 33);
+	gm_hops_addr(h, addr("10.0.0.9").ip, 128);
+	gm_hops_addr(h, addr("10.78.0.0").ip, 112);
+	gm_hops_addr(h, addr("fd00:7::").ip, 33);
 	cr_expect_eq(gm_hops_lists(h), 1);
 	gm_hops_done(h, S);
 	cr_expect_eq(gm_hops_lists(h), 2);
-	cr_expect(gm_hops_is_local(h, ip("10.78.255.255").ip));
-	cr_expect_not(gm_hops_is_local(h, ip("10.79.0.0").ip));
-	cr_expect(gm_hops_is_local(h, ip("fd00:7:7fff::1").ip));
-	cr_expect_not(gm_hops_is_local(h, ip("fd00:7:8000::1").ip));
-	cr_expect(gm_hops_local(h, 1, got, &bits) && bits == 112 && memcmp(got, ip("10.78.0.0").ip, 16) == 0);
+	cr_expect(gm_hops_is_local(h, addr("10.78.255.255").ip));
+	cr_expect_not(gm_hops_is_local(h, addr("10.79.0.0").ip));
+	cr_expect(gm_hops_is_local(h, addr("fd00:7:7fff::1").ip));
+	cr_expect_not(gm_hops_is_local(h, addr("fd00:7:8000::1").ip));
+	cr_expect(gm_hops_local(h, 1, got, &bits) && bits == 112 && memcmp(got, addr("10.78.0.0").ip, 16) == 0);
 	cr_expect_not(gm_hops_local(h, 3, got, &bits));
 	gm_hops_free(h);
 }
@@ -272,7 +265,7 @@ static bool begins_with(const uint8_t *to, unsigned bits, const uint8_t *address
 
 Test(hops, follows_a_prefix_of_any_length)
 {
-	struct gm_addr to = ip("fd5a:a5c3:3c0f:f0ff:77:1234:8001:7ffe"), via = ip("fe80::1");
+	struct gm_addr to = addr("fd5a:a5c3:3c0f:f0ff:77:1234:8001:7ffe"), via = addr("fe80::1");
 	uint8_t got[6];
 
 	for (unsigned bits = 0; bits <= 128; bits++) {
@@ -311,7 +304,7 @@ static struct gm_route some_route(uint32_t dice)
 {
 	struct gm_route r = {.bits = (uint8_t)(104 + (dice >> 8) % 25)};
 
-	memcpy(r.to, ip("10.0.0.0").ip, 16);
+	memcpy(r.to, addr("10.0.0.0").ip, 16);
 	r.to[13] = (uint8_t)((dice >> 20) % 2 * 128); /* few values, so that many lie in each other */
 	r.to[15] = (uint8_t)((dice >> 24) % 4 * 64);
 	for (unsigned bit = r.bits; bit < 128; bit++)
@@ -337,7 +330,7 @@ Test(hops, takes_the_most_exact_route_whatever_it_took_before)
 				same++;
 			if (same < n)
 				continue;
-			struct gm_addr via = ip("10.255.0.1");
+			struct gm_addr via = addr("10.255.0.1");
 			via.ip[15] = (uint8_t)n;
 			routes[n] = r;
 			memcpy(routes[n].via, via.ip, 16);
@@ -347,7 +340,7 @@ Test(hops, takes_the_most_exact_route_whatever_it_took_before)
 		}
 		gm_hops_done(h, S);
 		for (unsigned i = 0; i < 2000; i++) {
-			struct gm_addr to = ip("10.0.0.0");
+			struct gm_addr to = addr("10.0.0.0");
 			uint8_t got[6];
 			dice = dice * 1664525u + 1013904223u;
 			to.ip[13] = (uint8_t)((dice >> 20) % 3 * 64);

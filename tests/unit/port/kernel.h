@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "addr.h"
 #include "port/port.h"
 
 #define MS 1000000u
@@ -19,14 +20,6 @@
 #define SENTENCE(...) SENTENCE_(PORT, __VA_ARGS__)
 
 static const struct gm_port_ops *ops = &OPS(PORT);
-
-static struct gm_addr addr(const char *text)
-{
-	struct gm_addr a;
-
-	cr_assert(gm_addr_parse(&a, text));
-	return a;
-}
 
 static struct gm_port *open_port(const char *listen, unsigned bufs)
 {

@@ -4,17 +4,10 @@
 #include <sched.h>
 #include <string.h>
 
+#include "addr.h"
 #include "port/mem.h"
 
 static const struct gm_port_ops *ops = &gm_port_mem;
-
-static struct gm_addr addr(const char *text)
-{
-	struct gm_addr a;
-
-	cr_assert(gm_addr_parse(&a, text));
-	return a;
-}
 
 static struct gm_port *attach(struct gm_mem_net *net, const char *listen, unsigned bufs)
 {

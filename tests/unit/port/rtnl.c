@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "addr.h"
 #include "port/rtnl.h"
 #include "vectors.h"
 
@@ -81,26 +82,18 @@ static struct gm_rtnl read_all(unsigned ifindex, bool policy)
 	return r;
 }
 
-static struct gm_addr ip(const char *text)
-{
-	struct gm_addr a;
-
-	cr_assert(gm_addr_parse(&a, text));
-	return a;
-}
-
 static bool goes_to(struct gm_rtnl *r, const char *text, const uint8_t mac[static 6])
 {
 	uint8_t got[6];
 
-	return gm_hops_find(r->hops, ip(text).ip, 2 * S, got) && memcmp(got, mac, 6) == 0;
+	return gm_hops_find(r->hops, addr(text).ip, 2 * S, got) && memcmp(got, mac, 6) == 0;
 }
 
 static bool by_kernel(struct gm_rtnl *r, const char *text)
 {
 	uint8_t got[6];
 
-	return !gm_hops_find(r->hops, ip(text).ip, 2 * S, got);
+	return !gm_hops_find(r->hops, addr(text).ip, 2 * S, got);
 }
 
 Test(rtnl, learns_routes_and_neighbours_of_its_interface)
@@ -152,15 +145,15 @@ Test(rtnl, knows_the_addresses_and_prefixes_that_are_local)
 {
 	struct gm_rtnl r = read_all(VA, false);
 
-	cr_expect(gm_hops_is_local(r.hops, ip("10.77.0.1").ip));
-	cr_expect(gm_hops_is_local(r.hops, ip("fd77::1").ip));
-	cr_expect(gm_hops_is_local(r.hops, ip("fe80::a").ip));
-	cr_expect(gm_hops_is_local(r.hops, ip("10.78.255.1").ip));
-	cr_expect_not(gm_hops_is_local(r.hops, ip("10.77.0.2").ip));
-	cr_expect_not(gm_hops_is_local(r.hops, ip("10.79.0.1").ip));
+	cr_expect(gm_hops_is_local(r.hops, addr("10.77.0.1").ip));
+	cr_expect(gm_hops_is_local(r.hops, addr("fd77::1").ip));
+	cr_expect(gm_hops_is_local(r.hops, addr("fe80::a").ip));
+	cr_expect(gm_hops_is_local(r.hops, addr("10.78.255.1").ip));
+	cr_expect_not(gm_hops_is_local(r.hops, addr("10.77.0.2").ip));
+	cr_expect_not(gm_hops_is_local(r.hops, addr("10.79.0.1").ip));
 	for (unsigned i = 0; i < 3; i++)
-		cr_expect_not(gm_hops_is_local(r.hops, ip((const char *const[]){"127.9.9.9", "127.0.0.1", "::1"}[i]).ip), "loopback does not come by a link");
-	cr_expect_not(gm_hops_is_local(r.hops, ip("fd77::2").ip));
+		cr_expect_not(gm_hops_is_local(r.hops, addr((const char *const[]){"127.9.9.9", "127.0.0.1", "::1"}[i]).ip), "loopback does not come by a link");
+	cr_expect_not(gm_hops_is_local(r.hops, addr("fd77::2").ip));
 	gm_hops_free(r.hops);
 }
 
@@ -299,7 +292,7 @@ Test(rtnl, learns_no_neighbour_from_a_message_that_is_not_right)
 Test(rtnl, asks_the_kernel_to_look_after_a_router)
 {
 	uint32_t request[GM_RTNL_MANAGE / 4];
-	size_t step, n = gm_rtnl_manage((uint8_t *)request, VA, ip("fe80::b").ip);
+	size_t step, n = gm_rtnl_manage((uint8_t *)request, VA, addr("fe80::b").ip);
 	const struct nlmsghdr *m = gm_rtnl_first(request, n, &step);
 	struct gm_rtnl r = read_all(VA, false);
 

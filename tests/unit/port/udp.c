@@ -8,15 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "addr.h"
 #include "port/udp.h"
-
-static struct gm_addr addr(const char *text)
-{
-	struct gm_addr a;
-
-	cr_assert(gm_addr_parse(&a, text));
-	return a;
-}
 
 /* From here on this process finds a kernel without IPv6. */
 static void lose_ipv6(void)

@@ -4,17 +4,10 @@
 
 #include <pthread.h>
 
+#include "addr.h"
 #include "work/domain.h"
 
 #define S 1000000000u
-
-static struct gm_addr addr(const char *text)
-{
-	struct gm_addr a;
-
-	cr_assert(gm_addr_parse(&a, text));
-	return a;
-}
 
 static struct gm_pace_prefix pace(const char *text, double rate, uint32_t burst)
 {
