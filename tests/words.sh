@@ -105,6 +105,13 @@ names_units() { # of what one table has, and of a live view
 	gmctl --json status >"$dir/said" && grep -q '"queue":"up_bytes"' "$dir/said" && ! grep -q '"queue":"up"' "$dir/said" && grep -q '"port_rx_cut":0,"asks":0,' "$dir/said" &&
 		says 0 ' TOLD/S CONFIRMED/S ' gmctl top --once
 }
+takes_times() {
+	gmctl group create t1 --rekey-every 1h30m --key-lifetime 7d >"$dir/said" && says 0 '^  rekey_every_s +5400$' gmctl group show t1 && grep -qx '  key_lifetime_s  *604800' "$dir/said" &&
+		gmctl group create t2 --rekey-every 90s --key-lifetime=3600 >"$dir/said" && says 0 '^  rekey_every_s +90$' gmctl group show t2 && grep -qx '  key_lifetime_s  *3600' "$dir/said" &&
+		for word in 1x 30m1h 1h30 h -1h '' 99999999999; do
+			says 2 "^gmctl: rekey-every: seconds are needed, or a time as 90s, 30m, 1h30m or 7d, not '$word'" gmctl group create t3 "--rekey-every=$word" || return
+		done
+}
 takes_remarks() {
 	printf 'version # one\nversion #two\n  # three\nversion\t# four\ngroup set g1 --description "a # b" # five\n' >"$dir/lines"
 	says 0 '^gmctl [0-9]' gmctl <"$dir/lines" && [ "$(grep -c '^gmctl [0-9]' "$dir/said")" = 3 ] && says 0 '^  description +a # b$' gmctl group show g1 &&
@@ -139,7 +146,7 @@ each_command_exits() {
 		        runs(2, *right, 'x', 'x', 'x')
 		    for word in arguments:
 		        option = word.split('=')[0].replace('[', '')
-		        if option.startswith('--') and word.endswith('=UINT'):
+		        if option.startswith('--') and word.endswith(('=UINT', '=TIME')):
 		            runs(2, *right, option, 'x')
 		        if option.startswith('--') and word.endswith('=HEX'):
 		            runs(2, *right, option, 'xyz')
@@ -201,6 +208,7 @@ check 'an option in front without its value, or that is none, is named' names_th
 say 'Answers'
 check 'algorithms have their names' names_algorithms
 check 'columns are called by what they count' names_units
+check 'times may have units' takes_times
 check 'remarks may stand behind commands' takes_remarks
 say 'Exit status'
 check 'is 2 where the command line is wrong and 1 where gmd or a file says so, for each command' each_command_exits

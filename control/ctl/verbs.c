@@ -35,7 +35,7 @@ static const struct {
 	const char *name;
 	enum gm_ctl_spec_type type;
 } types[] = {
-	{"UINT", GM_CTL_SPEC_UINT}, {"TEXT", GM_CTL_SPEC_TEXT}, {"HEX", GM_CTL_SPEC_HEX}, {"FILE", GM_CTL_SPEC_FILE}};
+	{"UINT", GM_CTL_SPEC_UINT}, {"TIME", GM_CTL_SPEC_TIME}, {"TEXT", GM_CTL_SPEC_TEXT}, {"HEX", GM_CTL_SPEC_HEX}, {"FILE", GM_CTL_SPEC_FILE}};
 
 static void spec_parse(const char *word, size_t n, struct gm_ctl_spec *spec)
 {
@@ -96,7 +96,7 @@ const char *gm_ctl_spec_text(enum gm_ctl_spec_type type)
 enum gm_ctl_type gm_ctl_spec_wire(enum gm_ctl_spec_type type)
 {
 	static const enum gm_ctl_type wire[] = {
-		[GM_CTL_SPEC_FLAG] = GM_CTL_BOOL, [GM_CTL_SPEC_UINT] = GM_CTL_UINT,  [GM_CTL_SPEC_TEXT] = GM_CTL_TEXT,
+		[GM_CTL_SPEC_FLAG] = GM_CTL_BOOL, [GM_CTL_SPEC_UINT] = GM_CTL_UINT, [GM_CTL_SPEC_TIME] = GM_CTL_UINT, [GM_CTL_SPEC_TEXT] = GM_CTL_TEXT,
 		[GM_CTL_SPEC_HEX] = GM_CTL_BYTES, [GM_CTL_SPEC_FILE] = GM_CTL_BYTES,
 	};
 	return wire[type];

@@ -18,7 +18,7 @@ extern const struct gm_ctl_verb gm_ctl_verbs[];
 extern const unsigned gm_ctl_verbs_n;
 const struct gm_ctl_verb *gm_ctl_verb(const char *name); /* NULL: none */
 
-enum gm_ctl_spec_type { GM_CTL_SPEC_FLAG, GM_CTL_SPEC_UINT, GM_CTL_SPEC_TEXT, GM_CTL_SPEC_HEX, GM_CTL_SPEC_FILE };
+enum gm_ctl_spec_type { GM_CTL_SPEC_FLAG, GM_CTL_SPEC_UINT, GM_CTL_SPEC_TIME, GM_CTL_SPEC_TEXT, GM_CTL_SPEC_HEX, GM_CTL_SPEC_FILE };
 #define GM_CTL_SPECS_MAX 20u
 struct gm_ctl_spec { /* one argument */
 	char key[GM_CTL_KEY_MAX + 1]; /* on the socket; in lower case where positional */

@@ -55,12 +55,49 @@ static void set_uint(struct gm_ctl_arg *arg, const char *text)
 		gm_cli_die(EXIT_USAGE, "%s: a whole number is needed, not '%s'", arg->key, text);
 }
 
+/* Seconds, or with units: 90s, 30m, 1h30m, 7d; the larger unit goes first. */
+static bool time_of(const char *text, uint64_t *seconds)
+{
+	static const struct {
+		char unit;
+		unsigned s;
+	} units[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
+	const char *begin = text;
+	unsigned next = 0;
+
+	*seconds = 0;
+	do {
+		char *end;
+		if (!isdigit((unsigned char)*text))
+			return false;
+		unsigned long v = strtoul(text, &end, 10);
+		if (v > UINT32_MAX)
+			return false;
+		bool plain = !*end && text == begin;
+		while (!plain && next < 4 && units[next].unit != *end)
+			next++;
+		if (next == 4)
+			return false;
+		*seconds += plain ? v : (uint64_t)v * units[next++].s;
+		text = plain ? end : end + 1;
+	} while (*text);
+	return true;
+}
+
+static void set_time(struct gm_ctl_arg *arg, const char *text)
+{
+	if (!time_of(text, &arg->u))
+		gm_cli_die(EXIT_USAGE, "%s: seconds are needed, or a time as 90s, 30m, 1h30m or 7d, not '%s'", arg->key, text);
+}
+
 static void take_value(struct gm_ctl_request *request, const struct gm_ctl_spec *spec, const char *text)
 {
 	struct gm_ctl_arg *arg = gm_cli_add(request, spec->key, gm_ctl_spec_wire(spec->type));
 
 	if (spec->type == GM_CTL_SPEC_UINT)
 		set_uint(arg, text);
+	else if (spec->type == GM_CTL_SPEC_TIME)
+		set_time(arg, text);
 	else if (spec->type == GM_CTL_SPEC_HEX)
 		gm_cli_set_hex(arg, text);
 	else

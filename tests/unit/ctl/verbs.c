@@ -37,6 +37,9 @@ Test(verbs, reads_an_argument_of_each_kind)
 	cr_expect_eq(specs[3].type, GM_CTL_SPEC_HEX);
 	cr_expect_eq(specs[4].type, GM_CTL_SPEC_FILE);
 	cr_expect_eq(gm_ctl_spec_wire(specs[4].type), GM_CTL_BYTES);
+	const struct gm_ctl_verb timed = {.name = "x", .args = "--every=TIME"};
+	cr_assert_eq(gm_ctl_specs(&timed, specs), 1);
+	cr_expect(specs[0].type == GM_CTL_SPEC_TIME && gm_ctl_spec_wire(specs[0].type) == GM_CTL_UINT);
 }
 
 Test(verbs, reads_a_value_that_may_be_left_out_and_a_word_in_hexadecimal)
