@@ -209,6 +209,7 @@ say 'Answers'
 check 'algorithms have their names' names_algorithms
 check 'columns are called by what they count' names_units
 check 'times may have units' takes_times
+check 'a table without rows says so at a terminal' terminal empty device list
 check 'remarks may stand behind commands' takes_remarks
 say 'Exit status'
 check 'is 2 where the command line is wrong and 1 where gmd or a file says so, for each command' each_command_exits

@@ -183,6 +183,13 @@ def check_helps(gmctl, home, *words):
         expect(columns - 15 < widest <= columns, '%d of %d columns' % (widest, columns))
 
 
+def check_empty(gmctl, home, *words):
+    """A table without rows says so."""
+    terminal = Terminal(gmctl + list(words), home=home)
+    expect(exited(terminal.end()) == 0, 'it fails')
+    expect(terminal.seen == b'none\r\n', repr(terminal.seen))
+
+
 def check_top(gmctl, home):
     """Paints frames until q; everything is as it was then."""
     terminal = Terminal(gmctl + ['top'], home=home)

@@ -137,6 +137,8 @@ void gm_cli_table(const struct rows *rows)
 	const struct row *first = rows->rows;
 	struct page page = {.width = gm_cli_width()};
 
+	if (!rows->n && page.width)
+		puts("none");
 	if (!rows->n)
 		return;
 	int *width = gm_cli_need(calloc(first->n + 1, sizeof(int)));
