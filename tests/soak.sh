@@ -5,13 +5,14 @@
 #
 #   tests/soak.sh [SECONDS]    1800; a line every ten rounds, the last line counts
 #
-# MEMBERS sizes the load, ROUND the seconds of one round, KEEP=1 keeps the directory, GM_BUILD=DIR uses programs built already.
+# MEMBERS and RATE size the load, ROUND the seconds of one round, KEEP=1 keeps the directory, GM_BUILD=DIR uses programs built already.
 set -u
 # shellcheck source=deploy/lib.sh
 . "$(dirname "$0")/../deploy/lib.sh"
 
 groups=(g1 g2 g3)
 members=${MEMBERS:-300}
+rate=${RATE:-2000} # operations a second: the same load from the first round to the last, whoever else has the machine
 round_s=${ROUND:-6}
 seconds=${1:-1800}
 case $seconds in *[!0-9]* | '') say 'usage: tests/soak.sh [SECONDS]'; exit 2 ;; esac
@@ -45,7 +46,7 @@ evict_one() {
 # Requests that were out when a group was rekeyed may be told to come again; gmload repeats them, and complains of all else.
 round() {
 	local number=$1 group=${groups[$1 % 3]}
-	tell churn "$round_s" --window 128
+	tell churn "$round_s" --window 128 --rate "$rate"
 	sleep $((round_s / 3)).$((RANDOM % 10))
 	gmctl rekey "$group" >/dev/null || return
 	[ $((number % 3)) != 0 ] || gmctl rekey "${groups[(number + 1) % 3]}" --compromised >/dev/null || return

@@ -57,7 +57,7 @@ static const struct command {
     {"traffic", "[GROUP] [--sample K]", "K pairs a group talk in both modes; old keys fail", load_cmd_traffic},
     {"learn", "GROUP [--sample K]", "K members ask for the credentials of the others", load_cmd_learn},
     {"ping", "GROUP IP:PORT SID group|pairwise [--from NODE] [--payload TEXT]", "ask a member elsewhere", load_cmd_ping},
-    {"churn", "SECONDS [--window N]", "random joins, re-joins, leaves and reads; the server may stop and start",
+    {"churn", "SECONDS [--window N] [--rate R]", "random joins, re-joins, leaves and reads, R a second, else a window at a time; the server may stop and start",
      load_cmd_churn},
     {"nodes", "[GROUP]", "list the members", load_cmd_nodes},
     {"dump-keys", "FILE", "append every OSCORE context ever made", load_cmd_dump_keys},
